@@ -1,0 +1,1 @@
+"""Measures how far a language model really reads."""

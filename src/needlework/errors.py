@@ -1,0 +1,33 @@
+"""What can be wrong with a user's input, as one line that names the value, the limit and the way out.
+
+The command line prints these without a traceback and exits with code 2. Anything else that is raised
+is our own mistake and keeps its traceback.
+"""
+
+
+class NeedleworkError(ValueError):
+    """A mistake a user can mend; the message says how."""
+
+
+class StudyError(NeedleworkError):
+    """A configuration that does not describe a study."""
+
+
+class BudgetError(NeedleworkError):
+    """A prompt that cannot be fitted into the context length that was asked for."""
+
+
+class ResourceError(NeedleworkError):
+    """An external file that is absent, unverified or not what it claims to be."""
+
+
+class RecordError(NeedleworkError):
+    """A dataset, prediction or score file with a line that cannot be trusted."""
+
+
+class CheckpointError(NeedleworkError):
+    """A checkpoint that is not the model it claims to be."""
+
+
+class EngineError(NeedleworkError):
+    """A cell that cannot be computed as it was asked for."""

@@ -1,0 +1,1 @@
+"""One decoder, four mixers, exact state; and the checkpoints it can load."""

@@ -1,0 +1,136 @@
+"""Softmax attention with carried keys and values: grouped, windowed, partly rotated, convolved."""
+
+# Shapes: B batch, T tokens, D width, H heads, G key/value heads, P channels per head,
+# S cached columns, C channels of q, k and v together, J inputs the convolution carries.
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self, TypedDict
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from needlework.models import config
+from needlework.models.convolution import CausalConvolution
+from needlework.models.rotary import rotate, rotation
+from needlework.models.state import KeyValueState, RowState
+
+
+@dataclass(frozen=True)
+class ConvolutionTail(RowState):
+    """The last inputs of a convolution; no channels where there is none."""
+
+    tail_BJC: Tensor
+
+
+@dataclass(frozen=True)
+class AttentionState:
+    """Keys and values of the tokens so far and, behind a convolution, its last inputs."""
+
+    cache: KeyValueState
+    tail: ConvolutionTail
+
+    def fork(self, copies: int) -> Self:
+        """Each row `copies` times, copies of a row next to each other."""
+        return type(self)(self.cache.fork(copies), self.tail.fork(copies))
+
+    def select(self, rows: Tensor) -> Self:
+        """The rows with these indices, in this order."""
+        return type(self)(self.cache.select(rows), self.tail.select(rows))
+
+    @classmethod
+    def stack(cls, states: Sequence[Self]) -> Self:
+        """The rows of all `states`, one after the other."""
+        cache = KeyValueState.stack([state.cache for state in states])
+        return cls(cache, ConvolutionTail.stack([state.tail for state in states]))
+
+    @property
+    def bytes(self) -> int:
+        """Memory, in bytes."""
+        return self.cache.bytes + self.tail.bytes
+
+
+class Visible(TypedDict):
+    """How `scaled_dot_product_attention` is told what a query sees."""
+
+    attn_mask: Tensor | None
+    is_causal: bool
+
+
+class Attention(nn.Module):
+    """Queries see the keys of their own row, up to and including their own token.
+
+    Rows of `project_in` are [q, k, v], heads one after the other.
+    """
+
+    def __init__(self, width: int, spec: config.Attention) -> None:
+        super().__init__()
+        self.spec = spec
+        channels = (spec.heads + 2 * spec.kv_heads) * spec.head_width
+        self.project_in = nn.Linear(width, channels, bias=spec.qkv_bias)
+        self.project_out = nn.Linear(spec.heads * spec.head_width, width, bias=spec.output_bias)
+        self.convolution = (
+            CausalConvolution(channels, spec.convolution) if spec.convolution else None
+        )
+
+    def init_state(self, batch: int) -> AttentionState:
+        """No tokens read yet."""
+        like = self.project_in.weight
+        cache = KeyValueState.empty(batch, self.spec.kv_heads, self.spec.head_width, like)
+        tail = self.convolution.init_tail(batch) if self.convolution else like.new_zeros(batch, 0)
+        return AttentionState(cache, ConvolutionTail(tail))
+
+    def forward(
+        self, x_BTD: Tensor, state: AttentionState, lengths_B: Tensor | None = None
+    ) -> tuple[Tensor, AttentionState]:
+        """Attend from T new tokens to everything read so far."""
+        qkv_BTC = self.project_in(x_BTD)
+        tail = state.tail
+        if self.convolution:
+            qkv_BTC, inputs = self.convolution(qkv_BTC, tail.tail_BJC, lengths_B)
+            tail = ConvolutionTail(inputs)
+        q_BHTP, k_BGTP, v_BGTP = self._heads(qkv_BTC, state.cache)
+        cache = state.cache.append(k_BGTP, v_BGTP, lengths_B, self.spec.window)
+        y_BHTP = F.scaled_dot_product_attention(
+            q_BHTP,
+            cache.keys_BHSP,
+            cache.values_BHSP,
+            **self._visible(state.cache, cache, q_BHTP.shape[2], lengths_B),
+            enable_gqa=self.spec.heads != self.spec.kv_heads,
+        )
+        return self.project_out(y_BHTP.transpose(1, 2).flatten(2)), AttentionState(cache, tail)
+
+    def _heads(self, qkv_BTC: Tensor, cache: KeyValueState) -> tuple[Tensor, Tensor, Tensor]:
+        """Split into heads and rotate queries and keys."""
+        spec, tokens = self.spec, qkv_BTC.shape[1]
+        heads = torch.unflatten(qkv_BTC, 2, (-1, spec.head_width)).transpose(1, 2)
+        q, k, v = torch.split(heads, [spec.heads, spec.kv_heads, spec.kv_heads], dim=1)
+        if spec.rotary_width:
+            # Rows that have read equally many tokens share one row of angles.
+            start = cache.position_B[:1] if cache.uniform else cache.position_B
+            position_BT = start[:, None] + torch.arange(tokens, device=start.device)
+            cos, sin = rotation(position_BT, width=spec.rotary_width, base=spec.rotary_base)
+            q, k = rotate(q, cos, sin), rotate(k, cos, sin)
+        return q, k, v
+
+    def _visible(
+        self, before: KeyValueState, after: KeyValueState, tokens: int, lengths_B: Tensor | None
+    ) -> Visible:
+        """Which columns each query sees, in the cheapest form that says it."""
+        window = self.spec.window or after.longest
+        if after.longest <= window:
+            if before.longest == 0:
+                return {"attn_mask": None, "is_causal": tokens > 1}
+            if tokens == 1 and after.uniform:
+                return {"attn_mask": None, "is_causal": False}
+        rows = slice(0, 1) if after.uniform and lengths_B is None else slice(None)
+        end_B = after.length_B[rows]
+        start_B = end_B - (tokens if lengths_B is None else lengths_B)
+        own_BT = start_B[:, None] + torch.arange(tokens, device=end_B.device)
+        # A padded query looks where the last valid one does: what it finds is dropped, but a query
+        # that sees nothing would be NaN and poison the layers above.
+        own_BT = own_BT.minimum(end_B[:, None] - 1).clamp(min=0)
+        column_S = torch.arange(after.longest, device=end_B.device)
+        behind_BTS = own_BT[:, :, None] - column_S
+        mask_BTS = (behind_BTS >= 0) & (behind_BTS < window)
+        return {"attn_mask": mask_BTS[:, None], "is_causal": False}

@@ -1,0 +1,115 @@
+"""One decoder for every architecture: embedding, residual layers, norm, head.
+
+Knows how layers are put together; does not know what a mixer does or where weights come from.
+"""
+
+# Shapes: B batch, T tokens, D width, V vocabulary rows.
+from typing import Protocol, cast
+
+import torch
+from torch import Tensor, nn
+
+from needlework.models import config
+from needlework.models.attention import Attention
+from needlework.models.config import DecoderConfig
+from needlework.models.mlp import MLP
+from needlework.models.norms import build_norm
+from needlework.models.rglru import RGLRU
+from needlework.models.rwkv6 import ChannelMix, TimeMix
+from needlework.models.ssd import SSD
+from needlework.models.state import DecoderState, LayerState
+
+
+class Mixer(Protocol):
+    """What a layer must be able to do; history is an argument and a result."""
+
+    def init_state(self, batch: int) -> LayerState:
+        """The state before any token."""
+
+    def __call__(
+        self, x_BTD: Tensor, state: LayerState, lengths_B: Tensor | None
+    ) -> tuple[Tensor, LayerState]:
+        """Mix T new tokens of which row b has `lengths_B[b]` valid ones (all when None)."""
+
+
+MIXERS: dict[type, type[nn.Module]] = {
+    config.Attention: Attention,
+    config.SSD: SSD,
+    config.RGLRU: RGLRU,
+    config.TimeMix: TimeMix,
+    config.ChannelMix: ChannelMix,
+    config.MLP: MLP,
+}
+
+
+class Residual(nn.Module):
+    """x + mixer(norm(x))."""
+
+    def __init__(self, spec: config.MixerConfig, norm: config.Norm, width: int) -> None:
+        super().__init__()
+        self.norm = build_norm(norm, width)
+        self.mixer = MIXERS[type(spec)](width, spec)
+
+    def init_state(self, batch: int) -> LayerState:
+        """The mixer's state before any token."""
+        return cast(Mixer, self.mixer).init_state(batch)
+
+    def forward(
+        self, x_BTD: Tensor, state: LayerState, lengths_B: Tensor | None
+    ) -> tuple[Tensor, LayerState]:
+        """Add what the mixer makes of the normalised input."""
+        y_BTD, state = cast(Mixer, self.mixer)(self.norm(x_BTD), state, lengths_B)
+        return x_BTD + y_BTD, state
+
+
+class Decoder(nn.Module):
+    """A causal language model whose whole history is the state it is given."""
+
+    def __init__(self, spec: DecoderConfig) -> None:
+        super().__init__()
+        self.config = spec
+        self.embedding = nn.Embedding(spec.padded_vocabulary, spec.width)
+        self.embedding_norm = build_norm(spec.norm, spec.width) if spec.embedding_norm else None
+        self.layers = nn.ModuleList(Residual(layer, spec.norm, spec.width) for layer in spec.layers)
+        self.norm = build_norm(spec.norm, spec.width)
+        self.head = nn.Linear(spec.width, spec.padded_vocabulary, bias=False)
+        if spec.tied:
+            self.head.weight = self.embedding.weight
+
+    def init_state(self, batch: int) -> DecoderState:
+        """The state of `batch` sequences before any token."""
+        return DecoderState(tuple(cast(Residual, layer).init_state(batch) for layer in self.layers))
+
+    def forward(
+        self, tokens_BT: Tensor, state: DecoderState, lengths_B: Tensor | None = None
+    ) -> tuple[Tensor, DecoderState]:
+        """Logits of shape (B, T, V) after every token, and the state after the last valid one."""
+        h_BTD, state = self.hidden(tokens_BT, state, lengths_B)
+        return self.logits(h_BTD), state
+
+    def hidden(
+        self, tokens_BT: Tensor, state: DecoderState, lengths_B: Tensor | None = None
+    ) -> tuple[Tensor, DecoderState]:
+        """What the head reads, of shape (B, T, D): logits are wanted at few positions only.
+
+        Row b has `lengths_B[b]` valid tokens, on the left; at the others the result is undefined.
+        """
+        x_BTD = self.embedding(tokens_BT)
+        if self.config.embedding_scale != 1.0:
+            x_BTD = x_BTD * self.config.embedding_scale
+        if self.embedding_norm is not None:
+            x_BTD = self.embedding_norm(x_BTD)
+        if self.config.residual_float32:
+            x_BTD = x_BTD.to(torch.promote_types(x_BTD.dtype, torch.float32))
+        states = []
+        for layer, layer_state in zip(self.layers, state.layers, strict=True):
+            x_BTD, layer_state = layer(x_BTD, layer_state, lengths_B)
+            states.append(layer_state)
+        return self.norm(x_BTD), DecoderState(tuple(states))
+
+    def logits(self, h: Tensor) -> Tensor:
+        """Scores of every row of the vocabulary over the last axis, padded rows included."""
+        logits: Tensor = self.head(h)
+        if self.config.logit_cap is not None:
+            logits = self.config.logit_cap * torch.tanh(logits / self.config.logit_cap)
+        return logits

@@ -1,0 +1,35 @@
+"""A gated MLP: looks at one token at a time, so its state is empty."""
+
+# Shapes: B batch, T tokens, D width, F hidden width.
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from needlework.models import config
+from needlework.models.state import EmptyState
+
+
+class MLP(nn.Module):
+    """activation(gate(x)) * up(x), projected back; rows of `project_in` are [up, gate]."""
+
+    def __init__(self, width: int, spec: config.MLP) -> None:
+        super().__init__()
+        self.activation = spec.activation
+        self.project_in = nn.Linear(width, 2 * spec.hidden, bias=spec.bias)
+        self.project_out = nn.Linear(spec.hidden, width, bias=spec.bias)
+
+    def init_state(self, batch: int) -> EmptyState:
+        """Nothing to remember."""
+        del batch
+        return EmptyState()
+
+    def forward(
+        self, x_BTD: Tensor, state: EmptyState, lengths_B: Tensor | None = None
+    ) -> tuple[Tensor, EmptyState]:
+        """Transform every token for itself."""
+        del lengths_B
+        up_BTF, gate_BTF = self.project_in(x_BTD).chunk(2, dim=-1)
+        if self.activation == "silu":
+            gate_BTF = F.silu(gate_BTF)
+        else:
+            gate_BTF = F.gelu(gate_BTF, approximate="tanh")
+        return self.project_out(gate_BTF * up_BTF), state

@@ -1,0 +1,20 @@
+"""What is valid in a padded batch, and sequences cut into chunks."""
+
+# Shapes: B batch, T tokens, C chunks, L tokens per chunk.
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def valid_tokens(lengths_B: Tensor, like_BT: Tensor) -> Tensor:
+    """True where a token is one of its row's first `lengths_B[b]`; shape (B, T)."""
+    position_T = torch.arange(like_BT.shape[1], device=lengths_B.device)
+    return position_T < lengths_B[:, None]
+
+
+def in_chunks(sequence: Tensor, size: int) -> Tensor:
+    """(B, T, ...) as (B, C, L, ...), the last chunk filled up with zeros."""
+    missing = -sequence.shape[1] % size
+    if missing:
+        sequence = F.pad(sequence, (0, 0) * (sequence.ndim - 2) + (0, missing))
+    return torch.unflatten(sequence, 1, (-1, size))

@@ -1,0 +1,31 @@
+"""Rotary position embedding (arXiv:2104.09864): half-split pairs, leading channels of a head."""
+
+# Shapes: B batch, H heads, T tokens, P channels per head, R half the rotated channels.
+import torch
+from torch import Tensor
+
+
+def rotation(position_BT: Tensor, *, width: int, base: float) -> tuple[Tensor, Tensor]:
+    """Cosine and sine of every token's angles, each of shape (B, 1, T, width / 2), in float32.
+
+    Angles are float32 whatever the model's dtype: transformers and mamba_ssm do the same, so the
+    published weights were trained with these roundings.
+    """
+    exponent_R = torch.arange(0, width, 2, dtype=torch.float32, device=position_BT.device) / width
+    angle_B1TR = (position_BT[:, None, :, None].float()) * (1.0 / base**exponent_R)
+    return angle_B1TR.cos(), angle_B1TR.sin()
+
+
+def rotate(x_BHTP: Tensor, cos_B1TR: Tensor, sin_B1TR: Tensor) -> Tensor:
+    """Rotate the first channels of every head by their token's angles; the others stay."""
+    half = cos_B1TR.shape[-1]
+    cos_B1TR, sin_B1TR = cos_B1TR.to(x_BHTP.dtype), sin_B1TR.to(x_BHTP.dtype)
+    first, second = x_BHTP[..., :half], x_BHTP[..., half : 2 * half]
+    return torch.cat(
+        [
+            first * cos_B1TR - second * sin_B1TR,
+            second * cos_B1TR + first * sin_B1TR,
+            x_BHTP[..., 2 * half :],
+        ],
+        dim=-1,
+    )

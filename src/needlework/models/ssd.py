@@ -1,0 +1,122 @@
+"""Mamba2: a selective state space layer computed in chunks (Dao and Gu, arXiv:2405.21060)."""
+
+# Shapes: B batch, T tokens, D width, H heads, P channels per head, N state channels, G groups,
+# E = H * P inner width, C chunks, L tokens per chunk, J inputs the convolution carries.
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from needlework.models import config
+from needlework.models.convolution import CausalConvolution
+from needlework.models.norms import RMSNorm
+from needlework.models.padding import in_chunks, valid_tokens
+from needlework.models.state import RowState
+
+
+@dataclass(frozen=True)
+class SSDState(RowState):
+    """The last inputs of the convolution, and every head's matrix state in float32 or wider."""
+
+    tail_BJC: Tensor
+    state_BHPN: Tensor
+
+
+class SSD(nn.Module):
+    """h_t = exp(dt A) h_{t-1} + dt x_t b_t^T and y_t = h_t c_t + D x_t, gated and normalised.
+
+    Rows of `project_in` are [z, x, B, C, dt]; the convolution covers [x, B, C].
+    """
+
+    def __init__(self, width: int, spec: config.SSD) -> None:
+        super().__init__()
+        self.spec = spec
+        inner, shared = spec.heads * spec.head_width, spec.groups * spec.state
+        self.sizes = [inner, inner + 2 * shared, spec.heads]
+        self.project_in = nn.Linear(width, sum(self.sizes), bias=False)
+        self.convolution = CausalConvolution(inner + 2 * shared, spec.convolution)
+        self.step_bias_H = nn.Parameter(torch.zeros(spec.heads))
+        self.log_rate_H = nn.Parameter(torch.zeros(spec.heads))
+        self.skip_H = nn.Parameter(torch.ones(spec.heads))
+        self.norm = RMSNorm(inner, eps=spec.norm_eps)
+        self.project_out = nn.Linear(inner, width, bias=False)
+
+    def init_state(self, batch: int) -> SSDState:
+        """No tokens read yet."""
+        spec, like = self.spec, self.project_in.weight
+        wide = torch.promote_types(like.dtype, torch.float32)
+        zero = like.new_zeros(batch, spec.heads, spec.head_width, spec.state, dtype=wide)
+        return SSDState(self.convolution.init_tail(batch), zero)
+
+    def forward(
+        self, x_BTD: Tensor, state: SSDState, lengths_B: Tensor | None = None
+    ) -> tuple[Tensor, SSDState]:
+        """Read T new tokens."""
+        spec, wide = self.spec, state.state_BHPN.dtype
+        z_BTE, mixed, step_BTH = torch.split(self.project_in(x_BTD), self.sizes, dim=-1)
+        mixed, tail_BJC = self.convolution(mixed, state.tail_BJC, lengths_B)
+        shared = spec.groups * spec.state
+        x_BTE, write, read = torch.split(F.silu(mixed), [self.sizes[0], shared, shared], dim=-1)
+        step_BTH = F.softplus(step_BTH.to(wide) + self.step_bias_H)
+        if lengths_B is not None:
+            step_BTH = step_BTH.masked_fill(~valid_tokens(lengths_B, x_BTD)[..., None], 0)
+        x_BTHP = torch.unflatten(x_BTE, 2, (spec.heads, -1)).to(wide)
+        y_BTHP, state_BHPN = selective_scan(
+            x_BTHP * step_BTH[..., None],
+            step_BTH * -self.log_rate_H.to(wide).exp(),
+            torch.unflatten(write, 2, (spec.groups, -1)).to(wide),
+            torch.unflatten(read, 2, (spec.groups, -1)).to(wide),
+            state.state_BHPN,
+            chunk=spec.chunk,
+        )
+        y_BTE = (y_BTHP + x_BTHP * self.skip_H[:, None]).flatten(2)
+        y_BTE = self.norm(y_BTE.to(z_BTE.dtype) * F.silu(z_BTE))
+        return self.project_out(y_BTE), SSDState(tail_BJC, state_BHPN)
+
+
+def selective_scan(
+    x_BTHP: Tensor,
+    log_decay_BTH: Tensor,
+    write_BTGN: Tensor,
+    read_BTGN: Tensor,
+    state_BHPN: Tensor,
+    *,
+    chunk: int,
+) -> tuple[Tensor, Tensor]:
+    """Outputs and last state of h_t = exp(log_decay_t) h_{t-1} + x_t write_t^T, y_t = h_t read_t.
+
+    Inside a chunk every pair of tokens is combined directly (section 6 of the paper); between
+    chunks only the state is carried. All exponents are sums of negative numbers, so nothing
+    overflows however strong the decay.
+    """
+    tokens, heads = x_BTHP.shape[1], x_BTHP.shape[2]
+    size = min(chunk, tokens)
+    per_group = heads // write_BTGN.shape[2]
+    x_BCHLP = in_chunks(x_BTHP, size).transpose(2, 3)
+    log_BCHL = in_chunks(log_decay_BTH, size).transpose(2, 3).cumsum(dim=-1)
+    write_BCGLN = in_chunks(write_BTGN, size).transpose(2, 3)
+    read_BCGLN = in_chunks(read_BTGN, size).transpose(2, 3)
+    scores_BCGLL = read_BCGLN @ write_BCGLN.transpose(-1, -2)
+    pairs_BCHLL = scores_BCGLL.repeat_interleave(per_group, dim=2) * _decays(log_BCHL)
+    y_BCHLP = pairs_BCHLL @ x_BCHLP
+    to_end_BCHL = (log_BCHL[..., -1:] - log_BCHL).exp()
+    write_BCHLN = write_BCGLN.repeat_interleave(per_group, dim=2)
+    added_BCHPN = (x_BCHLP * to_end_BCHL[..., None]).transpose(-1, -2) @ write_BCHLN
+    whole_BCH = log_BCHL[..., -1].exp()
+    before = []
+    for decay_BH, added_BHPN in zip(whole_BCH.unbind(1), added_BCHPN.unbind(1), strict=True):
+        before.append(state_BHPN)
+        state_BHPN = decay_BH[..., None, None] * state_BHPN + added_BHPN
+    read_BCHLN = read_BCGLN.repeat_interleave(per_group, dim=2)
+    carried_BCHLP = read_BCHLN @ torch.stack(before, dim=1).transpose(-1, -2)
+    y_BCHLP = y_BCHLP + carried_BCHLP * log_BCHL.exp()[..., None]
+    return y_BCHLP.transpose(2, 3).flatten(1, 2)[:, :tokens], state_BHPN
+
+
+def _decays(log_BCHL: Tensor) -> Tensor:
+    """exp(sum of log decays after token j up to token i) for j <= i, else 0."""
+    between = log_BCHL[..., :, None] - log_BCHL[..., None, :]
+    size = between.shape[-1]
+    later = torch.ones(size, size, dtype=torch.bool, device=between.device).triu(1)
+    return between.masked_fill(later, float("-inf")).exp()

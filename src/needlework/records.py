@@ -1,0 +1,86 @@
+"""One frozen record at every file border: what is written is a named type that checked itself.
+
+Field names `index`, `input`, `outputs`, `length`, `pred` and `others` are RULER's own, so its tools
+read our files.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+StopReason = Literal["end", "limit", "decided", "failed"]
+
+
+class Closed(BaseModel):
+    """A record that refuses fields it does not know and cannot be changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Sample(Closed):
+    """One question with its haystack, as RULER writes it: `{task}.jsonl`."""
+
+    index: int = Field(ge=0)
+    """Position in the dataset, from 0."""
+    input: str
+    """The whole prompt, answer prefix included."""
+    outputs: tuple[str, ...] = Field(min_length=1)
+    """Every reference answer."""
+    length: int = Field(ge=1)
+    """Tokens of the prompt plus the tokens reserved for the answer."""
+
+
+class Span(Closed):
+    """A half-open range of characters in a prompt."""
+
+    start: int = Field(ge=0)
+    end: int = Field(ge=0)
+
+
+class SampleDetail(Closed):
+    """What we know of a sample beyond RULER's fields: `{task}.details.jsonl`, line by line."""
+
+    index: int = Field(ge=0)
+    prompt_tokens: int = Field(ge=1)
+    """Tokens of the prompt alone, without special tokens."""
+    depths: tuple[float, ...]
+    """Where each needle starts, in percent of the haystack (0 = start, 100 = end), text order."""
+    needles: tuple[Span, ...]
+    """Each needle in the prompt, in text order; the ones that answer the question and the others."""
+    answers: tuple[bool, ...]
+    """Whether the needle of the same position holds (part of) the answer."""
+    question_start: int = Field(ge=0)
+    """First character after the haystack."""
+
+    @model_validator(mode="after")
+    def _aligned(self) -> "SampleDetail":
+        if not len(self.depths) == len(self.needles) == len(self.answers):
+            raise ValueError("depths, needles and answers must have one entry per needle")
+        return self
+
+
+class Prediction(Closed):
+    """What a model wrote after one prompt: `predictions/{model}/{suite}/{length}.jsonl`."""
+
+    task: str
+    index: int = Field(ge=0)
+    pred: str
+    """The continuation, decoded without special tokens; empty when the sample failed."""
+    outputs: tuple[str, ...]
+    stop_reason: StopReason
+    """end token, token limit, score already decided, or failed."""
+    error: str | None = None
+    """Why the sample failed; None otherwise."""
+    prompt_tokens: int
+    """Tokens of the prompt as the model read it, special tokens included."""
+    shared_tokens: int
+    """Prompt tokens whose computation another sample of the cell paid for."""
+    generated_tokens: int
+    others: dict[str, str]
+    """What produced it: model revision, protocol, kernels."""
+
+    @model_validator(mode="after")
+    def _failure_has_a_reason(self) -> "Prediction":
+        if (self.stop_reason == "failed") != (self.error is not None):
+            raise ValueError("a failed prediction needs its reason, and only a failed one has it")
+        return self

@@ -1,0 +1,31 @@
+"""One thread, no network, and one way to reach the reference material."""
+
+import os
+import socket
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of reference material; a skip that says why, or a failure where CI must have it."""
+    value = os.environ.get("NEEDLEWORK_SHARED")
+    if value and Path(value).is_dir():
+        return Path(value)
+    reason = "set NEEDLEWORK_SHARED to the folder with golden/, fixtures/ and mirror/"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that reaches for the network fails at once."""
+
+    def refuse(self: socket.socket, address: object) -> None:
+        raise OSError(f"a test tried to connect to {address!r}")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
