@@ -49,9 +49,9 @@ def ssd(layer: SSD, x_TD: Tensor) -> Tensor:
             decay = torch.exp(-dt * torch.exp(layer.log_rate_H[head]))
             state[head] = decay * state[head] + dt * torch.outer(x[head], write[group])
             y[head] = state[head] @ read[group] + layer.skip_H[head] * x[head]
-        gated = y.view(-1) * F.silu(z[t])
-        rms = torch.sqrt(gated.square().mean() + spec.norm_eps)
-        rows.append(layer.project_out.weight @ (gated / rms * layer.norm.weight))
+        gated = (y.view(-1) * F.silu(z[t])).view(spec.groups, -1)
+        rms = torch.sqrt(gated.square().mean(dim=1, keepdim=True) + spec.norm_eps)
+        rows.append(layer.project_out.weight @ ((gated / rms).view(-1) * layer.norm.weight))
     return torch.stack(rows)
 
 

@@ -39,7 +39,7 @@ class SSD(nn.Module):
         self.step_bias_H = nn.Parameter(torch.zeros(spec.heads))
         self.log_rate_H = nn.Parameter(torch.zeros(spec.heads))
         self.skip_H = nn.Parameter(torch.ones(spec.heads))
-        self.norm = RMSNorm(inner, eps=spec.norm_eps)
+        self.norm = RMSNorm(inner, eps=spec.norm_eps, groups=spec.groups)
         self.project_out = nn.Linear(inner, width, bias=False)
 
     def init_state(self, batch: int) -> SSDState:
@@ -71,8 +71,8 @@ class SSD(nn.Module):
             chunk=spec.chunk,
         )
         y_BTE = (y_BTHP + x_BTHP * self.skip_H[:, None]).flatten(2)
-        y_BTE = self.norm(y_BTE.to(z_BTE.dtype) * F.silu(z_BTE))
-        return self.project_out(y_BTE), SSDState(tail_BJC, state_BHPN)
+        gated_BTE = self.norm(y_BTE * F.silu(z_BTE.to(wide)))
+        return self.project_out(gated_BTE), SSDState(tail_BJC, state_BHPN)
 
 
 def selective_scan(

@@ -1,0 +1,148 @@
+"""Any checkpoint as a decoder: find its files, recognise its family, account for every tensor.
+
+Knows how the parts work together; each family's module knows its configuration and its names.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+
+from needlework.errors import CheckpointError
+from needlework.models.checkpoints import (
+    llama,
+    mamba2,
+    mamba_ssm,
+    native,
+    reading,
+    recurrent_gemma,
+    rwkv6,
+)
+from needlework.models.checkpoints.accounting import Places, account, place_tensor, unfilled
+from needlework.models.checkpoints.hub import find
+from needlework.models.config import DecoderConfig
+from needlework.models.decoder import Decoder
+
+WIDE = ("step_bias_H", "log_rate_H", "skip_H", "decay_E", "decay_D", "bonus_HK")
+"""Parameters kept in float32 at least: in half precision a decay of 0.999 rounds to 1."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """How the checkpoints of one family are read."""
+
+    config: Callable[[Mapping[str, Any]], DecoderConfig]
+    places: Callable[[DecoderConfig], Places]
+
+
+NATIVE = Family(native.decoder_config, native.places)
+MAMBA_SSM = Family(mamba_ssm.decoder_config, mamba_ssm.places)
+FAMILIES: Mapping[str, Family] = {
+    "llama": Family(llama.decoder_config, llama.places),
+    "qwen2": Family(llama.decoder_config, llama.places),
+    "recurrent_gemma": Family(recurrent_gemma.decoder_config, recurrent_gemma.places),
+    "mamba2": Family(mamba2.decoder_config, mamba2.places),
+    "rwkv6": Family(rwkv6.decoder_config, rwkv6.places),
+}
+"""The families of transformers, by `model_type`."""
+
+
+def load(
+    path_or_hub_id: str | Path,
+    *,
+    revision: str | None = None,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Decoder:
+    """The decoder of a checkpoint: a folder, an RWKV `.pth` file, or a hub id with its revision.
+
+    Weights are copied tensor by tensor into their dtype and onto their device, so there is never a
+    second copy of the model in memory.
+
+    Raises:
+        CheckpointError: files absent or truncated, an unknown family, a configuration that is not
+            supported, or tensors that do not match it.
+    """
+    source = find(path_or_hub_id, revision=revision)
+    files = reading.shards(source)
+    shapes = reading.shapes(files)
+    spec, places = _recognise(source, shapes)
+    with torch.device("meta"):
+        decoder = Decoder(spec)
+    unfilled(places, decoder)
+    account(places, shapes, decoder)
+    _allocate(decoder, device, dtype)
+    parameters = dict(decoder.named_parameters())
+    with torch.no_grad():
+        # A second copy of a tied weight is compared with the first, so it comes last.
+        for aliases in (False, True):
+            for name, tensor in reading.tensors(files):
+                if places[name].alias == aliases:
+                    place_tensor(name, tensor, places[name], parameters)
+    return decoder.eval().requires_grad_(False)
+
+
+def decoder_config(raw: Mapping[str, Any], *, where: str) -> tuple[DecoderConfig, Family]:
+    """The decoder that a `config.json` describes, and its family.
+
+    Raises:
+        CheckpointError: the family is unknown or a setting is not supported.
+    """
+    family = _family(raw, where)
+    try:
+        return family.config(raw), family
+    except KeyError as error:
+        raise CheckpointError(f"{where} has no {error}; is it complete?") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise CheckpointError(f"{where}: {place}: {first['msg']}") from error
+    except ValueError as error:
+        raise CheckpointError(f"{where}: {error}") from error
+
+
+def _family(raw: Mapping[str, Any], where: str) -> Family:
+    if raw.get("format") == "needlework":
+        return NATIVE
+    if "d_model" in raw and "n_layer" in raw and "model_type" not in raw:
+        return MAMBA_SSM
+    kind = str(raw.get("model_type"))
+    if kind not in FAMILIES:
+        raise CheckpointError(
+            f"{where}: model_type {kind!r} is not one of {', '.join(FAMILIES)}; "
+            "set `backend: transformers` in the model's entry to run it through transformers"
+        )
+    return FAMILIES[kind]
+
+
+def _recognise(source: Path, shapes: Mapping[str, tuple[int, ...]]) -> tuple[DecoderConfig, Places]:
+    if source.is_file():
+        try:
+            spec = rwkv6.config_from_shapes(shapes)
+        except KeyError as error:
+            raise CheckpointError(f"{source} is not an RWKV-6 model: it has no {error}") from error
+        return spec, rwkv6.places_in_pth(spec)
+    path = source / "config.json"
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} is absent; is {source} a checkpoint folder?") from error
+    except json.JSONDecodeError as error:
+        raise CheckpointError(f"{path} is not JSON ({error}); fetch it again") from error
+    spec, family = decoder_config(raw, where=str(path))
+    return spec, family.places(spec)
+
+
+def _allocate(decoder: Decoder, device: str, dtype: torch.dtype) -> None:
+    """Give every parameter memory; what is tied stays tied."""
+    for module in decoder.modules():
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            wide = torch.promote_types(dtype, torch.float32) if name in WIDE else dtype
+            fresh = torch.empty(parameter.shape, dtype=wide, device=device)
+            setattr(module, name, torch.nn.Parameter(fresh, requires_grad=False))
+    if decoder.config.tied:
+        decoder.head.weight = decoder.embedding.weight

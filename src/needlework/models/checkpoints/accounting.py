@@ -1,0 +1,106 @@
+"""A checkpoint's tensors against the places of a decoder: every one accounted for, on both sides.
+
+Knows names and shapes; does not know files or families. The whole renaming is written out before a
+byte is read, and what is left over is an error with names in it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from needlework.errors import CheckpointError
+from needlework.models.decoder import Decoder
+
+_SHOWN = 5
+"""Names of a kind that an error lists before it counts the rest."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a tensor of the checkpoint goes: a parameter of ours, or some of its rows."""
+
+    name: str
+    rows: tuple[int, int] | None = None
+    """Half-open range along the first axis; the whole parameter when None."""
+    leading: int = 0
+    """Axes of size 1 that the checkpoint has in front of ours."""
+    alias: bool = False
+    """A second copy of a tied weight: it is compared with the first one instead of stored."""
+    optional: bool = False
+    """Some checkpoints leave it out."""
+
+    def view(self, parameter: Tensor) -> Tensor:
+        """The part of the parameter that the tensor fills, in the checkpoint's shape."""
+        part = parameter if self.rows is None else parameter[slice(*self.rows)]
+        if self.leading and self.rows is not None:
+            part = part.flatten(0, 1) if part.ndim > 1 else part
+        return part.view((1,) * self.leading + tuple(part.shape))
+
+
+Places = Mapping[str, Place]
+"""Every name a checkpoint may have, with its place."""
+
+
+def account(places: Places, shapes: Mapping[str, tuple[int, ...]], decoder: Decoder) -> None:
+    """Check names and shapes of a whole checkpoint against its decoder, before anything is copied.
+
+    Raises:
+        CheckpointError: tensors too many, too few or of another shape; names them.
+    """
+    required = {name for name, place in places.items() if not place.optional}
+    unexpected = sorted(shapes.keys() - places.keys())
+    missing = sorted(required - shapes.keys())
+    parameters = dict(decoder.named_parameters())
+    misshapen = []
+    for name in shapes.keys() & places.keys():
+        expected = tuple(places[name].view(parameters[places[name].name]).shape)
+        if expected != shapes[name]:
+            misshapen.append(f"{name} {shapes[name]} instead of {expected}")
+    problems = [
+        f"{kind}: {_listed(names)}"
+        for kind, names in (
+            ("unexpected", unexpected),
+            ("missing", missing),
+            ("misshapen", sorted(misshapen)),
+        )
+        if names
+    ]
+    if problems:
+        raise CheckpointError(
+            f"not a {decoder.config.family} checkpoint of this configuration: "
+            f"{'; '.join(problems)}; check config.json and the revision"
+        )
+
+
+def unfilled(places: Places, decoder: Decoder) -> None:
+    """Refuse a name table that leaves a row of a parameter without a tensor: our own mistake."""
+    filled = {name: 0 for name, _ in decoder.named_parameters()}
+    parameters = dict(decoder.named_parameters())
+    for place in places.values():
+        if not place.alias:
+            filled[place.name] += place.view(parameters[place.name]).numel()
+    holes = [name for name, count in filled.items() if count != parameters[name].numel()]
+    assert not holes, f"the name table of {decoder.config.family} does not fill {holes}"
+
+
+def place_tensor(name: str, tensor: Tensor, place: Place, parameters: Mapping[str, Tensor]) -> None:
+    """Copy one tensor to where it belongs, in the parameter's dtype and on its device.
+
+    Raises:
+        CheckpointError: a second copy of a tied weight differs from the first.
+    """
+    target = place.view(parameters[place.name])
+    if not place.alias:
+        target.copy_(tensor)
+    elif not torch.equal(target, tensor.to(target)):
+        raise CheckpointError(
+            f"{name} differs from the embedding although the configuration ties them; "
+            "check tie_word_embeddings in config.json"
+        )
+
+
+def _listed(names: list[str]) -> str:
+    rest = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")

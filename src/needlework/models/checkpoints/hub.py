@@ -1,0 +1,47 @@
+"""Where a checkpoint lies: a path, or a hub id whose pinned revision is in the local cache."""
+
+import os
+from pathlib import Path
+
+import huggingface_hub
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+from needlework.errors import CheckpointError
+
+_PATTERNS = [
+    "config.json",
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "*.bin",
+    "*.bin.index.json",
+]
+_REVISION_DIGITS = 40
+
+
+def find(path_or_hub_id: str | Path, *, revision: str | None) -> Path:
+    """The folder or file of a checkpoint, fetched from the hub where it is a hub id.
+
+    Raises:
+        CheckpointError: no such path, a hub id without a full revision, or the hub does not answer.
+    """
+    path = Path(path_or_hub_id)
+    if path.exists():
+        return path
+    name = str(path_or_hub_id)
+    if name.count("/") != 1 or name.startswith((".", "/", "~")):
+        raise CheckpointError(f"{name} does not exist; name a folder, a .pth file or a hub id")
+    if revision is None or len(revision) != _REVISION_DIGITS:
+        raise CheckpointError(
+            f"{name} is no folder, and as a hub id it needs `revision`: the {_REVISION_DIGITS} "
+            f"digits of a commit (got {revision!r})"
+        )
+    try:
+        return Path(
+            huggingface_hub.snapshot_download(name, revision=revision, allow_patterns=_PATTERNS)
+        )
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        offline = " (HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE") else ""
+        raise CheckpointError(
+            f"{name} at {revision} is not in the local cache and the hub has not given it"
+            f"{offline}; run `snakemake fetch` where there is a network"
+        ) from error

@@ -1,0 +1,223 @@
+"""Loading: every tensor accounted for, every mistake told in one line with the tensor's name."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from needlework.errors import CheckpointError
+from needlework.models import load
+from needlework.models.checkpoints import accounting, decoder_config
+from needlework.models.decoder import Decoder
+from tests.models_for_tests import family
+
+MAMBA = {
+    "d_model": 2560,
+    "d_intermediate": 0,
+    "n_layer": 64,
+    "vocab_size": 50277,
+    "ssm_cfg": {"layer": "Mamba2"},
+    "attn_layer_idx": [],
+    "attn_cfg": {},
+    "rms_norm": True,
+    "residual_in_fp32": True,
+    "fused_add_norm": True,
+    "pad_vocab_size_multiple": 16,
+    "tie_embeddings": True,
+}
+HEADS = {"causal": True, "out_proj_bias": False, "qkv_proj_bias": False}
+FULL_SIZE = {
+    "mamba2": (MAMBA, 2_702_599_680),
+    "mamba2attn": (
+        MAMBA
+        | {
+            "attn_layer_idx": [9, 18, 27, 36, 45, 56],
+            "attn_cfg": HEADS
+            | {"d_conv": 4, "head_dim": 128, "num_heads": 30, "rotary_emb_dim": 64},
+        },
+        2_697_590_880,
+    ),
+    "transformerpp": (
+        MAMBA
+        | {
+            "n_layer": 32,
+            "d_intermediate": 6912,
+            "ssm_cfg": {},
+            "attn_layer_idx": list(range(32)),
+            "attn_cfg": HEADS | {"head_dim": 80, "num_heads": 32, "rotary_emb_dim": 40},
+        },
+        2_666_457_600,
+    ),
+    "recurrent_gemma": (
+        {
+            "model_type": "recurrent_gemma",
+            "hidden_size": 2560,
+            "num_hidden_layers": 26,
+            "num_attention_heads": 10,
+            "num_key_value_heads": 1,
+            "intermediate_size": 15360,
+            "lru_width": 2560,
+            "conv1d_width": 4,
+            "attention_window_size": 2048,
+            "block_types": ["recurrent", "recurrent", "attention"],
+            "vocab_size": 256000,
+            "rms_norm_eps": 1e-6,
+            "logits_soft_cap": 30.0,
+        },
+        2_682_862_080,
+    ),
+    "rwkv6": (
+        {
+            "model_type": "rwkv6",
+            "hidden_size": 2560,
+            "num_hidden_layers": 32,
+            "num_attention_heads": 64,
+            "head_size": 64,
+            "vocab_size": 65536,
+        },
+        3_099_863_040,
+    ),
+}
+"""Published sizes and their parameter counts (tied weights once)."""
+
+
+@pytest.mark.parametrize("name", FULL_SIZE)
+def test_full_size_models_have_exactly_the_published_parameters(name: str) -> None:
+    raw, count = FULL_SIZE[name]
+    spec, _ = decoder_config(raw, where="config.json")
+    with torch.device("meta"):
+        decoder = Decoder(spec)
+    assert sum(parameter.numel() for parameter in decoder.parameters()) == count
+
+
+@pytest.mark.parametrize("name", FULL_SIZE)
+def test_name_tables_fill_every_row_of_every_parameter(name: str) -> None:
+    spec, known = decoder_config(FULL_SIZE[name][0], where="config.json")
+    with torch.device("meta"):
+        decoder = Decoder(spec)
+    accounting.unfilled(known.places(spec), decoder)
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    decoder = family("llama", dtype=torch.float32)
+    (tmp_path / "config.json").write_text(decoder.config.model_dump_json())
+    save_file(decoder.state_dict(), tmp_path / "model.safetensors")
+    return tmp_path
+
+
+def change(folder: Path, **changes: torch.Tensor | None) -> None:
+    """Replace tensors, or drop them (None)."""
+    tensors = load_file(folder / "model.safetensors") | changes
+    kept = {name: tensor for name, tensor in tensors.items() if tensor is not None}
+    save_file(kept, folder / "model.safetensors")
+
+
+def test_a_whole_checkpoint_loads_in_the_asked_dtype(checkpoint: Path) -> None:
+    decoder = load(checkpoint, dtype=torch.bfloat16)
+    assert decoder.embedding.weight.dtype is torch.bfloat16
+    expected = load_file(checkpoint / "model.safetensors")["norm.weight"].bfloat16()
+    assert torch.equal(decoder.norm.weight, expected)
+
+
+def test_decays_stay_in_float32(tmp_path: Path) -> None:
+    """In bfloat16 a decay of 0.999 rounds to 1."""
+    source = family("mamba2", dtype=torch.float32)
+    (tmp_path / "config.json").write_text(source.config.model_dump_json())
+    tensors = {name: tensor.clone() for name, tensor in source.state_dict().items()}
+    save_file(tensors, tmp_path / "model.safetensors")
+    decoder = load(tmp_path, dtype=torch.bfloat16)
+    assert decoder.layers[0].mixer.log_rate_H.dtype is torch.float32
+    assert decoder.head.weight is decoder.embedding.weight
+
+
+def test_a_missing_tensor_is_named(checkpoint: Path) -> None:
+    change(checkpoint, **{"layers.1.mixer.project_in.weight": None})
+    with pytest.raises(CheckpointError, match=r"missing: layers\.1\.mixer\.project_in\.weight"):
+        load(checkpoint)
+
+
+def test_an_extra_tensor_is_named(checkpoint: Path) -> None:
+    change(checkpoint, surprise=torch.zeros(1))
+    with pytest.raises(CheckpointError, match="unexpected: surprise"):
+        load(checkpoint)
+
+
+def test_a_misshapen_tensor_is_named_with_both_shapes(checkpoint: Path) -> None:
+    change(checkpoint, **{"norm.weight": torch.zeros(3)})
+    with pytest.raises(CheckpointError, match=r"norm\.weight \(3,\) instead of \(16,\)"):
+        load(checkpoint)
+
+
+def test_a_truncated_file_is_one_line(checkpoint: Path) -> None:
+    weights = checkpoint / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match=r"model\.safetensors cannot be read.*truncated"):
+        load(checkpoint)
+
+
+def test_a_truncated_archive_is_one_line(checkpoint: Path) -> None:
+    (checkpoint / "model.safetensors").unlink()
+    weights = checkpoint / "pytorch_model.bin"
+    torch.save(family("llama", dtype=torch.float32).state_dict(), weights)
+    weights.write_bytes(weights.read_bytes()[:-2000])
+    with pytest.raises(CheckpointError, match=r"pytorch_model\.bin cannot be read"):
+        load(checkpoint)
+
+
+def test_shards_are_read_through_their_index(checkpoint: Path) -> None:
+    tensors = load_file(checkpoint / "model.safetensors")
+    expected = load(checkpoint).state_dict()
+    (checkpoint / "model.safetensors").unlink()
+    names = sorted(tensors)
+    parts = {"a.safetensors": names[::2], "b.safetensors": names[1::2]}
+    for file, part in parts.items():
+        save_file({name: tensors[name] for name in part}, checkpoint / file)
+    index = {"weight_map": {name: file for file, part in parts.items() for name in part}}
+    (checkpoint / "model.safetensors.index.json").write_text(json.dumps(index))
+    for name, tensor in load(checkpoint).state_dict().items():
+        assert torch.equal(tensor, expected[name]), name
+
+
+def test_an_absent_shard_is_named(checkpoint: Path) -> None:
+    (checkpoint / "model.safetensors").unlink()
+    index = {"weight_map": {"norm.weight": "gone.safetensors"}}
+    (checkpoint / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(CheckpointError, match=r"gone\.safetensors, which is absent"):
+        load(checkpoint)
+
+
+def test_a_tied_head_that_differs_is_refused(tmp_path: Path) -> None:
+    source = family("mamba2", dtype=torch.float32)
+    (tmp_path / "config.json").write_text(source.config.model_dump_json())
+    tensors = {name: tensor.clone() for name, tensor in source.state_dict().items()}
+    tensors["head.weight"][3, 3] += 1
+    save_file(tensors, tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointError, match="differs from the embedding"):
+        load(tmp_path)
+
+
+def test_an_unknown_family_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt2"}))
+    save_file({"wte.weight": torch.zeros(1)}, tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"gpt2.*backend: transformers"):
+        load(tmp_path)
+
+
+def test_an_unknown_key_of_our_own_format_is_named(checkpoint: Path) -> None:
+    config = json.loads((checkpoint / "config.json").read_text())
+    (checkpoint / "config.json").write_text(json.dumps(config | {"windw": 3}))
+    with pytest.raises(CheckpointError, match="windw"):
+        load(checkpoint)
+
+
+def test_a_hub_id_needs_its_full_revision() -> None:
+    with pytest.raises(CheckpointError, match=r"needs `revision`.*got 'main'"):
+        load("state-spaces/mamba2-2.7b", revision="main")
+
+
+def test_a_folder_without_weights_says_so(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"has none of model\.safetensors"):
+        load(tmp_path)
