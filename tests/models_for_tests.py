@@ -35,7 +35,7 @@ FAMILIES = {
     "mamba2attn": ((SPECS["ssd"], SPECS["convolved attention"], SPECS["ssd"]), _RMS),
     "transformerpp": ((SPECS["attention"], SPECS["mlp"]) * 2, _RMS),
     "llama": ((SPECS["grouped attention"], SPECS["mlp"]) * 2, _RMS),
-    "griffin": ((SPECS["rglru"], SPECS["biased mlp"], SPECS["window"], SPECS["mlp"]), _GEMMA),
+    "griffin": ((SPECS["rglru"], SPECS["window"], SPECS["biased mlp"], SPECS["rglru"]), _GEMMA),
     "rwkv6": ((SPECS["time mix"], SPECS["channel mix"]) * 2, _LAYER),
 }
 

@@ -3,7 +3,7 @@
 # Shapes: B batch, T tokens, D width, H heads, G key/value heads, P channels per head,
 # S cached columns, C channels of q, k and v together, J inputs the convolution carries.
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self, TypedDict
 
 import torch
@@ -11,16 +11,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from needlework.models import config
-from needlework.models.convolution import CausalConvolution
+from needlework.models.convolution import CausalConvolution, last_valid
 from needlework.models.rotary import rotate, rotation
 from needlework.models.state import KeyValueState, RowState
 
 
 @dataclass(frozen=True)
 class ConvolutionTail(RowState):
-    """The last inputs of a convolution; no channels where there is none."""
+    """The last inputs of a convolution and, for one hazard, its last outputs; else empty."""
 
     tail_BJC: Tensor
+    outputs_BJC: Tensor
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,15 @@ class AttentionState:
     def select(self, rows: Tensor) -> Self:
         """The rows with these indices, in this order."""
         return type(self)(self.cache.select(rows), self.tail.select(rows))
+
+    def after_prompt(self) -> Self:
+        """The state from which mamba_ssm 2.0.0 to 2.3.2 starts to answer (hazard m2a-conv-state).
+
+        Its prefill saves what the convolution has given, where decoding expects what it was given.
+        """
+        if not self.tail.outputs_BJC.numel():
+            return self
+        return replace(self, tail=replace(self.tail, tail_BJC=self.tail.outputs_BJC))
 
     @classmethod
     def stack(cls, states: Sequence[Self]) -> Self:
@@ -78,7 +88,8 @@ class Attention(nn.Module):
         like = self.project_in.weight
         cache = KeyValueState.empty(batch, self.spec.kv_heads, self.spec.head_width, like)
         tail = self.convolution.init_tail(batch) if self.convolution else like.new_zeros(batch, 0)
-        return AttentionState(cache, ConvolutionTail(tail))
+        outputs = tail if self.spec.convolved_tail else like.new_zeros(batch, 0)
+        return AttentionState(cache, ConvolutionTail(tail, outputs))
 
     def forward(
         self, x_BTD: Tensor, state: AttentionState, lengths_B: Tensor | None = None
@@ -88,16 +99,18 @@ class Attention(nn.Module):
         tail = state.tail
         if self.convolution:
             qkv_BTC, inputs = self.convolution(qkv_BTC, tail.tail_BJC, lengths_B)
-            tail = ConvolutionTail(inputs)
+            outputs = tail.outputs_BJC
+            if self.spec.convolved_tail:
+                joined = torch.cat([outputs, qkv_BTC], dim=1)
+                outputs = last_valid(joined, outputs.shape[1], lengths_B)
+            tail = ConvolutionTail(inputs, outputs)
         q_BHTP, k_BGTP, v_BGTP = self._heads(qkv_BTC, state.cache)
-        cache = state.cache.append(k_BGTP, v_BGTP, lengths_B, self.spec.window)
-        y_BHTP = F.scaled_dot_product_attention(
-            q_BHTP,
-            cache.keys_BHSP,
-            cache.values_BHSP,
-            **self._visible(state.cache, cache, q_BHTP.shape[2], lengths_B),
-            enable_gqa=self.spec.heads != self.spec.kv_heads,
-        )
+        if self.spec.shifted_window and state.cache.longest == 0 and x_BTD.shape[1] > 1:
+            y_BHTP, cache = self._attend_shifted(q_BHTP, k_BGTP, v_BGTP, state.cache, lengths_B)
+        else:
+            cache = state.cache.append(k_BGTP, v_BGTP, lengths_B, self.spec.window)
+            visible = self._visible(state.cache, cache, q_BHTP.shape[2], lengths_B)
+            y_BHTP = self._attend(q_BHTP, cache.keys_BHSP, cache.values_BHSP, visible)
         return self.project_out(y_BHTP.transpose(1, 2).flatten(2)), AttentionState(cache, tail)
 
     def _heads(self, qkv_BTC: Tensor, cache: KeyValueState) -> tuple[Tensor, Tensor, Tensor]:
@@ -112,6 +125,39 @@ class Attention(nn.Module):
             cos, sin = rotation(position_BT, width=spec.rotary_width, base=spec.rotary_base)
             q, k = rotate(q, cos, sin), rotate(k, cos, sin)
         return q, k, v
+
+    def _attend(self, q_BHTP: Tensor, k_BGSP: Tensor, v_BGSP: Tensor, visible: Visible) -> Tensor:
+        return F.scaled_dot_product_attention(
+            q_BHTP, k_BGSP, v_BGSP, **visible, enable_gqa=self.spec.heads != self.spec.kv_heads
+        )
+
+    def _attend_shifted(
+        self,
+        q_BHTP: Tensor,
+        k_BGTP: Tensor,
+        v_BGTP: Tensor,
+        cache: KeyValueState,
+        lengths_B: Tensor | None,
+    ) -> tuple[Tensor, KeyValueState]:
+        """A whole prompt as transformers 4.41.2 to 5.3.0 read it (hazard rg-window).
+
+        The keys are cut to the last window, the causal mask to its first columns and has no window:
+        token t sees column s <= t, which past the window holds a key of its own future.
+        """
+        assert self.spec.window is not None
+        tokens = q_BHTP.shape[2]
+        column_S = torch.arange(min(self.spec.window, tokens), device=q_BHTP.device)
+        end_B = torch.full_like(cache.length_B, tokens) if lengths_B is None else lengths_B
+        start_B = (end_B - self.spec.window).clamp(min=0)
+        index = (start_B[:, None] + column_S)[:, None, :, None].expand(
+            -1, k_BGTP.shape[1], -1, k_BGTP.shape[3]
+        )
+        keys, values = k_BGTP.gather(2, index), v_BGTP.gather(2, index)
+        mask_TS = column_S <= torch.arange(tokens, device=column_S.device)[:, None]
+        y_BHTP = self._attend(q_BHTP, keys, values, {"attn_mask": mask_TS, "is_causal": False})
+        kept_B = end_B.clamp(max=self.spec.window)
+        after = cache.append(keys, values, kept_B, self.spec.window)
+        return y_BHTP, replace(after, position_B=cache.position_B + end_B)
 
     def _visible(
         self, before: KeyValueState, after: KeyValueState, tokens: int, lengths_B: Tensor | None

@@ -41,11 +41,21 @@ class Attention(Closed):
     )
     qkv_bias: bool = False
     output_bias: bool = False
+    convolved_tail: bool = Field(
+        False, description="Hazard m2a-conv-state: answers start from convolved inputs."
+    )
+    shifted_window: bool = Field(
+        False, description="Hazard rg-window: prompts see their last keys under the first's mask."
+    )
 
     @model_validator(mode="after")
     def _divisible(self) -> "Attention":
         if self.heads % self.kv_heads:
             raise ValueError(f"{self.heads} heads cannot share {self.kv_heads} kv_heads evenly")
+        if self.convolved_tail and not self.convolution:
+            raise ValueError("convolved_tail needs a convolution")
+        if self.shifted_window and not self.window:
+            raise ValueError("shifted_window needs a window")
         if self.rotary_width % 2 or self.rotary_width > self.head_width:
             raise ValueError(f"rotary_width {self.rotary_width} must be even and <= head_width")
         return self
@@ -123,6 +133,11 @@ class DecoderConfig(Closed):
     logit_cap: float | None = Field(None, description="Logits become cap * tanh(logits / cap).")
     residual_float32: bool = Field(False, description="Keep the residual stream in float32.")
     positions: PositiveInt | None = Field(None, description="Longest sequence; None for no limit.")
+
+    @property
+    def one_shot(self) -> bool:
+        """Whether prompts must be read in one call: a hazard lets tokens see later ones."""
+        return any(isinstance(layer, Attention) and layer.shifted_window for layer in self.layers)
 
     @model_validator(mode="after")
     def _padded(self) -> "DecoderConfig":

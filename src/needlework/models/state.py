@@ -6,7 +6,7 @@ Every tensor of a state has the batch as its first axis. Rows can be copied (`fo
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
@@ -23,6 +23,10 @@ class RowState:
     def select(self, rows: Tensor) -> Self:
         """The rows with these indices, in this order."""
         return type(self)(*(tensor.index_select(0, rows) for tensor in self._tensors()))
+
+    def after_prompt(self) -> Self:
+        """The state from which answers start; the same, but for one published defect."""
+        return self
 
     @classmethod
     def stack(cls, states: Sequence[Self]) -> Self:
@@ -209,7 +213,25 @@ def _extent(length_B: Tensor) -> tuple[int, bool]:
     return int(longest), bool(shortest == longest)
 
 
-LayerState = RowState | KeyValueState
+class LayerState(Protocol):
+    """What can be done to the state of any layer."""
+
+    @property
+    def bytes(self) -> int:
+        """Memory, in bytes."""
+
+    def fork(self, copies: int) -> Self:
+        """Each row `copies` times."""
+
+    def select(self, rows: Tensor) -> Self:
+        """Some of the rows."""
+
+    def after_prompt(self) -> Self:
+        """The state from which answers start."""
+
+    @classmethod
+    def stack(cls, states: Sequence[Self]) -> Self:
+        """The rows of all states."""
 
 
 @dataclass(frozen=True)
@@ -225,6 +247,10 @@ class DecoderState:
     def select(self, rows: Tensor) -> Self:
         """The rows with these indices, in this order."""
         return type(self)(tuple(state.select(rows) for state in self.layers))
+
+    def after_prompt(self) -> Self:
+        """The state from which answers start; the same, but for one published defect."""
+        return type(self)(tuple(state.after_prompt() for state in self.layers))
 
     @classmethod
     def stack(cls, states: Sequence[Self]) -> Self:

@@ -1,0 +1,43 @@
+"""Defects of published libraries as switches of a decoder's configuration, all off by default.
+
+Knows which layers a defect lived in; the layers know what it did there.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Literal
+
+from needlework.errors import CheckpointError
+from needlework.models.config import Attention, DecoderConfig, MixerConfig
+
+Hazard = Literal["m2a-conv-state", "rg-window"]
+
+SWITCHES: Mapping[Hazard, str] = {
+    "m2a-conv-state": "convolved_tail",
+    "rg-window": "shifted_window",
+}
+"""mamba_ssm 2.0.0 to 2.3.2 (H2) and transformers 4.41.2 to 5.3.0 (H3), with the setting of ours."""
+
+_NEEDS = {"m2a-conv-state": "convolution", "rg-window": "window"}
+
+
+def with_hazards(spec: DecoderConfig, hazards: Collection[Hazard]) -> DecoderConfig:
+    """The same decoder with these defects.
+
+    Raises:
+        CheckpointError: no layer of the decoder could have the defect.
+    """
+    for hazard in hazards:
+        layers = tuple(_defective(layer, hazard) for layer in spec.layers)
+        if layers == spec.layers:
+            raise CheckpointError(
+                f"hazard {hazard} needs attention with a {_NEEDS[hazard]}, which {spec.family} "
+                "does not have; remove it from the model's hazards"
+            )
+        spec = spec.model_copy(update={"layers": layers})
+    return spec
+
+
+def _defective(layer: MixerConfig, hazard: Hazard) -> MixerConfig:
+    if not isinstance(layer, Attention) or getattr(layer, _NEEDS[hazard]) is None:
+        return layer
+    return layer.model_copy(update={SWITCHES[hazard]: True})
