@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from needlework.models import config
+from needlework.models import config, cuda, kernels
 from needlework.models.convolution import CausalConvolution, last_valid
 from needlework.models.rotary import rotate, rotation
 from needlework.models.state import KeyValueState, RowState
@@ -127,6 +127,10 @@ class Attention(nn.Module):
         return q, k, v
 
     def _attend(self, q_BHTP: Tensor, k_BGSP: Tensor, v_BGSP: Tensor, visible: Visible) -> Tensor:
+        kernel = kernels.chosen("attention", q_BHTP.device, q_BHTP.dtype)
+        half = q_BHTP.dtype in (torch.float16, torch.bfloat16)
+        if kernel != kernels.TORCH and half and visible["attn_mask"] is None:
+            return cuda.attention(q_BHTP, k_BGSP, v_BGSP, causal=visible["is_causal"])
         return F.scaled_dot_product_attention(
             q_BHTP, k_BGSP, v_BGSP, **visible, enable_gqa=self.spec.heads != self.spec.kv_heads
         )

@@ -5,6 +5,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from needlework.models import cuda, kernels
+
 
 class CausalConvolution(nn.Module):
     """y_t = bias + sum_k weight_k x_{t-K+1+k}, each channel for itself.
@@ -27,7 +29,9 @@ class CausalConvolution(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Convolve; returns y of shape (B, T, C) and the last J valid inputs of every row."""
         joined = torch.cat([tail_BJC, x_BTC], dim=1)
-        if x_BTC.shape[1] == 1:
+        if kernels.chosen("convolution", x_BTC.device, x_BTC.dtype) != kernels.TORCH:
+            y_BTC = cuda.convolution(x_BTC, tail_BJC, self.weight[:, 0], self.bias)
+        elif x_BTC.shape[1] == 1:
             y_BTC = (joined * self.weight[:, 0].T).sum(dim=1, keepdim=True) + self.bias
         else:
             channels_first = joined.transpose(1, 2)

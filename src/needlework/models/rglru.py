@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from needlework.models import config
+from needlework.models import config, cuda, kernels
 from needlework.models.convolution import CausalConvolution
 from needlework.models.padding import in_chunks, valid_tokens
 from needlework.models.state import RowState
@@ -66,7 +66,10 @@ class RGLRU(nn.Module):
             padding_BT1 = ~valid_tokens(lengths_B, x_BTD)[..., None]
             log_decay_BTE = log_decay_BTE.masked_fill(padding_BT1, 0)
             input_BTE = input_BTE.masked_fill(padding_BT1, 0)
-        h_BTE, state_BE = diagonal_scan(log_decay_BTE, input_BTE, state.state_BE)
+        scan = diagonal_scan
+        if kernels.chosen("diagonal_scan", x_BTD.device, x_BTD.dtype) != kernels.TORCH:
+            scan = cuda.diagonal_scan
+        h_BTE, state_BE = scan(log_decay_BTE, input_BTE, state.state_BE)
         gated_BTE = F.gelu(y_BTE, approximate="tanh") * h_BTE.to(y_BTE.dtype)
         read = tokens if lengths_B is None else lengths_B
         return self.project_out(gated_BTE), RGLRUState(tail_BJE, state_BE, state.position_B + read)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from needlework.models import config
+from needlework.models import config, cuda, kernels
 from needlework.models.convolution import last_valid
 from needlework.models.padding import in_chunks, valid_tokens
 from needlework.models.state import RowState, TokenShiftState
@@ -71,7 +71,10 @@ class TimeMix(nn.Module):
             padding_BT1 = ~valid_tokens(lengths_B, x_BTD)[..., None]
             log_decay_BTD = log_decay_BTD.masked_fill(padding_BT1, 0)
             k_BTD = k_BTD.masked_fill(padding_BT1, 0)
-        o_BTHV, state_BHKV = weighted_key_values(
+        recurrence = weighted_key_values
+        if kernels.chosen("weighted_key_values", x_BTD.device, x_BTD.dtype) != kernels.TORCH:
+            recurrence = cuda.weighted_key_values
+        o_BTHV, state_BHKV = recurrence(
             self._heads(self.receptance(r), wide),
             self._heads(k_BTD, wide),
             self._heads(self.value(v), wide),

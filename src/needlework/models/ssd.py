@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from needlework.models import config
+from needlework.models import config, cuda, kernels
 from needlework.models.convolution import CausalConvolution
 from needlework.models.norms import RMSNorm
 from needlework.models.padding import in_chunks, valid_tokens
@@ -62,9 +62,13 @@ class SSD(nn.Module):
         if lengths_B is not None:
             step_BTH = step_BTH.masked_fill(~valid_tokens(lengths_B, x_BTD)[..., None], 0)
         x_BTHP = torch.unflatten(x_BTE, 2, (spec.heads, -1)).to(wide)
-        y_BTHP, state_BHPN = selective_scan(
-            x_BTHP * step_BTH[..., None],
-            step_BTH * -self.log_rate_H.to(wide).exp(),
+        scan = selective_scan
+        if kernels.chosen("selective_scan", x_BTD.device, x_BTD.dtype) != kernels.TORCH:
+            scan = cuda.selective_scan
+        y_BTHP, state_BHPN = scan(
+            x_BTHP,
+            step_BTH,
+            -self.log_rate_H.to(wide).exp(),
             torch.unflatten(write, 2, (spec.groups, -1)).to(wide),
             torch.unflatten(read, 2, (spec.groups, -1)).to(wide),
             state.state_BHPN,
@@ -77,15 +81,17 @@ class SSD(nn.Module):
 
 def selective_scan(
     x_BTHP: Tensor,
-    log_decay_BTH: Tensor,
+    step_BTH: Tensor,
+    rate_H: Tensor,
     write_BTGN: Tensor,
     read_BTGN: Tensor,
     state_BHPN: Tensor,
     *,
     chunk: int,
 ) -> tuple[Tensor, Tensor]:
-    """Outputs and last state of h_t = exp(log_decay_t) h_{t-1} + x_t write_t^T, y_t = h_t read_t.
+    """Outputs and last state of h_t = exp(dt_t a) h_{t-1} + dt_t x_t write_t^T, y_t = h_t read_t.
 
+    dt is the step and a, negative, the rate of each head.
     Inside a chunk every pair of tokens is combined directly (section 6 of the paper); between
     chunks only the state is carried. All exponents are sums of negative numbers, so nothing
     overflows however strong the decay.
@@ -93,8 +99,8 @@ def selective_scan(
     tokens, heads = x_BTHP.shape[1], x_BTHP.shape[2]
     size = min(chunk, tokens)
     per_group = heads // write_BTGN.shape[2]
-    x_BCHLP = in_chunks(x_BTHP, size).transpose(2, 3)
-    log_BCHL = in_chunks(log_decay_BTH, size).transpose(2, 3).cumsum(dim=-1)
+    x_BCHLP = in_chunks(x_BTHP * step_BTH[..., None], size).transpose(2, 3)
+    log_BCHL = in_chunks(step_BTH * rate_H, size).transpose(2, 3).cumsum(dim=-1)
     write_BCGLN = in_chunks(write_BTGN, size).transpose(2, 3)
     read_BCGLN = in_chunks(read_BTGN, size).transpose(2, 3)
     scores_BCGLL = read_BCGLN @ write_BCGLN.transpose(-1, -2)
