@@ -1,8 +1,8 @@
 """Any causal language model of transformers behind our decoder's interface.
 
-For architectures that we do not compute ourselves: slower, since every row is read by itself, but the
-same cells, prompts and stop rules. Whether the library's cache may be kept is not believed but tried:
-a cache that does not survive a cut or a fork is left out, and every answer token reads all again.
+For architectures that we do not compute ourselves: slower, since every row is read by itself, but
+the same cells, prompts and stop rules. Whether the library's cache may be kept is not believed but
+tried: one that does not survive a cut or a fork is left out, and every answer token reads all again.
 """
 
 # Shapes: B batch, T tokens, V vocabulary.
@@ -79,7 +79,9 @@ class HubModel(Decoder):
             width=embedding.embedding_dim,
             layers=(),
         )
-        self.last_only = "logits_to_keep" in inspect.signature(model.forward).parameters
+        parameters = inspect.signature(model.forward).parameters
+        self.last_only = "logits_to_keep" in parameters
+        self.cache_name = "cache_params" if "cache_params" in parameters else "past_key_values"
         self.keeps_cache = self._cache_is_exact()
 
     def init_state(self, batch: int) -> DecoderState:
@@ -111,11 +113,11 @@ class HubModel(Decoder):
             tokens = (*row.tokens, *tokens_T.tolist())
             everything_1T = torch.tensor([tokens], device=tokens_T.device)
             return self._call(everything_1T, use_cache=False).logits[0, -1], Row(tokens, None)
-        given = {} if row.cache is None else {"past_key_values": copy.deepcopy(row.cache)}
+        given = {} if row.cache is None else {self.cache_name: copy.deepcopy(row.cache)}
         output = self._call(tokens_T[None], use_cache=True, **given)
-        return output.logits[0, -1], Row((), output.past_key_values)
+        return output.logits[0, -1], Row((), getattr(output, self.cache_name))
 
-    def _call(self, tokens_1T: Tensor, **arguments: Any) -> Any:
+    def _call(self, tokens_1T: Tensor, **arguments: Any) -> Any:  # noqa: ANN401 - the library's
         if self.last_only:
             arguments["logits_to_keep"] = 1
         return self.model(tokens_1T, **arguments)

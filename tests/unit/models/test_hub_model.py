@@ -1,4 +1,4 @@
-"""Models of transformers behind our interface give transformers' own logits, however they are cut."""
+"""Models of transformers behind our interface give its own logits, however they are cut."""
 
 from collections.abc import Callable
 from pathlib import Path
