@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of reference material; a skip that says why, or a failure where CI must have it."""
+    """The folder of reference material; else a skip that says why, and in CI a failure."""
     value = os.environ.get("NEEDLEWORK_SHARED")
     if value and Path(value).is_dir():
         return Path(value)

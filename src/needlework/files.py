@@ -69,7 +69,8 @@ def read_records(path: Path, kind: type[Record]) -> list[Record]:
                 first = error.errors()[0]
                 place = ".".join(map(str, first["loc"])) or "line"
                 raise RecordError(
-                    f"{path}:{number}: {place}: {first['msg']}; delete the file and ask for it again"
+                    f"{path}:{number}: {place}: {first['msg']}; "
+                    "delete the file and ask for it again"
                 ) from error
     return records
 

@@ -46,7 +46,7 @@ class SampleDetail(Closed):
     depths: tuple[float, ...]
     """Where each needle starts, in percent of the haystack (0 = start, 100 = end), text order."""
     needles: tuple[Span, ...]
-    """Each needle in the prompt, in text order; the ones that answer the question and the others."""
+    """Each needle in the prompt, in text order: those that answer the question and the others."""
     answers: tuple[bool, ...]
     """Whether the needle of the same position holds (part of) the answer."""
     question_start: int = Field(ge=0)

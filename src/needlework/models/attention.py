@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from needlework.models import config, cuda, kernels
 from needlework.models.convolution import CausalConvolution, last_valid
 from needlework.models.rotary import rotate, rotation
-from needlework.models.state import KeyValueState, RowState
+from needlework.models.state import KeyValueState, RowState, extent
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,9 @@ class Attention(nn.Module):
         y_BHTP = self._attend(q_BHTP, keys, values, {"attn_mask": mask_TS, "is_causal": False})
         kept_B = end_B.clamp(max=self.spec.window)
         after = cache.append(keys, values, kept_B, self.spec.window)
-        return y_BHTP, replace(after, position_B=cache.position_B + end_B)
+        position_B = cache.position_B + end_B
+        _, uniform = extent(after.length_B, position_B)
+        return y_BHTP, replace(after, position_B=position_B, uniform=uniform)
 
     def _visible(
         self, before: KeyValueState, after: KeyValueState, tokens: int, lengths_B: Tensor | None

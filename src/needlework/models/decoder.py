@@ -76,6 +76,11 @@ class Decoder(nn.Module):
         if spec.tied:
             self.head.weight = self.embedding.weight
 
+    @property
+    def reads_in_pieces(self) -> bool:
+        """Whether a prompt may be cut and its beginning shared; a hazard may forbid it."""
+        return not self.config.one_shot
+
     def init_state(self, batch: int) -> DecoderState:
         """The state of `batch` sequences before any token."""
         return DecoderState(tuple(cast(Residual, layer).init_state(batch) for layer in self.layers))

@@ -2,7 +2,7 @@
 
 For architectures that we do not compute ourselves: slower, since every row is read by itself, but
 the same cells, prompts and stop rules. Whether the library's cache may be kept is not believed but
-tried: one that does not survive a cut or a fork is left out, and every answer token reads all again.
+tried: one that does not survive a cut or a fork is left out, and every token reads all again.
 """
 
 # Shapes: B batch, T tokens, V vocabulary.
@@ -83,6 +83,11 @@ class HubModel(Decoder):
         self.last_only = "logits_to_keep" in parameters
         self.cache_name = "cache_params" if "cache_params" in parameters else "past_key_values"
         self.keeps_cache = self._cache_is_exact()
+
+    @property
+    def reads_in_pieces(self) -> bool:
+        """Whether the library's cache can be continued and forked; without it pieces cost more."""
+        return self.keeps_cache
 
     def init_state(self, batch: int) -> DecoderState:
         """The state of `batch` sequences before any token."""

@@ -87,7 +87,10 @@ class KeyValueState:
     longest: int
     """max(length_B), known without asking the device."""
     uniform: bool
-    """Whether every row uses the same number of columns."""
+    """Whether every row uses the same number of columns and has read the same number of tokens.
+
+    Behind a window the one does not imply the other: rows drop old keys at different times.
+    """
 
     @classmethod
     def empty(cls, batch: int, heads: int, width: int, like: Tensor) -> Self:
@@ -133,7 +136,7 @@ class KeyValueState:
         length_B, position_B = state.length_B + added_B, state.position_B + added_B
         longest, uniform = state.longest + new, state.uniform
         if lengths_B is not None:
-            longest, uniform = _extent(length_B)
+            longest, uniform = extent(length_B, position_B)
         return type(self)(buffer, buffer.newest, length_B, position_B, longest, uniform)
 
     def fork(self, copies: int) -> Self:
@@ -144,12 +147,14 @@ class KeyValueState:
     def select(self, rows: Tensor) -> Self:
         """The rows with these indices, in this order."""
         length_B = self.length_B.index_select(0, rows)
-        longest, uniform = (self.longest, True) if self.uniform else _extent(length_B)
+        position_B = self.position_B.index_select(0, rows)
+        longest, uniform = self.longest, True
+        if not self.uniform:
+            longest, uniform = extent(length_B, position_B)
         buffer = KeyValueBuffer(
             self.buffer.keys_BHSP[:, :, :longest].index_select(0, rows),
             self.buffer.values_BHSP[:, :, :longest].index_select(0, rows),
         )
-        position_B = self.position_B.index_select(0, rows)
         return type(self)(buffer, 0, length_B, position_B, longest, uniform)
 
     @classmethod
@@ -166,14 +171,11 @@ class KeyValueState:
             keys_BHSP[span, :, : state.longest] = state.keys_BHSP
             values_BHSP[span, :, : state.longest] = state.values_BHSP
             start = span.stop
-        return cls(
-            KeyValueBuffer(keys_BHSP, values_BHSP),
-            0,
-            torch.cat([state.length_B for state in states]),
-            torch.cat([state.position_B for state in states]),
-            longest,
-            all(state.uniform and state.longest == longest for state in states),
-        )
+        length_B = torch.cat([state.length_B for state in states])
+        position_B = torch.cat([state.position_B for state in states])
+        _, uniform = extent(length_B, position_B)
+        buffer = KeyValueBuffer(keys_BHSP, values_BHSP)
+        return cls(buffer, 0, length_B, position_B, longest, uniform)
 
     def _room_for(self, new: int) -> KeyValueBuffer:
         """A buffer with room for `new` columns that no other state has written to."""
@@ -205,12 +207,12 @@ class KeyValueState:
         )
 
 
-def _extent(length_B: Tensor) -> tuple[int, bool]:
-    """The longest row, and whether all rows are as long."""
+def extent(length_B: Tensor, position_B: Tensor) -> tuple[int, bool]:
+    """The longest row, and whether all rows are as long and have read as much."""
     if length_B.numel() == 0:
         return 0, True
-    shortest, longest = torch.aminmax(length_B)
-    return int(longest), bool(shortest == longest)
+    uniform = (length_B == length_B[0]).all() & (position_B == position_B[0]).all()
+    return int(length_B.max()), bool(uniform)
 
 
 class LayerState(Protocol):

@@ -1,0 +1,166 @@
+"""Score files, one row a sample, and cells, one row an estimate.
+
+Knows predictions, parquet and which rows belong together; does not know prompts, tables or how a
+text is compared with a reference.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from needlework import scoring, statistics
+from needlework.errors import RecordError
+from needlework.files import atomic, read_records
+from needlework.paper import needle_format
+from needlework.records import Closed, Prediction
+from needlework.statistics import Estimate
+from needlework.study import Cell
+from needlework.tasks.specs import Spec
+
+ADDRESS = ("model", "suite", "task", "length", "depth", "format")
+"""The columns that name one estimate."""
+
+SCORES = pl.Schema(
+    {
+        "model": pl.String,
+        "suite": pl.String,
+        "task": pl.String,
+        "length": pl.Int64,
+        "index": pl.Int64,
+        "score": pl.Float64,
+        "error": pl.String,
+        "stop_reason": pl.String,
+        "depth": pl.Int64,
+        "format": pl.String,
+        "prompt_tokens": pl.Int64,
+        "shared_tokens": pl.Int64,
+        "generated_tokens": pl.Int64,
+    }
+)
+
+
+class CellEstimate(Closed):
+    """One row of `cells.parquet`: where, and how well."""
+
+    model: str
+    suite: str
+    task: str
+    length: int
+    depth: int | None
+    format: str | None
+    estimate: Estimate
+
+
+def score_cell(
+    predictions: Path, output: Path, *, cell: Cell, tasks: Mapping[str, Spec], samples: int
+) -> None:
+    """Write one scored row per prediction of a cell.
+
+    Raises:
+        RecordError: the file has torn lines, or not exactly `samples` predictions of every task.
+    """
+    found = read_records(predictions, Prediction)
+    _check_complete(found, tasks, samples=samples, path=predictions)
+    rows = [_score_row(prediction, tasks[prediction.task], cell) for prediction in found]
+    _write(pl.DataFrame(rows, schema=SCORES), output)
+
+
+def collect(cells: Sequence[Cell], folder: Path, *, scores: Path, estimates: Path) -> None:
+    """Write the rows of every cell's score file to `scores`, and their means to `estimates`.
+
+    Raises:
+        RecordError: a score file is absent, damaged or of another cell; names it.
+    """
+    frame = pl.concat(_read_scores(cell, folder) for cell in cells)
+    _write(frame, scores)
+    grouped = frame.group_by(*ADDRESS, maintain_order=True).agg("score")
+    rows = [
+        {name: row[name] for name in ADDRESS} | statistics.estimate(row["score"]).model_dump()
+        for row in grouped.iter_rows(named=True)
+    ]
+    _write(pl.DataFrame(rows, infer_schema_length=None), estimates)
+
+
+def read_estimates(path: Path) -> list[CellEstimate]:
+    """The rows of a cells file.
+
+    Raises:
+        RecordError: the file is damaged; names it.
+    """
+    return [
+        CellEstimate(
+            **{name: row[name] for name in ADDRESS},
+            estimate=Estimate(**{name: row[name] for name in Estimate.model_fields}),
+        )
+        for row in read_parquet(path).iter_rows(named=True)
+    ]
+
+
+def read_parquet(path: Path) -> pl.DataFrame:
+    """The content of a parquet file.
+
+    Raises:
+        RecordError: the file is damaged; names it.
+    """
+    try:
+        return pl.read_parquet(path)
+    except pl.exceptions.PolarsError as error:
+        raise RecordError(f"{path}: {error}; delete the file and ask for it again") from error
+
+
+def _score_row(prediction: Prediction, spec: Spec, cell: Cell) -> dict[str, Any]:
+    metric = scoring.metric_of(spec.generator)
+    failed = prediction.stop_reason == "failed"
+    score = None if failed else scoring.score(prediction.pred, prediction.outputs, metric=metric)
+    return {
+        **cell._asdict(),
+        "task": prediction.task,
+        "index": prediction.index,
+        "score": score,
+        "error": prediction.error,
+        "stop_reason": prediction.stop_reason,
+        "depth": getattr(spec, "depth", None),
+        "format": needle_format(spec),
+        "prompt_tokens": prediction.prompt_tokens,
+        "shared_tokens": prediction.shared_tokens,
+        "generated_tokens": prediction.generated_tokens,
+    }
+
+
+def _check_complete(
+    found: Sequence[Prediction], tasks: Mapping[str, Spec], *, samples: int, path: Path
+) -> None:
+    """Every sample of every task has exactly one prediction, and there are no others."""
+    seen = Counter((prediction.task, prediction.index) for prediction in found)
+    wanted = {(task, index) for task in tasks for index in range(samples)}
+    for problem, addresses in (
+        ("predicted twice", [address for address, times in seen.items() if times > 1]),
+        ("without a prediction", sorted(wanted - seen.keys())),
+        ("not in this study", sorted(seen.keys() - wanted)),
+    ):
+        if addresses:
+            task, index = addresses[0]
+            raise RecordError(
+                f"{path}: {len(addresses)} samples {problem}, first {task} #{index}; "
+                "delete the file and ask for it again"
+            )
+
+
+def _read_scores(cell: Cell, folder: Path) -> pl.DataFrame:
+    path = folder / cell.model / cell.suite / f"{cell.length}.parquet"
+    frame = read_parquet(path)
+    owners = set(frame.select("model", "suite", "length").unique().iter_rows())
+    if owners != {tuple(cell)} or frame.schema != SCORES:
+        raise RecordError(
+            f"{path}: holds scores of {sorted(owners)} instead of {tuple(cell)}; "
+            "delete the file and ask for it again"
+        )
+    return frame
+
+
+def _write(frame: pl.DataFrame, path: Path) -> None:
+    with atomic(path) as temporary:
+        frame.write_parquet(temporary)

@@ -1,0 +1,113 @@
+"""Two models on the same samples: the paired difference, and how often chance makes one as large.
+
+Knows scores in pairs; does not know models or files.
+"""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from math import lcm, sqrt
+from typing import NamedTuple
+
+import numpy as np
+
+from needlework.contrasts import Interval
+from needlework.statistics import Estimate
+
+FINEST = 1000
+"""The largest number of references an answer may have; finer scores have no exact test."""
+
+
+class Comparison(NamedTuple):
+    """What pairs of scores say about two models."""
+
+    difference: Interval
+    p_value: float
+    """Two-sided, exact: the share of sign patterns with a difference as large or larger."""
+    pairs: int
+    discordant: int
+    """Pairs whose scores differ; only these carry evidence."""
+
+
+def compare(
+    first: Sequence[float], second: Sequence[float], *, estimates: tuple[Estimate, Estimate]
+) -> Comparison:
+    """First minus second, sample by sample; `estimates` are those of both sides.
+
+    Raises:
+        ValueError: the sides differ in length or are empty.
+    """
+    if len(first) != len(second) or not first:
+        raise ValueError(f"{len(first)} and {len(second)} scores make no pairs")
+    return Comparison(
+        difference=_paired_difference(first, second, estimates),
+        p_value=sign_flip_test(first, second),
+        pairs=len(first),
+        discordant=sum(one != other for one, other in zip(first, second, strict=True)),
+    )
+
+
+def sign_flip_test(first: Sequence[float], second: Sequence[float]) -> float:
+    """The exact two-sided permutation test of paired scores; for 0/1 scores it is McNemar's.
+
+    If both models are equally good, each difference is as likely with the other sign. Scores are
+    counts of found references, so all 2^n sign patterns are summed exactly: the distribution of
+    the total is built one difference after another.
+
+    Raises:
+        ValueError: a score is no fraction with a small denominator.
+    """
+    steps = _whole_steps(first, second)
+    observed = abs(sum(steps))
+    chances = np.ones(1)
+    for step in map(abs, steps):
+        if step:
+            grown = np.zeros(len(chances) + 2 * step)
+            grown[: len(chances)] += chances / 2
+            grown[2 * step :] += chances / 2
+            chances = grown
+    totals = np.arange(len(chances)) - len(chances) // 2
+    return min(1.0, float(chances[np.abs(totals) >= observed].sum()))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p-values corrected for their number (Holm 1979), in the order given."""
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        adjusted[place] = largest
+    return adjusted
+
+
+def _whole_steps(first: Sequence[float], second: Sequence[float]) -> list[int]:
+    """The differences in units of their common denominator."""
+    differences = [
+        Fraction(one).limit_denominator(FINEST) - Fraction(other).limit_denominator(FINEST)
+        for one, other in zip(first, second, strict=True)
+    ]
+    unit = lcm(*(value.denominator for value in differences))
+    if unit > FINEST:
+        raise ValueError(f"scores in steps of 1/{unit} are too fine; at most 1/{FINEST}")
+    return [int(value * unit) for value in differences]
+
+
+def _paired_difference(
+    first: Sequence[float], second: Sequence[float], estimates: tuple[Estimate, Estimate]
+) -> Interval:
+    """The difference of both means; correlated answers narrow it (Newcombe 1998, paired data)."""
+    one, other = estimates
+    value = one.mean - other.mean
+    rho = _correlation(first, second)
+    reaches = (
+        (one.mean - one.low, other.high - other.mean),
+        (one.high - one.mean, other.mean - other.low),
+    )
+    below, above = (sqrt(max(0.0, a * a - 2 * rho * a * b + b * b)) for a, b in reaches)
+    return Interval(value, max(-1.0, value - below), min(1.0, value + above))
+
+
+def _correlation(first: Sequence[float], second: Sequence[float]) -> float:
+    """Pearson's correlation; 0 where a side does not vary."""
+    one, other = np.asarray(first), np.asarray(second)
+    if one.std() == 0 or other.std() == 0:
+        return 0.0
+    return float(np.corrcoef(one, other)[0, 1])

@@ -1,0 +1,83 @@
+"""The next token of every row: greedy, or drawn as the published study drew it.
+
+Knows logits and random streams; does not know states, text or when a row stops.
+"""
+
+# Shapes: R rows, V vocabulary rows of the head, K likeliest tokens.
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from needlework.rng import stream
+
+CLOSE = {torch.float32: 1e-4, torch.float64: 1e-12}
+"""Logits nearer to the best than this share of their size may change places with it.
+
+Rounding differs with the shape of the batch, by about 1e-6 of the logits' size in float32. Half
+precision is not listed: there too many choices are close, and results vary with the batch.
+"""
+
+Alone = Callable[[int], Tensor]
+"""Logits of shape (V,) that follow prompt number `prompt` and its answer so far, computed alone."""
+
+
+class Chooser(Protocol):
+    """How the next tokens are chosen."""
+
+    def __call__(self, logits_RV: Tensor, prompts: Sequence[int]) -> list[int]:
+        """One token for each row; row r continues prompt `prompts[r]`."""
+
+
+@dataclass(frozen=True)
+class Greedy:
+    """The likeliest token, whatever the batch.
+
+    Where two tokens are so close that rounding could decide, the row is computed once more by
+    itself, always in the same way: so neither batch size nor sharing changes an answer.
+    """
+
+    alone: Alone
+
+    def __call__(self, logits_RV: Tensor, prompts: Sequence[int]) -> list[int]:
+        """One token for each row."""
+        best_R, tokens_R = logits_RV.max(dim=-1)
+        tokens: list[int] = tokens_R.tolist()
+        if close := CLOSE.get(logits_RV.dtype):
+            threshold_R = best_R - close * logits_RV.abs().amax(dim=-1)
+            contested_R = (logits_RV >= threshold_R[:, None]).sum(dim=-1) > 1
+            for row in contested_R.nonzero()[:, 0].tolist():
+                tokens[row] = int(self.alone(prompts[row])[: logits_RV.shape[1]].argmax())
+        return tokens
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """A draw among the `top_k` likeliest tokens; every prompt has a stream of its own."""
+
+    top_k: int
+    temperature: float
+    seed: int
+    addresses: Sequence[tuple[str | int, ...]]
+    """Where each prompt's stream is found below the seed."""
+    _streams: dict[int, random.Random] = field(default_factory=dict)
+
+    def __call__(self, logits_RV: Tensor, prompts: Sequence[int]) -> list[int]:
+        """One token for each row."""
+        best = logits_RV.topk(min(self.top_k, logits_RV.shape[1]), dim=-1)
+        shares_RK = torch.softmax(best.values.double() / self.temperature, dim=-1)
+        draws = [self._stream(prompt).random() for prompt in prompts]
+        draws_R1 = torch.tensor(draws, dtype=torch.float64, device=logits_RV.device)[:, None]
+        places_R1 = (shares_RK.cumsum(dim=-1) <= draws_R1).sum(dim=-1, keepdim=True)
+        # The shares may add up to a little less than one.
+        places_R1.clamp_(max=shares_RK.shape[1] - 1)
+        tokens: list[int] = best.indices.gather(1, places_R1)[:, 0].tolist()
+        return tokens
+
+    def _stream(self, prompt: int) -> random.Random:
+        if prompt not in self._streams:
+            self._streams[prompt] = stream(self.seed, "answer", *self.addresses[prompt])
+        return self._streams[prompt]

@@ -1,0 +1,104 @@
+"""How much fits: the size of states, limits that follow from it, one name for running out."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from needlework.engine.schedule import LEAST_TOKENS, Limits
+from needlework.models.config import Attention, DecoderConfig
+from needlework.models.decoder import Decoder
+
+CALL_TOKENS = {"cpu": 4096, "cuda": 32768}
+"""Tokens of one forward call: enough to keep the device busy, few enough to fit its caches."""
+CHUNK = {"cpu": 256, "cuda": 32768}
+"""Tokens of one sequence in one call; on a CPU many short pieces are faster than one long one."""
+MOST_ROWS = {"cpu": 64, "cuda": 256}
+"""Rows written together; on a CPU a nano model gains nothing from more."""
+MOST_STATES = 64
+SHARE_OF_FREE = 0.5
+"""Of the memory that is free at the start, what may be used when nobody says how much."""
+UNKNOWN_FREE = 2 << 30
+"""Bytes taken to be free where the system does not tell."""
+
+
+class DoesNotFitError(Exception):
+    """A forward call that did not fit, after `tokens` of its longest row had been read."""
+
+    def __init__(self, tokens: int) -> None:
+        super().__init__(f"out of memory after {tokens} tokens")
+        self.tokens = tokens
+
+
+@contextmanager
+def out_of_memory_after(tokens: int) -> Iterator[None]:
+    """Give every shape an out-of-memory error can take one name."""
+    try:
+        yield
+    except MemoryError as error:
+        raise DoesNotFitError(tokens) from error
+    except RuntimeError as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise DoesNotFitError(tokens) from error
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """CUDA has a class for it, the CPU allocator only words."""
+    words = str(error)
+    return (
+        isinstance(error, torch.OutOfMemoryError)
+        or "not enough memory" in words
+        or os.strerror(errno.ENOMEM) in words
+    )
+
+
+def limits_for(decoder: Decoder, longest: int, *, memory: int | None = None) -> Limits:
+    """Limits under which a cell whose longest row has `longest` tokens stays below `memory` bytes.
+
+    A quarter of it each for rows being read, rows being written, kept branches, and what a forward
+    call needs beside them. Where this is too hopeful, running out of memory halves the limits.
+    """
+    device = decoder.embedding.weight.device
+    budget = (memory or free_bytes(device)) // 4
+    fits = max(1, budget // max(1, row_bytes(decoder, longest)))
+    # An attention mask has a byte, and inside the call a number, for every query and key.
+    call_bytes = max(1, 5 * _most_keys(decoder.config, longest))
+    tokens = min(CALL_TOKENS[device.type], max(2 * LEAST_TOKENS, budget // call_bytes))
+    return Limits(
+        tokens=tokens,
+        chunk=min(tokens, CHUNK[device.type]),
+        rows=min(MOST_ROWS[device.type], fits),
+        states=min(MOST_STATES, fits),
+    )
+
+
+def row_bytes(decoder: Decoder, tokens: int) -> int:
+    """Bytes of one row's state after `tokens` tokens."""
+    keys = sum(
+        2 * layer.kv_heads * layer.head_width * _keys(layer, tokens)
+        for layer in decoder.config.layers
+        if isinstance(layer, Attention)
+    )
+    return decoder.init_state(1).bytes + keys * decoder.embedding.weight.element_size()
+
+
+def _keys(layer: Attention, tokens: int) -> int:
+    """Keys a row keeps; a window forgets when it has twice its size."""
+    return tokens if layer.window is None else min(tokens, 2 * layer.window)
+
+
+def _most_keys(config: DecoderConfig, tokens: int) -> int:
+    layers = [layer for layer in config.layers if isinstance(layer, Attention)]
+    return max((_keys(layer, tokens) for layer in layers), default=0)
+
+
+def free_bytes(device: torch.device) -> int:
+    """Bytes a cell may use on this device: a share of what is free now."""
+    if device.type == "cuda":
+        return int(SHARE_OF_FREE * torch.cuda.mem_get_info(device)[0])
+    if "SC_AVPHYS_PAGES" not in os.sysconf_names:
+        return UNKNOWN_FREE
+    return int(SHARE_OF_FREE * os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))

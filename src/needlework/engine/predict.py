@@ -1,0 +1,147 @@
+"""The predict rule: a checkpoint and the datasets of one cell in, one prediction file out.
+
+Knows files and what a run is called; does not know how a cell is computed.
+"""
+
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from needlework import models, tokenizers
+from needlework.engine.cell import Dataset, Setting, predict_cell
+from needlework.engine.interruption import on_sigterm
+from needlework.engine.stopping import PUBLISHED_SAMPLING, Decoding
+from needlework.errors import EngineError
+from needlework.files import read_records, sha256, write_records
+from needlework.models import kernels
+from needlework.models.checkpoints import hub, reading
+from needlework.models.decoder import Decoder
+from needlework.progress import cells_done
+from needlework.records import Sample
+from needlework.scoring import metric_of
+from needlework.sources import digest
+from needlework.tasks.specs import Spec
+
+log = logging.getLogger(__name__)
+
+SAMPLED = ("mamba2", "mamba2attn", "transformerpp")
+"""Families that the published study sampled from, through mamba_ssm; all others were greedy."""
+MEGABYTE = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A checkpoint with its tokenizer, as models.yaml names them."""
+
+    checkpoint: str
+    revision: str | None
+    tokenizer: str
+    tokenizer_revision: str | None
+    dtype: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """What the run may use."""
+
+    device: str | None
+    """As PyTorch names it; a GPU where there is one when None."""
+    threads: int
+    memory: int | None
+    """Megabytes; half of what is free when None."""
+
+
+def predict(
+    output: Path,
+    datasets: Sequence[Path],
+    *,
+    model: Model,
+    tasks: Mapping[str, Spec],
+    protocol: str,
+    machine: Machine,
+) -> None:
+    """Write the predictions of one cell to `output`, with a journal beside it.
+
+    A dataset is named `{task}.jsonl`. The journal stays: asking for more samples later, or running
+    again after an interruption, computes only what is new.
+
+    Raises:
+        EngineError: the datasets are not those of the tasks, or the cell cannot be computed.
+        StoppedError: SIGTERM came; finished samples are in the journal.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.set_num_threads(machine.threads)
+    device = machine.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    torch.use_deterministic_algorithms(device == "cpu")
+    questions = _read(datasets, tasks)
+    tokenizer = tokenizers.load(model.tokenizer, revision=model.tokenizer_revision)
+    dtype = getattr(torch, model.dtype)
+    decoder = models.load(model.checkpoint, revision=model.revision, device=device, dtype=dtype)
+    revision = model.revision or _fingerprint(model.checkpoint)
+    published = protocol == "released" and decoder.config.family in SAMPLED
+    decoding = PUBLISHED_SAMPLING if published else Decoding()
+    others = {
+        "checkpoint": model.checkpoint,
+        "revision": revision,
+        "tokenizer": tokenizer.identity,
+        "protocol": protocol,
+        "decoding": decoding.kind,
+        "dtype": model.dtype,
+        "kernels": _kernels(decoder),
+    }
+    with on_sigterm() as interruption:
+        predictions = predict_cell(
+            decoder,
+            tokenizer,
+            questions,
+            # Other code or kernels may answer otherwise: what they left in a journal is not used.
+            revision=f"{revision}+{digest('needlework.engine.running')}+{others['kernels']}",
+            journal=output.with_name(f"{output.name}.journal"),
+            decoding=decoding,
+            setting=Setting(
+                name="/".join([*output.parts[-3:-1], output.stem]),
+                others=others,
+                memory=None if machine.memory is None else machine.memory * MEGABYTE,
+                interruption=interruption,
+            ),
+        )
+        write_records(output, predictions)
+    if done := cells_done(output):
+        log.info(done)
+
+
+def _read(paths: Sequence[Path], tasks: Mapping[str, Spec]) -> dict[str, Dataset]:
+    """Every task's samples, in the order of `tasks`."""
+    found = {path.stem: path for path in paths}
+    if found.keys() != tasks.keys():
+        raise EngineError(
+            f"datasets without a task: {sorted(found.keys() - tasks.keys())}; "
+            f"tasks without a dataset: {sorted(tasks.keys() - found.keys())}"
+        )
+    return {
+        task: Dataset(
+            samples=read_records(found[task], Sample),
+            tokens_to_generate=spec.tokens_to_generate,
+            metric=metric_of(spec.generator),
+        )
+        for task, spec in tasks.items()
+    }
+
+
+def _kernels(decoder: Decoder) -> str:
+    """What computes each operation that is not computed by torch, or that all are."""
+    weight = decoder.embedding.weight
+    chosen = kernels.choices(weight.device, weight.dtype)
+    special = [f"{name}={package}" for name, package in chosen.items() if package != kernels.TORCH]
+    return ",".join(special) or kernels.TORCH
+
+
+def _fingerprint(checkpoint: str) -> str:
+    """A digest of a local checkpoint's configuration and weights."""
+    source = hub.find(checkpoint, revision=None)
+    files = [*reading.shards(source), *source.glob("config.json")]
+    return hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()

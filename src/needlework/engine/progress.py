@@ -1,0 +1,70 @@
+"""How far a cell is: one line that people can follow and programs can read."""
+
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.live import Live
+
+log = logging.getLogger(__name__)
+
+LOG_SECONDS = 15.0
+"""Without a terminal, this long between lines."""
+
+
+@dataclass
+class Progress:
+    """What is done of a cell; `line` says it in one line."""
+
+    name: str
+    samples: int
+    """Samples of the cell."""
+    done: int
+    """Of those, finished, the ones from the journal included."""
+    tokens: int
+    """Tokens to read for the samples that are not finished."""
+    shared: float
+    """Share of the cell's prompt tokens that another sample pays for."""
+    started: float = field(default_factory=time.monotonic)
+    read: int = 0
+    written: int = 0
+    quiet: bool = True
+    """Whether nobody reads a log: then nothing is said in between."""
+    said: float = field(default_factory=time.monotonic)
+
+    def finish(self, *, read: int, written: int) -> None:
+        """One more sample is finished; it was charged `read` prompt tokens."""
+        self.done += 1
+        self.read += read
+        self.written += written
+        if not self.quiet and time.monotonic() - self.said >= LOG_SECONDS:
+            log.info(self.line)
+            self.said = time.monotonic()
+
+    @property
+    def line(self) -> str:
+        """Samples, speed in tokens per second, share of tokens saved, seconds left."""
+        seconds = max(time.monotonic() - self.started, 1e-9)
+        left = seconds * (self.tokens - self.read) / self.read if self.read else None
+        return (
+            f"{self.name} samples={self.done}/{self.samples} "
+            f"tokens_per_s={(self.read + self.written) / seconds:.0f} shared={self.shared:.2f} "
+            f"eta_s={'unknown' if left is None else round(left)}"
+        )
+
+
+@contextmanager
+def shown(progress: Progress) -> Iterator[None]:
+    """Keep the line up to date on a terminal while the block runs; elsewhere log it at times."""
+    if not sys.stderr.isatty():
+        progress.quiet = False
+        yield
+        log.info(progress.line)
+        return
+    console = Console(stderr=True)
+    with Live(console=console, get_renderable=lambda: progress.line, refresh_per_second=4):
+        yield

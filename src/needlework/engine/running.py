@@ -1,0 +1,155 @@
+"""Prompts to answers under memory limits that shrink when they were too hopeful.
+
+Knows how prefill and decoding work together; does not know samples, journals or files.
+"""
+
+import gc
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from needlework.engine.choosing import Chooser, Greedy, Sampled
+from needlework.engine.decode import Finished, decode
+from needlework.engine.interruption import Interruption
+from needlework.engine.memory import DoesNotFitError
+from needlework.engine.prefill import prefill, read
+from needlework.engine.prefixes import Tokens, plan_forest, plan_separately
+from needlework.engine.schedule import Limits
+from needlework.engine.stopping import Answer, Decoding, Pieces, StopRule
+from needlework.models.decoder import Decoder
+
+ALONE = Limits(tokens=256, chunk=256, rows=1, states=1)
+"""How a contested row is computed by itself: always in the same pieces."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One prompt and what ends its answer."""
+
+    tokens: Tokens
+    rule: StopRule
+    address: tuple[str | int, ...]
+    """Where its random stream is found, should the answer be drawn."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A decoder and the way it is asked."""
+
+    decoder: Decoder
+    pieces: Pieces
+    decoding: Decoding
+    vocabulary: int
+    """Rows of the head that can be chosen."""
+    share: bool = True
+    """Read a prefix once for all prompts that begin with it."""
+
+    @torch.inference_mode()
+    def answer(
+        self, questions: Sequence[Question], limits: Limits, interruption: Interruption
+    ) -> Iterator[Finished]:
+        """Answer every question; answers come as they are finished, named by their position.
+
+        When memory runs out the limits are halved and unfinished answers begin again. What does not
+        fit under the smallest limits is asked alone, and fails with the length that would fit. An
+        interruption ends it early.
+        """
+        unfinished = dict.fromkeys(range(len(questions)))
+        smaller: Limits | None = limits
+        while unfinished and smaller is not None:
+            limits = smaller
+            try:
+                for finished in self._attempt(questions, list(unfinished), limits, interruption):
+                    del unfinished[finished.prompt]
+                    yield finished
+                return
+            except DoesNotFitError:
+                smaller = limits.halved
+            # Outside of the handler: the traceback held on to the tensors that were too many.
+            _free()
+        yield from self._one_by_one(questions, list(unfinished), limits, interruption)
+
+    def _attempt(
+        self,
+        questions: Sequence[Question],
+        positions: Sequence[int],
+        limits: Limits,
+        interruption: Interruption,
+    ) -> Iterator[Finished]:
+        """Answer the questions at these positions, all under the same limits."""
+        asked = [questions[position] for position in positions]
+        prompts = [question.tokens for question in asked]
+        answers = [Answer(each.rule, self.pieces, len(each.tokens)) for each in asked]
+        if self.decoder.reads_in_pieces and self.share:
+            forest = plan_forest(prompts)
+        else:
+            forest = plan_separately(prompts)
+        if not self.decoder.reads_in_pieces:
+            limits = limits.in_one_call(max(map(len, prompts)))
+        for finished in decode(
+            self.decoder,
+            prefill(self.decoder, prompts, forest, limits=limits, interruption=interruption),
+            answers,
+            self._chooser(asked, answers),
+            rows=limits.rows,
+            vocabulary=self.vocabulary,
+            interruption=interruption,
+        ):
+            yield finished.at(positions[finished.prompt])
+
+    def _one_by_one(
+        self,
+        questions: Sequence[Question],
+        positions: Sequence[int],
+        limits: Limits,
+        interruption: Interruption,
+    ) -> Iterator[Finished]:
+        """Answer the shorter ones alone; where one does not fit, neither do the longer ones."""
+        fits: int | None = None
+        for position in sorted(positions, key=lambda each: (len(questions[each].tokens), each)):
+            if fits is None:
+                try:
+                    yield from self._attempt(questions, [position], limits, interruption)
+                except DoesNotFitError as error:
+                    fits = error.tokens
+            if fits is not None:
+                yield Finished(position, (), "failed", _does_not_fit(questions[position], fits))
+
+    def _chooser(self, asked: Sequence[Question], answers: Sequence[Answer]) -> Chooser:
+        if self.decoding.kind == "sample":
+            addresses = [question.address for question in asked]
+            top_k, temperature = self.decoding.top_k, self.decoding.temperature
+            return Sampled(top_k, temperature, self.decoding.seed, addresses)
+
+        def alone(prompt: int) -> Tensor:
+            written = np.array(answers[prompt].tokens, dtype=np.int32)
+            return last_logits(self.decoder, asked[prompt].tokens, written)
+
+        return Greedy(alone)
+
+
+def last_logits(decoder: Decoder, prompt: Tokens, written: Tokens) -> Tensor:
+    """Logits of shape (V,) after one prompt and what was written, read by themselves."""
+    limits = ALONE if decoder.reads_in_pieces else ALONE.in_one_call(len(prompt))
+    _, hidden_RD, state = next(read(decoder, [prompt], decoder.init_state(1), limits=limits))
+    if len(written):
+        _, hidden_RD, _ = next(read(decoder, [written], state.after_prompt(), limits=ALONE))
+    return decoder.logits(hidden_RD[0])
+
+
+def _does_not_fit(question: Question, fits: int) -> str:
+    needed = len(question.tokens) + question.rule.limit
+    return (
+        f"prompt and answer of {needed} tokens do not fit into memory, {fits} do; "
+        "choose a shorter length or give more memory"
+    )
+
+
+def _free() -> None:
+    """Return what an abandoned attempt held."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

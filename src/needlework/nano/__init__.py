@@ -1,0 +1,1 @@
+"""The nano study: a small language, six small models, and the recipe that trained them."""

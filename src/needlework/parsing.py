@@ -1,0 +1,104 @@
+"""What people and rules wrote, as closed records - or one line for each mistake in it.
+
+Knows YAML, JSON and how an error reads; does not know what a study is.
+"""
+
+import difflib
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from needlework.errors import StudyError
+
+Parsed = TypeVar("Parsed")
+
+
+def read(path: Path) -> object:
+    """The content of a YAML file.
+
+    Raises:
+        StudyError: the file is absent or is not YAML; names the line.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise StudyError(f"{path} does not exist; copy it from the repository") from error
+    except yaml.YAMLError as error:
+        raise StudyError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+
+
+def parse(kind: type[Parsed], values: object, *, where: str) -> Parsed:
+    """The values as a `kind`.
+
+    Raises:
+        StudyError: one line per mistake; an unknown key comes with the nearest known one.
+    """
+    adapter = TypeAdapter(kind)
+    try:
+        return adapter.validate_python(values)
+    except ValidationError as error:
+        lines = [f"{where}: {line}" for line in _explanations(error, known_keys(adapter))]
+        raise StudyError("\n".join(lines)) from error
+
+
+def parse_json(kind: type[Parsed], text: str, *, where: str) -> Parsed:
+    """A slice of a study, as rules hand it to commands.
+
+    Raises:
+        StudyError: the text is not JSON or not a `kind`.
+    """
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise StudyError(f"{where}: not JSON ({error}); quote it for the shell") from error
+    return parse(kind, values, where=where)
+
+
+def known_keys(adapter: TypeAdapter[Parsed]) -> set[str]:
+    """Every key that a record and the records inside it know."""
+    definitions = adapter.json_schema()
+    sections = [definitions, *definitions.get("$defs", {}).values()]
+    return {key for section in sections for key in section.get("properties", {})}
+
+
+def _explanations(error: ValidationError, known: set[str]) -> Iterator[str]:
+    """One line per mistake; a key that is misspelt is not missing as well."""
+    found = error.errors()
+    misspelt = {
+        (*place["loc"][:-1], near)
+        for place in found
+        if place["type"] == "extra_forbidden" and (near := _nearest(str(place["loc"][-1]), known))
+    }
+    for place in found:
+        if place["type"] != "missing" or place["loc"] not in misspelt:
+            yield _explain(place["type"], place["loc"], place["msg"], place["input"], known)
+
+
+def _explain(
+    kind: str, place: tuple[int | str, ...], message: str, value: object, known: set[str]
+) -> str:
+    """One pydantic error as `key: what is wrong; what to do`."""
+    path = ".".join(map(str, place))
+    if kind == "extra_forbidden":
+        section = ".".join(map(str, place[:-1]))
+        return ": ".join(filter(None, [section, unknown(str(place[-1]), known)]))
+    if kind == "missing":
+        return f"{path}: is missing"
+    got = "" if isinstance(value, dict) else f" (got {value!r})"
+    text = f"{message.removeprefix('Value error, ')}{got}"
+    return f"{path}: {text}" if path else text
+
+
+def unknown(name: str, known: Iterable[str]) -> str:
+    """Says that a name is unknown, with the nearest known one."""
+    near = _nearest(name, known)
+    suggestion = f"did you mean `{near}`?" if near else f"known: {', '.join(sorted(known))}"
+    return f"`{name}` is unknown; {suggestion}"
+
+
+def _nearest(name: str, known: Iterable[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(name, list(known), n=1)), None)

@@ -1,0 +1,119 @@
+"""What a person sees of a running workflow, and the lock that keeps two of them apart.
+
+Knows files and processes; does not know what a job computes.
+"""
+
+import fcntl
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import click
+
+from needlework.errors import NeedleworkError
+
+LOCK = Path(".snakemake") / "needlework.lock"
+RUN = "NEEDLEWORK_RUN"
+"""The environment variable that tells a job when its run began, and how many cells it computes."""
+
+
+class BusyError(NeedleworkError):
+    """Another workflow runs in this folder."""
+
+
+@dataclass
+class Run:
+    """One run of the workflow, from its first job to its last."""
+
+    results: Path
+    logs: Path
+    began: float = field(default_factory=time.time)
+    """Seconds since the epoch."""
+    _lock: IO[str] | None = None
+
+    def begin(self, jobs: Iterable[str]) -> None:
+        """Say what is about to run, when no other run is left in this folder.
+
+        `jobs` has the rule of every job. Another run in this folder ends this one with one line and
+        exit code 2.
+        """
+        try:
+            self._lock = _alone()
+        except BusyError as error:
+            click.echo(f"needlework: {error}", err=True)
+            sys.exit(2)
+        count = Counter(jobs)
+        os.environ[RUN] = f"{self.began} {count['predict']}"
+        click.echo(
+            f"needlework: {self.results}: {count['dataset']} datasets to make, "
+            f"{count['predict']} cells to compute, {count.total()} jobs in all",
+            err=True,
+        )
+        for journal in sorted(self.results.glob("predictions/*/*/*.journal")):
+            with journal.open("rb") as file:
+                _await_orphan(file, journal)
+
+    def succeed(self) -> None:
+        """Say where the answer is."""
+        click.echo(f"needlework: done; see {self.results}", err=True)
+
+    def fail(self) -> None:
+        """Say what the jobs that failed in this run had to say, one line each."""
+        logs = (log for log in sorted(self.logs.glob("**/*.log")) if _changed(log) >= self.began)
+        told = [f"{log}: {line}" for log in logs for line in _last_words(log)]
+        click.echo("\n".join(["needlework: failed", *told]), err=True)
+
+
+def cells_done(predictions: Path) -> str:
+    """How many cells this run has computed, as `12 of 48 cells`; empty outside a workflow.
+
+    `predictions` is the file of any cell, whose place tells where the others are.
+    """
+    if RUN not in os.environ:
+        return ""
+    began, total = os.environ[RUN].split()
+    files = predictions.parents[2].glob("*/*/*.jsonl")
+    return f"{sum(_changed(file) >= float(began) for file in files)} of {total} cells"
+
+
+def _alone() -> IO[str]:
+    """A lock on this folder that ends with this process, however it ends.
+
+    Snakemake's own lock outlives a killed process; the operating system's does not.
+    """
+    LOCK.parent.mkdir(exist_ok=True)
+    lock = LOCK.open("a")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.close()
+        raise BusyError(
+            f"another snakemake is working in {Path.cwd()}; wait for it, or stop it"
+        ) from error
+    return lock
+
+
+def _await_orphan(file: IO[bytes], journal: Path) -> None:
+    """Return when no job of a killed run writes the journal any more."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        click.echo(f"needlework: waiting for a job that still writes {journal}", err=True)
+        fcntl.flock(file, fcntl.LOCK_SH)
+
+
+def _changed(file: Path) -> float:
+    """Seconds since the epoch."""
+    return file.stat().st_mtime
+
+
+def _last_words(log: Path) -> list[str]:
+    """The last line of a log, if it is that of a mistake or of a traceback."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    failed = any(line.startswith(("needlework: ", "Traceback ")) for line in lines)
+    return lines[-1:] if failed else []

@@ -1,0 +1,189 @@
+"""Exact token counts of texts that are mostly made of parts already counted.
+
+Knows how parts are put together; does not know what they say, nor why a tokenizer lets a text be
+cut before a run of blanks (`needlework.tokenizers.cuts`). The tokens of a text are the sum over its
+pieces; where nothing is known about a tokenizer, whole texts are counted.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from needlework.tokenizers import Tokenizer
+from needlework.tokenizers.cuts import PLAIN, PLAIN_WORD, Cuts
+
+_MEMORY = 400_000
+"""Pieces remembered before the memory starts anew, about 50 MB."""
+_PASSING = re.compile(r" \S*\d\S{3,}(?:\n\S+)?")
+_AHEAD = 8
+"""Whole texts to tokenize at once, so that all cores have work."""
+
+
+class Part(Protocol):
+    """A text whose inside is counted: only its ends depend on what stands beside it."""
+
+    def text(self) -> str:
+        """The text."""
+
+    def ends(self) -> tuple[str, int, str]:
+        """The open left end, the tokens of the inside, and the open right end."""
+
+
+Rope = Sequence[str | Part]
+"""A text as parts in order; plain strings are parts that nobody counted yet."""
+
+
+def joined(rope: Rope) -> str:
+    """The text of a rope."""
+    return "".join(part if isinstance(part, str) else part.text() for part in rope)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A text that will be used again."""
+
+    whole: str
+    left: str
+    inside: int
+    right: str
+
+    def text(self) -> str:
+        """The text."""
+        return self.whole
+
+    def ends(self) -> tuple[str, int, str]:
+        """The first piece, the tokens of all others but the last, and the last piece."""
+        return self.left, self.inside, self.right
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """A text that comes several times in a row."""
+
+    known: Known
+    seam: int
+    """Tokens of the last piece joined with the first of the next copy."""
+
+    def times(self, copies: int) -> Rope:
+        """So many copies in a row."""
+        return [Run(self, copies)] if copies else []
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Copies of a text in a row, at least one."""
+
+    unit: Repeated
+    copies: int
+
+    def text(self) -> str:
+        """The text."""
+        return self.unit.known.whole * self.copies
+
+    def ends(self) -> tuple[str, int, str]:
+        """The ends of the first and the last copy."""
+        known = self.unit.known
+        inside = self.copies * known.inside + (self.copies - 1) * self.unit.seam
+        return known.left, inside, known.right
+
+
+class Counter:
+    """Counts ropes: piece by piece where the tokenizer permits, whole otherwise."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._cuts = tokenizer.cuts or Cuts("leads")
+        self.additive = tokenizer.cuts is not None
+        # Where a tokenizer puts a blank before the text itself, every piece lends it its own.
+        self._drop = 1 if self._cuts.blank == "parts" else 0
+        self._cut = re.compile(rf"(?<=[^\s{re.escape(self._cuts.barred)}])(?= +\S)")
+        self._known: dict[str, int] = {}
+
+    @property
+    def ahead(self) -> int:
+        """How many texts are best counted at once."""
+        return 1 if self.additive else _AHEAD
+
+    def count(self, ropes: Sequence[Rope]) -> list[int]:
+        """The tokens of every rope, without special tokens."""
+        if not self.additive:
+            return list(map(len, self._tokenizer.encode_batch([joined(rope) for rope in ropes])))
+        return [self._add_up(rope) for rope in ropes]
+
+    def _add_up(self, rope: Rope) -> int:
+        total, pieces = 0, []
+        open_end = " " * self._drop
+        for part in rope:
+            if isinstance(part, str):
+                open_end += part
+            else:
+                left, inside, right = part.ends()
+                pieces += self._cut.split(open_end + left)
+                total += inside
+                open_end = right
+        pieces += self._cut.split(open_end)
+        return total + self._tokens(pieces)
+
+    def _tokens(self, pieces: Iterable[str]) -> int:
+        """The tokens of pieces within a text."""
+        total, new = self._look_up(pieces)
+        if new and self._cuts.words:
+            words: list[str] = []
+            for piece in new:
+                words += PLAIN_WORD.findall(piece) if PLAIN.fullmatch(piece) else [piece]
+            more, new = self._look_up(words)
+            total += more
+        return total + self._learn(new)
+
+    def _look_up(self, pieces: Iterable[str]) -> tuple[int, list[str]]:
+        """The tokens of all known pieces, and the others."""
+        known = self._known.get
+        total, new = 0, []
+        for piece in pieces:
+            tokens = known(piece)
+            if tokens is None:
+                new.append(piece)
+            else:
+                total += tokens
+        return total, new
+
+    def _learn(self, pieces: Iterable[str]) -> int:
+        """The tokens of pieces not seen before.
+
+        What will hardly come again, such as a number, is tokenized in one go and forgotten.
+        """
+        if len(self._known) > _MEMORY:
+            self._known.clear()
+        drop, encode = self._drop, self._tokenizer.encode
+        passing, total = [], 0
+        for piece in pieces:
+            if _PASSING.fullmatch(piece) and not self._cuts.barred:
+                passing.append(piece)
+                continue
+            tokens = self._known[piece] = len(encode(piece[drop:]))
+            total += tokens
+        return total + len(encode("".join(passing)[drop:])) if passing else total
+
+    def inner(self, text: str) -> int:
+        """The tokens of a text that begins with a blank, between two words."""
+        if not self.additive:
+            return 0
+        if self._cuts.words and PLAIN.fullmatch(text):
+            total, new = self._look_up(PLAIN_WORD.findall(text))
+            return total + self._learn(new)
+        return self._tokens(self._cut.split(text))
+
+    def known(self, text: str) -> str | Known:
+        """A text to be used again; one that cannot be cut stays as it is."""
+        pieces = self._cut.split(text)
+        if not self.additive or len(pieces) == 1:
+            return text
+        return Known(text, pieces[0], self._tokens(pieces[1:-1]), pieces[-1])
+
+    def repeated(self, text: str) -> Repeated:
+        """A text that comes several times in a row."""
+        known = self.known(text)
+        if isinstance(known, str):
+            return Repeated(Known(text, text, 0, ""), 0)
+        return Repeated(known, self._tokens(self._cut.split(known.right + known.left)))

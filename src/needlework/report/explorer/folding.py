@@ -1,0 +1,70 @@
+"""A prompt cut down to what one wants to see of it: its needles, their neighbourhood, the question.
+
+Knows texts and spans; does not know files or pages.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from needlework.errors import RecordError
+from needlework.records import Sample, SampleDetail, Span
+
+HEAD, CONTEXT = 120, 70
+"""Characters kept at the start of a prompt, and on either side of a needle."""
+LEAST_FOLD = 80
+"""Shorter stretches are not worth folding."""
+QUESTION = 1500
+"""Characters kept of the question; it may carry documents or an example."""
+MOST_NEEDLES = 8
+
+Kind = Literal["hay", "fold", "needle", "other", "question"]
+Piece = tuple[Kind, str] | tuple[Kind, int] | tuple[Kind, str, float, int]
+"""Text of a kind; `fold`: how many characters are left out; needles: with depth in percent and the
+position of their first character."""
+
+
+def fold(sample: Sample, detail: SampleDetail) -> list[Piece]:
+    """The pieces of a prompt in order.
+
+    Raises:
+        RecordError: needles or question lie outside the prompt.
+    """
+    text, end = sample.input, detail.question_start
+    if end > len(text) or any(span.end > len(text) for span in detail.needles):
+        raise RecordError(
+            f"sample {sample.index}: its details speak of {end} characters, but the prompt has "
+            f"{len(text)}; make dataset and details again"
+        )
+    pieces: list[Piece] = []
+    place = 0
+    for span, depth, is_answer in _shown(detail):
+        if span.start >= place and span.end <= end:
+            pieces += _hay(text[place : span.start], head=CONTEXT if place else HEAD, tail=CONTEXT)
+            kind: Kind = "needle" if is_answer else "other"
+            pieces.append((kind, text[span.start : span.end], round(depth, 1), span.start))
+            place = span.end
+    pieces += _hay(text[place:end], head=CONTEXT if place else HEAD, tail=CONTEXT)
+    return pieces + list(_cut("question", text[end:], head=QUESTION // 2, tail=QUESTION // 2))
+
+
+def _shown(detail: SampleDetail) -> Sequence[tuple[Span, float, bool]]:
+    """The needles worth showing, in text order: those with an answer first of all."""
+    needles = list(zip(detail.needles, detail.depths, detail.answers, strict=True))
+    chosen = sorted(needles, key=lambda needle: not needle[2])[:MOST_NEEDLES]
+    return sorted(chosen, key=lambda needle: needle[0].start)
+
+
+def _hay(text: str, *, head: int, tail: int) -> Iterator[Piece]:
+    return _cut("hay", text, head=head, tail=tail)
+
+
+def _cut(kind: Kind, text: str, *, head: int, tail: int) -> Iterator[Piece]:
+    """Both ends of a text and how much lies between, or all of it when that is hardly more."""
+    hidden = len(text) - head - tail
+    if hidden < LEAST_FOLD:
+        if text:
+            yield kind, text
+        return
+    yield kind, text[:head]
+    yield "fold", hidden
+    yield kind, text[-tail:]

@@ -1,0 +1,199 @@
+"""What the explorer shows, as blocks of JSON that are decoded only when someone looks.
+
+Knows the files of a study and how their rows belong together; does not know the page.
+"""
+
+import base64
+import json
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from needlework.cells import CellEstimate, read_estimates, read_parquet
+from needlework.errors import RecordError
+from needlework.files import read_records
+from needlework.paper import MODELS_TABLE, NUMBERS
+from needlework.records import Prediction, Sample, SampleDetail
+from needlework.report.explorer.folding import fold
+from needlework.report.layout import Entry, Row, Scores, Table, build
+from needlework.study import ShownModel
+
+RAW_DEFLATE = -15
+"""The window bits that zlib takes for a stream without header, as DecompressionStream reads it."""
+
+
+class Block(NamedTuple):
+    """One piece of the data, by the key under which the page asks for it."""
+
+    key: str
+    content: Any
+
+    def packed(self) -> str:
+        """The content as JSON, deflated, in base64."""
+        text = json.dumps(self.content, ensure_ascii=False, separators=(",", ":"))
+        deflate = zlib.compressobj(9, zlib.DEFLATED, RAW_DEFLATE)
+        return base64.b64encode(deflate.compress(text.encode()) + deflate.flush()).decode()
+
+
+def blocks(study: Path, models: Sequence[ShownModel]) -> Iterator[Block]:
+    """The index, then every dataset once, then the answers of every model, task by task.
+
+    Raises:
+        RecordError: a file is damaged, or a score is without its prediction or sample.
+    """
+    scores = read_parquet(study / "scores.parquet")
+    _check_models(scores, models)
+    yield Block("index", index(study.name, read_estimates(study / "cells.parquet"), models))
+    prompts = {model.name: prompts_key(model) for model in models}
+    wanted = scores.select("model", "length", "task").unique(maintain_order=True).iter_rows()
+    samples: Counter[str] = Counter()
+    for key in dict.fromkeys(f"{prompts[model]}/{length}/{task}" for model, length, task in wanted):
+        content = list(_dataset(study / "data" / f"{key}.jsonl"))
+        samples[key] = len(content)
+        yield Block(f"data/{key}", content)
+    for cell, rows in scores.group_by("model", "suite", "length", maintain_order=True):
+        model, suite, length = cell
+        yield from _answers(study, (str(model), str(suite), str(length)), rows, prompts, samples)
+
+
+def prompts_key(model: ShownModel) -> str:
+    """The folder of a model's samples: models that share it answer the same questions."""
+    return f"{model.tokenizer}-{model.wrapper}"
+
+
+def index(
+    study: str, estimates: Sequence[CellEstimate], models: Sequence[ShownModel]
+) -> dict[str, Any]:
+    """All that the page needs before it decodes any sample: tables, cells and models."""
+    tables, notes = [], []
+    scores = Scores(estimates)
+    for number in NUMBERS:
+        if number != MODELS_TABLE:
+            try:
+                tables.append(_table(build(number, scores, models), estimates))
+            except RecordError as error:
+                notes.append(f"Table {number} is not complete: {error}")
+    return {
+        "study": study,
+        "models": [
+            {
+                "name": model.name,
+                "label": model.label,
+                "trained": model.trained_length,
+                "prompts": prompts_key(model),
+            }
+            for model in models
+        ],
+        "tables": tables,
+        "notes": notes,
+        "cells": [_cell(estimate) for estimate in estimates],
+    }
+
+
+def _cell(row: CellEstimate) -> list[Any]:
+    found = row.estimate
+    limits = [round(value, 5) for value in (found.mean, found.low, found.high)]
+    place = [row.model, row.suite, row.length, row.task, row.format, row.depth]
+    return [*place, *limits, found.count, found.failed]
+
+
+def _table(table: Table, estimates: Sequence[CellEstimate]) -> dict[str, Any]:
+    depth_tasks = {(cell.format, cell.depth): cell.task for cell in estimates}
+    return {
+        "number": table.number,
+        "title": table.title,
+        "heads": table.heads,
+        "columns": table.column_names(),
+        "rows": [
+            {
+                "heads": row.heads,
+                "cells": [_number(row, entry, depth_tasks) for entry in row.entries],
+            }
+            for row in table.rows
+        ],
+    }
+
+
+def _number(
+    row: Row, entry: Entry, depth_tasks: Mapping[tuple[str | None, int | None], str]
+) -> list[Any]:
+    """A number with its interval, how it is set off, and the address that it opens."""
+    found = entry.estimate
+    marks = ("b" if entry.best else "") + ("u" if entry.trained else "")
+    limits = [round(100 * value, 2) for value in (found.mean, found.low, found.high)]
+    return [*limits, marks, _address(row, entry, depth_tasks)]
+
+
+def _address(
+    row: Row, entry: Entry, depth_tasks: Mapping[tuple[str | None, int | None], str]
+) -> str:
+    suite = "depth" if entry.task == "depth" else "ruler"
+    parts = [row.model.name, suite]
+    if entry.length.isdecimal():
+        parts.append(entry.length)
+        if entry.format and entry.depth.isdecimal():
+            parts.append(depth_tasks[entry.format, int(entry.depth)])
+        elif suite == "ruler" and entry.task != "ruler":
+            parts.append(entry.task)
+    query = f"?depth={entry.depth}" if entry.depth.isdecimal() and not entry.format else ""
+    return "/".join(parts) + query
+
+
+def _dataset(path: Path) -> Iterator[list[Any]]:
+    """One row a sample: the pieces of its prompt, its references and its size in tokens."""
+    samples = read_records(path, Sample)
+    details = read_records(path.with_suffix(".details.jsonl"), SampleDetail)
+    if [sample.index for sample in samples] != [detail.index for detail in details]:
+        raise RecordError(f"{path}: samples and details differ; delete both and ask for them again")
+    for place, (sample, detail) in enumerate(zip(samples, details, strict=True)):
+        if sample.index != place:
+            raise RecordError(f"{path}: sample {sample.index} stands at place {place}")
+        yield [fold(sample, detail), sample.outputs, detail.prompt_tokens, len(sample.input)]
+
+
+def _answers(
+    study: Path,
+    cell: tuple[str, str, str],
+    rows: pl.DataFrame,
+    prompts: Mapping[str, str],
+    samples: Mapping[str, int],
+) -> Iterator[Block]:
+    model, suite, length = cell
+    path = study / "predictions" / model / suite / f"{length}.jsonl"
+    found = {(each.task, each.index): each for each in read_records(path, Prediction)}
+    for (task,), group in rows.sort("index").group_by("task", maintain_order=True):
+        indices = group["index"].to_list()
+        orphans = [number for number in indices if (task, number) not in found]
+        there_are = samples[f"{prompts[model]}/{length}/{task}"]
+        orphans += [number for number in indices if number >= there_are]
+        if orphans or len(set(indices)) < len(indices):
+            problem = f"no prediction or sample for #{orphans[0]}" if orphans else "a sample twice"
+            raise RecordError(f"{path}: {task}: {problem}; collect the scores of the study again")
+        key = f"answers/{model}/{suite}/{length}/{task}"
+        yield Block(key, _columns(group, [found[str(task), number] for number in indices]))
+
+
+def _columns(rows: pl.DataFrame, predictions: Sequence[Prediction]) -> dict[str, list[Any]]:
+    """The answers of one task, column by column: alike values side by side pack well."""
+    return {
+        "index": rows["index"].to_list(),
+        "score": [None if score is None else round(score, 4) for score in rows["score"]],
+        "stop": rows["stop_reason"].to_list(),
+        "pred": [prediction.pred for prediction in predictions],
+        "error": [prediction.error for prediction in predictions],
+        "prompt": rows["prompt_tokens"].to_list(),
+        "shared": rows["shared_tokens"].to_list(),
+        "generated": rows["generated_tokens"].to_list(),
+    }
+
+
+def _check_models(scores: pl.DataFrame, models: Sequence[ShownModel]) -> None:
+    strange = sorted(set(scores["model"].unique()) - {model.name for model in models})
+    if strange:
+        raise RecordError(
+            f"scores of {', '.join(strange)}, which this study does not name; collect them again"
+        )

@@ -1,0 +1,40 @@
+"""The explorer as a file: the page's own sources around the packed data.
+
+Knows how blocks stand in the page; does not know what is in them.
+"""
+
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+from needlework.files import atomic
+from needlework.report.explorer.packing import blocks
+from needlework.study import ShownModel
+
+SOURCES = Path(__file__).parent
+SCRIPTS = ("data.js", "route.js", "views.js", "sample.js", "app.js")
+STYLE, SCRIPT, DATA = "/* style */", "/* script */", "<!-- data -->"
+"""Where the shell holds a place for each part; the first block must stand before the script."""
+
+
+def write_explorer(study: Path, output: Path, *, models: Sequence[ShownModel]) -> None:
+    """Write the explorer of a study's folder as one HTML file that needs nothing else.
+
+    Blocks are written as they are made, so memory holds one of them at a time.
+
+    Raises:
+        RecordError: a file of the study is damaged, or rows in it do not belong together.
+    """
+    shell = (SOURCES / "explorer.html").read_text(encoding="utf-8")
+    script = "\n".join((SOURCES / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    style = (SOURCES / "explorer.css").read_text(encoding="utf-8")
+    head, middle, tail = shell.replace(STYLE, style).split(DATA)
+    middle = middle.replace(SCRIPT, script)
+    with atomic(output) as temporary, temporary.open("w", encoding="utf-8") as out:
+        out.write(head)
+        for place, block in enumerate(blocks(study, models)):
+            key = escape(block.key)
+            out.write(f'<script type="text/plain" data-key="{key}">{block.packed()}</script>\n')
+            if place == 0:
+                out.write(middle)
+        out.write(tail)

@@ -1,0 +1,56 @@
+"""Templates filled in: how a number, a LaTeX character and a template variable are written.
+
+Knows jinja2; does not know tables.
+"""
+
+from pathlib import Path
+
+import jinja2
+
+from needlework.errors import StudyError
+
+LATEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
+"""How characters that LaTeX reads as commands are written."""
+
+PLAIN = ("{{", "}}", "{%", "%}")
+TEX = ("<<", ">>", "<%", "%>")
+"""How templates mark values and blocks; LaTeX owns braces."""
+
+
+def render(template: Path, **content: object) -> str:
+    """A template filled in.
+
+    Raises:
+        StudyError: the template does not exist or names something unknown.
+    """
+    left, right, begin, end = TEX if template.name.endswith(".tex.j2") else PLAIN
+    environment = jinja2.Environment(
+        variable_start_string=left,
+        variable_end_string=right,
+        block_start_string=begin,
+        block_end_string=end,
+        loader=jinja2.FileSystemLoader(template.parent),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"percent": percent, "latex": latex}
+    try:
+        return environment.get_template(template.name).render(**content)
+    except jinja2.TemplateError as error:
+        raise StudyError(f"template {template}: {error}") from error
+
+
+def percent(share: float) -> str:
+    """A score in percent with two decimals, as the paper prints it."""
+    return f"{100 * share:.2f}"
+
+
+def latex(text: str) -> str:
+    """Text that LaTeX prints as it is."""
+    return "".join(LATEX.get(character, character) for character in text)

@@ -1,0 +1,191 @@
+"""A study as data: the closed form of the files in `config/`.
+
+Knows names, lengths and sources; does not know files, tensors or scores.
+"""
+
+import json
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    StringConstraints,
+    model_validator,
+)
+
+from needlework.parsing import unknown
+from needlework.tasks.specs import Spec
+
+SuiteName = Literal["ruler", "depth"]
+Family = Literal["linear", "hybrid", "attention"]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
+Wrapper = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
+
+
+class Closed(BaseModel):
+    """A section whose unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Suite(Closed):
+    """Tasks that run together, at every one of these lengths."""
+
+    lengths: tuple[PositiveInt, ...] = Field(
+        min_length=1, description="Context lengths in tokens, answer included, ascending."
+    )
+
+    @model_validator(mode="after")
+    def _ascending(self) -> "Suite":
+        if list(self.lengths) != sorted(set(self.lengths)):
+            raise ValueError(f"lengths {list(self.lengths)} must ascend without repeats")
+        return self
+
+
+class Suites(Closed):
+    """The two suites behind the tables."""
+
+    ruler: Suite = Field(description="The 13 RULER tasks: Tables 1 and 6 to 18.")
+    depth: Suite = Field(description="One needle, 3 formats x 7 depths: Tables 2 to 4.")
+
+
+class Study(Closed):
+    """One config file: what is measured, on which models, how often."""
+
+    study: Name = Field(description="Name of the study and of its folder under results/.")
+    seed: int = Field(ge=0, description="Seed of every random draw.")
+    samples: int = Field(ge=1, le=100_000, description="Samples per task and length.")
+    protocol: Literal["released", "corrected"] = Field(
+        description="How prompts are made and answers decoded: as the artifact did, or mended."
+    )
+    material: Literal["nano", "english"] = Field(
+        description="The study's own small language, or English essays and words."
+    )
+    suites: Suites
+    models: tuple[Name, ...] = Field(
+        min_length=1, description="Entries of config/models.yaml, in the order of the tables."
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Study":
+        if self.protocol == "released" and self.material == "nano":
+            raise ValueError("protocol `released` replays English prompts; set material: english")
+        if len(set(self.models)) < len(self.models):
+            raise ValueError(f"models {list(self.models)} must not repeat")
+        return self
+
+
+class TokenizerEntry(Closed):
+    """Where a tokenizer comes from."""
+
+    source: str = Field(description="A file or folder, or a hub id (then with its revision).")
+    revision: Commit | Literal["unpinned"] | None = None
+
+
+class Wrappers(Closed):
+    """The prompt format of a model under each protocol; a lone name stands for both."""
+
+    released: Wrapper
+    corrected: Wrapper
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_for_both(cls, value: object) -> object:
+        return {"released": value, "corrected": value} if isinstance(value, str) else value
+
+
+class ModelEntry(Closed):
+    """One row of the tables."""
+
+    label: str = Field(description="The name shown in tables.")
+    family: Family
+    checkpoint: str = Field(description="A folder, or a hub id (then with its revision).")
+    revision: Commit | Literal["unpinned"] | None = Field(
+        None, description="Commit of the hub id; `unpinned` until someone looked it up."
+    )
+    tokenizer: Name = Field(description="An entry of `tokenizers` in the same file.")
+    wrapper: Wrappers = Field(
+        description="The prompt format around every question; one name, or one per protocol."
+    )
+    trained_length: PositiveInt = Field(description="Context length of the training, in tokens.")
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    licence: str = Field(description="Licence of the weights, for Table 5.")
+
+
+class ShownModel(Closed):
+    """What tables and figures say about a model; nothing here changes a score."""
+
+    name: Name
+    label: str
+    family: Family
+    checkpoint: str
+    revision: str | None
+    tokenizer: str
+    wrapper: str
+    trained_length: PositiveInt
+    licence: str
+
+
+class Models(Closed):
+    """The parsed form of config/models.yaml."""
+
+    tokenizers: dict[Name, TokenizerEntry]
+    models: dict[Name, ModelEntry]
+
+    @model_validator(mode="after")
+    def _known_tokenizers(self) -> "Models":
+        for name, model in self.models.items():
+            if model.tokenizer not in self.tokenizers:
+                raise ValueError(
+                    f"models.{name}.tokenizer: {unknown(model.tokenizer, self.tokenizers)}"
+                )
+        return self
+
+
+class SuiteTasks(Closed):
+    """The tasks of both suites, by name."""
+
+    ruler: dict[Name, Spec]
+    depth: dict[Name, Spec]
+
+
+class Tasks(Closed):
+    """The parsed form of config/tasks.yaml: the tasks of each material."""
+
+    nano: SuiteTasks
+    english: SuiteTasks
+
+
+class Cell(NamedTuple):
+    """One model on one suite at one length: one job on one device."""
+
+    model: str
+    suite: SuiteName
+    length: int
+
+
+class Grid(Closed):
+    """The cells of a study: every model, on both suites, at every length."""
+
+    models: tuple[Name, ...]
+    suites: Suites
+
+    def cells(self) -> list[Cell]:
+        """Every cell, in the order of the tables."""
+        return [
+            Cell(model, suite, length)
+            for model in self.models
+            for suite, lengths in self._lengths()
+            for length in lengths
+        ]
+
+    def _lengths(self) -> list[tuple[SuiteName, tuple[int, ...]]]:
+        return [("ruler", self.suites.ruler.lengths), ("depth", self.suites.depth.lengths)]
+
+
+def schema() -> str:
+    """The JSON schema of a study config, for editors; `config/schema.json` holds it."""
+    return json.dumps(Study.model_json_schema(), indent=2) + "\n"

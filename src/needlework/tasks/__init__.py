@@ -1,0 +1,114 @@
+"""Every task of every suite: `generate` turns a spec, a material and a token budget into samples.
+
+Knows the order of the steps - draw, fit, record; each generator module knows one kind of task.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from needlework.errors import BudgetError
+from needlework.records import Sample, SampleDetail
+from needlework.tasks import common_words, drafts, frequent_words, niah, qa, variable_tracking
+from needlework.tasks.drafts import Draft, Plan
+from needlework.tasks.fitting import Counter, largest_fit
+from needlework.tasks.material import Item, Material
+from needlework.tasks.specs import NiahSpec, Spec
+from needlework.tokenizers import Tokenizer
+
+PLANS: Mapping[str, Callable[[Any, Material, Item], Plan]] = MappingProxyType(
+    {
+        "niah": niah.plan,
+        "variable_tracking": variable_tracking.plan,
+        "common_words": common_words.plan,
+        "frequent_words": frequent_words.plan,
+        "qa": qa.plan,
+    }
+)
+"""How each generator plans one sample."""
+
+
+def generate(
+    spec: Spec,
+    *,
+    material: Material,
+    tokenizer: Tokenizer,
+    length: int,
+    samples: int,
+    seed: int,
+    task: str,
+) -> Iterator[tuple[Sample, SampleDetail]]:
+    """Yield `samples` samples whose prompt and answer take at most `length` tokens.
+
+    Sample i draws from streams below (seed, task, i): it does not depend on how many samples or
+    which other tasks are made, nor on the length or the tokenizer, which only decide how much hay
+    surrounds its needles. Needles at a fixed depth share one address whatever the depth and the
+    haystack, so that the samples of the depth suite differ in nothing else.
+
+    Raises:
+        BudgetError: the question alone is too long.
+    """
+    counter = Counter(tokenizer)
+    budget = prompt_budget(spec, length, begin=len(tokenizer.begin))
+    guess = 1
+    for index in range(samples):
+        item = Item(seed, ("evaluate", _group(spec, task)), index, budget)
+        draft, size = fit(spec, material, item, counter, guess=guess)
+        guess = size
+        tokens = counter(draft.text)
+        yield (
+            Sample(
+                index=index,
+                input=draft.text,
+                outputs=draft.outputs,
+                length=tokens + spec.tokens_to_generate,
+            ),
+            _detail(index, tokens, draft),
+        )
+
+
+def prompt_budget(spec: Spec, length: int, *, begin: int) -> int:
+    """Tokens a prompt may take within `length`, after the answer and `begin` special tokens.
+
+    Raises:
+        BudgetError: nothing is left.
+    """
+    budget = length - spec.tokens_to_generate - begin
+    if budget < 1:
+        raise BudgetError(
+            f"length = {length} leaves no token for a prompt after {spec.tokens_to_generate} for "
+            f"the answer and {begin} special; raise the length or lower tokens_to_generate"
+        )
+    return budget
+
+
+def fit(
+    spec: Spec,
+    material: Material,
+    item: Item,
+    count: Callable[[str], int],
+    *,
+    guess: int = 1,
+) -> tuple[Draft, int]:
+    """The draft of an item with the largest haystack its budget permits, and that size."""
+    plan = PLANS[spec.generator](spec, material, item)
+    size = largest_fit(
+        lambda size: count(plan.compose(size).text), item.budget, most=plan.most, guess=guess
+    )
+    return plan.compose(size), size
+
+
+def _group(spec: Spec, task: str) -> str:
+    """The part of an address that tasks share when their samples are to be compared in pairs."""
+    return "depth" if isinstance(spec, NiahSpec) and spec.depth is not None else task
+
+
+def _detail(index: int, tokens: int, draft: Draft) -> SampleDetail:
+    return SampleDetail(
+        index=index,
+        prompt_tokens=tokens,
+        depths=tuple(needle.depth for needle in draft.needles),
+        needles=drafts.spans(draft.needles),
+        answers=tuple(needle.answer for needle in draft.needles),
+        question_start=draft.question_start,
+    )

@@ -1,0 +1,77 @@
+"""A shuffled list of words in which a few come more often than all the others."""
+
+from collections.abc import Sequence
+
+from needlework.prompts import Frame
+from needlework.tasks import drafts
+from needlework.tasks.drafts import Body, Draft, Needle, Plan
+from needlework.tasks.material import Item, Material
+from needlework.tasks.specs import CommonWordsSpec
+
+_EXAMPLE_UNCOMMON = 10
+
+
+def plan(spec: CommonWordsSpec, material: Material, item: Item) -> Plan:
+    """Draw the common and the uncommon words of one sample."""
+    pool = item.stream("words").sample(material.words(), len(material.words()))
+    common, uncommon = pool[: spec.common], pool[spec.common :]
+    example = _example(spec, material, item) if material.wording.shows_example else ""
+
+    def compose(size: int) -> Draft:
+        rounds = max(1, -(-size // len(uncommon)))
+        words = common * spec.common_repeats * rounds
+        words += uncommon[: size // rounds] * spec.uncommon_repeats * rounds
+        item.stream("order", size).shuffle(words)
+        frame = _frame(material, spec)
+        return drafts.finish(
+            material,
+            frame,
+            _listing(material, words, common),
+            outputs=common,
+            completion=_completion(frame, words, common),
+            example=example,
+        )
+
+    return Plan(compose, most=item.budget)
+
+
+def first_occurrences(
+    words: Sequence[str], answers: Sequence[str], *, texts: Sequence[str], separator: str
+) -> Body:
+    """Words as they are written (`texts`); the first occurrence of an answer is its needle."""
+    needles, offset, done = [], 0, 0
+    for first in sorted(words.index(answer) for answer in answers):
+        offset += sum(map(len, texts[done:first])) + len(separator) * (first - done)
+        done = first
+        end = offset + len(texts[first])
+        needles.append(Needle(end - len(words[first]), end, 100 * first / len(words), True))
+    return Body(separator.join(texts), tuple(needles))
+
+
+def _listing(material: Material, words: Sequence[str], answers: Sequence[str]) -> Body:
+    texts = [
+        material.wording.numbered.format(number=number, word=word)
+        for number, word in enumerate(words, start=1)
+    ]
+    return first_occurrences(words, answers, texts=texts, separator=material.wording.hay_separator)
+
+
+def _example(spec: CommonWordsSpec, material: Material, item: Item) -> str:
+    draws = item.common_stream("example")
+    drawn = draws.sample(material.words(), spec.common + _EXAMPLE_UNCOMMON)
+    common, uncommon = drawn[: spec.common], drawn[spec.common :]
+    words = common * (spec.uncommon_repeats + 1) + uncommon * spec.uncommon_repeats
+    draws.shuffle(words)
+    frame = _frame(material, spec)
+    return drafts.solved(
+        frame, _listing(material, words, common), _completion(frame, words, common)
+    )
+
+
+def _frame(material: Material, spec: CommonWordsSpec) -> Frame:
+    return material.wording.common.fill(count=str(spec.common))
+
+
+def _completion(frame: Frame, words: Sequence[str], common: Sequence[str]) -> str:
+    in_order = sorted(common, key=words.index)
+    return f" {frame.between.join(in_order)}{frame.end}"

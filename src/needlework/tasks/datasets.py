@@ -1,0 +1,142 @@
+"""A dataset as two files: what RULER's tools read, and beside it what we know of every sample.
+
+Knows protocols, materials and files; does not know how a prompt is made.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from needlework import files, tasks
+from needlework.errors import StudyError
+from needlework.parsing import parse, parse_json, read, unknown
+from needlework.prompts import WRAPPERS
+from needlework.records import Sample, SampleDetail
+from needlework.tasks.material import Material
+from needlework.tasks.specs import Spec
+from needlework.tokenizers import Tokenizer
+
+MaterialName = Literal["english", "nano"]
+Protocol = Literal["released", "corrected"]
+Rows = Iterator[tuple[Sample, SampleDetail]]
+Watch = Callable[[Rows], Iterable[tuple[Sample, SampleDetail]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """One dataset to be made: everything that decides about its bytes."""
+
+    task: str
+    spec: Spec
+    length: int
+    samples: int
+    seed: int
+    protocol: Protocol
+    material: MaterialName
+    wrapper: str
+    resources: Path
+    """The folder of essays, Punkt data and prompt texts; the nano material needs none."""
+    questions: Path | None
+    """The SQuAD v2 or HotpotQA file of a qa task."""
+
+
+def details_path(output: Path) -> Path:
+    """Where the details of a dataset file lie."""
+    return output.with_name(f"{output.stem}.details.jsonl")
+
+
+def find_spec(
+    task: str,
+    *,
+    protocol: Protocol,
+    parameters: str | None,
+    tasks_file: Path,
+    material: MaterialName,
+) -> Spec:
+    """The parameters of a task: the artifact's, or given as JSON, or looked up by name.
+
+    Raises:
+        StudyError: the parameters are not a task's, or no task has that name.
+    """
+    if protocol == "released":
+        from needlework.released import catalog
+
+        return catalog.find(task).spec
+    if parameters is not None:
+        spec: Spec = parse_json(Spec, parameters, where="--parameters")  # type: ignore[arg-type]
+        return spec
+    from needlework.study import SuiteTasks, Tasks
+
+    suites: SuiteTasks = getattr(parse(Tasks, read(tasks_file), where=str(tasks_file)), material)
+    known = suites.ruler | suites.depth
+    if task not in known:
+        raise StudyError(f"--task: {unknown(task, known)}; {tasks_file} lists them all")
+    return known[task]
+
+
+def write(dataset: Dataset, output: Path, *, tokenizer: Tokenizer, watch: Watch) -> None:
+    """Write the samples to `output` and their details beside it, both whole or not at all.
+
+    `watch` sees the samples pass, to show progress.
+
+    Raises:
+        NeedleworkError: the dataset cannot be made as asked for.
+    """
+    rows = _rows(dataset, tokenizer)
+    with (
+        files.atomic(output) as sample_path,
+        files.atomic(details_path(output)) as detail_path,
+        sample_path.open("w", encoding="ascii") as samples,
+        detail_path.open("w", encoding="ascii") as details,
+    ):
+        for sample, detail in watch(rows):
+            samples.write(files.json_line(sample.model_dump(mode="json")))
+            details.write(files.json_line(detail.model_dump(mode="json")))
+
+
+def _rows(dataset: Dataset, tokenizer: Tokenizer) -> Rows:
+    if dataset.protocol == "released":
+        if dataset.material != "english":
+            raise StudyError("--protocol released replays English prompts; use --material english")
+        return _released(dataset, tokenizer)
+    return tasks.generate(
+        dataset.spec,
+        material=_material(dataset),
+        tokenizer=tokenizer,
+        length=dataset.length,
+        samples=dataset.samples,
+        seed=dataset.seed,
+        task=dataset.task,
+    )
+
+
+def _released(dataset: Dataset, tokenizer: Tokenizer) -> Rows:
+    from needlework import released, resources
+    from needlework.released import prompts
+
+    folder = resources.Resources(dataset.resources, resources.registry())
+    return released.generate(
+        dataset.task,
+        length=dataset.length,
+        samples=dataset.samples,
+        seed=dataset.seed,
+        tokenizer=tokenizer,
+        prompts=prompts.read(folder.path("prompts")),
+        wrapper=dataset.wrapper,
+        resources=folder,
+        questions=dataset.questions,
+    )
+
+
+def _material(dataset: Dataset) -> Material:
+    if dataset.wrapper not in WRAPPERS:
+        raise StudyError(f"--wrapper: {unknown(dataset.wrapper, WRAPPERS)}")
+    if dataset.material == "nano":
+        from needlework.nano import language
+
+        return replace(language.material(), wrapper=WRAPPERS[dataset.wrapper])
+    from needlework.tasks import english
+
+    made = english.material(dataset.resources, dataset.questions)
+    return replace(made, wrapper=WRAPPERS[dataset.wrapper])

@@ -1,0 +1,52 @@
+"""Questions over documents: one or two hold the answer, the others are hay."""
+
+from collections.abc import Sequence
+
+from needlework.prompts import Frame
+from needlework.tasks import drafts
+from needlework.tasks.drafts import Body, Draft, Insert, Plan
+from needlework.tasks.material import Growing, Item, Material, Question
+from needlework.tasks.specs import QaSpec
+
+
+def plan(spec: QaSpec, material: Material, item: Item) -> Plan:
+    """Draw the question of one sample and the places of the documents that answer it."""
+    question = material.questions[spec.source](material, item)
+    places = item.stream("depths")
+    fractions = [places.random() for _ in question.gold]
+    shuffle = item.stream("order")
+    ranks = Growing(iter(shuffle.random, None))
+    frame = material.wording.documents.fill(question=question.question, prefix=question.prefix)
+
+    def compose(size: int) -> Draft:
+        others = question.others.first(size)
+        order = sorted(range(len(others)), key=ranks.first(len(others)).__getitem__)
+        body = _body(material, question, fractions, [others[each] for each in order])
+        return _ask(material, frame, body, question)
+
+    return Plan(compose, most=min(question.most, item.budget))
+
+
+def _body(
+    material: Material, question: Question, fractions: Sequence[float], others: Sequence[str]
+) -> Body:
+    """The documents under their numbers, those that answer at their fractions of the others."""
+    positions = drafts.scatter(fractions, len(others))
+    gold = sorted(zip(positions, question.gold, strict=True), key=lambda pair: pair[0])
+    before = [sum(position <= each for position in positions) for each in range(len(others))]
+    units = [_number(material, each + before[each] + 1, text) for each, text in enumerate(others)]
+    inserts = [
+        Insert(position, _number(material, position + rank + 1, text), True)
+        for rank, (position, text) in enumerate(gold)
+    ]
+    return drafts.weave(units, inserts, separator=material.wording.document_separator)
+
+
+def _number(material: Material, number: int, text: str) -> str:
+    return material.wording.document.format(number=number, text=text)
+
+
+def _ask(material: Material, frame: Frame, body: Body, question: Question) -> Draft:
+    return drafts.finish(
+        material, frame, body, outputs=question.answers, completion=question.completion
+    )

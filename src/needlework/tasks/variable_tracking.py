@@ -1,0 +1,80 @@
+"""Chains of assignments hidden between repeated sentences: who holds the value in the end?"""
+
+import itertools
+import random
+from collections.abc import Sequence
+
+from needlework.prompts import Frame
+from needlework.tasks import drafts
+from needlework.tasks.drafts import Body, Draft, Insert, Plan
+from needlework.tasks.material import Growing, Item, Material, distinct
+from needlework.tasks.specs import VariableTrackingSpec
+
+_EXAMPLE_SENTENCES = 10
+
+
+class _Chains:
+    """The variables of every chain and the value each chain starts from."""
+
+    def __init__(
+        self, spec: VariableTrackingSpec, material: Material, draws: random.Random
+    ) -> None:
+        links = spec.hops + 1
+        names = distinct(material.names, draws, spec.chains * links)
+        self.names = [names[start : start + links] for start in range(0, len(names), links)]
+        self.values = distinct(material.draws["numbers"], draws, spec.chains)
+        self.fractions = [sorted(draws.random() for _ in range(links)) for _ in range(spec.chains)]
+
+    def inserts(self, material: Material, units: int) -> list[Insert]:
+        """Every assignment at its place; the first chain is the one that is asked for."""
+        inserts = []
+        for chain, names in enumerate(self.names):
+            sources = [self.values[chain], *names]
+            for name, source, position in zip(
+                names, sources, drafts.scatter(self.fractions[chain], units), strict=False
+            ):
+                text = material.wording.assignment.format(name=name, source=source)
+                inserts.append(Insert(position, text, chain == 0))
+        return inserts
+
+
+def plan(spec: VariableTrackingSpec, material: Material, item: Item) -> Plan:
+    """Draw the chains of one sample, and of the solved example before it."""
+    chains = _Chains(spec, material, item.stream("chains"))
+    hay = Growing(itertools.cycle(material.noise))
+    example = ""
+    if material.wording.shows_example:
+        shown = _Chains(spec, material, item.common_stream("example"))
+        small = _body(material, shown, hay.first(_EXAMPLE_SENTENCES))
+        frame = _frame(material, shown)
+        example = drafts.solved(frame, small, _completion(frame, shown.names[0]))
+
+    def compose(size: int) -> Draft:
+        frame = _frame(material, chains)
+        return drafts.finish(
+            material,
+            frame,
+            _body(material, chains, hay.first(size)),
+            outputs=chains.names[0],
+            completion=_completion(frame, chains.names[0]),
+            example=example,
+        )
+
+    return Plan(compose, most=item.budget)
+
+
+def _body(material: Material, chains: _Chains, units: Sequence[str]) -> Body:
+    inserts = chains.inserts(material, len(units))
+    return drafts.weave(units, inserts, separator=material.wording.hay_separator)
+
+
+def _frame(material: Material, chains: _Chains) -> Frame:
+    return material.wording.tracking.fill(value=chains.values[0], count=str(len(chains.names[0])))
+
+
+def _completion(frame: Frame, names: Sequence[str]) -> str:
+    following = [
+        frame.between.format(previous=previous) + name
+        for previous, name in itertools.pairwise(names)
+    ]
+    return "".join([" ", names[0], *following, frame.end])

@@ -1,0 +1,123 @@
+"""Tokenizers in the `tokenizer.json` format of the tokenizers library.
+
+Knows that format and its sidecar `tokenizer_config.json`; does not import transformers.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+
+from needlework.errors import ResourceError
+from needlework.tokenizers import cuts
+
+_PATTERNS = ("tokenizer.json", "tokenizer_config.json", "*.model", "rwkv_vocab*.txt")
+"""What defines a tokenizer in a repository."""
+
+
+class HubTokenizer:
+    """A `tokenizer.json`, with begin and end tokens from the sidecar when there is one."""
+
+    def __init__(self, path: Path) -> None:
+        source = path.read_text(encoding="utf-8")
+        layout = json.loads(source)
+        self._inner = tokenizers.Tokenizer.from_str(source)
+        self._inner.no_truncation()
+        self._inner.no_padding()
+        digest = hashlib.sha256(source.encode()).hexdigest()
+        self.identity = f"{path.parent.name}@{digest[:12]}"
+        self.vocabulary = self._inner.get_vocab_size(with_added_tokens=True)
+        self.cuts = cuts.of_layout(layout)
+        self.blank = None if self.cuts is None or self.cuts.barred else self.cuts.blank
+        self._words = _closed_vocabulary(layout)
+        self.begin, self.end = self._special(path.with_name("tokenizer_config.json"))
+
+    def _special(self, sidecar: Path) -> tuple[tuple[int, ...], frozenset[int]]:
+        if not sidecar.exists():
+            return (), frozenset()
+        config = json.loads(sidecar.read_text(encoding="utf-8"))
+        begin = self._id(config.get("bos_token")) if config.get("add_bos_token") else None
+        end = self._id(config.get("eos_token"))
+        return (
+            () if begin is None else (begin,),
+            frozenset() if end is None else frozenset({end}),
+        )
+
+    def _id(self, token: str | dict[str, Any] | None) -> int | None:
+        content = token["content"] if isinstance(token, dict) else token
+        return None if content is None else self._inner.token_to_id(content)
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of `text`.
+
+        Raises:
+            ResourceError: the tokenizer knows whole words only, and not one of these.
+        """
+        self._check([text])
+        ids: list[int] = self._inner.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """The ids of every text; raises as `encode` does."""
+        self._check(texts)
+        encoded = self._inner.encode_batch(list(texts), add_special_tokens=False)
+        return [each.ids for each in encoded]
+
+    def _check(self, texts: Sequence[str]) -> None:
+        if self._words is None:
+            return
+        for text in texts:
+            unknown = next((word for word in text.split() if word not in self._words), None)
+            if unknown is not None:
+                raise ResourceError(
+                    f"{unknown!r} is none of the {len(self._words)} words of tokenizer "
+                    f"{self.identity}; it reads its own language only, so choose that material"
+                )
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of `tokens`, special tokens left out."""
+        text: str = self._inner.decode(list(tokens), skip_special_tokens=True)
+        return text
+
+
+def _closed_vocabulary(layout: dict[str, Any]) -> frozenset[str] | None:
+    """All words of a word-level tokenizer that has no token for an unknown one."""
+    model = layout["model"]
+    if model["type"] != "WordLevel" or model.get("unk_token") in model["vocab"]:
+        return None
+    return frozenset(model["vocab"])
+
+
+def open_path(path: Path) -> HubTokenizer:
+    """The tokenizer in a folder or file.
+
+    Raises:
+        ResourceError: there is no `tokenizer.json`.
+    """
+    file = path / "tokenizer.json" if path.is_dir() else path
+    if not file.is_file() or file.suffix != ".json":
+        raise ResourceError(
+            f"{path}: no tokenizer; name a folder with tokenizer.json, a *.model or rwkv_vocab*.txt"
+        )
+    return HubTokenizer(file)
+
+
+def download(hub_id: str, *, revision: str | None) -> Path:
+    """The folder with the tokenizer of a hub repository, downloaded where it is not there yet.
+
+    Raises:
+        ResourceError: the name is neither a path nor a repository that can be reached.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(hub_id, revision=revision, allow_patterns=list(_PATTERNS)))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
+        raise ResourceError(
+            f"tokenizer {hub_id!r} is neither a path nor reachable on the hub "
+            f"({type(error).__name__}); check the name, or fetch it and give its path"
+        ) from error

@@ -1,0 +1,185 @@
+"""A cell small enough to check by hand: a tokenizer of numbers, shared prompts, a plain loop."""
+
+import os
+import random
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from needlework.engine.cell import Dataset, Setting, predict_cell
+from needlework.engine.schedule import Limits
+from needlework.engine.stopping import Decoding
+from needlework.models.decoder import Decoder
+from needlework.models.state import DecoderState
+from needlework.records import Prediction, Sample
+from needlework.scoring import Metric, is_decided
+from tests.models_for_tests import family
+
+VOCABULARY = 40
+END = frozenset({2, 31, 32, 33})
+"""Several, because a random model seldom writes any one token."""
+LIMIT = 9
+
+TINY = Limits(tokens=32, chunk=8, rows=6, states=1)
+ONE_BY_ONE = Limits(tokens=64, chunk=64, rows=1, states=1)
+ROOMY = Limits(tokens=4096, chunk=256, rows=64, states=64)
+
+
+class NumberTokenizer:
+    """Words are token ids written as numbers; 1 begins a text."""
+
+    identity = "numbers"
+    begin = (1,)
+    end = END
+    vocabulary = VOCABULARY
+    blank = None
+
+    def encode(self, text: str) -> list[int]:
+        return [int(word) for word in text.split()]
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        return [self.encode(text) for text in texts]
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        return " ".join(str(token) for token in tokens if token != 1)
+
+
+def text(tokens: Sequence[int]) -> str:
+    return " ".join(map(str, tokens))
+
+
+def sample(index: int, tokens: Sequence[int], outputs: tuple[str, ...] = ("no number",)) -> Sample:
+    return Sample(index=index, input=text(tokens), outputs=outputs, length=len(tokens) + LIMIT)
+
+
+def dataset(samples: Sequence[Sample], *, limit: int = LIMIT, metric: Metric = "all") -> Dataset:
+    return Dataset(samples=samples, tokens_to_generate=limit, metric=metric)
+
+
+def shared_cell(samples: int = 6, length: int = 60) -> dict[str, Dataset]:
+    """Needles at four depths of one book with equal keys, and prompts that have nothing in common.
+
+    References are frequent tokens, so that some answers are decided, some end and some do not.
+    """
+    draws = random.Random(0)
+    book = [draws.randrange(3, VOCABULARY) for _ in range(length)]
+    tasks: dict[str, list[Sample]] = {"repeated": [sample(0, book), sample(1, book)]}
+    for depth in (0, 30, 60, 100):
+        tasks[f"depth_{depth}"] = []
+        for index in range(samples):
+            needle = [7, 8, 9, 3 + index, 20 + index]
+            at = length * depth // 100
+            tokens = [*book[:at], *needle, *book[at:], 10, 11]
+            outputs = (str(draws.randrange(3, 10)), str(draws.randrange(3, VOCABULARY)))
+            tasks[f"depth_{depth}"].append(sample(index, tokens, outputs))
+    tasks["alone"] = [
+        sample(index, [draws.randrange(3, VOCABULARY) for _ in range(5 + 9 * index)], ("5",))
+        for index in range(samples)
+    ]
+    return {
+        name: dataset(found, metric="any" if name == "depth_60" else "all")
+        for name, found in tasks.items()
+    }
+
+
+def run_cell(
+    decoder: Decoder,
+    datasets: Mapping[str, Dataset],
+    journal: Path,
+    *,
+    limits: Limits | None = None,
+    share: bool = True,
+    revision: str = "first",
+    decoding: Decoding | None = None,
+) -> list[Prediction]:
+    """`predict_cell` on the numbers tokenizer."""
+    return predict_cell(
+        decoder,
+        NumberTokenizer(),
+        datasets,
+        revision=revision,
+        journal=journal,
+        decoding=decoding,
+        setting=Setting(limits=limits, share=share),
+    )
+
+
+def plain_answer(
+    decoder: Decoder, asked: Sample, *, limit: int = LIMIT, metric: Metric = "all"
+) -> tuple[str, str]:
+    """Text and stop reason by definition: the whole sequence again for every token, no state."""
+    tokenizer = NumberTokenizer()
+    tokens = [*tokenizer.begin, *tokenizer.encode(asked.input)]
+    written: list[int] = []
+    while True:
+        logits, _ = decoder(torch.tensor([tokens + written]), decoder.init_state(1))
+        token = int(logits[0, -1, : decoder.config.vocabulary].argmax())
+        if token in END:
+            return text(written), "end"
+        written.append(token)
+        if is_decided(text(written), asked.outputs, metric=metric):
+            return text(written), "decided"
+        if len(written) == limit:
+            return text(written), "limit"
+
+
+def prefill_then_steps(
+    decoder: Decoder, asked: Sample, *, limit: int = LIMIT, metric: Metric = "all"
+) -> tuple[str, str]:
+    """Text and stop reason with state: the prompt in one call, the answer token by token."""
+    tokenizer = NumberTokenizer()
+    prompt = torch.tensor([[*tokenizer.begin, *tokenizer.encode(asked.input)]])
+    logits, state = decoder(prompt, decoder.init_state(1))
+    state = state.after_prompt()
+    written: list[int] = []
+    while True:
+        token = int(logits[0, -1, : decoder.config.vocabulary].argmax())
+        if token in END:
+            return text(written), "end"
+        written.append(token)
+        if is_decided(text(written), asked.outputs, metric=metric):
+            return text(written), "decided"
+        if len(written) == limit:
+            return text(written), "limit"
+        logits, state = decoder(torch.tensor([[token]]), state)
+
+
+class Watched(Decoder):
+    """A decoder that calls `before` with the tokens of every forward call."""
+
+    before: Callable[[Tensor], None]
+
+    def hidden(
+        self, tokens_BT: Tensor, state: DecoderState, lengths_B: Tensor | None = None
+    ) -> tuple[Tensor, DecoderState]:
+        self.before(tokens_BT)
+        return super().hidden(tokens_BT, state, lengths_B)
+
+
+def watched(
+    before: Callable[[Tensor], None],
+    name: str = "mamba2",
+    *,
+    dtype: torch.dtype = torch.float64,
+) -> Watched:
+    """The family's decoder, watched."""
+    plain = family(name, dtype=dtype, vocabulary=VOCABULARY)
+    decoder = Watched(plain.config).to(dtype)
+    decoder.load_state_dict(plain.state_dict())
+    decoder.before = before
+    return decoder.eval().requires_grad_(False)
+
+
+def in_child(action: Callable[[], object]) -> int:
+    """Run `action` in a process of its own; its wait status."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            action()
+            status = 0
+        finally:
+            os._exit(status)
+    return os.waitpid(child, 0)[1]

@@ -1,0 +1,195 @@
+"""The predict command: files in, one file out, one line for every mistake."""
+
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from tokenizers import Tokenizer, models, pre_tokenizers
+from torch import Tensor
+
+from needlework.cli import main
+from needlework.files import read_records, write_records
+from needlework.models import checkpoints
+from needlework.records import Prediction, Sample
+from tests.engine_for_tests import VOCABULARY, in_child, sample, shared_cell, watched
+from tests.models_for_tests import family
+
+TASKS = {
+    "alone": {"generator": "niah", "haystack": "essay", "tokens_to_generate": 9},
+    "depth_60": {"generator": "qa", "source": "facts", "tokens_to_generate": 9},
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A checkpoint, a tokenizer, two datasets and their tasks."""
+    decoder = family("rwkv6", dtype=torch.float32, vocabulary=VOCABULARY)
+    checkpoint = tmp_path / "checkpoint"
+    checkpoint.mkdir()
+    save_file(decoder.state_dict(), checkpoint / "model.safetensors")
+    config = decoder.config.model_dump(mode="json")
+    (checkpoint / "config.json").write_text(json.dumps(config))
+    words = Tokenizer(models.WordLevel({str(each): each for each in range(VOCABULARY)}))
+    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    words.save(str(tmp_path / "tokenizer.json"))
+    for task in TASKS:
+        write_records(tmp_path / f"{task}.jsonl", shared_cell()[task].samples)
+    (tmp_path / "tasks.json").write_text(json.dumps(TASKS))
+    return tmp_path
+
+
+def predict(folder: Path, *options: str, datasets: tuple[str, ...] = tuple(TASKS)) -> None:
+    """Run the command as a shell would."""
+    sys.argv = [
+        "needlework",
+        "predict",
+        str(folder / "out" / "model" / "ruler" / "60.jsonl"),
+        *(str(folder / f"{task}.jsonl") for task in datasets),
+        *("--checkpoint", str(folder / "checkpoint")),
+        *("--tokenizer", str(folder / "tokenizer.json")),
+        *("--tasks", str(folder / "tasks.json")),
+        *options,
+    ]
+    main()
+
+
+def run(folder: Path, *options: str, datasets: tuple[str, ...] = tuple(TASKS)) -> tuple[int, str]:
+    """Exit code and standard error of the command, in a process of its own."""
+
+    def child() -> None:
+        os.dup2(os.open(folder / "stderr", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+        sys.stderr = open(2, "w", closefd=False, buffering=1)  # noqa: SIM115
+        logging.getLogger().handlers.clear()
+        try:
+            predict(folder, *options, datasets=datasets)
+        except SystemExit as stop:
+            os._exit(int(stop.code or 0))
+
+    status = in_child(child)
+    return os.waitstatus_to_exitcode(status), (folder / "stderr").read_text()
+
+
+def output(folder: Path) -> Path:
+    return folder / "out" / "model" / "ruler" / "60.jsonl"
+
+
+def test_every_sample_gets_one_prediction_in_order(folder: Path) -> None:
+    code, said = run(folder)
+    assert code == 0, said
+    predictions = read_records(output(folder), Prediction)
+    assert [(each.task, each.index) for each in predictions] == [
+        (task, index) for task in TASKS for index in range(6)
+    ]
+    assert "model/ruler/60 samples=12/12" in said
+
+
+def test_predictions_say_what_made_them(folder: Path) -> None:
+    run(folder)
+    others = read_records(output(folder), Prediction)[0].others
+    assert others.keys() == {
+        "checkpoint",
+        "revision",
+        "tokenizer",
+        "protocol",
+        "decoding",
+        "dtype",
+        "kernels",
+    }
+    assert len(others["revision"]) == 64
+
+
+def test_other_weights_do_not_find_the_journal_of_these(folder: Path) -> None:
+    """Same path, same config, new weights: the revision is a digest, not a name."""
+    run(folder)
+    first = read_records(output(folder), Prediction)
+    decoder = family("rwkv6", dtype=torch.float32, vocabulary=VOCABULARY)
+    weights = {name: -tensor for name, tensor in decoder.state_dict().items()}
+    save_file(weights, folder / "checkpoint" / "model.safetensors")
+    run(folder)
+    second = read_records(output(folder), Prediction)
+    assert [each.pred for each in first] != [each.pred for each in second]
+
+
+def test_a_dataset_without_a_task_is_named(folder: Path) -> None:
+    code, said = run(folder, datasets=("alone",))
+    assert code == 2
+    assert said == (
+        "needlework: datasets without a task: []; tasks without a dataset: ['depth_60']\n"
+    )
+
+
+def test_a_broken_dataset_line_is_named(folder: Path) -> None:
+    with (folder / "alone.jsonl").open("a") as file:
+        file.write('{"index": 6, "inp\n')
+    code, said = run(folder)
+    assert code == 2
+    assert said.startswith(f"needlework: {folder}/alone.jsonl:7: line: Invalid JSON")
+    assert said.count("\n") == 1
+    assert not output(folder).exists()
+
+
+def test_a_truncated_checkpoint_is_one_line(folder: Path) -> None:
+    weights = folder / "checkpoint" / "model.safetensors"
+    os.truncate(weights, weights.stat().st_size // 2)
+    code, said = run(folder)
+    assert (code, said.count("\n")) == (2, 1)
+    assert "may be truncated" in said
+
+
+def test_an_output_that_cannot_be_written_is_one_line(folder: Path) -> None:
+    (folder / "out").write_text("not a folder")
+    code, said = run(folder)
+    assert (code, said.count("\n")) == (2, 1)
+    assert "out" in said
+
+
+def test_sigterm_ends_with_a_code_that_says_run_me_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = [0]
+
+    def before(tokens_BT: Tensor) -> None:
+        calls[0] += 1
+        if calls[0] == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    loader: Callable[..., object] = lambda *_, **__: watched(  # noqa: E731
+        before, "rwkv6", dtype=torch.float32
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr("needlework.models.load", loader)
+        write_records(folder / "alone.jsonl", many())
+        code, said = run(folder, "--memory", "1")
+    assert code == 75
+    assert said.splitlines()[-1].endswith("samples; run it again to continue")
+    assert not output(folder).exists()
+    assert run(folder)[0] == 0
+    assert len(read_records(output(folder), Prediction)) == len(many()) + 6
+
+
+def many() -> list[Sample]:
+    """More samples than are written together."""
+    return [sample(index, [3 + index % 30] * (5 + index % 7)) for index in range(200)]
+
+
+def test_released_mamba_models_are_sampled(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hazard H1: through mamba_ssm the published study drew its tokens."""
+    monkeypatch.setattr(
+        "needlework.models.load", lambda *_, **__: family("mamba2", dtype=torch.float32)
+    )
+    run(folder, "--protocol", "released")
+    predictions = read_records(output(folder), Prediction)
+    assert {each.others["decoding"] for each in predictions} == {"sample"}
+    assert not any(each.stop_reason == "end" for each in predictions)
+
+
+def test_the_loader_of_these_tests_is_the_real_one(folder: Path) -> None:
+    decoder = checkpoints.load(folder / "checkpoint")
+    assert decoder.config.family == "rwkv6"

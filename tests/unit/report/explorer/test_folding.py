@@ -1,0 +1,63 @@
+"""Folding: nothing is lost without being counted, and needles and question always stay."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from needlework.errors import RecordError
+from needlework.records import Sample, SampleDetail, Span
+from needlework.report.explorer.folding import MOST_NEEDLES, QUESTION, fold
+
+
+def made(text: str, needles: list[tuple[int, int]], end: int) -> tuple[Sample, SampleDetail]:
+    detail = SampleDetail(
+        index=0,
+        prompt_tokens=9,
+        depths=tuple(50.0 for _ in needles),
+        needles=tuple(Span(start=start, end=stop) for start, stop in needles),
+        answers=tuple(True for _ in needles),
+        question_start=end,
+    )
+    return Sample(index=0, input=text, outputs=("7",), length=10), detail
+
+
+@given(st.integers(0, 3000), st.integers(0, 3000), st.integers(0, 4000))
+def test_kept_and_counted_characters_add_up(before: int, after: int, question: int) -> None:
+    """Hay, needle and question of any size: the pieces tile the prompt."""
+    text = "h" * before + "NEEDLE" + "y" * after + "q" * question
+    pieces = fold(*made(text, [(before, before + 6)], before + 6 + after))
+    kept = sum(len(piece[1]) for piece in pieces if isinstance(piece[1], str))
+    folded = sum(piece[1] for piece in pieces if isinstance(piece[1], int))
+    assert kept + folded == len(text)
+    assert [piece[1] for piece in pieces if piece[0] == "needle"] == ["NEEDLE"]
+
+
+def test_a_needle_knows_its_place() -> None:
+    pieces = fold(*made("hay NEEDLE hay? q", [(4, 10)], 16))
+    assert pieces == [
+        ("hay", "hay "),
+        ("needle", "NEEDLE", 50.0, 4),
+        ("hay", " hay? "),
+        ("question", "q"),
+    ]
+
+
+def test_a_long_question_is_folded_in_its_middle() -> None:
+    pieces = fold(*made("q" * 9000, [], 0))
+    assert [piece[0] for piece in pieces] == ["question", "fold", "question"]
+    assert pieces[1][1] == 9000 - QUESTION
+
+
+def test_answers_come_first_where_there_are_too_many_needles() -> None:
+    text = "n " * 40
+    sample, detail = made(text, [(2 * k, 2 * k + 1) for k in range(20)], len(text))
+    answers = tuple(k >= 18 for k in range(20))
+    pieces = fold(sample, detail.model_copy(update={"answers": answers}))
+    kinds = [piece[0] for piece in pieces if piece[0] in ("needle", "other")]
+    assert len(kinds) == MOST_NEEDLES
+    assert kinds[-2:] == ["needle", "needle"]
+
+
+def test_details_of_another_prompt_are_named() -> None:
+    with pytest.raises(RecordError, match="speak of 99 characters"):
+        fold(*made("short", [], 99))

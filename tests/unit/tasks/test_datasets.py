@@ -1,0 +1,112 @@
+"""Datasets: two files or none, and the command that writes them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from needlework.cli import cli
+from needlework.errors import BudgetError, StudyError
+from needlework.files import read_records
+from needlework.records import Sample, SampleDetail
+from needlework.tasks import datasets
+from tests.tasks_for_tests import ROOT, rows
+
+TASKS = ROOT / "config/tasks.yaml"
+
+
+def arguments(output: Path, **changes: str) -> list[str]:
+    options = {
+        "task": "vt",
+        "length": "128",
+        "tokenizer": str(ROOT / "resources/nano/tokenizer"),
+        "material": "nano",
+        "samples": "3",
+        "seed": "42",
+        "tasks": str(TASKS),
+        "output": str(output),
+    } | changes
+    return ["dataset", *(word for key, value in options.items() for word in (f"--{key}", value))]
+
+
+def run(output: Path, **changes: str) -> None:
+    CliRunner().invoke(cli, arguments(output, **changes), catch_exceptions=False)
+
+
+def test_the_command_writes_samples_and_details(tmp_path: Path) -> None:
+    output = tmp_path / "vt.jsonl"
+    run(output)
+    samples = read_records(output, Sample)
+    details = read_records(tmp_path / "vt.details.jsonl", SampleDetail)
+    assert list(zip(samples, details, strict=True)) == rows("vt", length=128)
+
+
+def test_a_line_has_the_fields_of_ruler_in_its_order(tmp_path: Path) -> None:
+    output = tmp_path / "vt.jsonl"
+    run(output)
+    first = json.loads(output.read_text().splitlines()[0])
+    assert list(first) == ["index", "input", "outputs", "length"]
+
+
+def test_parameters_stand_in_for_the_table_of_tasks(tmp_path: Path) -> None:
+    output = tmp_path / "mine.jsonl"
+    parameters = '{"generator": "variable_tracking", "hops": 1, "tokens_to_generate": 9}'
+    run(output, task="mine", parameters=parameters)
+    assert all(len(sample.outputs) == 2 for sample in read_records(output, Sample))
+
+
+def test_a_dataset_that_cannot_be_made_leaves_no_file(tmp_path: Path) -> None:
+    with pytest.raises(BudgetError, match="without any haystack"):
+        run(tmp_path / "vt.jsonl", length="24")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_task_names_the_nearest() -> None:
+    with pytest.raises(StudyError, match="did you mean `niah_single_1`"):
+        datasets.find_spec("niah_singel_1", parameters=None, tasks_file=TASKS, material="nano")
+
+
+def test_parameters_of_no_task_are_refused() -> None:
+    with pytest.raises(StudyError, match="--parameters"):
+        datasets.find_spec("x", parameters='{"generator": "x"}', tasks_file=TASKS, material="nano")
+
+
+def test_an_unknown_wrapper_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="--wrapper: `gema` is unknown; did you mean `gemma`"):
+        run(tmp_path / "vt.jsonl", wrapper="gema")
+
+
+def test_the_artifact_never_spoke_nano(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="replays English prompts"):
+        run(tmp_path / "vt.jsonl", protocol="released")
+
+
+def test_a_wrapper_surrounds_every_prompt(tmp_path: Path, shared: Path) -> None:
+    output = tmp_path / "vt.jsonl"
+    tokenizer = str(shared / "mirror/tokenizers/gpt-neox-20b")
+    run(output, wrapper="gemma", material="english", tokenizer=tokenizer, length="1024")
+    for sample in read_records(output, Sample):
+        assert sample.input.startswith("<start_of_turn>user\nBetween")
+        assert "<end_of_turn>\n<start_of_turn>model\nAnswer:" in sample.input
+
+
+def test_the_nano_tokenizer_refuses_english(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="is none of the 512 words"):
+        run(tmp_path / "vt.jsonl", material="english", length="2048")
+
+
+def test_the_command_imports_nothing_heavy() -> None:
+    """Datasets are made by thousands of short jobs, which must not wait for torch."""
+    script = (
+        "import sys; from needlework import cli, tasks, tokenizers;"
+        "from needlework.tasks import datasets, english; from needlework.nano import language;"
+        "language.material();"
+        "print(sorted({'torch', 'transformers', 'polars', 'nltk', 'numpy'} & sys.modules.keys()))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == "[]"

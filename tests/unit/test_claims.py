@@ -1,0 +1,202 @@
+"""Claims: the paper's numbers, studies made so that a claim is true or false, and gaps."""
+
+import csv
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from click.testing import CliRunner
+
+from needlework.claims import CLAIMS, Result, judge
+from needlework.cli import cli
+from needlework.errors import RecordError
+from needlework.evidence import read_evidence, read_models
+from needlework.statistics import Estimate, wilson
+from needlework.study import ShownModel
+
+FAMILIES = {
+    "nano-mamba2": "linear",
+    "nano-mamba2attn": "hybrid",
+    "nano-transformerpp": "attention",
+    "nano-griffin": "hybrid",
+    "nano-llama": "attention",
+    "nano-rwkv6": "linear",
+}
+TRAINED = 256
+
+
+def model(name: str) -> ShownModel:
+    return ShownModel(
+        name=name,
+        label=name,
+        family=FAMILIES[name],
+        checkpoint="here",
+        revision=None,
+        tokenizer="nano",
+        wrapper="base",
+        trained_length=TRAINED,
+        licence="none",
+    )
+
+
+MODELS = [model(name) for name in FAMILIES]
+
+
+class World:
+    """A study in which every claim is true; methods are replaced to make one false."""
+
+    retained: ClassVar[dict[str, float]] = {
+        "nano-mamba2": 0.5,
+        "nano-rwkv6": 0.7,
+        "nano-mamba2attn": 0.6,
+        "nano-griffin": 0.6,
+        "nano-transformerpp": 0.1,
+        "nano-llama": 0.0,
+    }
+
+    def lengths(self, suite: str) -> list[int]:
+        return [128, 256, 512, 1024, 2048]
+
+    def ruler(self, model: ShownModel, length: int) -> Estimate:
+        if model.name == "nano-rwkv6":
+            return wilson(0.7 - 0.15 * self.lengths("ruler").index(length), count=3000)
+        share = self.retained[model.name] if length > TRAINED else 1
+        return wilson(0.8 * share, count=3000)
+
+    def over_formats(self, model: ShownModel, *, depth: int, length: int) -> Estimate:
+        if length > TRAINED and model.name in ("nano-griffin", "nano-rwkv6"):
+            return wilson(1.0, count=3000)
+        return wilson(0.5 if 20 < depth < 80 else 0.9, count=3000)
+
+    def depth(self, model: ShownModel, form: str, *, depth: int, length: int) -> Estimate:
+        beyond = length > TRAINED
+        if model.name == "nano-mamba2":
+            return wilson(0.9 if form.startswith("repeat") or not beyond else 0.0, count=3000)
+        if model.name == "nano-transformerpp":
+            return wilson(0.9 if length == TRAINED else 0.3, count=3000)
+        return wilson(0.4, count=3000)
+
+
+def verdicts(results: list[Result]) -> dict[str, str | None]:
+    return {result.claim.id: result.verdict for result in results}
+
+
+def test_the_paper_supports_five_and_contradicts_two_of_its_claims() -> None:
+    evidence = read_evidence(Path("resources/published"), samples=250)
+    models = read_models(Path("config/models.yaml"), evidence)
+    assert [len(models), verdicts(judge(evidence, models))] == [
+        8,
+        {
+            "C1": "supported",
+            "C2": "supported",
+            "C3": "undecided",
+            "C4": "contradicted",
+            "C5": "contradicted",
+            "C6": "supported",
+            "C7": "supported",
+            "C8": "undecided",
+            "C9": "supported",
+        },
+    ]
+
+
+def test_where_every_claim_is_true_none_is_contradicted() -> None:
+    assert verdicts(judge(World(), MODELS)) == dict.fromkeys(
+        (claim.id for claim in CLAIMS), "supported"
+    )
+
+
+class Cliff(World):
+    def ruler(self, model: ShownModel, length: int) -> Estimate:
+        if model.name == "nano-rwkv6":
+            return wilson(0.8 if length <= TRAINED else {512: 0.56}.get(length, 0.0), count=3000)
+        return super().ruler(model, length)
+
+
+class SteadyAttention(World):
+    retained: ClassVar[dict[str, float]] = World.retained | {
+        "nano-transformerpp": 1.0,
+        "nano-llama": 1.0,
+    }
+
+
+class HybridsAhead(World):
+    retained: ClassVar[dict[str, float]] = World.retained | {
+        "nano-mamba2attn": 0.95,
+        "nano-griffin": 0.95,
+    }
+
+
+class EvenDepths(World):
+    def over_formats(self, model: ShownModel, *, depth: int, length: int) -> Estimate:
+        return wilson(0.9, count=3000)
+
+
+class Windowed(World):
+    def over_formats(self, model: ShownModel, *, depth: int, length: int) -> Estimate:
+        return wilson(float(depth >= 50), count=3000)
+
+
+class Strong(World):
+    def depth(self, model: ShownModel, form: str, *, depth: int, length: int) -> Estimate:
+        return wilson(0.9, count=3000)
+
+
+@pytest.mark.parametrize(
+    ("world", "false"),
+    [
+        (Cliff(), {"C9"}),
+        (SteadyAttention(), {"C1", "C2"}),
+        (HybridsAhead(), {"C1", "C3"}),
+        (EvenDepths(), {"C4", "C5"}),
+        (Windowed(), {"C4", "C5"}),
+        (Strong(), {"C6"}),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_false_claim_is_contradicted(world: World, false: set[str]) -> None:
+    found = verdicts(judge(world, MODELS))
+    assert {claim for claim, verdict in found.items() if verdict == "contradicted"} == false
+
+
+def test_few_samples_leave_claims_undecided() -> None:
+    class Small(World):
+        def over_formats(self, model: ShownModel, *, depth: int, length: int) -> Estimate:
+            return wilson(0.5 if 20 < depth < 80 else 0.7, count=10)
+
+    assert verdicts(judge(Small(), MODELS))["C4"] == "undecided"
+
+
+def test_a_missing_cell_is_named_and_supports_nothing() -> None:
+    class Torn(World):
+        def ruler(self, model: ShownModel, length: int) -> Estimate:
+            if model.name == "nano-llama" and length == 512:
+                raise RecordError("not measured")
+            return super().ruler(model, length)
+
+    drop, linear, *_ = judge(Torn(), MODELS)
+    assert drop.verdict == "undecided"
+    assert drop.missing == ("nano-llama, RULER at 512 minus at 256: not measured",)
+    assert linear.verdict is None
+
+
+def test_a_study_without_the_models_of_a_claim_says_so(tmp_path: Path) -> None:
+    results = judge(World(), [model("nano-llama")])
+    assert verdicts(results)["C6"] is None
+
+
+def test_every_statistic_names_its_cells() -> None:
+    for result in judge(World(), MODELS):
+        assert all(statistic.cells for statistic in result.statistics)
+
+
+def test_the_command_writes_a_page_and_every_statistic(tmp_path: Path) -> None:
+    arguments = ["claims", "resources/published", str(tmp_path / "claims"), "--explorer", "x.html"]
+    printed = CliRunner().invoke(cli, arguments, catch_exceptions=False).output
+    page = (tmp_path / "claims.md").read_text()
+    with (tmp_path / "claims.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert printed.count("\n") == 9
+    assert "intervals are inferred from 250 samples" in page
+    assert "[mamba2/ruler/4096](x.html#mamba2/ruler/4096)" in page
+    assert {row["claim"] for row in rows} == {claim.id for claim in CLAIMS}

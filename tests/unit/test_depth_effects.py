@@ -1,0 +1,34 @@
+"""Depth effects: the index by hand, and a trend that chance makes as rarely as stated."""
+
+import numpy as np
+import pytest
+
+from needlework.depth_effects import largest_gap, lost_in_the_middle
+from needlework.rng import stream_seed
+from needlework.statistics import wilson
+
+DEPTHS = (0, 20, 40, 50, 60, 80, 100)
+
+
+def test_the_index_is_middle_minus_ends() -> None:
+    scores = dict(zip(DEPTHS, (0.9, 0.1, 0.4, 0.5, 0.6, 0.1, 0.7), strict=True))
+    found = lost_in_the_middle({d: wilson(s, count=250) for d, s in scores.items()})
+    assert found.value == pytest.approx(0.5 - 0.8)
+    assert found.high < 0
+
+
+def test_the_largest_gap_names_its_depths() -> None:
+    scores = {d: wilson(0.5 + d / 1000, count=250) for d in DEPTHS}
+    best, worst, gap = largest_gap(scores)
+    assert (best, worst, gap.value) == (100, 0, pytest.approx(0.1))
+
+
+def test_equal_depths_rarely_show_a_gap() -> None:
+    """The pair is picked for its gap; the widened interval still excludes 0 in at most 5 %."""
+    generator = np.random.default_rng(stream_seed(0, "gap"))
+    hits = generator.binomial(250, 0.6, size=(400, len(DEPTHS)))
+    found = [
+        largest_gap({d: wilson(h / 250, count=250) for d, h in zip(DEPTHS, row, strict=True)})[2]
+        for row in hits
+    ]
+    assert sum(gap.low > 0 for gap in found) / 400 <= 0.07

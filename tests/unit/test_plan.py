@@ -1,0 +1,159 @@
+"""Plan: what rules are told, and the mistakes that only several files together show."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from needlework import plan
+from needlework.errors import StudyError
+from tests.study_for_tests import CONFIG, small_plan, study_keys
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A config folder of one's own."""
+    for name in ("models.yaml", "tasks.yaml"):
+        (tmp_path / name).write_text((CONFIG / name).read_text(encoding="utf-8"), encoding="utf-8")
+    return tmp_path
+
+
+def alter(path: Path, *keys: str, value: object) -> None:
+    """Set (or, with None, remove) one value of a YAML file."""
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    section = content
+    for key in keys[:-1]:
+        section = section[key]
+    if value is None:
+        del section[keys[-1]]
+    else:
+        section[keys[-1]] = value
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+
+
+def test_an_unknown_model_names_the_nearest() -> None:
+    with pytest.raises(StudyError, match=r"`nano-lama` is unknown; did you mean `nano-llama`\?"):
+        small_plan(models=["nano-lama"])
+
+
+def test_the_tables_need_the_training_length_and_twice_that() -> None:
+    """Found out before the first job, not at the last table."""
+    suites = {"ruler": {"lengths": [128]}, "depth": {"lengths": [128, 256]}}
+    with pytest.raises(StudyError, match="512 is missing, at which Table 3 shows nano-mamba2"):
+        small_plan(suites=suites)
+
+
+def test_a_task_that_a_table_shows_must_exist(folder: Path) -> None:
+    alter(folder / "tasks.yaml", "nano", "ruler", "vt", value=None)
+    with pytest.raises(StudyError, match="`vt` is missing"):
+        plan.resolve(study_keys(), folder)
+
+
+def test_a_depth_that_a_table_shows_must_exist(folder: Path) -> None:
+    alter(folder / "tasks.yaml", "nano", "depth", "niah_essay_numbers_40", value=None)
+    with pytest.raises(StudyError, match="no task of format essay-word-num at depth 40"):
+        plan.resolve(study_keys(), folder)
+
+
+def test_a_task_name_belongs_to_one_suite(folder: Path) -> None:
+    """Datasets lie at their task's name, whatever the suite."""
+    alter(
+        folder / "tasks.yaml", "nano", "depth", "vt", value={"generator": "qa", "source": "facts"}
+    )
+    with pytest.raises(StudyError, match="vt: in both suites"):
+        plan.resolve(study_keys(), folder)
+
+
+def test_an_unknown_task_parameter_names_the_nearest(folder: Path) -> None:
+    alter(folder / "tasks.yaml", "nano", "ruler", "vt", "hopps", value=3)
+    with pytest.raises(StudyError, match=r"`hopps` is unknown; did you mean `hops`\?"):
+        plan.resolve(study_keys(), folder)
+
+
+def test_labels_tell_models_apart(folder: Path) -> None:
+    alter(folder / "models.yaml", "models", "nano-llama", "label", value="Mamba2")
+    with pytest.raises(StudyError, match="same label"):
+        plan.resolve(study_keys(), folder)
+
+
+def test_a_hub_id_without_a_revision_is_refused(folder: Path) -> None:
+    alter(folder / "models.yaml", "models", "nano-llama", "checkpoint", value="owner/name")
+    with pytest.raises(StudyError, match=r"owner/name does not exist; if it is a hub id"):
+        plan.resolve(study_keys(), folder)
+
+
+def test_models_with_equal_prompts_share_datasets() -> None:
+    """Two models, three lengths in use, 13 and 21 tasks: none is counted twice."""
+    datasets = small_plan().datasets()
+    assert len(datasets) == 2 * 13 + 3 * 21
+    assert {dataset.prompts for dataset in datasets} == {"nano-base"}
+
+
+def test_everything_made_lies_at_a_place_of_its_own() -> None:
+    made = small_plan().made()
+    assert len(made) == len(set(made)) == 2 * 13 + 3 * 21 + 2 * (2 + 3) * 2 + 1
+
+
+def test_options_are_quoted_for_the_shell() -> None:
+    options = small_plan().dataset_options("nano-base", "vt")
+    assert '--parameters \'{"generator":"variable_tracking"' in options
+    assert "--revision" not in options
+
+
+def test_the_options_of_a_model_hold_nothing_that_only_tables_show() -> None:
+    """So that a new label or licence predicts nothing again."""
+    options = small_plan().predict_options("nano-llama")
+    assert "Llama" not in options
+    assert "Apache" not in options
+
+
+def test_nano_datasets_need_the_tokenizer_alone() -> None:
+    files = small_plan().dataset_files("nano-base", "niah_single_2")
+    assert all(name.startswith("resources/nano/tokenizer/") for name in files)
+
+
+def test_essays_are_fetched_for_tasks_that_read_them() -> None:
+    released = small_plan(
+        protocol="released",
+        material="english",
+        models=["mamba2"],
+        suites={"ruler": {"lengths": [1024]}, "depth": {"lengths": [2048, 4096]}},
+    )
+    (prompts,) = {dataset.prompts for dataset in released.datasets()}
+    essay = released.dataset_files(prompts, "niah_single_2")
+    repeat = released.dataset_files(prompts, "niah_single_1")
+    assert "resources/external/essays/PaulGrahamEssays.json" in essay
+    assert "resources/external/essays/PaulGrahamEssays.json" not in repeat
+    assert "resources/external/ruler/prompts.json" in repeat
+
+
+def test_a_question_task_names_its_file() -> None:
+    corrected = small_plan(
+        material="english",
+        models=["mamba2"],
+        suites={"ruler": {"lengths": [1024]}, "depth": {"lengths": [2048, 4096]}},
+    )
+    (prompts,) = {dataset.prompts for dataset in corrected.datasets()}
+    assert "--questions resources/external/qa/squad" in corrected.dataset_options(prompts, "qa_1")
+
+
+def test_hub_models_have_no_local_weights() -> None:
+    released = small_plan(
+        material="english",
+        models=["transformerpp"],
+        suites={"ruler": {"lengths": [1024]}, "depth": {"lengths": [2048, 4096]}},
+    )
+    files = released.model_files("transformerpp")
+    assert files == ["resources/external/tokenizers/gpt-neox-20b/tokenizer.json"]
+
+
+def test_tables_are_told_the_wrapper_of_the_protocol() -> None:
+    suites = {"ruler": {"lengths": [1024]}, "depth": {"lengths": [4096, 8192]}}
+    shown = {
+        protocol: small_plan(
+            protocol=protocol, material="english", models=["sheared-llama"], suites=suites
+        ).shown()[0]
+        for protocol in ("released", "corrected")
+    }
+    assert shown["released"].wrapper == "sheared_llama-chat"
+    assert shown["corrected"].wrapper == "base"

@@ -1,0 +1,97 @@
+"""A copy of the project in which every output of a small study is marked as made."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PARTS = ("Snakefile", "workflow", "config", "envs", "profiles", "reports", "resources", "src")
+MODELS = ("nano-mamba2", "nano-llama")
+Snakemake = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def run_snakemake(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run Snakemake in a copy of the project, with the copy's package."""
+    environment = os.environ | {"PYTHONPATH": str(folder / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(
+        [sys.executable, "-m", "snakemake", *words],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def planned(folder: Path, *words: str) -> dict[str, int]:
+    """Jobs by rule that a dry run would start."""
+    done = run_snakemake(folder, "-n", *words)
+    assert done.returncode == 0, done.stderr
+    report = done.stdout + done.stderr
+    if "Nothing to be done" in report:
+        return {}
+    table = report.split("Job stats:")[1].split("\n\n")[0].splitlines()[3:]
+    rows = (line.split() for line in table)
+    return {rule: int(jobs) for rule, jobs in rows if rule not in {"total", "all"}}
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    """Replace text in a file that has it."""
+    text = path.read_text(encoding="utf-8")
+    assert old in text, f"{path} has no {old!r}"
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def small_study(config: Path) -> None:
+    """Two models, three lengths in all."""
+    study = yaml.safe_load(config.read_text(encoding="utf-8"))
+    study["models"] = list(MODELS)
+    study["suites"] = {"ruler": {"lengths": [128, 256]}, "depth": {"lengths": [256, 512]}}
+    config.write_text(yaml.safe_dump(study), encoding="utf-8")
+
+
+def give_weights(folder: Path, model: str) -> None:
+    """Let a nano model look trained."""
+    weights = folder / "resources/nano" / model.removeprefix("nano-")
+    weights.mkdir(exist_ok=True)
+    for name in ("config.json", "model.safetensors"):
+        (weights / name).touch()
+
+
+def outputs(folder: Path) -> list[Path]:
+    """Every file that the small study makes."""
+    summary = run_snakemake(folder, "--summary").stdout.splitlines()
+    return [folder / line.split("\t")[0] for line in summary if line.startswith("results/")]
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project after a run of the small study, its outputs empty; copy it before a change."""
+    folder = tmp_path_factory.mktemp("made")
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(source, folder / part)
+    small_study(folder / "config/config.yaml")
+    for model in MODELS:
+        give_weights(folder, model)
+    for path in outputs(folder):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    done = run_snakemake(folder, "--touch", "--forceall")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def project(made: Path, tmp_path: Path) -> Path:
+    """A copy of the project with every output made, to change at will."""
+    return shutil.copytree(made, tmp_path / "project", dirs_exist_ok=True)

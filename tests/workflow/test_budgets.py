@@ -1,0 +1,118 @@
+"""The limits of the house: short functions and files, and imports that stay where they belong."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src/needlework"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
+
+MODULE_LINES = 350
+FUNCTION_LINES = 40
+MEDIAN_FUNCTION_LINES = 12
+ENTRY_LINES = {"Snakefile": 14, "workflow/Snakefile": 50, "workflow/rules/common.smk": 79}
+TORCH_FOLDERS = {"models", "engine", "nano"}
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines from `def` to the last, decorators aside."""
+    return (function.end_lineno or function.lineno) - function.lineno + 1
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_a_module_is_short(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MODULE_LINES
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_a_function_fits_on_a_screen(path: Path) -> None:
+    long = {f.name: length(f) for f in functions(path) if length(f) > FUNCTION_LINES}
+    assert long == {}
+
+
+def test_most_functions_are_very_short() -> None:
+    lengths = sorted(length(function) for path in MODULES for function in functions(path))
+    assert lengths[len(lengths) // 2] <= MEDIAN_FUNCTION_LINES
+
+
+@pytest.mark.parametrize("path", ENTRY_LINES)
+def test_the_entry_points_are_short(path: str) -> None:
+    assert len((ROOT / path).read_text(encoding="utf-8").splitlines()) <= ENTRY_LINES[path]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_torch_is_imported_only_by_what_computes(path: Path) -> None:
+    """A job that only counts must not wait for torch."""
+    imported = {
+        module.partition(".")[0]
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for module in _imported(node)
+    }
+    folder = path.relative_to(PACKAGE).parts[0]
+    assert "torch" not in imported or folder in TORCH_FOLDERS
+
+
+def _imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "workflow").rglob("*")), ids=name)
+def test_the_config_is_read_in_one_place(path: Path) -> None:
+    if path.is_file() and path.name != "common.smk":
+        assert "config[" not in path.read_text(encoding="utf-8")
+        assert "config.get" not in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_nothing_is_caught_that_cannot_be_repaired(path: Path) -> None:
+    handlers = [
+        node
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ExceptHandler)
+    ]
+    broad = [
+        handler.lineno
+        for handler in handlers
+        if handler.type is None
+        or (
+            isinstance(handler.type, ast.Name) and handler.type.id in {"Exception", "BaseException"}
+        )
+    ]
+    assert broad == []
+
+
+@pytest.mark.parametrize("path", [*MODULES, *TESTS], ids=name)
+def test_open_ends_are_not_left_in_the_tree(path: Path) -> None:
+    words = ("TO" + "DO", "FIX" + "ME")
+    text = path.read_text(encoding="utf-8")
+    assert not any(word in text for word in words)
+
+
+@pytest.mark.parametrize("path", TESTS, ids=name)
+def test_a_test_can_fail(path: Path) -> None:
+    """A test without an assertion, its own or that of a helper beside it, proves nothing."""
+    bodies = {function.name: ast.unparse(function) for function in functions(path)}
+    able = [test for test, body in bodies.items() if _asserts(body)]
+    for test, body in bodies.items():
+        if test.startswith("test_"):
+            assert test in able or any(f"{helper}(" in body for helper in able), test
+
+
+def _asserts(body: str) -> bool:
+    return any(word in body for word in ("assert", "raises("))

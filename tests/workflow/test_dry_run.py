@@ -1,0 +1,87 @@
+"""What would run: everything at first, nothing again, and after a change what depends on it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.workflow.conftest import edit, give_weights, planned
+
+SHOWN = {"table": 17, "figure": 2, "claims": 1, "summary": 1}
+"""What shows scores, or labels."""
+REPORTS = {"collect": 1} | SHOWN
+"""What follows from any score."""
+NAMES = {"models_table": 1, "published_claims": 1}
+"""What else says how models are called."""
+
+
+def change_revision(project: Path) -> None:
+    edit(project / "config/models.yaml", "checkpoint: resources/nano/llama", "checkpoint: llama2")
+    (project / "resources/nano/llama").rename(project / "llama2")
+
+
+def change_label(project: Path) -> None:
+    edit(project / "config/models.yaml", "label: Llama", "label: Llama (GQA)")
+
+
+def change_task(project: Path) -> None:
+    edit(project / "config/tasks.yaml", "haystack: needle, tok", "haystack: needle, keys: 2, tok")
+
+
+def change_samples(project: Path) -> None:
+    edit(project / "config/config.yaml", "samples: 50", "samples: 60")
+
+
+def change_template(project: Path) -> None:
+    edit(project / "reports/templates/table.md.j2", "Bold:", "In bold:")
+
+
+def change_scoring(project: Path) -> None:
+    edit(project / "src/needlework/cells.py", "without a prediction", "with no prediction")
+
+
+def change_drawing(project: Path) -> None:
+    edit(project / "src/needlework/report/figures.py", "fontSize=9", "fontSize=8")
+
+
+def add_model(project: Path) -> None:
+    edit(project / "config/config.yaml", "- nano-llama", "- nano-llama\n- nano-rwkv6")
+    give_weights(project, "nano-rwkv6")
+
+
+CHANGES: list[tuple[Callable[[Path], None], dict[str, int]]] = [
+    (change_revision, {"plan": 1, "predict": 4, "score": 4} | NAMES | REPORTS),
+    (change_label, {"plan": 1} | NAMES | SHOWN),
+    (change_task, {"plan": 1, "dataset": 2, "predict": 4, "score": 4} | REPORTS),
+    (change_samples, {"plan": 1, "dataset": 68, "predict": 8, "score": 8} | REPORTS),
+    (change_template, {"table": 17, "summary": 1}),
+    (change_scoring, {"score": 8} | NAMES | REPORTS),
+    (change_drawing, {"figure": 2, "summary": 1}),
+    (add_model, {"plan": 3, "predict": 4, "score": 4, "models_table": 1} | REPORTS),
+]
+
+
+def test_a_fresh_clone_plans_every_job(made: Path) -> None:
+    """One dataset per task and length, one cell per model, suite and length."""
+    counts = planned(made, "--forceall")
+    assert counts == {
+        "plan": 5,
+        "dataset": 2 * 13 + 2 * 21,
+        "predict": 8,
+        "score": 8,
+        "audit": 1,
+        **NAMES,
+        **REPORTS,
+    }
+
+
+def test_a_second_run_has_nothing_to_do(made: Path) -> None:
+    assert planned(made) == {}
+
+
+@pytest.mark.parametrize(("change", "expected"), CHANGES, ids=[c.__name__ for c, _ in CHANGES])
+def test_a_change_reruns_what_depends_on_it(
+    project: Path, change: Callable[[Path], None], expected: dict[str, int]
+) -> None:
+    change(project)
+    assert planned(project) == expected

@@ -1,0 +1,119 @@
+"""The explorer as a person uses it: opened from disk in a browser, clicked through, looked up."""
+
+from collections.abc import Iterator
+
+import pytest
+from click.testing import CliRunner
+
+from needlework.cli import cli
+from tests.browser_for_tests import Browser, chromium
+from tests.whole_study_for_tests import make_study
+
+pytestmark = pytest.mark.skipif(
+    chromium() is None, reason="needs a browser: apt-get install chromium"
+)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("study")
+    make_study(folder, samples=6)
+    study, output = folder / "nano", folder / "explorer.html"
+    arguments = ["explorer", study, output, "--models", study / "plan/models.json"]
+    CliRunner().invoke(cli, list(map(str, arguments)), catch_exceptions=False)
+    return output.as_uri()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with Browser(tmp_path_factory.mktemp("profile")) as browser:
+        yield browser
+
+
+@pytest.fixture
+def browser(running: Browser) -> Iterator[Browser]:
+    """After every test: no error in the console, and no request but for the page itself."""
+    running.open("about:blank")
+    running.errors.clear()
+    running.requests.clear()
+    yield running
+    assert running.errors == []
+    assert all(url.startswith("file:") for url in running.requests)
+
+
+def heading(browser: Browser, text: str) -> None:
+    browser.wait(f"document.querySelector('main h1')?.innerText.startsWith({text!r})")
+
+
+def test_a_number_leads_to_its_cells_and_on_to_a_sample(browser: Browser, page: str) -> None:
+    browser.open(page)
+    heading(browser, "Study nano")
+    browser.run("document.querySelectorAll('td.number a')[1].click()")
+    heading(browser, "Mamba2: 13 cells")
+    browser.run("[...document.querySelectorAll('td a')].find(a => a.innerText === 'vt').click()")
+    heading(browser, "Mamba2, vt, 256 tokens")
+    browser.run("[...document.querySelectorAll('td a')].find(a => a.innerText === '#2').click()")
+    heading(browser, "Sample 2: vt, 256 tokens")
+    shown = browser.run("document.querySelector('main').innerText")
+    assert "characters of hay" in shown
+    assert "depth" in shown
+    assert "tokens read" in shown
+    assert "[object" not in shown
+    assert browser.run("document.querySelectorAll('mark.needle').length") >= 1
+    assert browser.run("document.querySelectorAll('mark.question').length") == 1
+
+
+def test_an_address_opens_what_it_was_copied_from(browser: Browser, page: str) -> None:
+    browser.open(f"{page}#nano-llama/depth/256/niah_essay_numbers_40/3?with=nano-mamba2")
+    heading(browser, "Sample 3: niah_essay_numbers_40")
+    heads = browser.run("[...document.querySelectorAll('.sides h2')].map(h => h.innerText)")
+    assert heads == ["Llama", "Mamba2"]
+
+
+def test_the_links_of_the_claims_open_cells(browser: Browser, page: str) -> None:
+    browser.open(f"{page}#nano-mamba2/depth/512")
+    heading(browser, "Mamba2: 21 cells")
+
+
+def test_samples_are_filtered_by_outcome(browser: Browser, page: str) -> None:
+    browser.open(f"{page}#nano-transformerpp/ruler/256/vt")
+    heading(browser, "TPP, vt")
+    outcomes = "[...document.querySelectorAll('tbody td:nth-child(2)')].map(cell => cell.className)"
+    everything = browser.run(outcomes)
+    choose = (
+        "{const list = [...document.querySelectorAll('label')]"
+        ".find(label => label.innerText.startsWith('outcome')).querySelector('select');"
+        "list.value = 'part'; list.dispatchEvent(new Event('change'));}"
+    )
+    browser.run(choose)
+    browser.wait("location.hash.includes('outcome=part')")
+    browser.wait(f"{outcomes}.every(name => name === 'number part')")
+    partly = browser.run(outcomes)
+    assert len(partly) == everything.count("number part")
+    assert 0 < len(partly) < len(everything)
+
+
+def test_keys_step_through_the_samples(browser: Browser, page: str) -> None:
+    browser.open(f"{page}#nano-llama/ruler/128/qa_1/1")
+    heading(browser, "Sample 1")
+    browser.press("j")
+    heading(browser, "Sample 2")
+    browser.press("k")
+    heading(browser, "Sample 1")
+    browser.press("u")
+    heading(browser, "Llama, qa_1")
+
+
+def test_what_a_model_wrote_is_text_and_never_markup(browser: Browser, page: str) -> None:
+    """Predictions end in `</b> & so on`."""
+    browser.open(f"{page}#nano-llama/ruler/128/qa_1/0")
+    heading(browser, "Sample 0")
+    assert "</b> & so on" in browser.run("document.querySelector('.sides').innerText")
+
+
+def test_an_address_that_leads_nowhere_says_so(browser: Browser, page: str) -> None:
+    browser.open(f"{page}#nobody/ruler")
+    heading(browser, "There is no such model")
+    browser.open("about:blank")
+    browser.open(f"{page}#nano-llama/ruler/128/qa_1/99")
+    heading(browser, "There is no such sample")

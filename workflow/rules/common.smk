@@ -1,0 +1,73 @@
+# The only place that reads `config`: it becomes a PLAN, and rules receive the slice they need.
+import sys
+from pathlib import Path
+
+from pydantic_core import to_json
+
+from needlework import plan, progress
+from needlework.errors import StudyError
+from needlework.paper import MODELS_TABLE, NUMBERS as TABLES
+from needlework.sources import digest
+
+# A study given with --configfile stands alone: it is never mixed with the default one.
+if "study" not in config:
+
+    configfile: "config/config.yaml"
+
+
+try:
+    PLAN = plan.resolve(config, Path("config"))
+except StudyError as error:
+    print(f"needlework: {error}", file=sys.stderr)
+    sys.exit(2)
+
+RESULTS, LOGS = Path("results", PLAN.study.study), Path("logs", PLAN.study.study)
+CELLS = PLAN.grid().cells()
+RUN = progress.Run(RESULTS, LOGS)
+PARTS = {part: to_json(content).decode() for part, content in PLAN.parts().items()}
+FIGURES = ["depth_heatmap", "length_curve"]
+TABLE_KINDS = ["md", "tex", "csv"]
+PUBLISHED = [f"resources/published/{name}.csv" for name in ("ruler", "depth", "format")]
+
+
+pathvars:
+    results=str(RESULTS),
+    logs=str(LOGS),
+    benchmarks=f"benchmarks/{PLAN.study.study}",
+
+
+wildcard_constraints:
+    model="|".join(PLAN.models),
+    suite="ruler|depth",
+    length="[0-9]+",
+    prompts="|".join({PLAN.prompts(model) for model in PLAN.models}),
+    task="|".join(PLAN.tasks.ruler | PLAN.tasks.depth),
+    part="|".join(PARTS),
+    number="|".join(f"{number:02}" for number in TABLES if number != MODELS_TABLE),
+    figure="|".join(FIGURES),
+
+
+# Jobs find `needlework` beside the Snakemake that started them, unless their environment has one.
+shell.prefix(f'set -euo pipefail; export PATH="$PATH:{Path(sys.executable).parent}"; ')
+
+
+def template(name):
+    """A template of the reports, from here or, where this workflow is a module, from its source."""
+    path = f"reports/templates/{name}"
+    return path if Path(path).exists() else workflow.source_path(f"../../{path}")
+
+
+def cell_datasets(wildcards):
+    """The datasets that a model answers in one cell."""
+    return expand(
+        "<results>/data/{prompts}/{length}/{task}.jsonl",
+        prompts=PLAN.prompts(wildcards.model),
+        length=wildcards.length,
+        task=PLAN.suite_tasks(wildcards.suite),
+    )
+
+
+# Everything between the config and the tables. Targets name it, because Snakemake takes a missing
+# file between others for unneeded: after a failed job, which loses its old output, it would say
+# "nothing to be done" and leave stale tables.
+MADE = expand("<results>/{file}", file=PLAN.made())

@@ -1,0 +1,23 @@
+# Samples belong to a tokenizer and a wrapper: models that share both answer the same questions.
+rule dataset:
+    input:
+        lambda wildcards: PLAN.dataset_files(wildcards.prompts, wildcards.task),
+    output:
+        samples="<results>/data/{prompts}/{length}/{task}.jsonl",
+        details="<results>/data/{prompts}/{length}/{task}.details.jsonl",
+    log:
+        "<logs>/dataset/{prompts}/{length}/{task}.log",
+    benchmark:
+        "<benchmarks>/dataset/{prompts}/{length}/{task}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=digest("needlework.tasks.datasets"),
+        request=lambda wildcards: PLAN.dataset_options(wildcards.prompts, wildcards.task),
+    shell:
+        "needlework dataset --output {output.samples} --task {wildcards.task}"
+        " --length {wildcards.length} {params.request} 2> {log}"

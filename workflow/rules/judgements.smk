@@ -1,0 +1,97 @@
+# What the numbers are worth: an audit of the published tables, and the paper's claims put to the
+# test with its own numbers and with those of this study.
+rule audit:
+    input:
+        published=PUBLISHED,
+        template=template("audit.md.j2"),
+    output:
+        report(
+            "<results>/audit.md",
+            caption="../../reports/captions/audit.rst",
+            category="Judgements",
+        ),
+        "<results>/audit.csv",
+    log:
+        "<logs>/audit.log",
+    benchmark:
+        "<benchmarks>/audit.tsv"
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=digest("needlework.report.audit", "needlework.published"),
+        folder=lambda wildcards, input: Path(input.published[0]).parent,
+        stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
+        templates=lambda wildcards, input: Path(input.template).parent,
+    shell:
+        "needlework audit {params.folder} --output {params.stem}"
+        " --templates {params.templates} > {log} 2>&1"
+
+
+rule claims:
+    input:
+        cells="<results>/cells.parquet",
+        models="<results>/plan/models.json",
+        template=template("claims.md.j2"),
+    output:
+        report(
+            "<results>/claims.md",
+            caption="../../reports/captions/claims.rst",
+            category="Judgements",
+        ),
+        "<results>/claims.csv",
+    log:
+        "<logs>/claims.log",
+    benchmark:
+        "<benchmarks>/claims.tsv"
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=digest("needlework.report.claims"),
+        stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
+        templates=lambda wildcards, input: Path(input.template).parent,
+    shell:
+        "needlework claims {input.cells} {params.stem} --models {input.models}"
+        " --explorer explorer.html --templates {params.templates} > {log} 2>&1"
+
+
+rule published_claims:
+    input:
+        published=PUBLISHED,
+        models="config/models.yaml",
+        template=template("claims.md.j2"),
+    output:
+        report(
+            "<results>/published_claims.md",
+            caption="../../reports/captions/published_claims.rst",
+            category="Judgements",
+        ),
+        "<results>/published_claims.csv",
+    log:
+        "<logs>/published_claims.log",
+    benchmark:
+        "<benchmarks>/published_claims.tsv"
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=digest("needlework.report.claims", "needlework.published"),
+        folder=lambda wildcards, input: Path(input.published[0]).parent,
+        stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
+        templates=lambda wildcards, input: Path(input.template).parent,
+    shell:
+        "needlework claims {params.folder} {params.stem} --models {input.models}"
+        " --templates {params.templates} > {log} 2>&1"

@@ -1,0 +1,33 @@
+# The nano models are part of the repository. `snakemake train_nano` trains them anew beside it, by
+# the recipe behind the shipped ones; a killed run continues from its last checkpoint.
+NANO = ["griffin", "llama", "mamba2", "mamba2attn", "rwkv6", "transformerpp"]
+
+
+rule train_nano:
+    input:
+        expand("results/nano-models/{architecture}/model.safetensors", architecture=NANO),
+    localrule: True
+
+
+rule train_nano_model:
+    output:
+        multiext(
+            "results/nano-models/{architecture}/", "config.json", "model.safetensors", "card.md"
+        ),
+    log:
+        "logs/nano-models/{architecture}.log",
+    benchmark:
+        "benchmarks/nano-models/{architecture}.tsv"
+    wildcard_constraints:
+        architecture="|".join(NANO),
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        code=digest("needlework.nano.training"),
+        folder=lambda wildcards, output: Path(output[0]).parent,
+    shell:
+        "needlework train-nano {wildcards.architecture} {params.folder} 2>&1 | tee {log}"

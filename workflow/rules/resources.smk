@@ -1,0 +1,46 @@
+# What comes from outside: fetched once, verified by its SHA-256, never changed. `snakemake fetch`
+# gets all that a study needs, so that jobs can run where there is no network.
+rule fetch:
+    input:
+        PLAN.external_files(),
+    localrule: True
+
+
+rule external:
+    output:
+        protected("resources/external/{path}"),
+    log:
+        "logs/external/{path}.log",
+    benchmark:
+        "benchmarks/external/{path}.tsv"
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    shell:
+        "needlework fetch {wildcards.path} 2> {log}"
+
+
+# The parts of the study that commands read as files. A part is written again when it changes, and
+# what depends on it runs again only if its bytes did (Snakemake compares the sums of small files).
+rule plan:
+    output:
+        "<results>/plan/{part}.json",
+    log:
+        "<logs>/plan/{part}.log",
+    benchmark:
+        "<benchmarks>/plan/{part}.tsv"
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=100,
+        runtime=1,
+    params:
+        content=lambda wildcards: PARTS[wildcards.part],
+    shell:
+        "printf '%s\\n' {params.content:q} > {output} 2> {log}"

@@ -1,0 +1,52 @@
+# Predictions become one scored row a sample, and all rows of a study one estimate a cell.
+rule score:
+    input:
+        predictions="<results>/predictions/{model}/{suite}/{length}.jsonl",
+        tasks="<results>/plan/{suite}.json",
+    output:
+        "<results>/scores/{model}/{suite}/{length}.parquet",
+    log:
+        "<logs>/score/{model}/{suite}/{length}.log",
+    benchmark:
+        "<benchmarks>/score/{model}/{suite}/{length}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=digest("needlework.cells"),
+        samples=PLAN.study.samples,
+    shell:
+        "needlework score {input.predictions} {output} --model {wildcards.model}"
+        " --suite {wildcards.suite} --length {wildcards.length} --samples {params.samples}"
+        " --tasks {input.tasks} 2> {log}"
+
+
+rule collect:
+    input:
+        scores=expand(
+            "<results>/scores/{cell.model}/{cell.suite}/{cell.length}.parquet",
+            cell=CELLS,
+        ),
+        grid="<results>/plan/grid.json",
+    output:
+        scores="<results>/scores.parquet",
+        cells="<results>/cells.parquet",
+    log:
+        "<logs>/collect.log",
+    benchmark:
+        "<benchmarks>/collect.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=digest("needlework.cells"),
+        folder=lambda wildcards, output: Path(output.scores).with_suffix(""),
+    shell:
+        "needlework collect {params.folder} {output.scores} {output.cells} --grid {input.grid}"
+        " 2> {log}"
