@@ -1,7 +1,7 @@
-"""What can be wrong with a user's input, as one line that names the value, the limit and the way out.
+"""What can be wrong with a user's input: one line names the value, the limit and the way out.
 
-The command line prints these without a traceback and exits with code 2. Anything else that is raised
-is our own mistake and keeps its traceback.
+The command line prints these without a traceback and exits with code 2. What else is raised is our
+own mistake and keeps its traceback.
 """
 
 
@@ -31,3 +31,7 @@ class CheckpointError(NeedleworkError):
 
 class EngineError(NeedleworkError):
     """A cell that cannot be computed as it was asked for."""
+
+
+class ArtifactError(NeedleworkError):
+    """An artifact that is not one, or that would harm the machine it is unpacked on."""

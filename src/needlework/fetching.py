@@ -4,6 +4,7 @@ Knows the registry, mirrors and HTTP; does not know what files are for. A file t
 when its digest is right; what was downloaded so far waits beside it as `.part`.
 """
 
+import fcntl
 import http.client
 import os
 import shutil
@@ -12,14 +13,14 @@ import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from needlework import files
 from needlework.errors import ResourceError
-from needlework.resources import File, Origin, Registry, Resource, verify
+from needlework.resources import File, Origin, Registry, Repository, Resource, verify
 
 MIRROR = "NEEDLEWORK_MIRROR"
 """The environment variable that names a folder with the files of the registry at their paths."""
@@ -31,6 +32,14 @@ _FORBIDDEN = frozenset({401, 403})
 _FOR_NOW = frozenset({408, 429, 500, 502, 503, 504})
 
 Open = Callable[[urllib.request.Request], AbstractContextManager[Any]]
+
+
+@contextmanager
+def _alone(part: Path) -> Iterator[None]:
+    """Wait until no other process writes to `part`."""
+    with part.with_name(f".{part.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _open(request: urllib.request.Request) -> AbstractContextManager[Any]:
@@ -52,14 +61,29 @@ class Fetcher:
     pause: Callable[[float], None] = time.sleep
 
     def fetch(self, name: str) -> Iterator[Path]:
-        """Every file of a resource, once it is there and verified.
+        """Every file of a resource (or the one at a path), or the folder of a repository, verified.
 
         Raises:
             ResourceError: a file cannot be had, or is not what the registry says.
         """
-        resource = self.registry.resource(name)
-        for file in resource.files:
-            yield self._file(name, resource, file)
+        if name in self.registry.repositories:
+            yield self._repository(name, self.registry.repositories[name])
+            return
+        owner, wanted = self.registry.find(name)
+        for file in wanted:
+            yield self._file(owner, self.registry.resource(owner), file)
+
+    def _repository(self, name: str, repository: Repository) -> Path:
+        """The snapshot of a hub repository in the hub's own cache."""
+        from needlework import snapshots
+
+        if repository.revision is None:
+            raise ResourceError(
+                f"{repository.hub}: nobody has looked up its revision yet; write the 40 digits of "
+                "a commit into the registry and into config/models.yaml"
+            )
+        self._permitted(name, repository, f"{repository.hub} at {repository.revision}")
+        return snapshots.download(repository.hub, revision=repository.revision)
 
     def _file(self, name: str, resource: Resource, file: File) -> Path:
         target = self.directory / file.path
@@ -73,19 +97,19 @@ class Fetcher:
         mirrored = self.mirror / file.path if self.mirror else None
         if mirrored is not None and mirrored.is_file():
             return self._install(target, file, lambda path: shutil.copyfile(mirrored, path))
-        self._permitted(name, resource, file)
+        self._permitted(name, resource, file.path)
         if file.made_by is None:
             return self._download(file, target)
         sources = [self._source(each) for each in file.made_from]
         text = _MAKERS[file.made_by](sources, file)
         return self._install(target, file, lambda path: path.write_text(text, encoding="utf-8"))
 
-    def _permitted(self, name: str, resource: Resource, file: File) -> None:
+    def _permitted(self, name: str, resource: Resource | Repository, wanted: str) -> None:
         """Refuse the network where it may not be used."""
         if self.offline:
             raise ResourceError(
-                f"{file.path} is not there and --offline forbids to download it; put it into the "
-                f"folder that {MIRROR} names, at the same path"
+                f"{wanted} is not there and --offline forbids to download it; get it where there "
+                f"is a network, or put it into the folder that {MIRROR} names, at the same path"
             )
         if resource.terms is not None and name not in self.accepted:
             raise ResourceError(
@@ -114,9 +138,15 @@ class Fetcher:
         return target
 
     def _download(self, origin: Origin, target: Path) -> Path:
-        """The first of the URLs that serves the right bytes."""
+        """The first of the URLs that serves the right bytes; processes take turns."""
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f"{target.name}.part")
+        with _alone(part):
+            if target.is_file() and files.sha256(target) == origin.sha256:
+                return target
+            return self._first_right(origin, target, part)
+
+    def _first_right(self, origin: Origin, target: Path, part: Path) -> Path:
         failures = []
         for url in origin.urls:
             try:

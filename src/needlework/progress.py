@@ -61,12 +61,19 @@ class Run:
     def succeed(self) -> None:
         """Say where the answer is."""
         click.echo(f"needlework: done; see {self.results}", err=True)
+        self.close()
 
     def fail(self) -> None:
         """Say what the jobs that failed in this run had to say, one line each."""
         logs = (log for log in sorted(self.logs.glob("**/*.log")) if _changed(log) >= self.began)
         told = [f"{log}: {line}" for log in logs for line in _last_words(log)]
         click.echo("\n".join(["needlework: failed", *told]), err=True)
+        self.close()
+
+    def close(self) -> None:
+        """Let other runs in."""
+        if self._lock is not None:
+            self._lock.close()
 
 
 def cells_done(predictions: Path) -> str:

@@ -88,17 +88,26 @@ class Registry(_Closed):
         return [name for name, each in self.resources.items() if each.terms is None]
 
     def resource(self, name: str) -> Resource:
-        """The resource of a name, or the one a path belongs to.
+        """The resource of a name.
 
         Raises:
             ResourceError: there is none.
         """
-        if name in self.resources:
-            return self.resources[name]
-        for each in self.resources.values():
-            if any(file.path == name for file in each.files):
-                return each
-        raise ResourceError(unknown(name, [*self.resources, *self.repositories]))
+        if name not in self.resources:
+            raise ResourceError(unknown(name, [*self.resources, *self.repositories]))
+        return self.resources[name]
+
+    def find(self, name_or_path: str) -> tuple[str, tuple[File, ...]]:
+        """A resource's name and the files meant: all of it, or the one at a path.
+
+        Raises:
+            ResourceError: there is neither such a resource nor such a file.
+        """
+        for name, resource in self.resources.items():
+            for file in resource.files:
+                if file.path == name_or_path:
+                    return name, (file,)
+        return name_or_path, self.resource(name_or_path).files
 
 
 def registry(path: Path = REGISTRY) -> Registry:

@@ -74,7 +74,7 @@ def macro_mean(parts: Sequence[Estimate], *, independent: bool) -> Estimate:
     """
     if not parts:
         raise ValueError("no estimates to average; was every cell scored?")
-    mean = sum(part.mean for part in parts) / len(parts)
+    mean = min(1.0, sum(part.mean for part in parts) / len(parts))
     combine = hypot if independent else _total
     below = combine(*(part.mean - part.low for part in parts)) / len(parts)
     above = combine(*(part.high - part.mean for part in parts)) / len(parts)

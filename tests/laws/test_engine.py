@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from needlework.engine.cell import Dataset
+from needlework import models
+from needlework.engine.cell import Dataset, Setting, predict_cell
 from needlework.engine.choosing import Sampled
 from needlework.engine.prefixes import plan_forest
 from needlework.engine.schedule import Limits
@@ -16,6 +17,7 @@ from needlework.engine.stopping import PUBLISHED_SAMPLING
 from needlework.models.decoder import Decoder
 from needlework.models.hazards import Hazard, with_hazards
 from needlework.records import Prediction
+from needlework.scoring import metric_of
 from tests.engine_for_tests import (
     ONE_BY_ONE,
     ROOMY,
@@ -29,6 +31,7 @@ from tests.engine_for_tests import (
     watched,
 )
 from tests.models_for_tests import FAMILIES, family
+from tests.tasks_for_tests import DEPTH, ROOT, RULER, nano_tokenizer, rows
 
 LIMITS = {"roomy": ROOMY, "tiny": TINY, "one row": ONE_BY_ONE}
 
@@ -95,6 +98,30 @@ def test_sharing_batches_and_chunks_change_nothing(
     decoder = model(name, torch.float32)
     predictions = run_cell(decoder, shared_cell(), tmp_path / "j", limits=limits, share=share)
     assert predictions == one_by_one[name]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_shipped_models_answer_alike_in_every_batch(name: str, tmp_path: Path) -> None:
+    """Trained weights have other margins than random ones: every task of both suites at 256."""
+    decoder, tokenizer = models.load(str(ROOT / "resources" / "nano" / name)), nano_tokenizer()
+    tasks = RULER | {task: spec for task, spec in DEPTH.items() if "uuids" in task}
+    cell = {
+        task: dataset(
+            [each for each, _ in rows(task, samples=2)],
+            limit=spec.tokens_to_generate,
+            metric=metric_of(spec.generator),
+        )
+        for task, spec in tasks.items()
+    }
+    alone = Setting(limits=ONE_BY_ONE, share=False)
+    first, second = (
+        predict_cell(
+            decoder, tokenizer, cell, revision="", journal=tmp_path / str(number), setting=setting
+        )
+        for number, setting in enumerate((Setting(), alone))
+    )
+    assert first == second
+    assert sum(each.stop_reason == "decided" for each in first) > len(first) / 2
 
 
 def test_close_logits_are_decided_by_the_row_alone(tmp_path: Path) -> None:

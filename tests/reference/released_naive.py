@@ -245,9 +245,7 @@ class Artifact:
             rows.append((f"{text[:cut]} {example}\n\n{text[cut:]}", answers, total))
         return rows
 
-    def common(
-        self, samples: int, *, common: int, repeats: tuple[int, int]
-    ) -> list[Row]:
+    def common(self, samples: int, *, common: int, repeats: tuple[int, int]) -> list[Row]:
         kind = "common_words_extraction"
         template, answer = self.template(kind), self.prompts.tasks[kind].tokens_to_generate
         words = list(self.listed)

@@ -1,6 +1,6 @@
 """The replay against the specification told slowly, where no golden file reaches.
 
-Other seeds, lengths, wrappers and tokenizers, parameters no task has, lengths too short to ever end.
+Other seeds, lengths, wrappers and tokenizers, parameters no task has, lengths that never end.
 """
 
 from pathlib import Path
@@ -47,11 +47,11 @@ CASES = [
 ]
 SPECS = [
     (NiahSpec(haystack="essay", keys=6, values=3, queries=4), 1500),
-    (NiahSpec(haystack="needle", key_kind="numbers", keys=3, values=2, depth=50), 1200),
+    (NiahSpec(haystack="needle", key_kind="numbers", keys=2, values=2, depth=50), 1200),
     (NiahSpec(haystack="repeat", value_kind="uuids", keys=2, queries=2, depth=100), 900),
     (VariableTrackingSpec(chains=3, hops=2), 1000),
     (VariableTrackingSpec(chains=1, hops=12), 1600),
-    (CommonWordsSpec(common_repeats=4, uncommon_repeats=1), 5000),
+    (CommonWordsSpec(common_repeats=20, uncommon_repeats=2), 4096),
 ]
 """Parameters that no task of the artifact has."""
 

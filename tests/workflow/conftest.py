@@ -48,6 +48,17 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new), encoding="utf-8")
 
 
+def copy_project(folder: Path) -> Path:
+    """Copy to `folder` what a run needs, and return it."""
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(source, folder / part)
+    return folder
+
+
 def small_study(config: Path) -> None:
     """Two models, three lengths in all."""
     study = yaml.safe_load(config.read_text(encoding="utf-8"))
@@ -73,13 +84,7 @@ def outputs(folder: Path) -> list[Path]:
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project after a run of the small study, its outputs empty; copy it before a change."""
-    folder = tmp_path_factory.mktemp("made")
-    for part in PARTS:
-        source = ROOT / part
-        if source.is_dir():
-            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy2(source, folder / part)
+    folder = copy_project(tmp_path_factory.mktemp("made"))
     small_study(folder / "config/config.yaml")
     for model in MODELS:
         give_weights(folder, model)

@@ -42,7 +42,8 @@ def browser(running: Browser) -> Iterator[Browser]:
 
 
 def heading(browser: Browser, text: str) -> None:
-    browser.wait(f"document.querySelector('main h1')?.innerText.startsWith({text!r})")
+    """Waits until the page is headed so."""
+    assert browser.wait(f"document.querySelector('main h1')?.innerText.startsWith({text!r})")
 
 
 def test_a_number_leads_to_its_cells_and_on_to_a_sample(browser: Browser, page: str) -> None:

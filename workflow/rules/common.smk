@@ -7,6 +7,7 @@ from pydantic_core import to_json
 from needlework import plan, progress
 from needlework.errors import StudyError
 from needlework.paper import MODELS_TABLE, NUMBERS as TABLES
+from needlework.report.explorer.page import fingerprint
 from needlework.sources import digest
 
 # A study given with --configfile stands alone: it is never mixed with the default one.
@@ -27,6 +28,7 @@ RUN = progress.Run(RESULTS, LOGS)
 PARTS = {part: to_json(content).decode() for part, content in PLAN.parts().items()}
 FIGURES = ["depth_heatmap", "length_curve"]
 TABLE_KINDS = ["md", "tex", "csv"]
+PAGES = ["audit", "claims", "published_claims", "findings"]
 PUBLISHED = [f"resources/published/{name}.csv" for name in ("ruler", "depth", "format")]
 
 

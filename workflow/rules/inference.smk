@@ -22,4 +22,4 @@ rule predict:
         model=lambda wildcards: PLAN.predict_options(wildcards.model),
     shell:
         "needlework predict {output} {input.datasets} {params.model} --tasks {input.tasks}"
-        " 2>&1 | tee {log}"
+        " --threads {threads} --memory {resources.mem_mb} 2>&1 | tee {log}"

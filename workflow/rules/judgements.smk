@@ -95,3 +95,70 @@ rule published_claims:
     shell:
         "needlework claims {params.folder} {params.stem} --models {input.models}"
         " --templates {params.templates} > {log} 2>&1"
+
+
+# How far models read, what they keep, which of two is better, and what this sample size can see.
+rule findings:
+    input:
+        scores="<results>/scores.parquet",
+        cells="<results>/cells.parquet",
+        study="<results>/plan/study.json",
+        models="<results>/plan/models.json",
+        template=template("findings.md.j2"),
+    output:
+        report(
+            "<results>/findings.md",
+            caption="../../reports/captions/findings.rst",
+            category="Judgements",
+        ),
+        "<results>/findings.pairs.csv",
+        "<results>/findings.bootstrap.csv",
+    log:
+        "<logs>/findings.log",
+    benchmark:
+        "<benchmarks>/findings.tsv"
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=digest("needlework.report.findings"),
+        stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
+        templates=lambda wildcards, input: Path(input.template).parent,
+    shell:
+        "needlework findings {input.scores} {input.cells} {params.stem} --study {input.study}"
+        " --models {input.models} --templates {params.templates} 2> {log}"
+
+
+# One HTML page in which every number leads to its samples. The digest of the code covers Python
+# alone; the page's own sources have one beside it.
+rule explorer:
+    input:
+        MADE,
+        models="<results>/plan/models.json",
+    output:
+        report(
+            "<results>/explorer.html",
+            caption="../../reports/captions/explorer.rst",
+            category="Judgements",
+        ),
+    log:
+        "<logs>/explorer.log",
+    benchmark:
+        "<benchmarks>/explorer.tsv"
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        code=digest("needlework.report.explorer.page"),
+        page=fingerprint(),
+        folder=RESULTS,
+    shell:
+        "needlework explorer {params.folder} {output} --models {input.models} 2> {log}"

@@ -11,9 +11,9 @@ from needlework.engine.schedule import LEAST_TOKENS, Limits
 from needlework.models.config import Attention, DecoderConfig
 from needlework.models.decoder import Decoder
 
-CALL_TOKENS = {"cpu": 4096, "cuda": 32768}
+CALL_TOKENS = {"cpu": 2048, "cuda": 32768}
 """Tokens of one forward call: enough to keep the device busy, few enough to fit its caches."""
-CHUNK = {"cpu": 256, "cuda": 32768}
+CHUNK = {"cpu": 128, "cuda": 32768}
 """Tokens of one sequence in one call; on a CPU many short pieces are faster than one long one."""
 MOST_ROWS = {"cpu": 64, "cuda": 256}
 """Rows written together; on a CPU a nano model gains nothing from more."""

@@ -52,7 +52,7 @@ class Machine:
     """As PyTorch names it; a GPU where there is one when None."""
     threads: int
     memory: int | None
-    """Megabytes; half of what is free when None."""
+    """Megabytes of main memory, for a run on the CPU; half of what is free when None."""
 
 
 def predict(
@@ -77,6 +77,7 @@ def predict(
     torch.set_num_threads(machine.threads)
     device = machine.device or ("cuda" if torch.cuda.is_available() else "cpu")
     torch.use_deterministic_algorithms(device == "cpu")
+    memory = machine.memory * MEGABYTE if machine.memory and device == "cpu" else None
     questions = _read(datasets, tasks)
     tokenizer = tokenizers.load(model.tokenizer, revision=model.tokenizer_revision)
     dtype = getattr(torch, model.dtype)
@@ -105,7 +106,7 @@ def predict(
             setting=Setting(
                 name="/".join([*output.parts[-3:-1], output.stem]),
                 others=others,
-                memory=None if machine.memory is None else machine.memory * MEGABYTE,
+                memory=memory,
                 interruption=interruption,
             ),
         )

@@ -97,7 +97,8 @@ class Counter:
         self.additive = tokenizer.cuts is not None
         # Where a tokenizer puts a blank before the text itself, every piece lends it its own.
         self._drop = 1 if self._cuts.blank == "parts" else 0
-        self._cut = re.compile(rf"(?<=[^\s{re.escape(self._cuts.barred)}])(?= +\S)")
+        before, after = map(re.escape, self._cuts.barred or ("", ""))
+        self._cut = re.compile(rf"(?<=[^\s{before}])(?= +[^\s{after}])")
         self._known: dict[str, int] = {}
 
     @property

@@ -49,7 +49,7 @@ def details_path(output: Path) -> Path:
 def find_spec(
     task: str,
     *,
-    protocol: Protocol,
+    protocol: Protocol = "corrected",
     parameters: str | None,
     tasks_file: Path,
     material: MaterialName,

@@ -32,8 +32,8 @@ class Cuts:
 
     blank: Blank
     """Whether the first blank leads the word after it, or only parts it from the one before."""
-    barred: str = ""
-    """Characters after which a text may not be cut after all: the ends of added tokens."""
+    barred: tuple[str, str] | None = None
+    """Characters before and after the blanks that forbid a cut: ends and starts of added tokens."""
     words: bool = False
     """Whether a plain text is the sum of its words."""
 
@@ -69,7 +69,7 @@ def _steps(normalizer: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
 
 def _of_splitter(splitter: dict[str, Any], layout: dict[str, Any]) -> Cuts | None:
     if splitter.get("type") == "WhitespaceSplit":
-        return Cuts("parts")
+        return Cuts("leads")
     byte_level = splitter.get("type") == "ByteLevel" and splitter.get("use_regex", True)
     if not byte_level or splitter.get("add_prefix_space", True):
         return None
@@ -95,5 +95,8 @@ def _of_marks(
     if steps["Prepend"].get("prepend") != MARK:
         return None
     # The text after an added token gets a mark of its own, as the whole text does.
-    ends = {token["content"][-1] for token in layout.get("added_tokens", ())}
-    return Cuts("parts", barred="".join(sorted(ends)))
+    added = [token["content"] for token in layout.get("added_tokens", ())]
+    if any(" " in content for content in added):
+        return None
+    ends, starts = ("".join(sorted({content[each] for content in added})) for each in (-1, 0))
+    return Cuts("parts", barred=(ends, starts) if added else None)

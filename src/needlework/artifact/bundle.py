@@ -1,0 +1,129 @@
+"""Everything a study left behind, in one zip file with the digest of every part.
+
+Knows files and digests; does not know scores or tables. The same folder gives the same bytes.
+"""
+
+import hashlib
+import json
+import platform
+import shutil
+import sys
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from needlework.artifact.crate import crate
+from needlework.errors import ArtifactError, RecordError
+from needlework.files import atomic
+from needlework.sources import digest
+
+MANIFEST, ENVIRONMENT, CRATE = "manifest.json", "environment.json", "ro-crate-metadata.json"
+STUDY, INPUTS = "study", "inputs"
+FORMAT = "needlework-artifact-1"
+LEFT_OUT = frozenset({".journal", ".lock", ".zip"})
+"""Kinds of files that are no result of a study."""
+EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The time that a zip file gives for every part: the earliest it can tell."""
+CODE = ("needlework.cells", "needlework.report.tables", "needlework.report.claims")
+"""The modules whose sources decide what a review computes."""
+
+
+class Part(NamedTuple):
+    """One file of an artifact: where it is, and what it is called inside."""
+
+    path: Path
+    name: str
+
+
+def write_artifact(study: Path, output: Path, *, inputs: Sequence[Path]) -> None:
+    """Write a study's folder and its inputs as one zip file.
+
+    Raises:
+        ArtifactError: an input lies outside the current folder, so it has no name of its own.
+        RecordError: the study has no scores yet.
+    """
+    if not (study / "cells.parquet").is_file():
+        raise RecordError(f"{study}: no cells.parquet; run the study before it is bundled")
+    parts = [*_study_parts(study), *_input_parts(inputs)]
+    with atomic(output) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        digests = {part.name: _store(archive, part) for part in parts}
+        generated = {ENVIRONMENT: _text(environment(study))}
+        for name, text in generated.items():
+            digests[name] = hashlib.sha256(text.encode()).hexdigest()
+        generated[MANIFEST] = _text(
+            {"format": FORMAT, "study": study.name, "code": digest(*CODE), "files": digests}
+        )
+        names = [*digests, MANIFEST]
+        sizes = {part.name: part.path.stat().st_size for part in parts}
+        generated[CRATE] = _text(crate(study.name, names, digests, sizes=sizes, date=_date(study)))
+        for name, text in generated.items():
+            archive.writestr(_entry(name), text)
+
+
+def environment(study: Path) -> dict[str, Any]:
+    """The machine that bundles, its packages, and what each cell's predictions say made them."""
+    packages = {
+        distribution.name.lower(): distribution.version for distribution in metadata.distributions()
+    }
+    return {
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "packages": dict(sorted(packages.items())),
+        "cells": {
+            str(path.relative_to(study / "predictions").with_suffix("")): _made_by(path)
+            for path in sorted((study / "predictions").glob("*/*/*.jsonl"))
+        },
+    }
+
+
+def _made_by(predictions: Path) -> Mapping[str, str]:
+    """What the first prediction of a cell says of model revision, protocol, device and kernels."""
+    with predictions.open(encoding="ascii") as lines:
+        first = json.loads(next(lines, "{}"))
+    found: Mapping[str, str] = first.get("others", {})
+    return found
+
+
+def _study_parts(study: Path) -> Iterator[Part]:
+    for path in sorted(study.rglob("*")):
+        inside = path.relative_to(study)
+        hidden = any(part.startswith(".") for part in inside.parts)
+        if path.is_file() and not hidden and path.suffix not in LEFT_OUT:
+            yield Part(path, f"{STUDY}/{inside.as_posix()}")
+
+
+def _input_parts(inputs: Iterable[Path]) -> Iterator[Part]:
+    here = Path.cwd()
+    for path in sorted(set(inputs)):
+        absolute = path.absolute()
+        if not absolute.is_relative_to(here) or ".." in absolute.parts:
+            raise ArtifactError(f"{path}: not below {here}; bundle from the project's own folder")
+        yield Part(path, f"{INPUTS}/{absolute.relative_to(here).as_posix()}")
+
+
+def _store(archive: zipfile.ZipFile, part: Part) -> str:
+    """Copy a file into the archive; its SHA-256."""
+    with part.path.open("rb") as source, archive.open(_entry(part.name), "w") as target:
+        shutil.copyfileobj(source, target, 1 << 20)
+        source.seek(0)
+        return hashlib.file_digest(source, "sha256").hexdigest()
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name, EPOCH)
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    entry.external_attr = 0o100644 << 16
+    return entry
+
+
+def _text(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=1) + "\n"
+
+
+def _date(study: Path) -> str:
+    """When the last prediction was written."""
+    times = [path.stat().st_mtime for path in (study / "predictions").rglob("*.jsonl")]
+    return datetime.fromtimestamp(max(times, default=0.0), UTC).isoformat(timespec="seconds")

@@ -1,0 +1,114 @@
+"""An artifact's description for machines: RO-Crate 1.1 with the Workflow Run profile.
+
+Knows the vocabulary of https://w3id.org/ro/wfrun/workflow/0.5; does not read any file.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+PROFILES = (
+    "https://w3id.org/ro/wfrun/process/0.5",
+    "https://w3id.org/ro/wfrun/workflow/0.5",
+    "https://w3id.org/workflowhub/workflow-ro-crate/1.0",
+)
+LICENCE = "https://spdx.org/licenses/Apache-2.0"
+SNAKEMAKE = "https://w3id.org/workflowhub/workflow-ro-crate#snakemake"
+WORKFLOW = "inputs/workflow/Snakefile"
+RUN = "#run"
+KINDS = {
+    ".csv": "text/csv",
+    ".html": "text/html",
+    ".json": "application/json",
+    ".jsonl": "application/jsonl",
+    ".md": "text/markdown",
+    ".parquet": "application/vnd.apache.parquet",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".tex": "application/x-tex",
+    ".yaml": "application/yaml",
+}
+
+Entity = dict[str, Any]
+
+
+def crate(
+    study: str,
+    names: Sequence[str],
+    digests: Mapping[str, str],
+    *,
+    sizes: Mapping[str, int],
+    date: str,
+) -> Entity:
+    """The content of `ro-crate-metadata.json` for files of these names."""
+    files = [_file(name, digests.get(name), sizes.get(name)) for name in names]
+    graph = [_descriptor(), _root(study, names, date), *files, *_context(study, names, date)]
+    return {"@context": "https://w3id.org/ro/crate/1.1/context", "@graph": graph}
+
+
+def _descriptor() -> Entity:
+    return {
+        "@id": "ro-crate-metadata.json",
+        "@type": "CreativeWork",
+        "conformsTo": {"@id": "https://w3id.org/ro/crate/1.1"},
+        "about": {"@id": "./"},
+    }
+
+
+def _root(study: str, names: Sequence[str], date: str) -> Entity:
+    main = {"mainEntity": {"@id": WORKFLOW}} if WORKFLOW in names else {}
+    return {
+        "@id": "./",
+        "@type": "Dataset",
+        "name": f"needlework study {study}",
+        "description": "Datasets, predictions, scores, tables and claims of a study of how far "
+        "language models read, with the digest of every file.",
+        "datePublished": date,
+        "license": {"@id": LICENCE},
+        "conformsTo": [{"@id": profile} for profile in PROFILES],
+        "hasPart": [{"@id": name} for name in names],
+        "mentions": {"@id": RUN},
+        **main,
+    }
+
+
+def _file(name: str, digest: str | None, size: int | None) -> Entity:
+    kind = KINDS.get(PurePosixPath(name).suffix)
+    entity: Entity = {"@id": name, "@type": "File", "name": PurePosixPath(name).name}
+    if name == WORKFLOW:
+        entity["@type"] = ["File", "SoftwareSourceCode", "ComputationalWorkflow"]
+        entity["programmingLanguage"] = {"@id": SNAKEMAKE}
+    return (
+        entity
+        | ({"encodingFormat": kind} if kind else {})
+        | ({"sha256": digest} if digest else {})
+        | ({"contentSize": str(size)} if size is not None else {})
+    )
+
+
+def _context(study: str, names: Sequence[str], date: str) -> Iterator[Entity]:
+    """The run itself, and what the crate refers to."""
+    inputs, results = (
+        [{"@id": name} for name in names if name.startswith(f"{folder}/")]
+        for folder in ("inputs", "study")
+    )
+    yield {
+        "@id": RUN,
+        "@type": "CreateAction",
+        "name": f"Run of study {study}",
+        "instrument": {"@id": WORKFLOW},
+        "object": inputs,
+        "result": results,
+        "endTime": date,
+        "actionStatus": {"@id": "http://schema.org/CompletedActionStatus"},
+    }
+    yield {
+        "@id": SNAKEMAKE,
+        "@type": "ComputerLanguage",
+        "name": "Snakemake",
+        "identifier": {"@id": "https://doi.org/10.1093/bioinformatics/bts480"},
+        "url": {"@id": "https://snakemake.readthedocs.io"},
+    }
+    yield {"@id": LICENCE, "@type": "CreativeWork", "name": "Apache License 2.0"}
+    for profile in PROFILES:
+        yield {"@id": profile, "@type": "CreativeWork", "name": profile.split("/")[-2]}

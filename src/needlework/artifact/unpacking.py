@@ -1,0 +1,71 @@
+"""A zip file from a stranger, unpacked so that it can harm nobody.
+
+Knows names and sizes; does not know what an artifact holds.
+"""
+
+import shutil
+import stat
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from needlework.errors import ArtifactError
+
+MOST_FILES = 200_000
+MOST_BYTES = 64 << 30
+FREE_BYTES = 1 << 30
+"""Below this an archive may unpack to any multiple of its size."""
+MOST_EXPANSION = 300
+"""Text of studies packs to a fiftieth at best; a bomb to a thousandth."""
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Write the files of an archive below a folder.
+
+    Raises:
+        ArtifactError: it is no zip file, is damaged, names a path outside itself, a link or a file
+            twice, or unpacks to suspiciously much.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            entries = [entry for entry in opened.infolist() if not entry.is_dir()]
+            _check(archive, entries)
+            for entry in entries:
+                _write(opened, entry, folder / entry.filename)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise ArtifactError(f"{archive}: damaged or no zip file ({error}); get it again") from error
+
+
+def _check(archive: Path, entries: Sequence[zipfile.ZipInfo]) -> None:
+    """Nothing is written before every name and size has been looked at."""
+    if not entries:
+        raise ArtifactError(f"{archive}: an empty zip file is no artifact")
+    for entry in entries:
+        if _leads_outside(entry.filename):
+            raise ArtifactError(f"{archive}: {entry.filename!r} lies outside the artifact; refused")
+        if stat.S_ISLNK(entry.external_attr >> 16):
+            raise ArtifactError(f"{archive}: {entry.filename!r} is a link; refused")
+    name, times = Counter(entry.filename.casefold() for entry in entries).most_common(1)[0]
+    if times > 1:
+        raise ArtifactError(f"{archive}: holds {name!r} {times} times; refused")
+    size = sum(entry.file_size for entry in entries)
+    allowed = min(MOST_BYTES, max(FREE_BYTES, MOST_EXPANSION * archive.stat().st_size))
+    if size > allowed or len(entries) > MOST_FILES:
+        raise ArtifactError(
+            f"{archive}: would unpack to {size} bytes in {len(entries)} files; at most {allowed} "
+            f"bytes in {MOST_FILES} files are accepted; refused as a bomb"
+        )
+
+
+def _leads_outside(name: str) -> bool:
+    path = PurePosixPath(name)
+    return path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or "\0" in name
+
+
+def _write(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> None:
+    """Copy one file; what is longer than announced fails its checksum within that length."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with opened.open(entry) as source, path.open("wb") as target:
+        shutil.copyfileobj(source, target, 1 << 20)

@@ -1,0 +1,66 @@
+"""Commands that hand a study on: bundled, reviewed, or in the formats of other tools."""
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from needlework.commands.options import EXISTING, EXISTING_FOLDER, FILE, FOLDER
+
+EXIT_FAILED = 1
+"""The review ran, and something did not agree."""
+
+
+@click.command()
+@click.argument("study", type=EXISTING_FOLDER)
+@click.argument("output", type=FILE)
+@click.argument("inputs", type=EXISTING, nargs=-1)
+def artifact(study: Path, output: Path, inputs: tuple[Path, ...]) -> None:
+    """Bundle the folder of a STUDY and its INPUTS as one zip file that anyone can review."""
+    from needlework.artifact.bundle import write_artifact
+
+    write_artifact(study, output, inputs=inputs)
+
+
+@click.command()
+@click.argument("study", type=EXISTING_FOLDER)
+@click.argument("output", type=FOLDER)
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["lm-eval", "ruler"]),
+    required=True,
+    help="Files of lm-evaluation-harness, or of RULER.",
+)
+def export(study: Path, output: Path, kind: Literal["lm-eval", "ruler"]) -> None:
+    """Write the scores and answers of a STUDY as other tools write theirs, below OUTPUT."""
+    from needlework.artifact import export as exporting
+
+    exporting.FORMATS[kind](study, output)
+
+
+@click.command()
+@click.argument("archive", type=EXISTING)
+@click.option("--templates", type=FOLDER, default="reports/templates", show_default=True)
+def review(archive: Path, templates: Path) -> None:
+    """Check whether the tables in an artifact follow from its predictions, and say what does not.
+
+    Needs no GPU and no network. The exit code is 1 when something does not agree.
+    """
+    from needlework.artifact.review import review as check
+
+    found = check(archive, templates=templates)
+    for line in found.lines:
+        click.echo(f"{'ok    ' if line.passed else 'FAILED'} {line.check}")
+        for problem in line.problems:
+            click.echo(f"         {problem}")
+    click.echo()
+    for badge, earned in found.badges().items():
+        click.echo(f"{badge:<10} {'yes' if earned else 'no'}")
+    for remark in found.remarks:
+        click.echo(f"note: {remark}")
+    click.echo("\nmade by")
+    for command, names in found.commands:
+        click.echo(f"  {command} -> {names}")
+    if not found.passed:
+        raise click.exceptions.Exit(EXIT_FAILED)

@@ -1,0 +1,120 @@
+"""Commands that make what models read: external files and datasets."""
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from needlework.commands.options import EXISTING_FOLDER, FILE, FOLDER
+
+
+@click.command()
+@click.argument("output", type=FILE)
+@click.option("--tokenizer", required=True, help="A folder or a file.")
+@click.option("--resources", type=FOLDER, default="resources/external", show_default=True)
+@click.option("--questions", type=EXISTING_FOLDER, help="Holds squad.json and hotpotqa.json.")
+@click.option("--samples", type=click.IntRange(min=1), default=250, show_default=True)
+def bench_data(
+    output: Path, tokenizer: str, resources: Path, questions: Path | None, samples: int
+) -> None:
+    """Time every released dataset of the paper beside the artifact; write OUTPUT (Markdown)."""
+    from needlework.released import bench
+
+    measured = bench.measure(tokenizer, resources, questions=questions, samples=samples)
+    bench.write(list(measured), output)
+
+
+@click.command()
+@click.option("--task", required=True, help="A name from --tasks, e.g. niah_single_2.")
+@click.option(
+    "--length", type=click.IntRange(min=1), required=True, help="Tokens, answer included."
+)
+@click.option("--tokenizer", required=True, help="A folder, a file or a hub id.")
+@click.option("--revision", help="The commit of a hub id.")
+@click.option("--wrapper", default="base", show_default=True, help="The model's prompt format.")
+@click.option(
+    "--protocol",
+    type=click.Choice(["released", "corrected"]),
+    default="corrected",
+    show_default=True,
+    help="Prompts as the artifact made them, or mended.",
+)
+@click.option(
+    "--material", type=click.Choice(["english", "nano"]), default="english", show_default=True
+)
+@click.option("--samples", type=click.IntRange(min=1), required=True)
+@click.option("--seed", type=click.IntRange(min=0), required=True)
+@click.option("--output", type=FILE, required=True, help="TASK.jsonl; its details lie beside it.")
+@click.option("--tasks", type=FILE, default="config/tasks.yaml", show_default=True)
+@click.option("--parameters", help="The task's parameters as JSON, in place of --tasks.")
+@click.option("--resources", type=FOLDER, default="resources/external", show_default=True)
+@click.option("--questions", type=FILE, help="The SQuAD v2 or HotpotQA file of a qa task.")
+def dataset(
+    task: str,
+    length: int,
+    tokenizer: str,
+    revision: str | None,
+    wrapper: str,
+    protocol: Literal["released", "corrected"],
+    material: Literal["english", "nano"],
+    samples: int,
+    seed: int,
+    output: Path,
+    tasks: Path,
+    parameters: str | None,
+    resources: Path,
+    questions: Path | None,
+) -> None:
+    """Make the samples of one task at one length, for one tokenizer and prompt format."""
+    from needlework import terminal, tokenizers
+    from needlework.tasks import datasets
+
+    wanted = datasets.Dataset(
+        task=task,
+        spec=datasets.find_spec(
+            task,
+            protocol=protocol,
+            parameters=parameters,
+            tasks_file=tasks,
+            material=material,
+        ),
+        length=length,
+        samples=samples,
+        seed=seed,
+        protocol=protocol,
+        material=material,
+        wrapper=wrapper,
+        resources=resources,
+        questions=questions,
+    )
+    loaded = tokenizers.load(tokenizer, revision=revision)
+    watch = terminal.bar(f"{task} at {length}", total=samples)
+    datasets.write(wanted, output, tokenizer=loaded, watch=watch)
+
+
+@click.command()
+@click.argument("names", nargs=-1)
+@click.option("--directory", type=FOLDER, default="resources/external", show_default=True)
+@click.option("--offline", is_flag=True, help="Use what is there and the mirror, no network.")
+@click.option(
+    "--accept", multiple=True, metavar="NAME", help="Accept the terms of a resource (Gemma)."
+)
+def fetch(names: tuple[str, ...], directory: Path, offline: bool, accept: tuple[str, ...]) -> None:
+    """Get external files, verified: all without terms of their own, or those of NAMES.
+
+    Names stand in resources/registry.yaml. Files come from the folder that NEEDLEWORK_MIRROR names
+    where it has them, otherwise from the network; what broke off is resumed.
+    """
+    from needlework import fetching, resources
+
+    registry = resources.registry()
+    fetcher = fetching.Fetcher(
+        registry=registry,
+        directory=directory,
+        mirror=fetching.mirror_from_environment(),
+        offline=offline,
+        accepted=frozenset(accept),
+    )
+    for name in names or registry.free():
+        for path in fetcher.fetch(name):
+            click.echo(f"{name}: {path}")

@@ -1,0 +1,100 @@
+"""Commands that run or train models, and tell what the machine can do."""
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from needlework.commands.options import EXISTING, EXIT_STOPPED, FILE, FOLDER
+
+
+@click.command()
+@click.option("--models", type=EXISTING, default="config/models.yaml", show_default=True)
+def doctor(models: Path) -> None:
+    """Show what this machine can do: device, kernels, versions, longest context of every model."""
+    from needlework.engine.doctor import examine
+    from needlework.parsing import parse, read
+    from needlework.study import Models
+
+    for line in examine(parse(Models, read(models), where=str(models)).models):
+        click.echo(line)
+
+
+@click.command()
+@click.argument("output", type=FILE)
+@click.argument("datasets", type=EXISTING, nargs=-1, required=True)
+@click.option("--checkpoint", required=True, help="A folder, an RWKV .pth file or a hub id.")
+@click.option("--revision", help="The commit of a hub id.")
+@click.option("--tokenizer", required=True, help="A folder, a file or a hub id.")
+@click.option("--tokenizer-revision", help="The commit of a hub id.")
+@click.option("--tasks", type=EXISTING, required=True, help="The suite's tasks, by name.")
+@click.option(
+    "--protocol",
+    type=click.Choice(["released", "corrected"]),
+    default="corrected",
+    show_default=True,
+    help="Decoding as the artifact did it, or greedy for all.",
+)
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "bfloat16", "float16"]),
+    default="float32",
+    show_default=True,
+)
+@click.option("--device", help="cpu or cuda; a GPU where there is one by default.")
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--memory", type=click.IntRange(min=1), help="Megabytes; half of what is free.")
+def predict(
+    output: Path,
+    datasets: tuple[Path, ...],
+    checkpoint: str,
+    revision: str | None,
+    tokenizer: str,
+    tokenizer_revision: str | None,
+    tasks: Path,
+    protocol: Literal["released", "corrected"],
+    dtype: Literal["float32", "bfloat16", "float16"],
+    device: str | None,
+    threads: int,
+    memory: int | None,
+) -> None:
+    """Answer the DATASETS of one cell, each named TASK.jsonl; OUTPUT holds one line per sample.
+
+    OUTPUT.journal keeps every finished sample: a killed run continues where it was, and asking for
+    more samples computes only the new ones. After SIGTERM the exit code is 75: run it again.
+    """
+    from needlework.engine import predict as rule
+    from needlework.engine.interruption import StoppedError
+    from needlework.parsing import parse, read
+    from needlework.tasks.specs import Spec
+
+    model = rule.Model(
+        checkpoint=checkpoint,
+        revision=revision,
+        tokenizer=tokenizer,
+        tokenizer_revision=tokenizer_revision,
+        dtype=dtype,
+    )
+    machine = rule.Machine(device=device, threads=threads, memory=memory)
+    specs = parse(dict[str, Spec], read(tasks), where=str(tasks))
+    try:
+        rule.predict(output, datasets, model=model, tasks=specs, protocol=protocol, machine=machine)
+    except StoppedError as stopped:
+        click.echo(f"needlework: {stopped}", err=True)
+        raise click.exceptions.Exit(EXIT_STOPPED) from stopped
+
+
+@click.command("train-nano")
+@click.argument("architecture")
+@click.argument("folder", type=FOLDER)
+@click.option("--tasks", type=EXISTING, default="config/tasks.yaml", show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+def train_nano(architecture: str, folder: Path, tasks: Path, seed: int) -> None:
+    """Train a nano model of one ARCHITECTURE into FOLDER, by the recipe behind the shipped ones.
+
+    An interrupted run continues from its last checkpoint. On one machine the same seed gives the
+    same bytes; FOLDER/card.md holds the digest.
+    """
+    from needlework.nano.training import train_from_tasks
+
+    train_from_tasks(architecture, tasks, folder, seed=seed)

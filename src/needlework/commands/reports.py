@@ -1,0 +1,188 @@
+"""Commands that write what a reader sees."""
+
+from pathlib import Path
+
+import click
+
+from needlework.commands.options import EXISTING, EXISTING_FOLDER, FILE, FOLDER
+
+
+@click.command()
+@click.argument("folder", type=EXISTING_FOLDER)
+@click.option("--output", type=FILE, help="Also write OUTPUT.md, a page, and OUTPUT.csv.")
+@click.option(
+    "--samples",
+    type=click.IntRange(min=1),
+    default=250,
+    show_default=True,
+    help="Samples behind each score, as the publication states them.",
+)
+@click.option("--templates", type=FOLDER, default="reports/templates", show_default=True)
+def audit(folder: Path, output: Path | None, samples: int, templates: Path) -> None:
+    """Find what the published tables in FOLDER cannot be, by their own numbers alone.
+
+    FOLDER holds CSV files like those of resources/published. One line per finding is printed.
+    """
+    from needlework import audit as auditing
+    from needlework.published import read_tables
+
+    result = auditing.audit(read_tables(folder), samples=samples)
+    for finding in result.findings:
+        click.echo(f"{finding.grade}: {finding.where}: {finding.printed}; {finding.explanation}")
+    click.echo(f"{len(result.findings)} findings in {sum(result.checked.values())} checks")
+    if output is not None:
+        from needlework.report.audit import write_audit
+
+        write_audit(result, output, samples=samples, templates=templates)
+
+
+@click.command()
+@click.argument("source", type=click.Path(exists=True, path_type=Path))
+@click.argument("output", type=FILE)
+@click.option(
+    "--models",
+    type=EXISTING,
+    default="config/models.yaml",
+    show_default=True,
+    help="What to say of every model: of a study, or of all.",
+)
+@click.option(
+    "--samples",
+    type=click.IntRange(min=1),
+    default=250,
+    show_default=True,
+    help="Samples behind each published score.",
+)
+@click.option("--explorer", help="The page that cells link to.")
+@click.option("--templates", type=FOLDER, default="reports/templates", show_default=True)
+def claims(
+    source: Path, output: Path, models: Path, samples: int, explorer: str | None, templates: Path
+) -> None:
+    """Put the paper's nine claims to the test; write OUTPUT.md and OUTPUT.csv.
+
+    SOURCE is the cells file of a study, or a folder of published tables. One line per claim is
+    printed.
+    """
+    from needlework import claims as testing
+    from needlework.evidence import read_evidence, read_models
+    from needlework.report.claims import write_claims
+
+    evidence = read_evidence(source, samples=samples)
+    results = testing.judge(evidence, read_models(models, evidence))
+    for result in results:
+        click.echo(f"{result.claim.id} {result.verdict or 'not measured'}: {result.claim.text}")
+    inferred = samples if source.is_dir() else None
+    write_claims(results, output, templates=templates, inferred=inferred, explorer=explorer)
+
+
+@click.command()
+@click.argument("folder", type=EXISTING_FOLDER)
+@click.argument("output", type=FILE)
+@click.option("--models", type=EXISTING, required=True, help="What to say of every model.")
+def explorer(folder: Path, output: Path, models: Path) -> None:
+    """Write the study in FOLDER as one HTML page in which every number leads to its samples.
+
+    Reads FOLDER/scores.parquet, cells.parquet, data and predictions. The page needs no server and
+    no network.
+    """
+    from needlework.parsing import parse, read
+    from needlework.report.explorer.page import write_explorer
+    from needlework.study import ShownModel
+
+    shown = parse(tuple[ShownModel, ...], read(models), where=str(models))
+    write_explorer(folder, output, models=shown)
+
+
+@click.command()
+@click.argument("kind")
+@click.argument("cells", type=EXISTING)
+@click.argument("output", type=FILE)
+@click.option("--models", type=EXISTING, required=True, help="What to say of every model.")
+def figure(kind: str, cells: Path, output: Path, models: Path) -> None:
+    """Draw a figure (depth_heatmap or length_curve) as OUTPUT.svg and OUTPUT.png."""
+    from needlework.parsing import parse, read
+    from needlework.report.figures import write_figure
+    from needlework.study import ShownModel
+
+    shown = parse(tuple[ShownModel, ...], read(models), where=str(models))
+    write_figure(kind, cells, output, models=shown)
+
+
+@click.command()
+@click.argument("scores", type=EXISTING)
+@click.argument("cells", type=EXISTING)
+@click.argument("output", type=FILE)
+@click.option("--study", "config", type=EXISTING, required=True, help="The study's own keys.")
+@click.option("--models", type=EXISTING, required=True, help="What to say of every model.")
+@click.option("--templates", type=FOLDER, default="reports/templates", show_default=True)
+def findings(
+    scores: Path, cells: Path, output: Path, config: Path, models: Path, templates: Path
+) -> None:
+    """Tell how far models read and which of two is better, as OUTPUT.md and two CSV files."""
+    from needlework.parsing import parse, read
+    from needlework.report.findings import write_findings
+    from needlework.study import ShownModel, Study
+
+    write_findings(
+        parse(Study, read(config), where=str(config)),
+        output,
+        scores=scores,
+        cells=cells,
+        models=parse(tuple[ShownModel, ...], read(models), where=str(models)),
+        templates=templates,
+    )
+
+
+@click.command()
+@click.argument("output", type=FILE)
+@click.option("--models", type=EXISTING, required=True, help="What to say of every model.")
+@click.option("--templates", type=EXISTING_FOLDER, required=True)
+def models(output: Path, models: Path, templates: Path) -> None:
+    """Write Table 5, the models and their weights, as OUTPUT.md, OUTPUT.tex and OUTPUT.csv."""
+    from needlework.parsing import parse, read
+    from needlework.report.tables import write_models
+    from needlework.study import ShownModel
+
+    shown = parse(tuple[ShownModel, ...], read(models), where=str(models))
+    write_models(output, models=shown, templates=templates)
+
+
+@click.command()
+@click.argument("folder", type=EXISTING_FOLDER)
+@click.argument("scores", type=EXISTING)
+@click.option("--study", "config", type=EXISTING, required=True, help="The study's own keys.")
+@click.option("--template", type=EXISTING, required=True)
+def report(folder: Path, scores: Path, config: Path, template: Path) -> None:
+    """Write FOLDER/report.md from SCORES and the tables in FOLDER."""
+    from needlework.parsing import parse, read
+    from needlework.report.summary import write_report
+    from needlework.study import Study
+
+    study = parse(Study, read(config), where=str(config))
+    write_report(study, folder, scores=scores, template=template)
+
+
+@click.command()
+@click.argument("output", type=FILE)
+def schema(output: Path) -> None:
+    """Write the JSON schema of a study config, which editors use, to OUTPUT."""
+    from needlework.files import write_text
+    from needlework.study import schema as study_schema
+
+    write_text(output, study_schema())
+
+
+@click.command()
+@click.argument("number", type=int)
+@click.argument("cells", type=EXISTING)
+@click.argument("output", type=FILE)
+@click.option("--models", type=EXISTING, required=True, help="What to say of every model.")
+@click.option("--templates", type=EXISTING_FOLDER, required=True)
+def table(number: int, cells: Path, output: Path, models: Path, templates: Path) -> None:
+    """Write table NUMBER of the paper as OUTPUT.md, OUTPUT.tex and OUTPUT.csv."""
+    from needlework.parsing import parse, read
+    from needlework.report.tables import write_table
+    from needlework.study import ShownModel
+
+    shown = parse(tuple[ShownModel, ...], read(models), where=str(models))
+    write_table(number, cells, output, models=shown, templates=templates)

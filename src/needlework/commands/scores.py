@@ -1,0 +1,55 @@
+"""Commands that turn predictions into scores and estimates."""
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from needlework.commands.options import EXISTING, EXISTING_FOLDER, FILE
+
+
+@click.command()
+@click.argument("folder", type=EXISTING_FOLDER)
+@click.argument("scores", type=FILE)
+@click.argument("cells", type=FILE)
+@click.option("--grid", type=EXISTING, required=True, help="Models, suites and lengths.")
+def collect(folder: Path, scores: Path, cells: Path, grid: Path) -> None:
+    """Gather every score file of a study.
+
+    Reads FOLDER/MODEL/SUITE/LENGTH.parquet for every cell of the grid; writes all rows to SCORES
+    and one estimate per model, task, length, depth and format to CELLS.
+    """
+    from needlework import cells as cell_files
+    from needlework.parsing import parse, read
+    from needlework.study import Grid
+
+    wanted = parse(Grid, read(grid), where=str(grid)).cells()
+    cell_files.collect(wanted, folder, scores=scores, estimates=cells)
+
+
+@click.command()
+@click.argument("predictions", type=EXISTING)
+@click.argument("output", type=FILE)
+@click.option("--model", required=True)
+@click.option("--suite", type=click.Choice(["ruler", "depth"]), required=True)
+@click.option("--length", type=int, required=True)
+@click.option("--samples", type=int, required=True, help="Samples of every task.")
+@click.option("--tasks", type=EXISTING, required=True, help="The suite's tasks, by name.")
+def score(
+    predictions: Path,
+    output: Path,
+    model: str,
+    suite: Literal["ruler", "depth"],
+    length: int,
+    samples: int,
+    tasks: Path,
+) -> None:
+    """Score the PREDICTIONS of one cell; OUTPUT holds one row per sample."""
+    from needlework.cells import score_cell
+    from needlework.parsing import parse, read
+    from needlework.study import Cell
+    from needlework.tasks.specs import Spec
+
+    specs = parse(dict[str, Spec], read(tasks), where=str(tasks))
+    cell = Cell(model, suite, length)
+    score_cell(predictions, output, cell=cell, tasks=specs, samples=samples)

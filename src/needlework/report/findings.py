@@ -1,0 +1,122 @@
+"""The page of statistics beyond means, and every compared pair and bootstrapped cell as CSV.
+
+Knows how statistics are written down; what they are, is the business of `needlework.findings`.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from needlework.cells import read_estimates, read_parquet
+from needlework.contrasts import Interval
+from needlework.effective_length import OWN_SHARE, RULER_THRESHOLD, EffectiveLength
+from needlework.files import write_text
+from needlework.findings import (
+    SIGNIFICANCE,
+    TIMES,
+    Cell,
+    Pair,
+    pairs,
+    partial_credit,
+    reaches,
+    visible_drops,
+)
+from needlework.report.layout import Scores
+from needlework.report.rendering import render
+from needlework.study import ShownModel, Study
+
+
+def write_findings(
+    study: Study,
+    output: Path,
+    *,
+    scores: Path,
+    cells: Path,
+    models: Sequence[ShownModel],
+    templates: Path,
+) -> None:
+    """Write `output`.md, `output`.pairs.csv and `output`.bootstrap.csv.
+
+    Raises:
+        RecordError: scores or cells are damaged, or a RULER score is missing.
+        StudyError: the template is missing.
+    """
+    rows = read_parquet(scores)
+    compared = pairs(rows, models)
+    page = render(
+        templates / "findings.md.j2",
+        study=study,
+        reaches=reaches(Scores(read_estimates(cells)), models),
+        pairs=compared,
+        labels={model.name: model.label for model in models},
+        drops=visible_drops(study.samples),
+        times=TIMES,
+        threshold=100 * RULER_THRESHOLD,
+        share=100 * OWN_SHARE,
+        significance=100 * SIGNIFICANCE,
+        tokens=_tokens,
+        shown=_shown,
+        name=output.name,
+    )
+    write_text(output.with_suffix(".md"), page)
+    write_text(output.with_suffix(".pairs.csv"), _csv(map(_pair, compared)))
+    cells_with_parts = partial_credit(rows, seed=study.seed)
+    write_text(output.with_suffix(".bootstrap.csv"), _csv(map(_cell, cells_with_parts)))
+
+
+def _tokens(found: EffectiveLength) -> str:
+    """An effective length with its interval, in tokens."""
+    length, low, high = ("none" if value is None else str(value) for value in found)
+    return length if low == length == high else f"{length} [{low}, {high}]"
+
+
+def _shown(found: Interval | None, *, scale: float = 1.0, digits: int = 2) -> str:
+    """A statistic with its interval."""
+    if found is None:
+        return "not measured"
+    value, low, high = (f"{scale * number:.{digits}f}" for number in found)
+    return f"{value} [{low}, {high}]"
+
+
+def _pair(pair: Pair) -> dict[str, Any]:
+    found = pair.comparison
+    return {
+        "first": pair.first,
+        "second": pair.second,
+        "suite": pair.suite,
+        "length": pair.length,
+        **{name: round(value, 6) for name, value in found.difference._asdict().items()},
+        "pairs": found.pairs,
+        "discordant": found.discordant,
+        "p_value": f"{found.p_value:.3g}",
+        "corrected": f"{pair.corrected:.3g}",
+    }
+
+
+def _cell(cell: Cell) -> dict[str, Any]:
+    wilson = cell.wilson
+    return {
+        "model": cell.model,
+        "task": cell.task,
+        "length": cell.length,
+        "mean": round(wilson.mean, 6),
+        "wilson_low": round(wilson.low, 6),
+        "wilson_high": round(wilson.high, 6),
+        "bootstrap_low": round(cell.bootstrap.low, 6),
+        "bootstrap_high": round(cell.bootstrap.high, 6),
+        "count": wilson.count,
+        "failed": wilson.failed,
+    }
+
+
+def _csv(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Rows with a header of their names; an empty text where there are none."""
+    lines = list(rows)
+    text = io.StringIO()
+    if lines:
+        writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)
+    return text.getvalue()

@@ -1,0 +1,66 @@
+"""A small study with all of its pages, and its artifact; made once, copied for each test."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from needlework.artifact.bundle import write_artifact
+from needlework.cli import cli
+from needlework.paper import MODELS_TABLE, NUMBERS
+from tests.whole_study_for_tests import make_study
+
+INPUTS = [
+    Path("Snakefile"),
+    Path("workflow/Snakefile"),
+    Path("config/models.yaml"),
+    *sorted(Path("resources/published").glob("*.csv")),
+]
+
+
+def run(*words: object) -> str:
+    """Run a command that must succeed; what it printed."""
+    result = CliRunner().invoke(cli, list(map(str, words)), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def render_pages(study: Path) -> None:
+    """Every table and page that a review renders again."""
+    models = ["--models", study / "plan/models.json"]
+    templates = ["--templates", "reports/templates"]
+    cells, scores = study / "cells.parquet", study / "scores.parquet"
+    plan = ["--study", study / "plan/study.json"]
+    for number in NUMBERS:
+        stem = study / f"tables/table_{number:02}"
+        if number == MODELS_TABLE:
+            run("models", stem, *models, *templates)
+        else:
+            run("table", number, cells, stem, *models, *templates)
+    run("claims", cells, study / "claims", *models, "--explorer", "explorer.html")
+    run("claims", "resources/published", study / "published_claims")
+    run("audit", "resources/published", "--output", study / "audit")
+    run("findings", scores, cells, study / "findings", *plan, *models)
+    run("report", study, scores, *plan, "--template", "reports/templates/report.md.j2")
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("finished")
+    make_study(folder, samples=3, models=("nano-mamba2", "nano-llama"))
+    render_pages(folder / "nano")
+    write_artifact(folder / "nano", folder / "artifact.zip", inputs=INPUTS)
+    return folder
+
+
+@pytest.fixture
+def study(finished: Path, tmp_path: Path) -> Path:
+    """The folder of a finished study, to be changed at will."""
+    return Path(shutil.copytree(finished / "nano", tmp_path / "nano"))
+
+
+@pytest.fixture
+def archive(finished: Path) -> Path:
+    """The untouched artifact of the finished study."""
+    return finished / "artifact.zip"

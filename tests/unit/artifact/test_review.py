@@ -1,0 +1,170 @@
+"""Review: an honest artifact passes; whatever was changed, and however well hidden, is named."""
+
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+from click.testing import CliRunner
+
+from needlework.artifact.bundle import write_artifact
+from needlework.artifact.review import Review, review
+from needlework.cli import cli
+from needlework.errors import ArtifactError
+from tests.unit.artifact.conftest import INPUTS
+
+TEMPLATES = Path("reports/templates")
+
+
+def reviewed(archive: Path) -> Review:
+    return review(archive, templates=TEMPLATES)
+
+
+def problems(found: Review) -> str:
+    return "\n".join(problem for line in found.lines for problem in line.problems)
+
+
+def repacked(
+    archive: Path, folder: Path, name: str, change: Callable[[bytes], bytes | None]
+) -> Path:
+    """The artifact with one file changed, or left out."""
+    with zipfile.ZipFile(archive) as old, zipfile.ZipFile(folder / "new.zip", "w") as new:
+        for entry in old.infolist():
+            content: bytes | None = old.read(entry)
+            if entry.filename == name:
+                content = change(content or b"")
+            if content is not None:
+                new.writestr(entry.filename, content)
+    return folder / "new.zip"
+
+
+def test_an_honest_artifact_passes(archive: Path) -> None:
+    found = reviewed(archive)
+    assert problems(found) == ""
+    assert found.badges() == {"available": True, "functional": True, "reproduced": True}
+    assert found.remarks == ()
+
+
+def test_every_page_comes_with_its_command(archive: Path) -> None:
+    made = {names: command for command, names in reviewed(archive).commands}
+    assert made["claims.md, claims.csv"].startswith("needlework claims study/cells.parquet")
+    assert len(made) == 18 + 5
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "study/predictions/nano-llama/ruler/256.jsonl",
+        "study/data/nano-base/256/vt.jsonl",
+        "study/tables/table_02.md",
+        "environment.json",
+    ],
+)
+def test_a_missing_file_is_named(archive: Path, tmp_path: Path, name: str) -> None:
+    found = reviewed(repacked(archive, tmp_path, name, lambda _: None))
+    assert f"{name}: missing" in problems(found)
+    assert not found.passed
+
+
+def test_one_changed_byte_is_named(archive: Path, tmp_path: Path) -> None:
+    name = "study/tables/table_06.csv"
+    found = reviewed(repacked(archive, tmp_path, name, lambda text: text.replace(b"0.", b"1.", 1)))
+    assert f"{name}: changed since it was bundled" in problems(found)
+
+
+def test_a_file_slipped_in_is_named(archive: Path, tmp_path: Path) -> None:
+    path = repacked(archive, tmp_path, "nothing", lambda text: text)
+    with zipfile.ZipFile(path, "a") as opened:
+        opened.writestr("study/extra.txt", "x")
+    assert "study/extra.txt: not in the manifest" in problems(reviewed(path))
+
+
+# From here on whoever changes something bundles anew, so that every digest is right.
+
+
+def tampered(study: Path, tmp_path: Path) -> str:
+    write_artifact(study, tmp_path / "tampered.zip", inputs=INPUTS)
+    found = reviewed(tmp_path / "tampered.zip")
+    assert found.badges()["available"]
+    assert not found.passed
+    return problems(found)
+
+
+def test_one_changed_prediction_is_named_with_its_sample(study: Path, tmp_path: Path) -> None:
+    path = study / "predictions/nano-llama/ruler/256.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    place = next(k for k, row in enumerate(rows) if row["outputs"][0] in row["pred"])
+    rows[place]["pred"] = "nothing of the sort"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    sample = f"{rows[place]['task']} at 256 #{rows[place]['index']}: score is 1.0, but 0.0 follows"
+    assert sample in tampered(study, tmp_path)
+
+
+def test_easier_references_are_named(study: Path, tmp_path: Path) -> None:
+    """Changed references could turn every answer right; the dataset has the true ones."""
+    path = study / "predictions/nano-llama/ruler/256.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows[0]["outputs"] = ["o"]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert "niah_single_1 #0: other references than its sample" in tampered(study, tmp_path)
+
+
+def test_one_changed_score_is_named(study: Path, tmp_path: Path) -> None:
+    path = study / "scores/nano-llama/depth/256.parquet"
+    scores = pl.read_parquet(path)
+    changed = pl.when(pl.int_range(pl.len()) == 0).then(0.123).otherwise(pl.col("score"))
+    scores.with_columns(score=changed).write_parquet(path)
+    assert "scores/nano-llama/depth/256.parquet: nano-llama" in tampered(study, tmp_path)
+
+
+def test_one_changed_estimate_is_named(study: Path, tmp_path: Path) -> None:
+    path = study / "cells.parquet"
+    pl.read_parquet(path).with_columns(high=pl.lit(1.0)).write_parquet(path)
+    assert "cells.parquet: nano-mamba2" in tampered(study, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["tables/table_01.tex", "claims.csv", "report.md"])
+def test_one_changed_number_on_a_page_is_named_with_its_line(
+    study: Path, tmp_path: Path, name: str
+) -> None:
+    lines = (study / name).read_text().splitlines(keepends=True)
+    number = next(k for k, line in reversed(list(enumerate(lines))) if "." in line)
+    lines[number] = lines[number].replace(".", ".7", 1)
+    (study / name).write_text("".join(lines))
+    assert f"study/{name}: line {number + 1} is " in tampered(study, tmp_path)
+
+
+def test_a_cell_left_out_everywhere_is_named(study: Path, tmp_path: Path) -> None:
+    for kind, suffix in (("predictions", "jsonl"), ("scores", "parquet")):
+        (study / kind / f"nano-llama/ruler/256.{suffix}").unlink()
+    assert "predictions/nano-llama/ruler/256.jsonl" in tampered(study, tmp_path)
+
+
+def test_another_version_is_said_to_be_one(archive: Path, tmp_path: Path) -> None:
+    def other(text: bytes) -> bytes:
+        return json.dumps(json.loads(text) | {"code": "0" * 16}).encode()
+
+    found = reviewed(repacked(archive, tmp_path, "manifest.json", other))
+    assert "another version" in found.remarks[0]
+    assert found.passed
+
+
+def test_a_zip_of_something_else_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as opened:
+        opened.writestr("manifest.json", "[]")
+    with pytest.raises(ArtifactError, match="was it made by"):
+        reviewed(tmp_path / "a.zip")
+
+
+def test_the_command_says_what_it_found(archive: Path, tmp_path: Path) -> None:
+    honest = CliRunner().invoke(cli, ["review", str(archive)])
+    assert honest.exit_code == 0
+    assert "reproduced yes" in honest.output
+    name = "study/claims.md"
+    path = repacked(archive, tmp_path, name, lambda text: text + b"!")
+    changed = CliRunner().invoke(cli, ["review", str(path)])
+    assert changed.exit_code == 1
+    assert "FAILED every file has the digest" in changed.output
+    assert "reproduced no" in changed.output

@@ -1,0 +1,84 @@
+"""Unpacking: nothing outside the folder, no links, no bombs, and one line for each."""
+
+import stat
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from needlework.artifact import unpacking
+from needlework.artifact.unpacking import unpack
+from needlework.errors import ArtifactError
+
+
+def zipped(folder: Path, *entries: tuple[str | zipfile.ZipInfo, bytes]) -> Path:
+    path = folder / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in entries:
+            archive.writestr(name, content)
+    return path
+
+
+def test_files_come_out_as_they_went_in(tmp_path: Path) -> None:
+    unpack(zipped(tmp_path, ("a/b.txt", b"text"), ("c", b"")), tmp_path / "out")
+    assert (tmp_path / "out/a/b.txt").read_bytes() == b"text"
+    assert (tmp_path / "out/c").read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    "name", ["../evil", "a/../../evil", "/etc/evil", "C:/evil", "a\\..\\evil", "a/..\\evil"]
+)
+def test_a_path_outside_is_refused_before_anything_is_written(tmp_path: Path, name: str) -> None:
+    archive = zipped(tmp_path, ("good", b"x"), (name, b"evil"))
+    with pytest.raises(ArtifactError, match="lies outside the artifact"):
+        unpack(archive, tmp_path / "out")
+    assert sorted(tmp_path.iterdir()) == [archive]
+
+
+def test_a_link_is_refused(tmp_path: Path) -> None:
+    link = zipfile.ZipInfo("link")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with pytest.raises(ArtifactError, match="is a link"):
+        unpack(zipped(tmp_path, (link, b"/etc/passwd")), tmp_path / "out")
+
+
+def test_a_name_given_twice_is_refused(tmp_path: Path) -> None:
+    """Two readers may see two different files, on some machines by case alone."""
+    with pytest.raises(ArtifactError, match="holds 'readme' 2 times"):
+        unpack(zipped(tmp_path, ("README", b"1"), ("readme", b"2")), tmp_path / "out")
+
+
+def test_a_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten megabytes of zeros, with the free allowance made small."""
+    monkeypatch.setattr(unpacking, "FREE_BYTES", 1000)
+    with pytest.raises(ArtifactError, match="refused as a bomb"):
+        unpack(zipped(tmp_path, ("zeros", bytes(10_000_000))), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_too_many_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unpacking, "MOST_FILES", 2)
+    with pytest.raises(ArtifactError, match="in 3 files"):
+        unpack(zipped(tmp_path, ("a", b""), ("b", b""), ("c", b"")), tmp_path / "out")
+
+
+def test_more_bytes_than_announced_are_refused(tmp_path: Path) -> None:
+    """A size that lies, in both places that tell it."""
+    archive = zipped(tmp_path, ("zeros", bytes(100_000)))
+    size, lie = (100_000).to_bytes(4, "little"), (10).to_bytes(4, "little")
+    archive.write_bytes(archive.read_bytes().replace(size, lie))
+    with pytest.raises(ArtifactError, match="damaged"):
+        unpack(archive, tmp_path / "out")
+    assert (tmp_path / "out/zeros").stat().st_size <= 10
+
+
+@pytest.mark.parametrize("content", [b"", b"no zip at all", b"PK\x03\x04 and then nothing"])
+def test_what_is_no_zip_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(ArtifactError, match="no zip file"):
+        unpack(tmp_path / "a.zip", tmp_path / "out")
+
+
+def test_an_empty_archive_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="empty"):
+        unpack(zipped(tmp_path), tmp_path / "out")

@@ -1,0 +1,46 @@
+"""Figures: the numbers of the tables, and files that a browser and a printer can show."""
+
+from pathlib import Path
+
+import pytest
+
+from needlework.errors import StudyError
+from needlework.report.figures import COLOURS, FIGURES, depth_heatmap, length_curve, write_figure
+from needlework.report.layout import Scores
+from tests.study_for_tests import estimates, right, small_plan
+from tests.unit.report.test_tables import cells_file
+
+PLAN = small_plan()
+SCORES = Scores(estimates(PLAN, lambda model, task, length: right(7 if length == 128 else 4)))
+
+
+def test_the_heatmap_has_a_square_per_model_length_and_depth() -> None:
+    spec = depth_heatmap(SCORES, PLAN.shown()).to_dict()
+    rows = spec["data"]["values"]
+    assert len(rows) == 2 * 3 * 7
+    assert {round(row["score"], 9) for row in rows if row["length"] == 128} == {70.0}
+    assert {row["length"] for row in rows if row["trained"]} == {256}
+
+
+def test_the_curve_has_a_point_per_model_and_length_with_its_interval() -> None:
+    rows = length_curve(SCORES, PLAN.shown()).to_dict()["data"]["values"]
+    assert len(rows) == 2 * 2
+    assert all(row["low"] < row["mean"] < row["high"] for row in rows)
+    assert {row["family"] for row in rows} == {"linear", "attention"}
+
+
+def test_no_two_models_share_a_colour() -> None:
+    assert len(set(COLOURS)) == len(COLOURS) >= 8
+
+
+@pytest.mark.parametrize("kind", FIGURES)
+def test_a_figure_is_written_for_screen_and_print(tmp_path: Path, kind: str) -> None:
+    cells = cells_file(tmp_path, estimates(PLAN))
+    write_figure(kind, cells, tmp_path / kind, models=PLAN.shown())
+    assert (tmp_path / f"{kind}.svg").read_text(encoding="utf-8").startswith("<svg")
+    assert (tmp_path / f"{kind}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_an_unknown_figure_names_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="no figure pie; choose one of depth_heatmap"):
+        write_figure("pie", tmp_path / "cells", tmp_path / "pie", models=[])

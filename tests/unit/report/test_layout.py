@@ -1,0 +1,120 @@
+"""Layout: which number stands where, which is best, and what an average rests on."""
+
+import pytest
+
+from needlework.errors import RecordError
+from needlework.paper import NUMBERS, TASKS
+from needlework.report.layout import Scores, Table, build
+from needlework.statistics import Estimate
+from tests.study_for_tests import estimates, right, small_plan
+
+PLAN = small_plan()
+MODELS = PLAN.shown()
+
+
+def table(number: int, score: object = None) -> Table:
+    cells = estimates(PLAN) if score is None else estimates(PLAN, score)  # type: ignore[arg-type]
+    return build(number, Scores(cells), MODELS)
+
+
+def means(found: Table) -> list[list[float]]:
+    return [[entry.shown for entry in row.entries] for row in found.rows]
+
+
+def by_depth(model: str, task: str, length: int) -> Estimate:
+    """All right at depth 0, none elsewhere; ten points less for the second model."""
+    return right(10 if task.endswith("_0") else 0)
+
+
+@pytest.mark.parametrize("number", [number for number in NUMBERS if number != 5])
+def test_every_table_has_a_row_per_model(number: int) -> None:
+    labels = {row.model.label for row in table(number).rows}
+    assert labels == {"Mamba2", "Llama"}
+
+
+def test_table_1_averages_the_tasks_of_ruler_alone() -> None:
+    found = table(1, lambda model, task, length: right(10 if task in TASKS[:1] else 0))
+    assert means(found)[0] == [pytest.approx(7.69), pytest.approx(7.69), pytest.approx(7.69)]
+
+
+def test_table_2_stands_at_the_training_length_and_table_3_at_twice_that() -> None:
+    assert [row.heads for row in table(2).rows] == [("Mamba2", "256"), ("Llama", "256")]
+    assert [row.heads for row in table(3).rows] == [("Mamba2", "512"), ("Llama", "512")]
+
+
+def test_table_2_shows_depths_and_their_average() -> None:
+    found = table(2, by_depth)
+    assert found.columns == ("0", "20", "40", "50", "60", "80", "100", "Avg.")
+    assert means(found)[0] == [100, 0, 0, 0, 0, 0, 0, pytest.approx(14.29)]
+
+
+def test_table_2_averages_the_formats() -> None:
+    found = table(2, lambda model, task, length: right(9 if "uuids" in task else 0))
+    assert means(found)[0][0] == 30.0
+
+
+def test_table_4_shows_formats_side_by_side() -> None:
+    found = table(4, lambda model, task, length: right(9 if "repeat" in task else 0))
+    assert [title for title, _ in found.spans] == [
+        "essay-word-num",
+        "essay-word-uuid",
+        "repeat-word-num",
+    ]
+    assert means(found)[0] == [0, 0, 0, 0, 0, 0, 90, 90, 90]
+
+
+def test_table_4_goes_from_half_to_twice_the_training_length() -> None:
+    assert [row.heads[1] for row in table(4).rows] == ["128", "256", "512"] * 2
+
+
+def test_task_tables_follow_the_papers_order() -> None:
+    found = table(14, lambda model, task, length: right(3 if task == "vt" else 0))
+    assert means(found)[0] == [30.0, 30.0, 30.0]
+
+
+def test_the_best_of_a_column_is_marked() -> None:
+    found = table(6, lambda model, task, length: right(8 if model == "nano-llama" else 7))
+    assert [[entry.best for entry in row.entries] for row in found.rows] == [
+        [False, False, False],
+        [True, True, True],
+    ]
+
+
+def test_what_prints_alike_is_equally_good() -> None:
+    assert all(entry.best for row in table(6).rows for entry in row.entries)
+
+
+def test_zero_is_no_merit() -> None:
+    found = table(6, lambda model, task, length: right(0))
+    assert not any(entry.best for row in found.rows for entry in row.entries)
+
+
+def test_lengths_do_not_compete_in_table_4() -> None:
+    """The best at 512 is marked although everything is better at 128."""
+    found = table(4, lambda model, task, length: right(9 if length == 128 else 5))
+    assert all(entry.best for row in found.rows for entry in row.entries)
+
+
+def test_the_training_length_is_marked() -> None:
+    row = table(6).rows[0]
+    assert [entry.trained for entry in row.entries] == [False, True, False]
+
+
+def test_an_average_over_depths_is_not_narrower_than_its_parts() -> None:
+    """All depths hide the same needles, so seven of them are not seven times the evidence."""
+    row = table(2).rows[0]
+    part, average = row.entries[0].estimate, row.entries[-1].estimate
+    assert average.high - average.low == pytest.approx(part.high - part.low)
+
+
+def test_a_missing_cell_is_an_error_with_its_address() -> None:
+    """Never a silent blank, and never a mean over fewer tasks."""
+    cells = [cell for cell in estimates(PLAN) if (cell.task, cell.length) != ("vt", 256)]
+    with pytest.raises(RecordError, match="no scores of nano-mamba2 on vt at length 256"):
+        build(1, Scores(cells), MODELS)
+
+
+def test_a_missing_depth_is_an_error_with_its_address() -> None:
+    cells = [cell for cell in estimates(PLAN) if cell.depth != 40]
+    with pytest.raises(RecordError, match="essay-word-num at depth 40"):
+        build(2, Scores(cells), MODELS)

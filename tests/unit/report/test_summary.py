@@ -1,0 +1,49 @@
+"""The short report: what was asked, what it cost, and where the rest is."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from needlework.cells import SCORES
+from needlework.report.summary import write_report
+from tests.study_for_tests import small_plan
+
+TEMPLATE = Path(__file__).parents[3] / "reports/templates/report.md.j2"
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> str:
+    """The report of a study with four answers, one of them failed, and two tables."""
+    row = dict.fromkeys(SCORES) | {
+        "prompt_tokens": 100,
+        "shared_tokens": 25,
+        "generated_tokens": 3,
+    }
+    rows = [row | {"error": error} for error in (None, None, None, "out of memory")]
+    scores = tmp_path / "scores.parquet"
+    pl.DataFrame(rows, schema=SCORES).write_parquet(scores)
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables/table_01.md").write_text("the first table", encoding="utf-8")
+    (tmp_path / "tables/table_06.md").write_text("the sixth table", encoding="utf-8")
+    write_report(small_plan().study, tmp_path, scores=scores, template=TEMPLATE)
+    return (tmp_path / "report.md").read_text(encoding="utf-8")
+
+
+def test_it_counts_answers_failures_and_tokens(text: str) -> None:
+    assert "4 answers, 1 failed. 400 prompt tokens, of which 25.00 %" in text
+
+
+def test_it_says_what_was_asked(text: str) -> None:
+    assert "2 models, 10 samples per task and length, seed 1, protocol `corrected`" in text
+
+
+def test_it_quotes_the_first_tables_and_links_all(text: str) -> None:
+    assert "the first table" in text
+    assert "the sixth table" not in text
+    assert "- 6: [Markdown](tables/table_06.md)" in text
+
+
+def test_it_shows_both_figures(text: str) -> None:
+    assert "figures/length_curve.svg" in text
+    assert "figures/depth_heatmap.svg" in text

@@ -1,0 +1,123 @@
+"""Cells: every sample scored once, nothing dropped, nothing of another cell."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from needlework.cells import collect, read_estimates, score_cell
+from needlework.errors import RecordError
+from needlework.files import write_records
+from needlework.records import Prediction
+from needlework.study import Cell
+from needlework.tasks.specs import NiahSpec, QaSpec, Spec
+
+TASKS: dict[str, Spec] = {
+    "needle": NiahSpec(haystack="essay", depth=40, value_kind="uuids"),
+    "question": QaSpec(source="facts"),
+}
+CELL = Cell("model", "depth", 256)
+
+
+def prediction(task: str, index: int, pred: str | None = "yes") -> Prediction:
+    return Prediction(
+        task=task,
+        index=index,
+        pred=pred or "",
+        outputs=("yes", "no"),
+        stop_reason="end" if pred is not None else "failed",
+        error=None if pred is not None else "not a number in the logits",
+        prompt_tokens=10,
+        shared_tokens=4,
+        generated_tokens=2,
+        others={},
+    )
+
+
+COMPLETE = [prediction(task, index) for task in TASKS for index in range(2)]
+
+
+def scored(folder: Path, predictions: list[Prediction], cell: Cell = CELL) -> Path:
+    """The score file of a cell, at its place below `folder`."""
+    source = folder / "predictions.jsonl"
+    write_records(source, predictions)
+    output = folder / cell.model / cell.suite / f"{cell.length}.parquet"
+    score_cell(source, output, cell=cell, tasks=TASKS, samples=2)
+    return output
+
+
+def test_a_task_is_scored_by_its_own_metric(tmp_path: Path) -> None:
+    """One of two references is half an answer, but a whole one to a question."""
+    frame = pl.read_parquet(scored(tmp_path, COMPLETE))
+    assert dict(frame.group_by("task").agg(pl.col("score").mean()).iter_rows()) == {
+        "needle": 0.5,
+        "question": 1.0,
+    }
+
+
+def test_depth_and_format_are_those_of_the_task(tmp_path: Path) -> None:
+    frame = pl.read_parquet(scored(tmp_path, COMPLETE)).unique(["task"], maintain_order=True)
+    assert frame["depth"].to_list() == [40, None]
+    assert frame["format"].to_list() == ["essay-word-uuid", None]
+
+
+def test_a_failed_sample_has_no_score_but_a_reason(tmp_path: Path) -> None:
+    rows = [prediction("needle", 0, None), *COMPLETE[1:]]
+    first = pl.read_parquet(scored(tmp_path, rows)).row(0, named=True)
+    assert first["score"] is None
+    assert first["error"] == "not a number in the logits"
+
+
+@pytest.mark.parametrize(
+    ("predictions", "problem"),
+    [
+        (COMPLETE[1:], "1 samples without a prediction, first needle #0"),
+        ([*COMPLETE, COMPLETE[0]], "1 samples predicted twice, first needle #0"),
+        ([*COMPLETE, prediction("needle", 2)], "1 samples not in this study, first needle #2"),
+        ([*COMPLETE, prediction("other", 0)], "1 samples not in this study, first other #0"),
+    ],
+)
+def test_a_cell_that_is_not_whole_is_refused(
+    tmp_path: Path, predictions: list[Prediction], problem: str
+) -> None:
+    with pytest.raises(RecordError, match=problem):
+        scored(tmp_path, predictions)
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_torn_line_is_named(tmp_path: Path) -> None:
+    source = tmp_path / "predictions.jsonl"
+    write_records(source, COMPLETE)
+    source.write_text(source.read_text()[:-20])
+    with pytest.raises(RecordError, match=r"predictions\.jsonl:4: "):
+        score_cell(source, tmp_path / "out", cell=CELL, tasks=TASKS, samples=2)
+
+
+def test_collecting_gives_one_estimate_a_task(tmp_path: Path) -> None:
+    scored(tmp_path, [prediction("needle", 0, None), *COMPLETE[1:]])
+    collect([CELL], tmp_path, scores=tmp_path / "all", estimates=tmp_path / "cells")
+    needle, question = read_estimates(tmp_path / "cells")
+    assert (needle.task, needle.depth, needle.format) == ("needle", 40, "essay-word-uuid")
+    assert (needle.estimate.mean, needle.estimate.count, needle.estimate.failed) == (0.25, 2, 1)
+    assert (question.depth, question.estimate.mean) == (None, 1.0)
+    assert pl.read_parquet(tmp_path / "all").height == 4
+
+
+def test_scores_of_another_cell_are_refused(tmp_path: Path) -> None:
+    """A file copied to a wrong place must not be counted twice."""
+    path = scored(tmp_path, COMPLETE)
+    path.rename(path.with_name("512.parquet"))
+    with pytest.raises(RecordError, match=r"512\.parquet: holds scores of"):
+        collect(
+            [Cell("model", "depth", 512)],
+            tmp_path,
+            scores=tmp_path / "all",
+            estimates=tmp_path / "cells",
+        )
+
+
+def test_a_damaged_score_file_is_named(tmp_path: Path) -> None:
+    path = scored(tmp_path, COMPLETE)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(RecordError, match=r"256\.parquet: "):
+        collect([CELL], tmp_path, scores=tmp_path / "all", estimates=tmp_path / "cells")

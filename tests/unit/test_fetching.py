@@ -1,0 +1,223 @@
+"""Getting files: mirrors, interrupted downloads, refusals. The network is a function here."""
+
+import hashlib
+import io
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email.message import Message
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from needlework import fetching
+from needlework.errors import ResourceError
+from needlework.fetching import Fetcher
+from needlework.resources import File, Registry
+
+URL = "https://example.org/file"
+CONTENT = bytes(range(256)) * 40
+
+
+@dataclass
+class Server:
+    """Serves bytes by URL, in pieces if it is told to break off, and remembers what was asked."""
+
+    pages: Mapping[str, bytes]
+    breaks_after: int | None = None
+    """Bytes of one answer before the connection breaks off."""
+    status: int | None = None
+    """An error to answer with."""
+    ranges: list[str | None] = field(default_factory=list)
+
+    @contextmanager
+    def open(self, request: urllib.request.Request) -> Iterator[Any]:
+        asked = request.get_header("Range")
+        self.ranges.append(asked)
+        if self.status is not None:
+            raise urllib.error.HTTPError(request.full_url, self.status, "no", Message(), None)
+        if request.full_url not in self.pages:
+            raise urllib.error.URLError("name or service not known")
+        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
+        content = self.pages[request.full_url][start:]
+        answer = io.BytesIO(content[: self.breaks_after])
+        answer.status = 206 if start else 200  # type: ignore[attr-defined]
+        answer.headers = {"Content-Length": str(len(content))}  # type: ignore[attr-defined]
+        yield answer
+
+
+def registry(content: bytes = CONTENT, **changes: Any) -> Registry:
+    """A registry of one file, with some of its entry changed."""
+    file = {"path": "a/b.bin", "urls": [URL], "sha256": hashlib.sha256(content).hexdigest()}
+    terms = changes.pop("terms", None)
+    entry = {
+        "licence": "Gemma",
+        "needed_by": "tests",
+        "terms": terms,
+        "files": [file | changes],
+    }
+    return Registry.model_validate(
+        {"sources": {}, "resources": {"thing": entry}, "repositories": {}}
+    )
+
+
+def fetch(folder: Path, server: Server, entries: Registry | None = None, **options: Any) -> Path:
+    """Fetch the only file."""
+    fetcher = Fetcher(
+        registry=entries or registry(),
+        directory=folder,
+        open_url=server.open,
+        pause=lambda _: None,
+        **options,
+    )
+    (path,) = fetcher.fetch("thing")
+    return path
+
+
+def test_a_download_is_verified_and_kept(tmp_path: Path) -> None:
+    server = Server({URL: CONTENT})
+    assert fetch(tmp_path, server).read_bytes() == CONTENT
+    fetch(tmp_path, server)
+    assert len(server.ranges) == 1
+
+
+def test_an_interrupted_download_goes_on_where_it_broke_off(tmp_path: Path) -> None:
+    server = Server({URL: CONTENT}, breaks_after=4000)
+    assert fetch(tmp_path, server).read_bytes() == CONTENT
+    assert server.ranges == [None, "bytes=4000-", "bytes=8000-"]
+
+
+def test_what_was_downloaded_waits_for_the_next_call(tmp_path: Path) -> None:
+    """Also after the process was killed."""
+    with pytest.raises(ResourceError, match="broke off"):
+        fetch(tmp_path, Server({URL: CONTENT}, breaks_after=2000))
+    server = Server({URL: CONTENT})
+    assert fetch(tmp_path, server).read_bytes() == CONTENT
+    assert server.ranges == ["bytes=8000-"]
+
+
+def test_wrong_bytes_are_refused_and_leave_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ResourceError, match="the registry says"):
+        fetch(tmp_path, Server({URL: b"something else"}))
+    assert not (tmp_path / "a/b.bin").exists()
+
+
+def test_the_second_url_is_tried_when_the_first_is_dead(tmp_path: Path) -> None:
+    other = "https://example.org/other"
+    path = fetch(tmp_path, Server({other: CONTENT}), registry(urls=[URL, other]))
+    assert path.read_bytes() == CONTENT
+
+
+def test_a_damaged_file_is_fetched_anew(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/b.bin").write_bytes(b"damaged")
+    assert fetch(tmp_path, Server({URL: CONTENT})).read_bytes() == CONTENT
+
+
+def test_no_network_is_one_line_with_a_way_out(tmp_path: Path) -> None:
+    with pytest.raises(ResourceError, match=r"name or service not known.*NEEDLEWORK_MIRROR"):
+        fetch(tmp_path, Server({}))
+
+
+def test_a_refusal_is_not_tried_again(tmp_path: Path) -> None:
+    server = Server({}, status=404)
+    with pytest.raises(ResourceError, match="HTTP 404"):
+        fetch(tmp_path, server)
+    assert len(server.ranges) == 1
+
+
+def test_a_busy_server_is_tried_again(tmp_path: Path) -> None:
+    server = Server({}, status=503)
+    with pytest.raises(ResourceError, match="HTTP 503"):
+        fetch(tmp_path, server)
+    assert len(server.ranges) == 4
+
+
+def test_the_mirror_comes_first(tmp_path: Path) -> None:
+    mirror = tmp_path / "mirror"
+    (mirror / "a").mkdir(parents=True)
+    (mirror / "a/b.bin").write_bytes(CONTENT)
+    server = Server({})
+    path = fetch(tmp_path / "here", server, mirror=mirror, offline=True)
+    assert path.read_bytes() == CONTENT
+    assert not server.ranges
+
+
+def test_a_mirror_with_other_bytes_is_refused(tmp_path: Path) -> None:
+    mirror = tmp_path / "mirror"
+    (mirror / "a").mkdir(parents=True)
+    (mirror / "a/b.bin").write_bytes(b"stale")
+    with pytest.raises(ResourceError, match="damaged or another version"):
+        fetch(tmp_path / "here", Server({URL: CONTENT}), mirror=mirror)
+    assert not list((tmp_path / "here").rglob("*b.bin*"))
+
+
+def test_offline_means_offline(tmp_path: Path) -> None:
+    server = Server({URL: CONTENT})
+    with pytest.raises(ResourceError, match="--offline"):
+        fetch(tmp_path, server, offline=True)
+    assert not server.ranges
+
+
+def test_a_file_nobody_verified_is_refused(tmp_path: Path) -> None:
+    """Nothing is ever used unverified, so a missing digest is not a free pass."""
+    server = Server({URL: CONTENT})
+    with pytest.raises(ResourceError, match="nobody has verified its sha256"):
+        fetch(tmp_path, server, registry(sha256=None))
+    assert not server.ranges
+
+
+def test_terms_must_be_accepted_first(tmp_path: Path) -> None:
+    server = Server({URL: CONTENT})
+    gated = registry(terms="https://example.org/terms")
+    with pytest.raises(ResourceError, match=r"example.org/terms.*--accept thing"):
+        fetch(tmp_path, server, gated)
+    path = fetch(tmp_path, server, gated, accepted=frozenset({"thing"}))
+    assert path.read_bytes() == CONTENT
+
+
+def test_a_file_is_made_from_a_verified_archive(tmp_path: Path) -> None:
+    """Punkt's tables are sets: their order in the official archive is arbitrary."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as made:
+        made.writestr("in/words.txt", "b\nc\na")
+    content = archive.getvalue()
+    origin = {"urls": [URL], "sha256": hashlib.sha256(content).hexdigest()}
+    file = {
+        "path": "words.txt",
+        "sha256": hashlib.sha256(b"a\nb\nc").hexdigest(),
+        "made_by": "sorted_lines",
+        "made_from": ["archive.zip"],
+        "member": "in/words.txt",
+    }
+    entry = {"licence": "MIT", "needed_by": "tests", "files": [file]}
+    entries = Registry.model_validate(
+        {
+            "sources": {"archive.zip": origin},
+            "resources": {"thing": entry},
+            "repositories": {},
+        }
+    )
+    assert fetch(tmp_path, Server({URL: content}), entries).read_text() == "a\nb\nc"
+
+
+def test_a_path_means_that_file_alone(tmp_path: Path) -> None:
+    """A workflow asks for files, each in a job of its own."""
+    others = registry().resources["thing"].files[0].model_dump()
+    entries = registry()
+    files = (*entries.resources["thing"].files, File(**others | {"path": "a/c.bin"}))
+    thing = entries.resources["thing"].model_copy(update={"files": files})
+    entries = entries.model_copy(update={"resources": {"thing": thing}})
+    fetcher = Fetcher(registry=entries, directory=tmp_path, open_url=Server({URL: CONTENT}).open)
+    assert list(fetcher.fetch("a/c.bin")) == [tmp_path / "a/c.bin"]
+    assert not (tmp_path / "a/b.bin").exists()
+
+
+def test_a_mirror_that_is_not_there_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(fetching.MIRROR, "/nowhere")
+    with pytest.raises(ResourceError, match="NEEDLEWORK_MIRROR=/nowhere is not a folder"):
+        fetching.mirror_from_environment()

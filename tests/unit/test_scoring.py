@@ -1,0 +1,54 @@
+"""Scoring: RULER's containment, ignoring case, after its clean-up of the answer."""
+
+import pytest
+
+from needlework.scoring import clean, is_decided, metric_of, score
+
+
+def test_white_space_and_control_characters_are_cleaned() -> None:
+    """RULER strips, writes control characters as newlines and strips again."""
+    assert clean(" \x00one\ttwo\x1f \n") == "one\ntwo"
+
+
+def test_case_does_not_count() -> None:
+    assert score("The ANSWER", ["answer"], metric="all") == 1.0
+
+
+def test_all_gives_partial_credit() -> None:
+    assert score("1 and 2", ["1", "2", "3", "4"], metric="all") == 0.5
+
+
+def test_any_takes_one_spelling() -> None:
+    assert score("Paris, France", ["Lyon", "paris"], metric="any") == 1.0
+
+
+def test_any_without_a_match_is_zero() -> None:
+    assert score("Nice", ["Lyon", "Paris"], metric="any") == 0.0
+
+
+def test_an_answer_inside_a_word_counts() -> None:
+    """RULER has no word boundaries; hazard 26 of the register, kept on purpose."""
+    assert score("handbook", ["book"], metric="all") == 1.0
+
+
+def test_a_reference_cut_by_a_control_character_is_lost() -> None:
+    assert score("12\x0034", ["1234"], metric="all") == 0.0
+
+
+@pytest.mark.parametrize(
+    ("generator", "metric"), [("qa", "any"), ("niah", "all"), ("variable_tracking", "all")]
+)
+def test_only_questions_take_any(generator: str, metric: str) -> None:
+    assert metric_of(generator) == metric
+
+
+def test_a_found_answer_is_decided() -> None:
+    assert is_decided("so: 7 and 9", ["7", "9"], metric="all")
+
+
+def test_a_half_found_answer_is_not() -> None:
+    assert not is_decided("so: 7", ["7", "9"], metric="all")
+
+
+def test_empty_answers_score_zero() -> None:
+    assert score("", ["7"], metric="all") == 0.0

@@ -1,0 +1,29 @@
+# The study as one file that anyone can check: `snakemake artifact`, then `needlework review`.
+SOURCES = ["Snakefile", "pyproject.toml"]
+SOURCES += [str(path) for path in sorted(Path("workflow").rglob("*")) if path.is_file()]
+SOURCES += [str(path) for path in sorted(Path("config").glob("*.yaml"))]
+
+
+rule artifact:
+    input:
+        lambda wildcards: rules.table_all.input,
+        sources=SOURCES,
+        published=PUBLISHED,
+    output:
+        "<results>/artifact.zip",
+    log:
+        "<logs>/artifact.log",
+    benchmark:
+        "<benchmarks>/artifact.tsv"
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        code=digest("needlework.artifact.bundle"),
+        folder=RESULTS,
+    shell:
+        "needlework artifact {params.folder} {output} {input.sources} {input.published} 2> {log}"
