@@ -5,7 +5,7 @@ READY := .venv/ready
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: study test check clean nano-report
+.PHONY: study test check bench-data clean nano-report
 
 study: $(READY)  ## the default study, to every table; `snakemake -n` explains what it would do
 	$(BIN)/snakemake --quiet all
@@ -22,7 +22,12 @@ check: $(READY)  ## style, types and the workflow's own linter
 
 nano-report: study  ## renew the committed output of the default study
 	rm -rf reports/nano && mkdir -p reports/nano
-	cp -r $(addprefix results/nano/,tables figures report.md claims.md claims.csv) reports/nano/
+	cp -r $(addprefix results/nano/,tables figures report.md) reports/nano/
+	cp $(wildcard results/nano/*claims.* results/nano/findings.* results/nano/audit.*) reports/nano/
+
+bench-data: $(READY)  ## what released datasets cost, beside the artifact (after `needlework fetch`)
+	$(BIN)/needlework bench-data results/bench-data.md \
+	  --tokenizer resources/external/tokenizers/gpt-neox-20b
 
 clean:  ## what the study made; the environment stays
 	rm -rf results logs benchmarks .snakemake

@@ -15,6 +15,7 @@ EXIT_MISTAKE = 2
 EXIT_INTERRUPTED = 130
 
 COMMANDS = (
+    reports.agreement,
     artifacts.artifact,
     reports.audit,
     data.bench_data,

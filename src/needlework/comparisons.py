@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.signal import fftconvolve
-from scipy.stats import binom
+from scipy.stats import binom, t
 
 from needlework.contrasts import Interval
 from needlework.statistics import Estimate
@@ -95,6 +95,22 @@ def _whole_steps(first: Sequence[float], second: Sequence[float]) -> list[int]:
 
 
 def _paired_difference(
+    first: Sequence[float], second: Sequence[float], estimates: tuple[Estimate, Estimate]
+) -> Interval:
+    """The mean difference: by Newcombe's method for right and wrong, by Student's for parts.
+
+    Student's interval has no width where all differences are equal; there Newcombe's stands in.
+    """
+    differences = np.subtract(first, second)
+    spread = float(differences.std(ddof=1)) if len(differences) > 1 else 0.0
+    if spread == 0 or {*first, *second} <= {0.0, 1.0}:
+        return _newcombe(first, second, estimates)
+    value = float(differences.mean())
+    reach = float(t.ppf(0.975, len(differences) - 1)) * spread / sqrt(len(differences))
+    return Interval(value, max(-1.0, value - reach), min(1.0, value + reach))
+
+
+def _newcombe(
     first: Sequence[float], second: Sequence[float], estimates: tuple[Estimate, Estimate]
 ) -> Interval:
     """The difference of both means; correlated answers narrow it (Newcombe 1998, paired data)."""

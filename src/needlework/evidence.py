@@ -26,6 +26,9 @@ class Evidence(Protocol):
     def ruler(self, model: ShownModel, length: int) -> Estimate:
         """The mean over the 13 RULER tasks."""
 
+    def task(self, model: ShownModel, task: str, length: int) -> Estimate:
+        """One RULER task."""
+
     def over_formats(self, model: ShownModel, *, depth: int, length: int) -> Estimate:
         """The mean over the needle formats at one depth."""
 
@@ -66,6 +69,10 @@ class Published:
         """The mean over the 13 RULER tasks, from their own tables."""
         parts = [self._estimate(model, task, length=length) for task in TASKS]
         return macro_mean(parts, independent=True)
+
+    def task(self, model: ShownModel, task: str, length: int) -> Estimate:
+        """The number in the table of a RULER task."""
+        return self._estimate(model, task, length=length)
 
     def over_formats(self, model: ShownModel, *, depth: int, length: int) -> Estimate:
         """The number of Table 2 or 3, as if of one format's samples."""

@@ -22,6 +22,18 @@ TASKS = (
 )
 """The RULER tasks, in the order of Tables 6 to 18."""
 
+MODELS = (
+    "mamba2",
+    "mamba2attn",
+    "transformerpp",
+    "recurrentgemma",
+    "sheared-llama",
+    "rwkv6",
+    "recurrentgemma-it",
+    "sheared-llama-it",
+)
+"""The models of its tables, by their names in config/models.yaml."""
+
 FORMATS = ("essay-word-num", "essay-word-uuid", "repeat-word-num")
 DEPTHS = (0, 20, 40, 50, 60, 80, 100)
 FORMAT_DEPTHS = (0, 50, 100)

@@ -75,10 +75,8 @@ def test_a_journal_keyed_without_the_revision_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The artifact resumes by row number: new weights would keep the old weights' answers."""
-    honest = cells.Identity
-    monkeypatch.setattr(
-        cells, "Identity", lambda **fields: honest(**(fields | {"revision": "any"}))
-    )
+    honest = cells.Reader
+    monkeypatch.setattr(cells, "Reader", lambda **fields: honest(**(fields | {"revision": "any"})))
     with pytest.raises(AssertionError):
         laws.test_what_decides_an_answer_is_part_of_its_key("revision", tmp_path)
 

@@ -63,6 +63,9 @@ class World:
         share = self.retained[model.name] if length > TRAINED else 1
         return wilson(0.8 * share, count=3000)
 
+    def task(self, model: ShownModel, task: str, length: int) -> Estimate:
+        raise RecordError("no claim asks for a task")
+
     def over_formats(self, model: ShownModel, *, depth: int, length: int) -> Estimate:
         if length > TRAINED and model.name in ("nano-griffin", "nano-rwkv6"):
             return wilson(1.0, count=3000)

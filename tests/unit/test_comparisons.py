@@ -111,6 +111,19 @@ def test_the_paired_interval_covers_and_is_narrower_than_the_unpaired() -> None:
     assert np.mean(widths) < 0.12
 
 
+def test_the_interval_of_averaged_scores_covers_and_agrees_with_the_test() -> None:
+    """Means of 21 answers a needle vary little: an interval made for coin flips would hide that."""
+    generator = np.random.default_rng(stream_seed(0, "averaged"))
+    hits = 0
+    for _ in range(400):
+        first, second = generator.binomial(21, [[0.95], [0.9]], size=(2, 50)) / 21
+        sides = (first.tolist(), second.tolist())
+        found = compare(*sides, estimates=(estimate(sides[0]), estimate(sides[1])))
+        hits += found.difference.low <= 0.05 <= found.difference.high
+        assert (found.difference.low > 0) <= (found.p_value < 0.06)
+    assert 0.92 <= hits / 400 <= 0.98
+
+
 def test_pairs_of_unequal_number_are_refused() -> None:
     one = estimate([1.0])
     with pytest.raises(ValueError, match="make no pairs"):

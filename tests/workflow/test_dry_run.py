@@ -7,9 +7,9 @@ import pytest
 
 from tests.workflow.conftest import edit, give_weights, planned
 
-PAGES = {"audit", "claims", "explorer", "findings", "published_claims", "summary"}
+PAGES = {"agreement", "audit", "claims", "explorer", "findings", "published_claims", "summary"}
 """Rules that only show what others made, and take a moment; which of them runs is not counted."""
-SHOWN = {"table": 17, "figure": 2}
+SHOWN = {"table": 17, "figure": 4}
 """What shows scores, or labels."""
 REPORTS = {"collect": 1} | SHOWN
 """What follows from any score."""
@@ -56,7 +56,7 @@ CHANGES: list[tuple[Callable[[Path], None], dict[str, int]]] = [
     (change_samples, {"plan": 1, "dataset": 68, "predict": 8, "score": 8} | REPORTS),
     (change_template, {"table": 17}),
     (change_scoring, {"score": 8, "models_table": 1} | REPORTS),
-    (change_drawing, {"figure": 2}),
+    (change_drawing, {"figure": 4}),
     (add_model, {"plan": 3, "predict": 4, "score": 4, "models_table": 1} | REPORTS),
 ]
 

@@ -6,7 +6,7 @@ from pydantic_core import to_json
 
 from needlework import plan, progress
 from needlework.errors import StudyError
-from needlework.paper import MODELS_TABLE, NUMBERS as TABLES
+from needlework.paper import MODELS as PAPER_MODELS, MODELS_TABLE, NUMBERS as TABLES
 from needlework.report.explorer.page import fingerprint
 from needlework.sources import digest
 
@@ -26,9 +26,10 @@ RESULTS, LOGS = Path("results", PLAN.study.study), Path("logs", PLAN.study.study
 CELLS = PLAN.grid().cells()
 RUN = progress.Run(RESULTS, LOGS)
 PARTS = {part: to_json(content).decode() for part, content in PLAN.parts().items()}
-FIGURES = ["depth_heatmap", "length_curve"]
+FIGURES = ["depth_heatmap", "format_bars", "length_curve", "retention_curve"]
 TABLE_KINDS = ["md", "tex", "csv"]
 PAGES = ["audit", "claims", "published_claims", "findings"]
+PAGES += ["agreement"] if set(PLAN.models) & set(PAPER_MODELS) else []
 PUBLISHED = [f"resources/published/{name}.csv" for name in ("ruler", "depth", "format")]
 
 

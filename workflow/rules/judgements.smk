@@ -162,3 +162,37 @@ rule explorer:
         folder=RESULTS,
     shell:
         "needlework explorer {params.folder} {output} --models {input.models} 2> {log}"
+
+
+# Ours against published, where a study measures the models of the paper.
+rule agreement:
+    input:
+        cells="<results>/cells.parquet",
+        models="<results>/plan/models.json",
+        published=PUBLISHED,
+        template=template("agreement.md.j2"),
+    output:
+        report(
+            multiext("<results>/agreement", ".md", ".csv", ".svg", ".png"),
+            caption="../../reports/captions/agreement.rst",
+            category="Judgements",
+        ),
+    log:
+        "<logs>/agreement.log",
+    benchmark:
+        "<benchmarks>/agreement.tsv"
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=digest("needlework.report.agreement"),
+        folder=lambda wildcards, input: Path(input.published[0]).parent,
+        stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
+        templates=lambda wildcards, input: Path(input.template).parent,
+    shell:
+        "needlework agreement {params.folder} {input.cells} {params.stem} --models {input.models}"
+        " --templates {params.templates} 2> {log}"

@@ -69,15 +69,12 @@ def dataset(
     from needlework import terminal, tokenizers
     from needlework.tasks import datasets
 
+    spec = datasets.find_spec(
+        task, protocol=protocol, parameters=parameters, tasks_file=tasks, material=material
+    )
     wanted = datasets.Dataset(
         task=task,
-        spec=datasets.find_spec(
-            task,
-            protocol=protocol,
-            parameters=parameters,
-            tasks_file=tasks,
-            material=material,
-        ),
+        spec=spec,
         length=length,
         samples=samples,
         seed=seed,

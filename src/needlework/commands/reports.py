@@ -8,6 +8,28 @@ from needlework.commands.options import EXISTING, EXISTING_FOLDER, FILE, FOLDER
 
 
 @click.command()
+@click.argument("published", type=EXISTING_FOLDER)
+@click.argument("cells", type=EXISTING)
+@click.argument("output", type=FILE)
+@click.option("--models", type=EXISTING, required=True, help="What to say of every model.")
+@click.option("--samples", type=click.IntRange(min=1), default=250, show_default=True)
+@click.option("--templates", type=FOLDER, default="reports/templates", show_default=True)
+def agreement(
+    published: Path, cells: Path, output: Path, models: Path, samples: int, templates: Path
+) -> None:
+    """Set the CELLS of a study beside PUBLISHED tables of the same models.
+
+    Writes OUTPUT.md, OUTPUT.csv, OUTPUT.svg and OUTPUT.png.
+    """
+    from needlework.parsing import parse, read
+    from needlework.report.agreement import write_agreement
+    from needlework.study import ShownModel
+
+    shown = parse(tuple[ShownModel, ...], read(models), where=str(models))
+    write_agreement(published, cells, output, models=shown, samples=samples, templates=templates)
+
+
+@click.command()
 @click.argument("folder", type=EXISTING_FOLDER)
 @click.option("--output", type=FILE, help="Also write OUTPUT.md, a page, and OUTPUT.csv.")
 @click.option(
@@ -99,7 +121,10 @@ def explorer(folder: Path, output: Path, models: Path) -> None:
 @click.argument("output", type=FILE)
 @click.option("--models", type=EXISTING, required=True, help="What to say of every model.")
 def figure(kind: str, cells: Path, output: Path, models: Path) -> None:
-    """Draw a figure (depth_heatmap or length_curve) as OUTPUT.svg and OUTPUT.png."""
+    """Draw a figure (depth_heatmap, format_bars, length_curve or retention_curve) as SVG and PNG.
+
+    OUTPUT is the name of both files without their suffix.
+    """
     from needlework.parsing import parse, read
     from needlework.report.figures import write_figure
     from needlework.study import ShownModel

@@ -51,8 +51,8 @@ class Setting:
     interruption: Interruption = field(default_factory=Interruption)
 
 
-class Identity(BaseModel):
-    """What decides an answer, the prompt's tokens aside."""
+class Reader(BaseModel):
+    """Who answers, and how."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -62,6 +62,14 @@ class Identity(BaseModel):
     dtype: str
     tokenizer: str
     decoding: Decoding
+
+
+class Identity(BaseModel):
+    """What decides an answer, the prompt's tokens aside."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    reader: Reader
     limit: int
     outputs: tuple[str, ...]
     metric: Metric
@@ -143,33 +151,50 @@ def _rows(
         _impossible(tokens, limit, decoder) for tokens, limit in zip(prompts, limits, strict=True)
     ]
     charged = _charged(prompts, errors, share=decoder.reads_in_pieces)
-    config = hashlib.sha256(decoder.config.model_dump_json().encode()).hexdigest()
-    dtype = str(decoder.embedding.weight.dtype)
+    reader = Reader(
+        revision=revision,
+        config=hashlib.sha256(decoder.config.model_dump_json().encode()).hexdigest(),
+        dtype=str(decoder.embedding.weight.dtype),
+        tokenizer=tokenizer.identity,
+        decoding=decoding,
+    )
+    end = tokenizer.end if decoding.end_tokens else frozenset()
     rows = []
     for number, (task, dataset, sample, tokens) in enumerate(asked):
-        address = (task, sample.index) if decoding.kind == "sample" else ()
-        identity = Identity(
-            revision=revision,
-            config=config,
-            dtype=dtype,
-            tokenizer=tokenizer.identity,
-            decoding=decoding,
-            limit=dataset.tokens_to_generate,
-            outputs=sample.outputs,
-            metric=dataset.metric,
-            address=address,
-        )
-        rule = StopRule(
-            limit=dataset.tokens_to_generate,
-            outputs=sample.outputs,
-            metric=dataset.metric,
-            decided=decoding.decided,
-            end=tokenizer.end if decoding.end_tokens else frozenset(),
-        )
-        question = Question(tokens, rule, address)
-        key = entry_key(identity, tokens)
+        question = _question(task, dataset, sample, tokens, decoding, end)
+        key = _key(reader, question)
         rows.append(_Row(number, task, sample, question, key, charged[number], errors[number]))
     return rows
+
+
+def _question(
+    task: str,
+    dataset: Dataset,
+    sample: Sample,
+    tokens: Tokens,
+    decoding: Decoding,
+    end: frozenset[int],
+) -> Question:
+    rule = StopRule(
+        limit=dataset.tokens_to_generate,
+        outputs=sample.outputs,
+        metric=dataset.metric,
+        decided=decoding.decided,
+        end=end,
+    )
+    return Question(tokens, rule, (task, sample.index) if decoding.kind == "sample" else ())
+
+
+def _key(reader: Reader, question: Question) -> str:
+    rule = question.rule
+    identity = Identity(
+        reader=reader,
+        limit=rule.limit,
+        outputs=rule.outputs,
+        metric=rule.metric,
+        address=question.address,
+    )
+    return entry_key(identity, question.tokens)
 
 
 def _tokenized(dataset: Dataset, tokenizer: Tokenizer) -> list[tuple[Sample, Tokens]]:

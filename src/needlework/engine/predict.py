@@ -64,55 +64,66 @@ def predict(
     protocol: str,
     machine: Machine,
 ) -> None:
-    """Write the predictions of one cell to `output`, with a journal beside it.
+    """Write the predictions of one cell to `output`; datasets are named `{task}.jsonl`.
 
-    A dataset is named `{task}.jsonl`. The journal stays: asking for more samples later, or running
-    again after an interruption, computes only what is new.
+    The journal beside it stays: more samples later, or another try, compute only what is new.
 
     Raises:
         EngineError: the datasets are not those of the tasks, or the cell cannot be computed.
         StoppedError: SIGTERM came; finished samples are in the journal.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    torch.set_num_threads(machine.threads)
-    device = machine.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    torch.use_deterministic_algorithms(device == "cpu")
-    memory = machine.memory * MEGABYTE if machine.memory and device == "cpu" else None
+    device = _prepare(machine)
     questions = _read(datasets, tasks)
     tokenizer = tokenizers.load(model.tokenizer, revision=model.tokenizer_revision)
     dtype = getattr(torch, model.dtype)
     decoder = models.load(model.checkpoint, revision=model.revision, device=device, dtype=dtype)
-    revision = model.revision or _fingerprint(model.checkpoint)
-    published = protocol == "released" and decoder.config.family in SAMPLED
-    decoding = PUBLISHED_SAMPLING if published else Decoding()
-    others = {
-        "checkpoint": model.checkpoint,
-        "revision": revision,
-        "tokenizer": tokenizer.identity,
-        "protocol": protocol,
-        "decoding": decoding.kind,
-        "dtype": model.dtype,
-        "kernels": _kernels(decoder),
-    }
+    decoding = _decoding(protocol, decoder)
+    others = {"protocol": protocol, "decoding": decoding.kind, **_origin(model, decoder)}
+    others["tokenizer"] = tokenizer.identity
+    memory = machine.memory * MEGABYTE if machine.memory and device == "cpu" else None
     with on_sigterm() as interruption:
+        name = "/".join([*output.parts[-3:-1], output.stem])
         predictions = predict_cell(
             decoder,
             tokenizer,
             questions,
-            # Other code or kernels may answer otherwise: what they left in a journal is not used.
-            revision=f"{revision}+{digest('needlework.engine.running')}+{others['kernels']}",
+            revision=_version(others),
             journal=output.with_name(f"{output.name}.journal"),
             decoding=decoding,
-            setting=Setting(
-                name="/".join([*output.parts[-3:-1], output.stem]),
-                others=others,
-                memory=memory,
-                interruption=interruption,
-            ),
+            setting=Setting(name=name, others=others, memory=memory, interruption=interruption),
         )
         write_records(output, predictions)
     if done := cells_done(output):
         log.info(done)
+
+
+def _prepare(machine: Machine) -> str:
+    """Set PyTorch and the log up; the device to use."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    device = machine.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    torch.set_num_threads(machine.threads)
+    torch.use_deterministic_algorithms(device == "cpu")
+    return device
+
+
+def _decoding(protocol: str, decoder: Decoder) -> Decoding:
+    published = protocol == "released" and decoder.config.family in SAMPLED
+    return PUBLISHED_SAMPLING if published else Decoding()
+
+
+def _origin(model: Model, decoder: Decoder) -> dict[str, str]:
+    """Which weights answered, in which precision and on which kernels."""
+    return {
+        "checkpoint": model.checkpoint,
+        "revision": model.revision or _fingerprint(model.checkpoint),
+        "dtype": model.dtype,
+        "kernels": _kernels(decoder),
+    }
+
+
+def _version(others: Mapping[str, str]) -> str:
+    """Weights, code and kernels: other ones may answer otherwise, so they share no journal."""
+    return "+".join([others["revision"], digest("needlework.engine.running"), others["kernels"]])
 
 
 def _read(paths: Sequence[Path], tasks: Mapping[str, Spec]) -> dict[str, Dataset]:

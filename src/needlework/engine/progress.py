@@ -49,7 +49,8 @@ class Progress:
     def line(self) -> str:
         """Samples, speed in tokens per second, share of tokens saved, seconds left."""
         seconds = max(time.monotonic() - self.started, 1e-9)
-        left = seconds * (self.tokens - self.read) / self.read if self.read else None
+        missing = self.tokens - self.read
+        left = seconds * missing / self.read if self.read else None if missing else 0.0
         return (
             f"{self.name} samples={self.done}/{self.samples} "
             f"tokens_per_s={(self.read + self.written) / seconds:.0f} shared={self.shared:.2f} "

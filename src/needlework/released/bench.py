@@ -11,7 +11,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from types import MappingProxyType
 
@@ -90,8 +92,7 @@ def measure(
             if task in _QUESTIONS:
                 options += ["--questions", f"{questions}/{_QUESTIONS[task]}.json"]
             cost = _run(task, length, samples, output, options)
-            plain = _tokenize(tokenizer, output) if length == _LONGEST else None
-            yield cost, plain
+            yield cost, _elsewhere(tokenizer, output) if length == _LONGEST else None
 
 
 def _run(task: str, length: int, samples: int, output: Path, options: Sequence[str]) -> Cost:
@@ -107,6 +108,12 @@ def _run(task: str, length: int, samples: int, output: Path, options: Sequence[s
         raise ResourceError(f"{task} at {length} could not be made; see the line above")
     wall = time.perf_counter() - start
     return Cost(task, length, used.ru_utime + used.ru_stime, wall, used.ru_maxrss / 1024)
+
+
+def _elsewhere(tokenizer: str, dataset: Path) -> Plain:
+    """The same as `_tokenize`, in a process of its own: children inherit their parent's memory."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_tokenize, tokenizer, dataset).result()
 
 
 def _tokenize(tokenizer: str, dataset: Path) -> Plain:

@@ -126,7 +126,7 @@ class Counter:
         pieces += self._cut.split(open_end)
         return total + self._tokens(pieces)
 
-    def _tokens(self, pieces: Iterable[str]) -> int:
+    def _tokens(self, pieces: Sequence[str]) -> int:
         """The tokens of pieces within a text."""
         total, new = self._look_up(pieces)
         if new and self._cuts.words:
@@ -137,17 +137,13 @@ class Counter:
             total += more
         return total + self._learn(new)
 
-    def _look_up(self, pieces: Iterable[str]) -> tuple[int, list[str]]:
+    def _look_up(self, pieces: Sequence[str]) -> tuple[int, list[str]]:
         """The tokens of all known pieces, and the others."""
-        known = self._known.get
-        total, new = 0, []
-        for piece in pieces:
-            tokens = known(piece)
-            if tokens is None:
-                new.append(piece)
-            else:
-                total += tokens
-        return total, new
+        found = list(map(self._known.get, pieces))
+        total = sum(filter(None, found))
+        if None not in found:
+            return total, []
+        return total, [piece for piece, each in zip(pieces, found, strict=True) if each is None]
 
     def _learn(self, pieces: Iterable[str]) -> int:
         """The tokens of pieces not seen before.

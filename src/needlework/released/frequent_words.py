@@ -27,12 +27,16 @@ _ANSWERS = slice(1, 4)
 
 @lru_cache(maxsize=64)
 def _repeats(words: int, codes: int, alpha: float) -> tuple[int, ...]:
-    """How often every code comes in a text of about `words` words, the most frequent first."""
+    """How often codes come in a text of about `words` words, the most frequent first.
+
+    Those too rare to come at all are left out.
+    """
     import numpy as np
     from scipy.special import zeta
 
     ranks = np.arange(1, codes + 1)
-    return tuple((words * (ranks**-alpha) / zeta(alpha)).astype(int).tolist())
+    often = (words * (ranks**-alpha) / zeta(alpha)).astype(int)
+    return tuple(often[often > 0].tolist())
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,9 @@ class FrequentWords:
 
     def _rope(self, codes: Sequence[str], size: int) -> Rope:
         repeats = _repeats(size, len(codes), self._alpha)
+        if not repeats:
+            return [self._before, " ", self._after]
+        codes = codes[: len(repeats)]
         tokens = [self._counter.inner(f" {code}") for code in codes]
         return [self._before, _Coded(codes, tokens, repeats, self._draws.seed), self._after]
 

@@ -1,4 +1,4 @@
-"""The two pictures of a study: where a needle is found, and how far each architecture reads.
+"""The pictures of a study, by name: where a needle is found, how far each architecture reads.
 
 Knows marks and colours; which estimate is shown is the business of `layout`.
 """
@@ -12,6 +12,7 @@ from needlework.cells import read_estimates
 from needlework.errors import StudyError
 from needlework.files import atomic
 from needlework.paper import DEPTHS
+from needlework.report import charts
 from needlework.report.layout import Scores
 from needlework.study import ShownModel
 
@@ -32,12 +33,15 @@ def write_figure(kind: str, cells: Path, output: Path, *, models: Sequence[Shown
     """
     if kind not in FIGURES:
         raise StudyError(f"there is no figure {kind}; choose one of {', '.join(FIGURES)}")
-    chart = FIGURES[kind](Scores(read_estimates(cells)), models).configure(
-        font=FONT, background="white"
-    )
+    save(FIGURES[kind](Scores(read_estimates(cells)), models), output)
+
+
+def save(chart: alt.TopLevelMixin, output: Path) -> None:
+    """Write a chart in the style of all figures as `output` with the suffixes .svg and .png."""
+    styled = chart.configure(font=FONT, background="white")
     for suffix in (".svg", ".png"):
         with atomic(output.with_suffix(suffix)) as temporary:
-            chart.save(temporary, format=suffix[1:], scale_factor=PIXELS_PER_POINT)
+            styled.save(temporary, format=suffix[1:], scale_factor=PIXELS_PER_POINT)
 
 
 def depth_heatmap(scores: Scores, models: Sequence[ShownModel]) -> alt.TopLevelMixin:
@@ -127,6 +131,8 @@ def _point(scores: Scores, model: ShownModel, length: int) -> dict[str, str | fl
 
 FIGURES: dict[str, Callable[[Scores, Sequence[ShownModel]], alt.TopLevelMixin]] = {
     "depth_heatmap": depth_heatmap,
+    "format_bars": charts.format_bars,
     "length_curve": length_curve,
+    "retention_curve": charts.retention_curve,
 }
 """Every figure by its name, which is the stem of its files."""

@@ -65,6 +65,11 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
 
+    @property
+    def marks_training(self) -> bool:
+        """Whether any number stands out as that of a training length."""
+        return any(entry.trained for row in self.rows for entry in row.entries)
+
     def column_names(self) -> list[str]:
         """The columns with what spans them, for formats without a second header line."""
         spans = [f"{title} " for title, width in self.spans for _ in range(width)]

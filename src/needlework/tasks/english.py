@@ -6,6 +6,7 @@ Knows which file each part comes from; nothing is read before a task needs it.
 import random
 import string
 import uuid
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -13,12 +14,9 @@ from types import MappingProxyType
 from needlework import haystacks, words
 from needlework.errors import StudyError
 from needlework.prompts import ENGLISH
+from needlework.resources import Resources, registry
 from needlework.tasks.material import Item, Material, Question
 from needlework.tasks.questions import from_file
-
-ESSAY = Path("essays/PaulGrahamEssays.json")
-PUNKT = Path("nltk/punkt_tab/english")
-"""Where the resources lie below their folder."""
 
 _NAME_LETTERS = 5
 _COIN_LETTERS = 6
@@ -42,13 +40,23 @@ def material(resources: Path, questions: Path | None = None) -> Material:
             {"words": lambda draws: draws.choice(words.pairs()), "numbers": _number, "uuids": _uuid}
         ),
         names=_name,
-        book=lambda tokens: haystacks.essay_sentences(resources / ESSAY, resources / PUNKT, tokens),
+        book=_book(Resources(resources, registry())),
         noise=haystacks.NOISE,
         words=cache(words.separable),
         coin=_coin,
         coins=_COINS,
         questions=MappingProxyType(sources),
     )
+
+
+def _book(resources: Resources) -> Callable[[int], Sequence[str]]:
+    """Sentences of the essays; the files are verified when the first are wanted."""
+
+    @cache
+    def files() -> tuple[Path, Path]:
+        return resources.path("essays"), resources.directory("punkt")
+
+    return lambda tokens: haystacks.essay_sentences(*files(), tokens)
 
 
 def _number(draws: random.Random) -> str:

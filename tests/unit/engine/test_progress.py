@@ -28,6 +28,10 @@ def test_nothing_is_promised_before_anything_is_known() -> None:
     assert "eta_s=unknown" in progress().line
 
 
+def test_a_cell_from_the_journal_has_nothing_left() -> None:
+    assert "eta_s=0" in progress(done=4, tokens=0).line
+
+
 def test_without_a_terminal_one_line_says_how_it_ended(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     each = progress()

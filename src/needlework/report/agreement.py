@@ -1,0 +1,132 @@
+"""Ours against published as a page, a CSV file and a picture.
+
+Knows how agreement is shown; what agrees is the business of `needlework.agreement`.
+"""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+
+from needlework.agreement import Agreement, agreements
+from needlework.audit import describe
+from needlework.cells import read_estimates
+from needlework.errors import StudyError
+from needlework.files import write_text
+from needlework.published import read_tables
+from needlework.report.figures import COLOURS, save
+from needlework.report.layout import Scores
+from needlework.report.rendering import render
+from needlework.study import ShownModel
+
+COLUMNS = (
+    "where",
+    "ours",
+    "published",
+    "difference",
+    "low",
+    "high",
+    "verdict",
+    "count",
+    "place",
+)
+
+
+def write_agreement(
+    published: Path,
+    cells: Path,
+    output: Path,
+    *,
+    models: Sequence[ShownModel],
+    samples: int,
+    templates: Path,
+) -> None:
+    """Write `output` with the suffixes .md, .csv, .svg and .png.
+
+    Raises:
+        RecordError: published tables or cells cannot be read.
+        StudyError: no printed number is of a model and length of this study.
+    """
+    scores = Scores(read_estimates(cells))
+    found = list(agreements(read_tables(published), scores, models, samples=samples))
+    if not found:
+        raise StudyError(
+            f"{published} has no number of a model and length of this study; their names must be "
+            "equal"
+        )
+    rows = [_row(one) for one in found]
+    page = render(
+        templates / "agreement.md.j2",
+        tables=_by_table(found),
+        outside=[row for row in rows if row["verdict"] == "outside"],
+        total=len(rows),
+        samples=samples,
+        name=output.name,
+    )
+    write_text(output.with_suffix(".md"), page)
+    write_text(output.with_suffix(".csv"), _csv(rows))
+    save(scatter(found), output)
+
+
+def scatter(found: Sequence[Agreement]) -> alt.TopLevelMixin:
+    """Every number, ours over published, with the line on which both agree."""
+    labels = list(dict.fromkeys(one.number.label for one in found))
+    rows = [
+        {
+            "published": 100 * one.published.mean,
+            "ours": 100 * one.ours.mean,
+            "model": one.number.label,
+            "inside": one.is_inside,
+        }
+        for one in found
+    ]
+    scale = alt.Scale(domain=[0, 100])
+    line = alt.Chart(alt.Data(values=[{"at": 0}, {"at": 100}])).mark_line(color="grey")
+    points = alt.Chart(alt.Data(values=rows)).mark_point(filled=True, size=30, opacity=0.8)
+    return alt.layer(
+        line.encode(x=alt.X("at:Q"), y=alt.Y("at:Q")),
+        points.encode(
+            x=alt.X("published:Q", title="published (%)", scale=scale),
+            y=alt.Y("ours:Q", title="ours (%)", scale=scale),
+            color=alt.Color(
+                "model:N", title="model", scale=alt.Scale(domain=labels, range=COLOURS)
+            ),
+            shape=alt.Shape(
+                "inside:N",
+                title="within both intervals",
+                scale=alt.Scale(domain=[True, False], range=["circle", "triangle"]),
+            ),
+        ),
+    ).properties(width=380, height=380, title="Ours against published")
+
+
+def _row(one: Agreement) -> dict[str, Any]:
+    return {
+        "where": describe(one.number),
+        "ours": f"{100 * one.ours.mean:.2f}",
+        "published": one.number.printed,
+        "difference": f"{100 * one.difference.value:.2f}",
+        "low": f"{100 * one.difference.low:.2f}",
+        "high": f"{100 * one.difference.high:.2f}",
+        "verdict": "inside" if one.is_inside else "outside",
+        "count": one.ours.count,
+        "place": one.number.place,
+    }
+
+
+def _by_table(found: Sequence[Agreement]) -> Mapping[int, tuple[int, int]]:
+    """Numbers compared, and numbers inside, by table."""
+    tables = sorted({one.number.table for one in found})
+    own = {table: [one for one in found if one.number.table == table] for table in tables}
+    return {table: (len(ones), sum(one.is_inside for one in ones)) for table, ones in own.items()}
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

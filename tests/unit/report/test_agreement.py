@@ -1,0 +1,62 @@
+"""Ours against published, through the command that shows it."""
+
+import csv
+from pathlib import Path
+
+import polars as pl
+import pytest
+from click.testing import CliRunner
+from pydantic_core import to_json
+
+from needlework.cli import cli
+from needlework.errors import StudyError
+from needlework.evidence import Published, read_models
+from needlework.paper import MODELS, TASKS
+from needlework.published import read_tables
+from needlework.report.agreement import write_agreement
+from needlework.statistics import wilson
+
+TEMPLATES = Path("reports/templates")
+
+
+def cells_of(folder: Path, model: str) -> Path:
+    """A study of one model at one length that scored 50 % everywhere."""
+    rows = [
+        {"model": model, "suite": "ruler", "task": task, "length": 2048, "depth": None}
+        | {"format": None, **wilson(0.5, count=250).model_dump()}
+        for task in TASKS
+    ]
+    schema = {"depth": pl.Int64, "format": pl.String}
+    pl.DataFrame(rows, schema_overrides=schema).write_parquet(folder / "cells.parquet")
+    return folder / "cells.parquet"
+
+
+def test_all_files_are_written(tmp_path: Path) -> None:
+    evidence = Published(read_tables(Path("resources/published")), samples=250)
+    shown = read_models(Path("config/models.yaml"), evidence)
+    assert {model.name for model in shown} == set(MODELS)
+    (tmp_path / "models.json").write_bytes(to_json([shown[0].model_dump()]))
+    cells = cells_of(tmp_path, shown[0].name)
+    words = ["agreement", "resources/published", cells, tmp_path / "agreement"]
+    options = ["--models", tmp_path / "models.json"]
+    CliRunner().invoke(cli, list(map(str, words + options)), catch_exceptions=False)
+    with (tmp_path / "agreement.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 1 + len(TASKS)
+    assert {row["verdict"] for row in rows} == {"inside", "outside"}
+    page = (tmp_path / "agreement.md").read_text()
+    assert f"| all | {len(rows)} |" in page
+    assert "within both intervals" in (tmp_path / "agreement.svg").read_text()
+    assert (tmp_path / "agreement.png").stat().st_size > 1000
+
+
+def test_a_study_of_other_models_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="has no number of a model and length of this study"):
+        write_agreement(
+            Path("resources/published"),
+            cells_of(tmp_path, "nano-llama"),
+            tmp_path / "agreement",
+            models=[],
+            samples=250,
+            templates=TEMPLATES,
+        )

@@ -1,0 +1,56 @@
+"""Agreement: every printed number finds its own estimate, and chance alone is no disagreement."""
+
+from pathlib import Path
+
+import pytest
+
+from needlework.agreement import agreements
+from needlework.audit import describe
+from needlework.errors import RecordError
+from needlework.evidence import Published, read_models
+from needlework.published import read_tables
+from needlework.statistics import Estimate, wilson
+from needlework.study import ShownModel
+
+NUMBERS = read_tables(Path("resources/published"))
+PAPER = Published(NUMBERS, samples=250)
+MODELS = read_models(Path("config/models.yaml"), PAPER)
+
+
+class Near(Published):
+    """A study that measured what is printed, but for one cell and one length."""
+
+    def task(self, model: ShownModel, task: str, length: int) -> Estimate:
+        if length == 1024:
+            raise RecordError("not measured")
+        if (model.name, task, length) == ("rwkv6", "vt", 2048):
+            return wilson(0.9, count=250)
+        return super().task(model, task, length)
+
+
+def test_a_number_agrees_with_itself_wherever_it_stands() -> None:
+    found = list(agreements(NUMBERS, PAPER, MODELS, samples=250))
+    wanted = [number for number in NUMBERS if not number.is_average]
+    assert [one.number for one in found] == wanted
+    assert all(one.is_inside for one in found)
+    tables = {one.number.table for one in found}
+    assert tables == {1, 2, 3, 4, *range(6, 19)}
+
+
+def test_ours_is_the_estimate_of_the_same_place() -> None:
+    """All but Table 1 is taken as printed; Table 1 is the mean of the printed tasks."""
+    for one in agreements(NUMBERS, PAPER, MODELS, samples=250):
+        slack = 0.011 if one.number.table == 1 else 1e-9
+        assert 100 * one.ours.mean == pytest.approx(float(one.number.value), abs=slack)
+
+
+def test_a_difference_beyond_chance_is_outside() -> None:
+    study = Near(NUMBERS, samples=250)
+    found = [one for one in agreements(NUMBERS, study, MODELS, samples=250) if not one.is_inside]
+    assert [describe(one.number) for one in found] == ["Table 14, RWKV, vt, 2048 tokens"]
+
+
+def test_what_was_not_measured_is_left_out() -> None:
+    study = Near(NUMBERS, samples=250)
+    found = agreements(NUMBERS, study, MODELS, samples=250)
+    assert not any(one.number.table > 5 and one.number.length == 1024 for one in found)
