@@ -22,7 +22,7 @@ from needlework.effective_length import (
 from needlework.errors import RecordError
 from needlework.evidence import Evidence
 from needlework.paper import DEPTHS
-from needlework.power import detectable_difference
+from needlework.power import detectable_difference, detectable_paired_difference
 from needlework.statistics import Estimate, estimate
 from needlework.study import ShownModel
 
@@ -30,6 +30,8 @@ TIMES = (2, 4, 8)
 SIGNIFICANCE = 0.05
 RATES = (0.5, 0.8, 0.95)
 """Scores from which the smallest visible drop is told."""
+DISCORDANT = (0.1, 0.2, 0.4)
+"""Shares of samples that just one of two models answers, likewise."""
 
 
 class Reach(NamedTuple):
@@ -100,6 +102,11 @@ def partial_credit(scores: pl.DataFrame, *, seed: int) -> Iterator[Cell]:
 def visible_drops(samples: int) -> dict[float, float | None]:
     """The smallest drop from a score that two cells of so many samples tell apart."""
     return {rate: detectable_difference(samples, rate=rate) for rate in RATES}
+
+
+def visible_gaps(samples: int) -> dict[float, float | None]:
+    """The smallest difference seen on the same samples, by the share that one model answers."""
+    return {share: detectable_paired_difference(samples, discordant=share) for share in DISCORDANT}
 
 
 def _reach(evidence: Evidence, model: ShownModel) -> Reach:

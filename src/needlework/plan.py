@@ -176,14 +176,19 @@ class Plan(Closed):
         """What `needlework predict` needs to know about a model."""
         entry = self.models[model]
         tokenizer = self.tokenizers[entry.tokenizer]
-        return _options(
+        hazards = entry.hazards if self.study.protocol == "released" else ()
+        flags = [f"--hazard {hazard}" for hazard in hazards]
+        flags += ["--trust-remote-code"] if entry.trust_remote_code else []
+        options = _options(
             checkpoint=entry.checkpoint,
             revision=entry.revision,
             tokenizer=tokenizer.source,
             tokenizer_revision=tokenizer.revision,
             dtype=entry.dtype,
+            backend=entry.backend,
             protocol=self.study.protocol,
         )
+        return " ".join([options, *flags])
 
     def _spec(self, task: str) -> Spec:
         return (self.tasks.ruler | self.tasks.depth)[task]

@@ -3,12 +3,12 @@
 Knows counts and rates; does not know scores.
 """
 
-from math import comb
-
+import numpy as np
 from scipy.stats import binom, norm
 
 SIGNIFICANCE = 0.05
 POWER = 0.8
+BISECTIONS = 40
 
 
 def detectable_difference(samples: int, *, rate: float) -> float | None:
@@ -20,9 +20,26 @@ def detectable_difference(samples: int, *, rate: float) -> float | None:
     if _power_of_drop(samples, rate, rate) < POWER:
         return None
     small, large = 0.0, rate
-    for _ in range(60):
+    for _ in range(BISECTIONS):
         middle = (small + large) / 2
         if _power_of_drop(samples, rate, middle) < POWER:
+            small = middle
+        else:
+            large = middle
+    return large
+
+
+def detectable_paired_difference(samples: int, *, discordant: float) -> float | None:
+    """The smallest difference that the exact paired test sees; None if none is.
+
+    `discordant` is the share of samples that just one of both models answers, which bounds it.
+    """
+    if paired_power(samples, discordant=discordant, difference=discordant) < POWER:
+        return None
+    small, large = 0.0, discordant
+    for _ in range(BISECTIONS):
+        middle = (small + large) / 2
+        if paired_power(samples, discordant=discordant, difference=middle) < POWER:
             small = middle
         else:
             large = middle
@@ -32,16 +49,14 @@ def detectable_difference(samples: int, *, rate: float) -> float | None:
 def paired_power(samples: int, *, discordant: float, difference: float) -> float:
     """The chance that the exact paired test finds a difference between models on the same samples.
 
-    `discordant` is the share of samples that just one of the models answers, `difference` the
-    difference of their scores. Exact for 0/1 scores: summed over all counts of discordant pairs.
+    Exact for 0/1 scores: a two-sided sign test of the discordant pairs, over all their counts.
     """
     wins = (discordant + difference) / (2 * discordant)
-    total = 0.0
-    for pairs in range(1, samples + 1):
-        weight = float(binom.pmf(pairs, samples, discordant))
-        if weight > 0:
-            total += weight * _sign_test_power(pairs, wins)
-    return total
+    pairs = np.arange(1, samples + 1)
+    critical = binom.ppf(SIGNIFICANCE / 2, pairs, 0.5)
+    critical -= binom.cdf(critical, pairs, 0.5) > SIGNIFICANCE / 2
+    rejected = binom.cdf(critical, pairs, wins) + binom.sf(pairs - critical - 1, pairs, wins)
+    return float(binom.pmf(pairs, samples, discordant) @ rejected)
 
 
 def _power_of_drop(samples: int, rate: float, drop: float) -> float:
@@ -53,18 +68,3 @@ def _power_of_drop(samples: int, rate: float, drop: float) -> float:
     if under_drop == 0:
         return float(drop > critical)
     return float(norm.cdf((drop - critical) / under_drop))
-
-
-def _sign_test_power(pairs: int, wins: float) -> float:
-    """The chance that a two-sided sign test of `pairs` pairs is significant."""
-    tail, rejected = 0, -1
-    while (
-        rejected + 1 <= pairs // 2
-        and 2 * (tail + comb(pairs, rejected + 1)) <= SIGNIFICANCE * 2**pairs
-    ):
-        rejected += 1
-        tail += comb(pairs, rejected)
-    if rejected < 0:
-        return 0.0
-    low = float(binom.cdf(rejected, pairs, wins))
-    return low + float(binom.sf(pairs - rejected - 1, pairs, wins))

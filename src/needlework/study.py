@@ -20,6 +20,8 @@ from needlework.tasks.specs import Spec
 
 SuiteName = Literal["ruler", "depth"]
 Family = Literal["linear", "hybrid", "attention"]
+Hazard = Literal["mamba-sampling", "m2a-conv-state", "rg-window"]
+"""Defects of the published study that change how a model answers."""
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
 Wrapper = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
@@ -111,8 +113,23 @@ class ModelEntry(Closed):
         description="The prompt format around every question; one name, or one per protocol."
     )
     trained_length: PositiveInt = Field(description="Context length of the training, in tokens.")
+    backend: Literal["needlework", "transformers"] = Field(
+        "needlework", description="Our decoder, or the model as transformers computes it."
+    )
+    trust_remote_code: bool = Field(
+        False, description="Let transformers run code that comes with the checkpoint."
+    )
+    hazards: tuple[Hazard, ...] = Field(
+        (), description="Defects it was published with; on under `protocol: released` alone."
+    )
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     licence: str = Field(description="Licence of the weights, for Table 5.")
+
+    @model_validator(mode="after")
+    def _remote_code_is_run_by_transformers(self) -> "ModelEntry":
+        if self.trust_remote_code and self.backend != "transformers":
+            raise ValueError("trust_remote_code is for backend: transformers; remove one of them")
+        return self
 
 
 class ShownModel(Closed):

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from needlework.comparisons import sign_flip_test
-from needlework.power import POWER, detectable_difference, paired_power
+from needlework.power import (
+    POWER,
+    detectable_difference,
+    detectable_paired_difference,
+    paired_power,
+)
 from needlework.rng import stream_seed
 
 Z = 1.959963984540054
@@ -47,3 +52,15 @@ def test_paired_power_is_what_simulation_finds() -> None:
 
 def test_without_a_difference_paired_power_is_the_level() -> None:
     assert paired_power(200, discordant=0.4, difference=0.0) <= 0.05
+
+
+@pytest.mark.parametrize(("samples", "discordant"), [(250, 0.2), (50, 0.5)])
+def test_the_detectable_paired_difference_has_the_power(samples: int, discordant: float) -> None:
+    gap = detectable_paired_difference(samples, discordant=discordant)
+    assert gap is not None
+    found = paired_power(samples, discordant=discordant, difference=gap)
+    assert found == pytest.approx(POWER, abs=1e-6)
+
+
+def test_too_few_discordant_samples_see_nothing() -> None:
+    assert detectable_paired_difference(50, discordant=0.1) is None

@@ -1,11 +1,25 @@
 """Commands that run or train models, and tell what the machine can do."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict, Unpack
 
 import click
 
 from needlework.commands.options import EXISTING, EXIT_STOPPED, FILE, FOLDER
+from needlework.study import Hazard
+
+
+class ModelOptions(TypedDict):
+    """The options of `predict` that say which model answers, and how it is computed."""
+
+    checkpoint: str
+    revision: str | None
+    tokenizer: str
+    tokenizer_revision: str | None
+    dtype: Literal["float32", "bfloat16", "float16"]
+    backend: Literal["needlework", "transformers"]
+    trust_remote_code: bool
+    hazards: tuple[Hazard, ...]
 
 
 @click.command()
@@ -33,7 +47,7 @@ def doctor(models: Path) -> None:
     type=click.Choice(["released", "corrected"]),
     default="corrected",
     show_default=True,
-    help="Decoding as the artifact did it, or greedy for all.",
+    help="How the prompts were made; written into every prediction.",
 )
 @click.option(
     "--dtype",
@@ -41,22 +55,33 @@ def doctor(models: Path) -> None:
     default="float32",
     show_default=True,
 )
+@click.option(
+    "--backend",
+    type=click.Choice(["needlework", "transformers"]),
+    default="needlework",
+    show_default=True,
+    help="Our decoder, or any model that transformers can load.",
+)
+@click.option("--trust-remote-code", is_flag=True, help="Let transformers run a model's own code.")
+@click.option(
+    "--hazard",
+    "hazards",
+    type=click.Choice(["mamba-sampling", "m2a-conv-state", "rg-window"]),
+    multiple=True,
+    help="A published defect to switch on; may be repeated.",
+)
 @click.option("--device", help="cpu or cuda; a GPU where there is one by default.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option("--memory", type=click.IntRange(min=1), help="Megabytes; half of what is free.")
 def predict(
     output: Path,
     datasets: tuple[Path, ...],
-    checkpoint: str,
-    revision: str | None,
-    tokenizer: str,
-    tokenizer_revision: str | None,
     tasks: Path,
     protocol: Literal["released", "corrected"],
-    dtype: Literal["float32", "bfloat16", "float16"],
     device: str | None,
     threads: int,
     memory: int | None,
+    **model: Unpack[ModelOptions],
 ) -> None:
     """Answer the DATASETS of one cell, each named TASK.jsonl; OUTPUT holds one line per sample.
 
@@ -68,17 +93,17 @@ def predict(
     from needlework.parsing import parse, read
     from needlework.tasks.specs import Spec
 
-    model = rule.Model(
-        checkpoint=checkpoint,
-        revision=revision,
-        tokenizer=tokenizer,
-        tokenizer_revision=tokenizer_revision,
-        dtype=dtype,
-    )
     machine = rule.Machine(device=device, threads=threads, memory=memory)
     specs = parse(dict[str, Spec], read(tasks), where=str(tasks))
     try:
-        rule.predict(output, datasets, model=model, tasks=specs, protocol=protocol, machine=machine)
+        rule.predict(
+            output,
+            datasets,
+            model=rule.Model(**model),
+            tasks=specs,
+            protocol=protocol,
+            machine=machine,
+        )
     except StoppedError as stopped:
         click.echo(f"needlework: {stopped}", err=True)
         raise click.exceptions.Exit(EXIT_STOPPED) from stopped

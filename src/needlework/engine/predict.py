@@ -20,16 +20,16 @@ from needlework.files import read_records, sha256, write_records
 from needlework.models import kernels
 from needlework.models.checkpoints import hub, reading
 from needlework.models.decoder import Decoder
+from needlework.models.hub_model import HubModel, load_hub_model
 from needlework.progress import cells_done
 from needlework.records import Sample
 from needlework.scoring import metric_of
 from needlework.sources import digest
+from needlework.study import Hazard
 from needlework.tasks.specs import Spec
 
 log = logging.getLogger(__name__)
 
-SAMPLED = ("mamba2", "mamba2attn", "transformerpp")
-"""Families that the published study sampled from, through mamba_ssm; all others were greedy."""
 MEGABYTE = 1 << 20
 
 
@@ -42,6 +42,10 @@ class Model:
     tokenizer: str
     tokenizer_revision: str | None
     dtype: str
+    backend: str = "needlework"
+    trust_remote_code: bool = False
+    hazards: tuple[Hazard, ...] = ()
+    """Published defects to switch on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,9 +79,8 @@ def predict(
     device = _prepare(machine)
     questions = _read(datasets, tasks)
     tokenizer = tokenizers.load(model.tokenizer, revision=model.tokenizer_revision)
-    dtype = getattr(torch, model.dtype)
-    decoder = models.load(model.checkpoint, revision=model.revision, device=device, dtype=dtype)
-    decoding = _decoding(protocol, decoder)
+    decoder = _load(model, device)
+    decoding = PUBLISHED_SAMPLING if "mamba-sampling" in model.hazards else Decoding()
     others = {"protocol": protocol, "decoding": decoding.kind, **_origin(model, decoder)}
     others["tokenizer"] = tokenizer.identity
     memory = machine.memory * MEGABYTE if machine.memory and device == "cpu" else None
@@ -106,9 +109,24 @@ def _prepare(machine: Machine) -> str:
     return device
 
 
-def _decoding(protocol: str, decoder: Decoder) -> Decoding:
-    published = protocol == "released" and decoder.config.family in SAMPLED
-    return PUBLISHED_SAMPLING if published else Decoding()
+def _load(model: Model, device: str) -> Decoder:
+    """The model on its device, computed by us or by transformers."""
+    dtype = getattr(torch, model.dtype)
+    if model.backend == "transformers":
+        return load_hub_model(
+            model.checkpoint,
+            revision=model.revision,
+            device=device,
+            dtype=dtype,
+            trust_remote_code=model.trust_remote_code,
+        )
+    return models.load(
+        model.checkpoint,
+        revision=model.revision,
+        device=device,
+        dtype=dtype,
+        hazards=[hazard for hazard in model.hazards if hazard != "mamba-sampling"],
+    )
 
 
 def _origin(model: Model, decoder: Decoder) -> dict[str, str]:
@@ -118,12 +136,15 @@ def _origin(model: Model, decoder: Decoder) -> dict[str, str]:
         "revision": model.revision or _fingerprint(model.checkpoint),
         "dtype": model.dtype,
         "kernels": _kernels(decoder),
+        "backend": _backend(decoder),
+        "hazards": " ".join(model.hazards) or "none",
     }
 
 
 def _version(others: Mapping[str, str]) -> str:
     """Weights, code and kernels: other ones may answer otherwise, so they share no journal."""
-    return "+".join([others["revision"], digest("needlework.engine.running"), others["kernels"]])
+    code = digest("needlework.engine.running")
+    return "+".join([others["revision"], code, others["kernels"], others["backend"]])
 
 
 def _read(paths: Sequence[Path], tasks: Mapping[str, Spec]) -> dict[str, Dataset]:
@@ -142,6 +163,13 @@ def _read(paths: Sequence[Path], tasks: Mapping[str, Spec]) -> dict[str, Dataset
         )
         for task, spec in tasks.items()
     }
+
+
+def _backend(decoder: Decoder) -> str:
+    """Who computes the model, and whether prompts may share prefixes there."""
+    if not isinstance(decoder, HubModel):
+        return "needlework"
+    return "transformers" if decoder.keeps_cache else "transformers without its cache"
 
 
 def _kernels(decoder: Decoder) -> str:

@@ -22,6 +22,7 @@ from needlework.findings import (
     partial_credit,
     reaches,
     visible_drops,
+    visible_gaps,
 )
 from needlework.report.layout import Scores
 from needlework.report.rendering import render
@@ -52,6 +53,7 @@ def write_findings(
         pairs=compared,
         labels={model.name: model.label for model in models},
         drops=visible_drops(study.samples),
+        gaps=visible_gaps(study.samples),
         times=TIMES,
         threshold=100 * RULER_THRESHOLD,
         share=100 * OWN_SHARE,

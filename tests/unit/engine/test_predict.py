@@ -101,6 +101,8 @@ def test_predictions_say_what_made_them(folder: Path) -> None:
         "decoding",
         "dtype",
         "kernels",
+        "backend",
+        "hazards",
     }
     assert len(others["revision"]) == 64
 
@@ -179,15 +181,20 @@ def many() -> list[Sample]:
     return [sample(index, [3 + index % 30] * (5 + index % 7)) for index in range(200)]
 
 
-def test_released_mamba_models_are_sampled(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sampling_hazard_draws_tokens_and_never_ends_early(folder: Path) -> None:
     """Hazard H1: through mamba_ssm the published study drew its tokens."""
-    monkeypatch.setattr(
-        "needlework.models.load", lambda *_, **__: family("mamba2", dtype=torch.float32)
-    )
-    run(folder, "--protocol", "released")
+    run(folder, "--hazard", "mamba-sampling")
     predictions = read_records(output(folder), Prediction)
     assert {each.others["decoding"] for each in predictions} == {"sample"}
+    assert {each.others["hazards"] for each in predictions} == {"mamba-sampling"}
     assert not any(each.stop_reason == "end" for each in predictions)
+
+
+def test_a_hazard_the_model_cannot_have_is_one_line(folder: Path) -> None:
+    code, said = run(folder, "--hazard", "rg-window")
+    assert code == 2
+    assert "hazard rg-window needs attention with a window" in said
+    assert not output(folder).exists()
 
 
 def test_the_loader_of_these_tests_is_the_real_one(folder: Path) -> None:

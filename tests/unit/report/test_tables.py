@@ -115,3 +115,10 @@ def test_a_template_with_an_unknown_name_is_named(tmp_path: Path) -> None:
 def test_an_absent_template_is_named(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match=r"none\.md\.j2"):
         render(tmp_path / "none.md.j2")
+
+
+def test_a_table_without_training_lengths_does_not_explain_them(tmp_path: Path) -> None:
+    """Table 2 stands at the training length as a whole; nothing in it is underlined."""
+    stem = written(tmp_path, 2)
+    assert "nderlined" not in stem.with_suffix(".md").read_text()
+    assert "underlined" not in stem.with_suffix(".tex").read_text()

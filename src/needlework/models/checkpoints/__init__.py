@@ -4,7 +4,7 @@ Knows how the parts work together; each family's module knows its configuration 
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from needlework.models.checkpoints.accounting import Places, account, place_tens
 from needlework.models.checkpoints.hub import find
 from needlework.models.config import DecoderConfig
 from needlework.models.decoder import Decoder
+from needlework.models.hazards import Hazard, with_hazards
 
 WIDE = ("step_bias_H", "log_rate_H", "skip_H", "decay_E", "decay_D", "bonus_HK")
 """Parameters kept in float32 at least: in half precision a decay of 0.999 rounds to 1."""
@@ -57,11 +58,12 @@ def load(
     revision: str | None = None,
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
+    hazards: Collection[Hazard] = (),
 ) -> Decoder:
     """The decoder of a checkpoint: a folder, an RWKV `.pth` file, or a hub id with its revision.
 
-    Weights are copied tensor by tensor into their dtype and onto their device, so there is never a
-    second copy of the model in memory.
+    `hazards` are published defects to switch on. Weights are copied tensor by tensor into their
+    dtype and onto their device, so there is never a second copy of the model in memory.
 
     Raises:
         CheckpointError: files absent or truncated, an unknown family, a configuration that is not
@@ -71,6 +73,7 @@ def load(
     files = reading.shards(source)
     shapes = reading.shapes(files)
     spec, places = _recognise(source, shapes)
+    spec = with_hazards(spec, hazards)
     with torch.device("meta"):
         decoder = Decoder(spec)
     unfilled(places, decoder)

@@ -1,0 +1,80 @@
+"""Would we notice? Judges that were made careless, and the tests that catch them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from needlework import audit as auditing
+from needlework import comparisons, findings, granularity, verdicts
+from needlework.artifact import review as reviewing
+from tests.unit import test_audit, test_claims, test_findings
+from tests.unit.artifact import test_review
+from tests.unit.artifact.conftest import archive, finished, study
+
+__all__ = ["archive", "finished", "study"]
+
+
+def always(value: Any) -> Callable[..., Any]:
+    return lambda *_, **__: value
+
+
+def test_an_audit_that_forgets_partial_credit_raises_false_alarms(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(granularity, "REFERENCES", {})
+    with pytest.raises(AssertionError):
+        test_audit.test_clean_tables_pass(tmp_path, 0)
+
+
+def test_an_audit_that_believes_every_number_misses_the_paper(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(auditing, "is_possible", always(True))
+    with pytest.raises(AssertionError):
+        test_audit.test_the_paper_has_exactly_the_known_defects()
+
+
+def test_a_claim_that_ignores_its_missing_cells_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = verdicts.carry_out
+
+    def careless(*arguments: Any) -> Any:
+        return whole(*arguments)[0], []
+
+    monkeypatch.setattr("needlework.claims.carry_out", careless)
+    with pytest.raises(AssertionError):
+        test_claims.test_a_missing_cell_is_named_and_supports_nothing()
+
+
+def test_pairs_that_are_not_corrected_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(findings, "holm", list)
+    with pytest.raises(AssertionError):
+        test_findings.test_all_pairs_are_corrected_together()
+
+
+def test_shared_needles_that_count_as_many_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def each_row(rows: Any) -> comparisons.Comparison:
+        first, second = rows["score"].to_list(), rows["score_other"].to_list()
+        estimates = findings.estimate(first), findings.estimate(second)
+        return comparisons.compare(first, second, estimates=estimates)
+
+    monkeypatch.setattr(findings, "_comparison", each_row)
+    with pytest.raises(AssertionError):
+        test_findings.test_samples_that_share_a_needle_count_as_one()
+
+
+def test_a_review_that_trusts_the_stored_scores_is_caught(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reviewing, "_differences", always(iter(())))
+    with pytest.raises(AssertionError):
+        test_review.test_one_changed_prediction_is_named_with_its_sample(study, tmp_path)
+
+
+def test_a_review_that_trusts_the_references_is_caught(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reviewing, "_answers", always(iter(())))
+    with pytest.raises(AssertionError):
+        test_review.test_easier_references_are_named(study, tmp_path)
