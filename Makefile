@@ -3,12 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-export PATH := $(CURDIR)/$(BIN):$(PATH)
-
 .PHONY: study test check bench-data clean nano-report
 
 study: $(READY)  ## the default study, to every table; `snakemake -n` explains what it would do
-	$(BIN)/snakemake --quiet all
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --quiet all
 
 test: $(READY)  ## the tests
 	$(BIN)/python -m pytest -n auto --maxprocesses 8

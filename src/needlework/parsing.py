@@ -16,6 +16,9 @@ from needlework.errors import StudyError
 
 Parsed = TypeVar("Parsed")
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The same in C where PyYAML was built with it, which every command waits for."""
+
 
 def read(path: Path) -> object:
     """The content of a YAML file.
@@ -24,7 +27,7 @@ def read(path: Path) -> object:
         StudyError: the file is absent or is not YAML; names the line.
     """
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)
     except FileNotFoundError as error:
         raise StudyError(f"{path} does not exist; copy it from the repository") from error
     except yaml.YAMLError as error:

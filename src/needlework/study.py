@@ -15,13 +15,12 @@ from pydantic import (
     model_validator,
 )
 
+from needlework.hazards import Hazard
 from needlework.parsing import unknown
 from needlework.tasks.specs import Spec
 
 SuiteName = Literal["ruler", "depth"]
 Family = Literal["linear", "hybrid", "attention"]
-Hazard = Literal["mamba-sampling", "m2a-conv-state", "rg-window"]
-"""Defects of the published study that change how a model answers."""
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
 Wrapper = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]

@@ -10,16 +10,17 @@ import torch
 from torch import Tensor
 
 from needlework.errors import CheckpointError
+from needlework.hazards import LayerHazard
 from needlework.models.attention import Attention
 from needlework.models.decoder import Decoder
-from needlework.models.hazards import Hazard, with_hazards
+from needlework.models.hazards import with_hazards
 from tests.models_for_tests import SPECS, WIDTH, family, randomise
 from tests.reference.naive import convolution, rotated
 
 TOLERANCE = 1e-10
 
 
-def defective(name: str, hazard: Hazard) -> tuple[Decoder, Decoder]:
+def defective(name: str, hazard: LayerHazard) -> tuple[Decoder, Decoder]:
     """A family without and with a defect, same weights."""
     honest = family(name)
     broken = Decoder(with_hazards(honest.config, [hazard])).double().eval()

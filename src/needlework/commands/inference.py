@@ -1,12 +1,14 @@
 """Commands that run or train models, and tell what the machine can do."""
 
 from pathlib import Path
-from typing import Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 import click
 
 from needlework.commands.options import EXISTING, EXIT_STOPPED, FILE, FOLDER
-from needlework.study import Hazard
+
+if TYPE_CHECKING:
+    from needlework.hazards import Hazard
 
 
 class ModelOptions(TypedDict):
@@ -19,7 +21,7 @@ class ModelOptions(TypedDict):
     dtype: Literal["float32", "bfloat16", "float16"]
     backend: Literal["needlework", "transformers"]
     trust_remote_code: bool
-    hazards: tuple[Hazard, ...]
+    hazards: "tuple[Hazard, ...]"
 
 
 @click.command()

@@ -17,6 +17,7 @@ from needlework.engine.interruption import on_sigterm
 from needlework.engine.stopping import PUBLISHED_SAMPLING, Decoding
 from needlework.errors import EngineError
 from needlework.files import read_records, sha256, write_records
+from needlework.hazards import Hazard
 from needlework.models import kernels
 from needlework.models.checkpoints import hub, reading
 from needlework.models.decoder import Decoder
@@ -25,7 +26,6 @@ from needlework.progress import cells_done
 from needlework.records import Sample
 from needlework.scoring import metric_of
 from needlework.sources import digest
-from needlework.study import Hazard
 from needlework.tasks.specs import Spec
 
 log = logging.getLogger(__name__)

@@ -4,14 +4,12 @@ Knows which layers a defect lived in; the layers know what it did there.
 """
 
 from collections.abc import Collection, Mapping
-from typing import Literal
 
 from needlework.errors import CheckpointError
+from needlework.hazards import LayerHazard
 from needlework.models.config import Attention, DecoderConfig, MixerConfig
 
-Hazard = Literal["m2a-conv-state", "rg-window"]
-
-SWITCHES: Mapping[Hazard, str] = {
+SWITCHES: Mapping[LayerHazard, str] = {
     "m2a-conv-state": "convolved_tail",
     "rg-window": "shifted_window",
 }
@@ -20,7 +18,7 @@ SWITCHES: Mapping[Hazard, str] = {
 _NEEDS = {"m2a-conv-state": "convolution", "rg-window": "window"}
 
 
-def with_hazards(spec: DecoderConfig, hazards: Collection[Hazard]) -> DecoderConfig:
+def with_hazards(spec: DecoderConfig, hazards: Collection[LayerHazard]) -> DecoderConfig:
     """The same decoder with these defects.
 
     Raises:
@@ -37,7 +35,7 @@ def with_hazards(spec: DecoderConfig, hazards: Collection[Hazard]) -> DecoderCon
     return spec
 
 
-def _defective(layer: MixerConfig, hazard: Hazard) -> MixerConfig:
+def _defective(layer: MixerConfig, hazard: LayerHazard) -> MixerConfig:
     if not isinstance(layer, Attention) or getattr(layer, _NEEDS[hazard]) is None:
         return layer
     return layer.model_copy(update={SWITCHES[hazard]: True})

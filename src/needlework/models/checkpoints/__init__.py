@@ -13,6 +13,7 @@ import torch
 from pydantic import ValidationError
 
 from needlework.errors import CheckpointError
+from needlework.hazards import LayerHazard
 from needlework.models.checkpoints import (
     llama,
     mamba2,
@@ -26,7 +27,7 @@ from needlework.models.checkpoints.accounting import Places, account, place_tens
 from needlework.models.checkpoints.hub import find
 from needlework.models.config import DecoderConfig
 from needlework.models.decoder import Decoder
-from needlework.models.hazards import Hazard, with_hazards
+from needlework.models.hazards import with_hazards
 
 WIDE = ("step_bias_H", "log_rate_H", "skip_H", "decay_E", "decay_D", "bonus_HK")
 """Parameters kept in float32 at least: in half precision a decay of 0.999 rounds to 1."""
@@ -58,7 +59,7 @@ def load(
     revision: str | None = None,
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
-    hazards: Collection[Hazard] = (),
+    hazards: Collection[LayerHazard] = (),
 ) -> Decoder:
     """The decoder of a checkpoint: a folder, an RWKV `.pth` file, or a hub id with its revision.
 
