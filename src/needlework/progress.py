@@ -60,7 +60,10 @@ class Run:
 
     def succeed(self) -> None:
         """Say where the answer is."""
-        click.echo(f"needlework: done; see {self.results}", err=True)
+        pages = [self.results / name for name in ("report.md", "explorer.html")]
+        found = ", ".join(str(page) for page in pages if page.exists())
+        told = f"; open {found}" if found else ""
+        click.echo(f"needlework: done; tables in {self.results / 'tables'}{told}", err=True)
         self.close()
 
     def fail(self) -> None:

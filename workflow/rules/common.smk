@@ -24,7 +24,7 @@ except StudyError as error:
 
 RESULTS, LOGS = Path("results", PLAN.study.study), Path("logs", PLAN.study.study)
 CELLS = PLAN.grid().cells()
-RUN = progress.Run(RESULTS, LOGS)
+RUN = progress.Run(RESULTS, Path("logs"))
 PARTS = {part: to_json(content).decode() for part, content in PLAN.parts().items()}
 FIGURES = ["depth_heatmap", "format_bars", "length_curve", "retention_curve"]
 TABLE_KINDS = ["md", "tex", "csv"]
