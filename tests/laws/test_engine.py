@@ -14,8 +14,9 @@ from needlework.engine.choosing import Sampled
 from needlework.engine.prefixes import plan_forest
 from needlework.engine.schedule import Limits
 from needlework.engine.stopping import PUBLISHED_SAMPLING
+from needlework.hazards import LayerHazard
 from needlework.models.decoder import Decoder
-from needlework.models.hazards import Hazard, with_hazards
+from needlework.models.hazards import with_hazards
 from needlework.records import Prediction
 from needlework.scoring import metric_of
 from tests.engine_for_tests import (
@@ -209,7 +210,7 @@ def test_what_decides_an_answer_is_part_of_its_key(change: str, tmp_path: Path) 
     assert calls
 
 
-def defective(hazard: Hazard, name: str) -> Decoder:
+def defective(hazard: LayerHazard, name: str) -> Decoder:
     plain = model(name)
     decoder = Decoder(with_hazards(plain.config, [hazard])).double()
     decoder.load_state_dict(plain.state_dict())
@@ -220,7 +221,7 @@ def defective(hazard: Hazard, name: str) -> Decoder:
     ("hazard", "name"), [("m2a-conv-state", "mamba2attn"), ("rg-window", "griffin")]
 )
 def test_a_defect_is_reproduced_the_same_in_every_batch(
-    hazard: Hazard, name: str, tmp_path: Path
+    hazard: LayerHazard, name: str, tmp_path: Path
 ) -> None:
     """Both defects treat a prompt and its answer differently, so cutting at the wrong place hides
     them: the honest model would answer, and the hazard study would find no effect."""
