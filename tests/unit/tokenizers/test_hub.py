@@ -75,6 +75,25 @@ def test_byte_level_bpe_gives_a_blank_to_the_word_after_it(shared: Path) -> None
     assert [each for ids in tokenizer.encode_batch(parts) for each in ids] == whole
 
 
+@pytest.mark.parametrize("change", ["none", "dropout", "order", "word"])
+def test_the_layout_is_read_however_the_file_is_ordered(
+    change: str, shared: Path, tmp_path: Path
+) -> None:
+    """Its words are skipped only where everything else stands before them."""
+    path = shared / "mirror/tokenizers/gpt-neox-20b/tokenizer.json"
+    layout = json.loads(path.read_text(encoding="utf-8"))
+    if change == "dropout":
+        layout["model"]["dropout"] = layout["model"].pop("dropout") or 0.1
+    if change == "order":
+        layout["normalizer"] = layout.pop("normalizer")
+    if change == "word":
+        layout["added_tokens"][0]["content"] = "vocab"
+    (tmp_path / "tokenizer.json").write_text(json.dumps(layout), encoding="utf-8")
+    made = HubTokenizer(tmp_path / "tokenizer.json").cuts
+    assert (made is None) == (change == "dropout")
+    assert made is None or made.words == (change != "word")
+
+
 def test_padded_vocabularies_count_all_ids(shared: Path) -> None:
     tokenizer = tokenizers.load(str(shared / "mirror/tokenizers/gpt-neox-20b"))
     assert max(tokenizer.encode("  \n<|endoftext|>" + "  " * 40)) < tokenizer.vocabulary
