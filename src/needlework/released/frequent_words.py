@@ -4,6 +4,7 @@ Knows coded words, their law and the artifact's own loops: here the context leng
 the prompt alone, so prompt and answer together may exceed it.
 """
 
+import math
 import string
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,15 @@ _TOKENS_PER_CODE, _STEPS = 50, 32
 _ANSWERS = slice(1, 4)
 
 
+def _zeta(alpha: float) -> float:
+    """Riemann's zeta function; its value at 2 is Euler's, and saves loading scipy."""
+    if alpha == 2:
+        return math.pi**2 / 6
+    from scipy.special import zeta
+
+    return float(zeta(alpha))
+
+
 @lru_cache(maxsize=64)
 def _repeats(words: int, codes: int, alpha: float) -> tuple[int, ...]:
     """How often codes come in a text of about `words` words, the most frequent first.
@@ -32,10 +42,9 @@ def _repeats(words: int, codes: int, alpha: float) -> tuple[int, ...]:
     Those too rare to come at all are left out.
     """
     import numpy as np
-    from scipy.special import zeta
 
     ranks = np.arange(1, codes + 1)
-    often = (words * (ranks**-alpha) / zeta(alpha)).astype(int)
+    often = (words * (ranks**-alpha) / _zeta(alpha)).astype(int)
     return tuple(often[often > 0].tolist())
 
 
