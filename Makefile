@@ -2,14 +2,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+BENCH := results/bench
+CONFIG ?= config/config.yaml
+CONDA ?= conda
 
-.PHONY: study test check bench-data clean nano-report
+.PHONY: study test check bench bench-data clean hazards nano-report
 
 study: $(READY)  ## the default study, to every table; `snakemake -n` explains what it would do
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --quiet all
 
 test: $(READY)  ## the tests
-	$(BIN)/python -m pytest -n auto --maxprocesses 8
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup
 
 check: $(READY)  ## style, types and the workflow's own linter
 	$(BIN)/ruff check .
@@ -18,14 +21,44 @@ check: $(READY)  ## style, types and the workflow's own linter
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 
+report: $(READY)  ## Snakemake's report on a finished study: tables, figures, what made them
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --report report.zip --configfile $(CONFIG)
+
 nano-report: study  ## renew the committed output of the default study
 	rm -rf reports/nano && mkdir -p reports/nano
 	cp -r $(addprefix results/nano/,tables figures report.md) reports/nano/
 	cp $(wildcard results/nano/*claims.* results/nano/findings.* results/nano/audit.*) reports/nano/
 
+hazards: $(READY)  ## what each published defect costs the small models; renews reports/hazards
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --configfile config/hazards.yaml --quiet all
+	mkdir -p reports/hazards/figures
+	cp results/hazards/hazards.md results/hazards/hazards.csv reports/hazards/
+	cp $(addprefix results/hazards/figures/hazard_waterfall,.svg .png) reports/hazards/figures/
+
+bench: $(BENCH)/ready  ## the engine beside transformers and lm-evaluation-harness; an hour and more
+	$(BIN)/needlework bench $(BENCH)/engine.json --harness $(BENCH)/venv/bin/python
+
+# The harness beside our environment, not in it: it sees the same torch and transformers.
+$(BENCH)/ready: $(READY)
+	$(BIN)/python -m venv --clear --without-pip $(BENCH)/venv
+	SITE='import sysconfig; print(sysconfig.get_path("purelib"))'; \
+	  $(BIN)/python -c "$$SITE" > "$$($(BENCH)/venv/bin/python -c "$$SITE")/needlework-environment.pth"
+	PIP=$(BIN)/python; $(BIN)/python -m pip --version >/dev/null 2>&1 || PIP=$(PYTHON); \
+	  $$PIP -m pip --python $(BENCH)/venv/bin/python install -c constraints.txt lm_eval==0.4.13 accelerate==1.15.0
+	@touch $@
+
 bench-data: $(READY)  ## what released datasets cost, beside the artifact (after `needlework fetch`)
 	$(BIN)/needlework bench-data results/bench-data.md \
-	  --tokenizer resources/external/tokenizers/gpt-neox-20b
+	  --tokenizer resources/external/tokenizers/gpt-neox-20b \
+	  $(if $(NEEDLEWORK_SHARED),--golden $(NEEDLEWORK_SHARED)/golden)
+
+# Kernels are built against the torch that is there, one after the other, as envs/cuda.yaml says.
+env-cuda:  ## the environment for NVIDIA GPUs, in .conda, where conda and nvcc are (not yet built)
+	$(CONDA) env create --prefix .conda --file envs/cuda.yaml
+	$(CONDA) run --prefix .conda python -m pip install --no-deps -e .
+	sed -n 's/^# *pip install --no-build-isolation --no-deps //p' envs/cuda.yaml | \
+	  xargs -n 1 env MAX_JOBS=8 TORCH_CUDA_ARCH_LIST=8.0 FLASH_ATTN_CUDA_ARCHS=80 \
+	  $(CONDA) run --prefix .conda python -m pip install --no-build-isolation --no-deps
 
 clean:  ## what the study made; the environment stays
 	rm -rf results logs benchmarks .snakemake

@@ -5,5 +5,5 @@ include: "workflow/Snakefile"
 rule all:
     default_target: True
     input:
-        rules.table_all.input,
+        everything,
     localrule: True

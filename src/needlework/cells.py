@@ -72,9 +72,12 @@ def collect(cells: Sequence[Cell], folder: Path, *, scores: Path, estimates: Pat
     """Write the rows of every cell's score file to `scores`, and their means to `estimates`.
 
     Raises:
-        RecordError: a score file is absent, damaged or of another cell; names it.
+        RecordError: a score file is damaged, of another cell or another study, or has a sample
+            twice; names it.
     """
-    frame = pl.concat(_read_scores(cell, folder) for cell in cells)
+    frames = {cell: _read_scores(cell, folder) for cell in cells}
+    _check_one_study(frames, folder)
+    frame = pl.concat(frames.values())
     _write(frame, scores)
     grouped = frame.group_by(*ADDRESS, maintain_order=True).agg("score")
     rows = [
@@ -149,8 +152,33 @@ def _check_complete(
             )
 
 
+def _check_one_study(frames: Mapping[Cell, pl.DataFrame], folder: Path) -> None:
+    """Every cell of a suite has the same samples of the same tasks, each once."""
+    first: dict[str, dict[str, int]] = {}
+    for cell, frame in frames.items():
+        path = _score_file(cell, folder)
+        twice = frame.filter(frame.select("task", "index").is_duplicated())
+        if twice.height:
+            raise RecordError(
+                f"{path}: {twice['task'][0]} #{twice['index'][0]} is scored twice; delete the file "
+                "and ask for it again"
+            )
+        counts = dict(frame.group_by("task", maintain_order=True).len().iter_rows())
+        wanted = first.setdefault(cell.suite, counts)
+        for task in sorted(wanted.keys() | counts.keys()):
+            if counts.get(task) != wanted.get(task):
+                raise RecordError(
+                    f"{path}: {counts.get(task, 0)} samples of {task}, but another cell has "
+                    f"{wanted.get(task, 0)}; two studies were mixed, delete the scores of one"
+                )
+
+
+def _score_file(cell: Cell, folder: Path) -> Path:
+    return folder / cell.model / cell.suite / f"{cell.length}.parquet"
+
+
 def _read_scores(cell: Cell, folder: Path) -> pl.DataFrame:
-    path = folder / cell.model / cell.suite / f"{cell.length}.parquet"
+    path = _score_file(cell, folder)
     frame = read_parquet(path)
     owners = set(frame.select("model", "suite", "length").unique().iter_rows())
     if owners != {tuple(cell)} or frame.schema != SCORES:

@@ -8,7 +8,18 @@ import sys
 
 import click
 
-from needlework.commands import artifacts, data, inference, reports, scores
+from needlework.commands import (
+    artifacts,
+    benchmarks,
+    data,
+    hazards,
+    inference,
+    planning,
+    reports,
+    scores,
+    tables,
+    verification,
+)
 from needlework.errors import NeedleworkError
 
 EXIT_MISTAKE = 2
@@ -18,9 +29,12 @@ COMMANDS = (
     reports.agreement,
     artifacts.artifact,
     reports.audit,
+    benchmarks.bench,
     data.bench_data,
+    benchmarks.bench_memory,
     reports.claims,
     scores.collect,
+    tables.comparison,
     data.dataset,
     inference.doctor,
     reports.explorer,
@@ -28,14 +42,19 @@ COMMANDS = (
     data.fetch,
     reports.figure,
     reports.findings,
-    reports.models,
+    hazards.hazards,
+    tables.models,
+    data.pin,
+    planning.plan,
+    inference.merge,
     inference.predict,
     reports.report,
     artifacts.review,
     reports.schema,
     scores.score,
-    reports.table,
+    tables.table,
     inference.train_nano,
+    verification.verify_model,
 )
 
 

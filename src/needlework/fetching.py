@@ -1,50 +1,25 @@
-"""Getting what is missing: from a mirror, or from the network, resumed and tried again.
+"""Getting what is missing: from a mirror, or from the network.
 
-Knows the registry, mirrors and HTTP; does not know what files are for. A file takes its place only
-when its digest is right; what was downloaded so far waits beside it as `.part`.
+Knows the registry, mirrors and the hub's repositories; does not know what files are for. A file
+takes its place only when its digest is right.
 """
 
-import fcntl
-import http.client
 import os
 import shutil
 import time
-import urllib.error
-import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from needlework import files
+from needlework import files, repositories, snapshots
+from needlework.downloading import Downloader, Open, open_url
 from needlework.errors import ResourceError
-from needlework.resources import File, Origin, Registry, Repository, Resource, verify
+from needlework.resources import File, Origin, Registry, Resource, verify
+from needlework.snapshots import Manifest, Snapshot, Stored
 
 MIRROR = "NEEDLEWORK_MIRROR"
 """The environment variable that names a folder with the files of the registry at their paths."""
-_CHUNK = 1 << 20
-_PAUSES = (1, 2, 4)
-"""Seconds to wait before every further try."""
-_PARTIAL, _RANGE_REFUSED = 206, 416
-_FORBIDDEN = frozenset({401, 403})
-_FOR_NOW = frozenset({408, 429, 500, 502, 503, 504})
-
-Open = Callable[[urllib.request.Request], AbstractContextManager[Any]]
-
-
-@contextmanager
-def _alone(part: Path) -> Iterator[None]:
-    """Wait until no other process writes to `part`."""
-    with part.with_name(f".{part.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _open(request: urllib.request.Request) -> AbstractContextManager[Any]:
-    response: AbstractContextManager[Any] = urllib.request.urlopen(request, timeout=60)
-    return response
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,33 +32,65 @@ class Fetcher:
     offline: bool = False
     accepted: frozenset[str] = frozenset()
     """Resources whose terms the user has accepted."""
-    open_url: Open = _open
+    open_url: Open = open_url
     pause: Callable[[float], None] = time.sleep
 
     def fetch(self, name: str) -> Iterator[Path]:
-        """Every file of a resource (or the one at a path), or the folder of a repository, verified.
+        """Every file of a resource (or the one at a path), or the manifest of a repository.
 
         Raises:
-            ResourceError: a file cannot be had, or is not what the registry says.
+            ResourceError: a file cannot be had, or is not what the registry or the hub says.
         """
-        if name in self.registry.repositories:
-            yield self._repository(name, self.registry.repositories[name])
+        snapshot = self._snapshot_of(name)
+        if snapshot is not None:
+            yield self._snapshot(snapshot)
             return
         owner, wanted = self.registry.find(name)
         for file in wanted:
             yield self._file(owner, self.registry.resource(owner), file)
 
-    def _repository(self, name: str, repository: Repository) -> Path:
-        """The snapshot of a hub repository in the hub's own cache."""
-        from needlework import snapshots
+    def _snapshot_of(self, name: str) -> Snapshot | None:
+        repository = self.registry.repositories.get(name)
+        if repository is None:
+            return snapshots.at(name)
+        return Snapshot("checkpoints", repository.hub, repository.revision or snapshots.UNPINNED)
 
-        if repository.revision is None:
-            raise ResourceError(
-                f"{repository.hub}: nobody has looked up its revision yet; write the 40 digits of "
-                "a commit into the registry and into config/models.yaml"
-            )
-        self._permitted(name, repository, f"{repository.hub} at {repository.revision}")
-        return snapshots.download(repository.hub, revision=repository.revision)
+    def _snapshot(self, snapshot: Snapshot) -> Path:
+        """The manifest of a repository's folder, every file of it verified."""
+        manifest = self.directory / snapshot.manifest
+        snapshots.refuse_unpinned([str(manifest)], self.directory)
+        if _is_complete(manifest):
+            return manifest
+        mirrored = self.mirror / snapshot.manifest if self.mirror else None
+        if mirrored is not None and mirrored.is_file():
+            return self._from_mirror(mirrored, manifest)
+        self._need_network(snapshot.manifest)
+        return self._from_hub(snapshot, manifest)
+
+    def _from_mirror(self, mirrored: Path, manifest: Path) -> Path:
+        """The manifest of a repository that was fetched elsewhere."""
+        found = snapshots.read_manifest(mirrored)
+        for name, stored in found.files.items():
+            target = manifest.with_name(name)
+            if not (target.is_file() and files.sha256(target) == stored.sha256):
+                self._copy(mirrored.with_name(name), target, Origin(sha256=stored.sha256))
+        files.write_text(manifest, found.model_dump_json(indent=1))
+        return manifest
+
+    def _from_hub(self, snapshot: Snapshot, manifest: Path) -> Path:
+        """The manifest of a repository, written when all of its files are here."""
+        listed = repositories.files(snapshot.hub, revision=snapshot.revision)
+        remotes = {remote.name: remote for remote in listed}
+        downloader, stored = Downloader(self.open_url, self.pause), {}
+        for name in snapshots.needed(snapshot, list(remotes)):
+            remote, target = remotes[name], manifest.with_name(name)
+            headers = repositories.ask(remote, snapshot.hub)
+            downloader.get([remote.url], target, check=remote.check, headers=headers)
+            digest = remote.sha256 or files.sha256(target)
+            stored[name] = Stored(bytes=target.stat().st_size, sha256=digest)
+        complete = Manifest(hub=snapshot.hub, revision=snapshot.revision, files=stored)
+        files.write_text(manifest, complete.model_dump_json(indent=1))
+        return manifest
 
     def _file(self, name: str, resource: Resource, file: File) -> Path:
         target = self.directory / file.path
@@ -96,7 +103,7 @@ class Fetcher:
             return target
         mirrored = self.mirror / file.path if self.mirror else None
         if mirrored is not None and mirrored.is_file():
-            return self._install(target, file, lambda path: shutil.copyfile(mirrored, path))
+            return self._copy(mirrored, target, file)
         self._permitted(name, resource, file.path)
         if file.made_by is None:
             return self._download(file, target)
@@ -104,17 +111,20 @@ class Fetcher:
         text = _MAKERS[file.made_by](sources, file)
         return self._install(target, file, lambda path: path.write_text(text, encoding="utf-8"))
 
-    def _permitted(self, name: str, resource: Resource | Repository, wanted: str) -> None:
+    def _permitted(self, name: str, resource: Resource, wanted: str) -> None:
         """Refuse the network where it may not be used."""
+        self._need_network(wanted)
+        if resource.terms is not None and name not in self.accepted:
+            raise ResourceError(
+                f"{name} is under terms of its own ({resource.licence}): read {resource.terms}, "
+                f"and if you accept them run `needlework fetch {name} --accept {name}`"
+            )
+
+    def _need_network(self, wanted: str) -> None:
         if self.offline:
             raise ResourceError(
                 f"{wanted} is not there and --offline forbids to download it; get it where there "
                 f"is a network, or put it into the folder that {MIRROR} names, at the same path"
-            )
-        if resource.terms is not None and name not in self.accepted:
-            raise ResourceError(
-                f"{name} is under terms of its own ({resource.licence}): read {resource.terms}, "
-                f"and if you accept them say so with `--accept {name}`"
             )
 
     def _source(self, name: str) -> Path:
@@ -137,70 +147,32 @@ class Fetcher:
                 )
         return target
 
+    def _copy(self, mirrored: Path, target: Path, origin: Origin) -> Path:
+        try:
+            return self._install(target, origin, lambda path: shutil.copyfile(mirrored, path))
+        except ResourceError as error:
+            raise ResourceError(f"{error}; replace {mirrored}, or unset {MIRROR}") from error
+
     def _download(self, origin: Origin, target: Path) -> Path:
-        """The first of the URLs that serves the right bytes; processes take turns."""
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f"{target.name}.part")
-        with _alone(part):
-            if target.is_file() and files.sha256(target) == origin.sha256:
-                return target
-            return self._first_right(origin, target, part)
+        """The first of the URLs that serves the right bytes."""
+        try:
+            return Downloader(self.open_url, self.pause).get(
+                origin.urls, target, check=lambda path: verify(path, origin)
+            )
+        except ResourceError as error:
+            raise ResourceError(
+                f"{target.name} cannot be downloaded: {error}; try again, or put it into the "
+                f"folder that {MIRROR} names"
+            ) from error
 
-    def _first_right(self, origin: Origin, target: Path, part: Path) -> Path:
-        failures = []
-        for url in origin.urls:
-            try:
-                self._complete(url, part)
-                verify(part, origin)
-            except ResourceError as error:
-                failures.append(str(error))
-                continue
-            part.replace(target)
-            return target
-        raise ResourceError(
-            f"{target.name} cannot be downloaded: {'; '.join(failures)}; try again, or put it into "
-            f"the folder that {MIRROR} names"
-        )
 
-    def _complete(self, url: str, part: Path) -> None:
-        """Download until the end, going on after every interruption.
-
-        Raises:
-            ResourceError: the server refuses, or does not answer in all tries.
-        """
-        reason = ""
-        for seconds in (0, *_PAUSES):
-            self.pause(seconds)
-            try:
-                if self._go_on(url, part):
-                    return
-                reason = "the connection broke off"
-            except urllib.error.HTTPError as error:
-                reason = f"HTTP {error.code}"
-                if error.code == _RANGE_REFUSED:
-                    part.unlink(missing_ok=True)
-                elif error.code not in _FOR_NOW:
-                    break
-            except urllib.error.URLError as error:
-                reason = str(error.reason)
-            except (http.client.HTTPException, TimeoutError, ConnectionError) as error:
-                reason = f"{type(error).__name__} {error}".strip()
-        raise ResourceError(f"{url} ({reason})")
-
-    def _go_on(self, url: str, part: Path) -> bool:
-        """Append what is still missing; whether all of it came."""
-        done = part.stat().st_size if part.exists() else 0
-        request = urllib.request.Request(url, headers={"User-Agent": "needlework"})
-        if done:
-            request.add_header("Range", f"bytes={done}-")
-        with self.open_url(request) as response:
-            if response.status != _PARTIAL:
-                done = 0
-            announced = response.headers.get("Content-Length")
-            with part.open("ab" if done else "wb") as out:
-                shutil.copyfileobj(response, out, _CHUNK)
-                size = out.tell()
-        return announced is None or size >= done + int(announced)
+def _is_complete(manifest: Path) -> bool:
+    """Whether a repository is here, byte for byte."""
+    return manifest.is_file() and all(
+        manifest.with_name(name).is_file()
+        and files.sha256(manifest.with_name(name)) == stored.sha256
+        for name, stored in snapshots.read_manifest(manifest).files.items()
+    )
 
 
 def _sorted_lines(sources: Sequence[Path], file: File) -> str:

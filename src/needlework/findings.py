@@ -38,8 +38,9 @@ class Reach(NamedTuple):
     """How far one model reads, and what it keeps beyond its training length."""
 
     model: ShownModel
-    ruler: EffectiveLength
-    own: EffectiveLength
+    ruler: EffectiveLength | None
+    """None where the RULER score of some length is missing: it might be the one that ends it."""
+    own: EffectiveLength | None
     kept: dict[int, Interval | None]
     """Share of the score kept at so many times the training length; None where not measured."""
     middle: dict[int, Interval | None]
@@ -74,11 +75,7 @@ class Cell(NamedTuple):
 
 
 def reaches(evidence: Evidence, models: Sequence[ShownModel]) -> list[Reach]:
-    """Effective lengths, retention and lost middle of every model.
-
-    Raises:
-        RecordError: a RULER score is missing.
-    """
+    """Effective lengths, retention and lost middle of every model."""
     return [_reach(evidence, model) for model in models]
 
 
@@ -110,15 +107,24 @@ def visible_gaps(samples: int) -> dict[float, float | None]:
 
 
 def _reach(evidence: Evidence, model: ShownModel) -> Reach:
-    scores = {length: evidence.ruler(model, length) for length in evidence.lengths("ruler")}
-    trained = model.trained_length
+    lengths = evidence.lengths("ruler")
+    found = {length: _ruler(evidence, model, length) for length in lengths}
+    scores = {length: score for length, score in found.items() if score is not None}
+    trained, whole = model.trained_length, len(scores) == len(lengths) > 0
     return Reach(
         model=model,
-        ruler=above_threshold(scores),
-        own=above_own_share(scores),
+        ruler=above_threshold(scores) if whole else None,
+        own=above_own_share(scores) if whole else None,
         kept={times: retention(scores, trained=trained, times=times) for times in TIMES},
         middle={times: _middle(evidence, model, times * trained) for times in (1, 2)},
     )
+
+
+def _ruler(evidence: Evidence, model: ShownModel, length: int) -> Estimate | None:
+    try:
+        return evidence.ruler(model, length)
+    except RecordError:
+        return None
 
 
 def _middle(evidence: Evidence, model: ShownModel, length: int) -> Interval | None:

@@ -10,16 +10,23 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from needlework import consistency, variants
+from needlework.cost.architectures import Weights
+from needlework.cost.estimate import CellCost, reserved
+from needlework.cost.study import planned
 from needlework.errors import StudyError
-from needlework.paper import DEPTHS, FORMATS, TASKS, needle_format
+from needlework.paper import MODELS as PUBLISHED
 from needlework.parsing import parse, read, unknown
+from needlework.prompts import CHAT
 from needlework.resources import DIRECTORY, registry
+from needlework.snapshots import Kind, Snapshot
 from needlework.study import (
     Closed,
     Grid,
     ModelEntry,
     Models,
     Name,
+    RunName,
     ShownModel,
     Study,
     SuiteName,
@@ -30,11 +37,10 @@ from needlework.study import (
 )
 from needlework.tasks.specs import QaSpec, Spec
 
-RESOURCES = Path("resources")
 CHECKPOINT_FILES = ("config.json", "model.safetensors")
 TOKENIZER_FILES = ("tokenizer.json",)
 """What a folder must hold; where it has other files of these kinds, they count as well."""
-KINDS = frozenset({".bin", ".json", ".model", ".pth", ".safetensors"})
+KINDS = frozenset({".bin", ".jinja", ".json", ".model", ".pth", ".safetensors"})
 
 
 registered = cache(registry)
@@ -52,13 +58,19 @@ class Plan(Closed):
     """A study with everything its names stand for."""
 
     study: Study
-    models: dict[Name, ModelEntry]
+    models: dict[RunName, ModelEntry]
+    """What is predicted, with the defects that are on: models, or variants of them."""
+    studied: tuple[variants.StudiedModel, ...] = ()
+    """What a hazard study is about."""
+    published: tuple[ShownModel, ...] = ()
+    """The models of the published tables."""
     tokenizers: dict[Name, TokenizerEntry]
     tasks: SuiteTasks
 
     def grid(self) -> Grid:
         """The cells of the study, as data."""
-        return Grid(models=self.study.models, suites=self.study.suites)
+        without = variants.without(self.studied)
+        return Grid(models=tuple(self.models), suites=self.study.suites, without=without)
 
     def parts(self) -> dict[str, Any]:
         """What commands read as files, by the name of the file."""
@@ -68,6 +80,9 @@ class Plan(Closed):
             "models": self.shown(),
             "ruler": self.tasks.ruler,
             "depth": self.tasks.depth,
+            "published_models": self.published,
+            "hazards": self.studied,
+            "costs": planned(self),
         }
 
     def datasets(self) -> list[Dataset]:
@@ -84,31 +99,38 @@ class Plan(Closed):
         cells = [f"{cell.model}/{cell.suite}/{cell.length}" for cell in self.grid().cells()]
         return [
             *(f"data/{made.prompts}/{made.length}/{made.task}.jsonl" for made in self.datasets()),
+            *(f"verified/{run}.json" for run in dict.fromkeys(map(self.weights_of, self.models))),
             *(f"predictions/{cell}.jsonl" for cell in cells),
             *(f"scores/{cell}.parquet" for cell in cells),
             "cells.parquet",
         ]
+
+    def weights_of(self, run: str) -> str:
+        """The first run with the weights of this one: what is verified there holds here."""
+        return next(name for name in self.models if name.partition("+")[0] == run.partition("+")[0])
 
     def suite_tasks(self, suite: SuiteName) -> dict[Name, Spec]:
         """The tasks of a suite, by name."""
         specs: dict[Name, Spec] = getattr(self.tasks, suite)
         return specs
 
+    def cell_cost(self, model: str, suite: SuiteName, length: int) -> CellCost:
+        """What a cell asks a scheduler for: estimates with the safety factors of the cost model."""
+        weights, tasks = Weights.of(self.models[model]), tuple(self.suite_tasks(suite).values())
+        return reserved(weights, tasks, samples=self.study.samples, length=length)
+
     def wrapper(self, model: str) -> Wrapper:
-        """The prompt format of a model under the study's protocol."""
-        name: Wrapper = getattr(self.models[model].wrapper, self.study.protocol)
+        """The prompt format of a model under the study's protocol, with what spoils its samples."""
+        entry = self.models[model]
+        return "+".join([self._format(entry), *variants.of_data(entry.hazards)])
+
+    def _format(self, entry: ModelEntry) -> Wrapper:
+        name: Wrapper = getattr(entry.wrapper, self.study.protocol)
         return name
 
     def shown(self) -> list[ShownModel]:
         """What the tables say about every model, in their order."""
-        return [
-            ShownModel(
-                name=name,
-                wrapper=self.wrapper(name),
-                **model.model_dump(include=ShownModel.model_fields.keys() - {"name", "wrapper"}),
-            )
-            for name, model in self.models.items()
-        ]
+        return [model.shown(name, self.wrapper(name)) for name, model in self.models.items()]
 
     def prompts(self, model: str) -> str:
         """What samples are shared by: models with equal tokenizer and wrapper answer the same."""
@@ -118,11 +140,16 @@ class Plan(Closed):
         """The local files that a dataset is made from."""
         return [*self._tokenizer_files(self._reader(prompts).tokenizer), *self._material(task)]
 
-    def model_files(self, model: str) -> list[str]:
-        """The local files of a model and its tokenizer; none of what comes from the hub."""
+    def checkpoint_files(self, model: str) -> list[str]:
+        """The files of a model's weights; of a repository, what says that it is here."""
         entry = self.models[model]
-        weights = [] if entry.revision else _files(Path(entry.checkpoint), CHECKPOINT_FILES)
-        return [*weights, *self._tokenizer_files(entry.tokenizer)]
+        fetched = _fetched("checkpoints", entry.checkpoint, entry.revision)
+        return fetched or _files(Path(entry.checkpoint), CHECKPOINT_FILES)
+
+    def model_files(self, model: str) -> list[str]:
+        """The files of a model and its tokenizer."""
+        tokenizer = self.models[model].tokenizer
+        return [*self.checkpoint_files(model), *self._tokenizer_files(tokenizer)]
 
     def external_files(self) -> list[str]:
         """Every local file of the study that has to be fetched."""
@@ -138,7 +165,8 @@ class Plan(Closed):
 
     def _tokenizer_files(self, tokenizer: str) -> list[str]:
         entry = self.tokenizers[tokenizer]
-        return [] if entry.revision else _files(Path(entry.source), TOKENIZER_FILES)
+        fetched = _fetched("tokenizers", entry.source, entry.revision)
+        return fetched or _files(Path(entry.source), TOKENIZER_FILES)
 
     def _material(self, task: str) -> list[str]:
         """The fetched files that the samples of a task are made of; the nano material has none."""
@@ -158,7 +186,7 @@ class Plan(Closed):
         """What `needlework dataset` needs to know beside paths, task name and length."""
         reader = self._reader(prompts)
         tokenizer = self.tokenizers[reader.tokenizer]
-        spec = self._spec(task)
+        spec = variants.misread(self._spec(task), reader.hazards)
         questions = self._material(task)[-1:] if isinstance(spec, QaSpec) else []
         return _options(
             parameters=spec.model_dump_json(),
@@ -168,7 +196,7 @@ class Plan(Closed):
             samples=self.study.samples,
             tokenizer=tokenizer.source,
             revision=tokenizer.revision,
-            wrapper=getattr(reader.wrapper, self.study.protocol),
+            wrapper=self._format(reader),
             questions="".join(questions) or None,
         )
 
@@ -176,19 +204,25 @@ class Plan(Closed):
         """What `needlework predict` needs to know about a model."""
         entry = self.models[model]
         tokenizer = self.tokenizers[entry.tokenizer]
-        hazards = entry.hazards if self.study.protocol == "released" else ()
-        flags = [f"--hazard {hazard}" for hazard in hazards]
-        flags += ["--trust-remote-code"] if entry.trust_remote_code else []
+        flags = [f"--hazard {hazard}" for hazard in variants.of_decoder(entry.hazards)]
+        flags += ["--no-begin-token"] if self._format(entry) == CHAT else []
+        options = _options(
+            tokenizer=tokenizer.source,
+            tokenizer_revision=tokenizer.revision,
+            protocol=self.study.protocol,
+        )
+        return " ".join([self.checkpoint_options(model), options, *flags])
+
+    def checkpoint_options(self, model: str) -> str:
+        """What `needlework verify-model` needs to know: the weights, and who computes with them."""
+        entry = self.models[model]
         options = _options(
             checkpoint=entry.checkpoint,
             revision=entry.revision,
-            tokenizer=tokenizer.source,
-            tokenizer_revision=tokenizer.revision,
             dtype=entry.dtype,
             backend=entry.backend,
-            protocol=self.study.protocol,
         )
-        return " ".join([options, *flags])
+        return f"{options} --trust-remote-code" if entry.trust_remote_code else options
 
     def _spec(self, task: str) -> Spec:
         return (self.tasks.ruler | self.tasks.depth)[task]
@@ -216,12 +250,25 @@ def resolve(config: Mapping[str, Any], folder: Path) -> Plan:
     models = {name: catalogue.models[name] for name in study.models}
     used = {model.tokenizer: catalogue.tokenizers[model.tokenizer] for model in models.values()}
     suites: SuiteTasks = getattr(tasks, study.material)
-    _check_names(suites, folder)
-    _check_tasks(suites, f"{folder / 'tasks.yaml'}: {study.material}")
-    _check_lengths(study, models)
-    _check_labels(models, folder)
-    _check_sources(models, used, folder)
-    return Plan(study=study, models=models, tokenizers=used, tasks=suites)
+    consistency.check_names(suites, folder)
+    consistency.check_tasks(suites, f"{folder / 'tasks.yaml'}: {study.material}")
+    consistency.check_lengths(study, models)
+    consistency.check_labels(models, folder)
+    consistency.check_sources(models, used, folder)
+    return Plan(
+        study=study,
+        models=variants.runs(study, models),
+        studied=tuple(variants.studies(study, models)),
+        published=tuple(_published(catalogue)),
+        tokenizers=used,
+        tasks=suites,
+    )
+
+
+def _published(catalogue: Models) -> list[ShownModel]:
+    """The models of the published tables, with the prompts they were published with."""
+    found = [(name, catalogue.models[name]) for name in PUBLISHED if name in catalogue.models]
+    return [entry.shown(name, entry.wrapper.released) for name, entry in found]
 
 
 def _options(**values: str | int | None) -> str:
@@ -234,78 +281,14 @@ def _options(**values: str | int | None) -> str:
     )
 
 
+def _fetched(kind: Kind, hub_id: str, revision: str | None) -> list[str]:
+    """The manifest of a repository at its revision; none for what is a path."""
+    return [str(DIRECTORY / Snapshot(kind, hub_id, revision).manifest)] if revision else []
+
+
 def _files(path: Path, required: tuple[str, ...]) -> list[str]:
     """The files of a folder that decide what it is, or the one file that `path` is."""
     if not path.is_dir():
         return [str(path)] if path.suffix else [str(path / name) for name in required]
     found = {file.name for file in path.iterdir() if file.suffix in KINDS}
     return [str(path / name) for name in sorted(found or required)]
-
-
-def _check_tasks(tasks: SuiteTasks, where: str) -> None:
-    """The tables show 13 RULER tasks, and every needle format at every depth."""
-    for task in TASKS:
-        if task not in tasks.ruler:
-            raise StudyError(f"{where}.ruler: `{task}` is missing, which the tables show; add it")
-    found = {(needle_format(spec), getattr(spec, "depth", None)) for spec in tasks.depth.values()}
-    for form in FORMATS:
-        for depth in DEPTHS:
-            if (form, depth) not in found:
-                raise StudyError(
-                    f"{where}.depth: no task of format {form} at depth {depth}, which the tables "
-                    "show; add it"
-                )
-
-
-def _check_names(tasks: SuiteTasks, folder: Path) -> None:
-    shared = sorted(tasks.ruler.keys() & tasks.depth.keys())
-    if shared:
-        raise StudyError(
-            f"{folder / 'tasks.yaml'}: {', '.join(shared)}: in both suites, but a dataset is found "
-            "by its task name; rename one"
-        )
-
-
-def _check_lengths(study: Study, models: Mapping[str, ModelEntry]) -> None:
-    """Tables 2 and 3 show every model at its training length and at twice that."""
-    for name, model in models.items():
-        for table, length in ((2, model.trained_length), (3, 2 * model.trained_length)):
-            if length not in study.suites.depth.lengths:
-                raise StudyError(
-                    f"study config: suites.depth.lengths: {length} is missing, at which Table "
-                    f"{table} shows {name} (trained_length {model.trained_length}); add it"
-                )
-
-
-def _check_labels(models: Mapping[str, ModelEntry], folder: Path) -> None:
-    """Tables and figures tell models apart by their labels."""
-    names: dict[str, str] = {}
-    for name, model in models.items():
-        other = names.setdefault(model.label, name)
-        if other != name:
-            raise StudyError(
-                f"{folder / 'models.yaml'}: {other} and {name} have the same label "
-                f"`{model.label}`; change one"
-            )
-
-
-def _check_sources(
-    models: Mapping[str, ModelEntry], tokenizers: Mapping[str, TokenizerEntry], folder: Path
-) -> None:
-    """What has no revision is a path: one that exists, or one that the workflow makes."""
-    sources = {
-        f"models.{name}.checkpoint": each.checkpoint
-        for name, each in models.items()
-        if not each.revision
-    }
-    sources |= {
-        f"tokenizers.{name}.source": each.source
-        for name, each in tokenizers.items()
-        if not each.revision
-    }
-    for key, source in sources.items():
-        if not Path(source).exists() and Path(source).parts[:1] != RESOURCES.parts:
-            raise StudyError(
-                f"{folder / 'models.yaml'}: {key}: {source} does not exist; if it is a hub id, add "
-                "its `revision`, the 40 digits of a commit"
-            )

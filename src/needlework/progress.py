@@ -15,7 +15,8 @@ from typing import IO
 
 import click
 
-from needlework.errors import NeedleworkError
+from needlework import snapshots
+from needlework.errors import NeedleworkError, ResourceError
 
 LOCK = Path(".snakemake") / "needlework.lock"
 RUN = "NEEDLEWORK_RUN"
@@ -24,6 +25,15 @@ RUN = "NEEDLEWORK_RUN"
 
 class BusyError(NeedleworkError):
     """Another workflow runs in this folder."""
+
+
+def refuse_unpinned(files: Iterable[str]) -> None:
+    """End a run before its first job where the commit of a checkpoint is not known."""
+    try:
+        snapshots.refuse_unpinned(map(str, files))
+    except ResourceError as error:
+        click.echo(f"needlework: {error}", err=True)
+        sys.exit(2)
 
 
 @dataclass
@@ -48,22 +58,27 @@ class Run:
             click.echo(f"needlework: {error}", err=True)
             sys.exit(2)
         count = Counter(jobs)
-        os.environ[RUN] = f"{self.began} {count['predict']}"
+        cells = count["predict"] + count["merge"]
+        os.environ[RUN] = f"{self.began} {cells}"
         click.echo(
             f"needlework: {self.results}: {count['dataset']} datasets to make, "
-            f"{count['predict']} cells to compute, {count.total()} jobs in all",
+            f"{cells} cells to compute, {count.total()} jobs in all",
             err=True,
         )
-        for journal in sorted(self.results.glob("predictions/*/*/*.journal")):
+        journals = [*self.results.glob("predictions/*/*/*.journal")]
+        journals += self.results.glob("shards/*/*/*/*.journal")
+        for journal in sorted(journals):
             with journal.open("rb") as file:
                 _await_orphan(file, journal)
 
     def succeed(self) -> None:
         """Say where the answer is."""
-        pages = [self.results / name for name in ("report.md", "explorer.html")]
+        pages = [self.results / name for name in ("report.md", "hazards.md", "explorer.html")]
         found = ", ".join(str(page) for page in pages if page.exists())
         told = f"; open {found}" if found else ""
-        click.echo(f"needlework: done; tables in {self.results / 'tables'}{told}", err=True)
+        tables = self.results / "tables"
+        place = f"tables in {tables}" if tables.exists() else f"results in {self.results}"
+        click.echo(f"needlework: done; {place}{told}", err=True)
         self.close()
 
     def fail(self) -> None:

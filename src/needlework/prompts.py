@@ -213,3 +213,6 @@ WRAPPERS: Mapping[str, Wrapper] = MappingProxyType(
     }
 )
 """The official formats of tuned models, by the name `--wrapper` takes."""
+
+CHAT = "chat"
+"""The wrapper that stands for the tokenizer's own chat template (`needlework.tokenizers.chat`)."""

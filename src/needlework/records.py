@@ -84,3 +84,19 @@ class Prediction(Closed):
         if (self.stop_reason == "failed") != (self.error is not None):
             raise ValueError("a failed prediction needs its reason, and only a failed one has it")
         return self
+
+
+class Verification(Closed):
+    """What is known of a model's weights: `verified/{model}.json`."""
+
+    model: str
+    tensors: int = Field(ge=0)
+    parameters: int = Field(ge=0)
+    reference: str | None
+    """The implementation whose logits ours were compared with; None where nothing was compared."""
+    tokens: int = Field(ge=0)
+    """Positions at which logits were compared."""
+    largest_difference: float | None
+    tolerance: float | None
+    reason: str | None
+    """Why nothing was compared."""

@@ -15,13 +15,18 @@ from pydantic import (
     model_validator,
 )
 
-from needlework.hazards import Hazard
+from needlework.errors import StudyError
+from needlework.hazards import StudyHazard
 from needlework.parsing import unknown
 from needlework.tasks.specs import Spec
 
 SuiteName = Literal["ruler", "depth"]
 Family = Literal["linear", "hybrid", "attention"]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
+RunName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*(\+[a-z0-9][a-z0-9-]*)?$")
+]
+"""The name of a model, or of a variant of it in a hazard study: `model+variant`."""
 Wrapper = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 
@@ -59,6 +64,9 @@ class Study(Closed):
     study: Name = Field(description="Name of the study and of its folder under results/.")
     seed: int = Field(ge=0, description="Seed of every random draw.")
     samples: int = Field(ge=1, le=100_000, description="Samples per task and length.")
+    shards: PositiveInt = Field(
+        1, exclude=True, description="Jobs that share the samples of one cell; changes no result."
+    )
     protocol: Literal["released", "corrected"] = Field(
         description="How prompts are made and answers decoded: as the artifact did, or mended."
     )
@@ -69,6 +77,11 @@ class Study(Closed):
     models: tuple[Name, ...] = Field(
         min_length=1, description="Entries of config/models.yaml, in the order of the tables."
     )
+    hazards: tuple[StudyHazard, ...] = Field(
+        (),
+        description="Published defects to study: every model runs without, with each one it was "
+        "published with, and with all of those.",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> "Study":
@@ -76,6 +89,13 @@ class Study(Closed):
             raise ValueError("protocol `released` replays English prompts; set material: english")
         if len(set(self.models)) < len(self.models):
             raise ValueError(f"models {list(self.models)} must not repeat")
+        if len(set(self.hazards)) < len(self.hazards):
+            raise ValueError(f"hazards {list(self.hazards)} must not repeat")
+        if self.hazards and self.protocol == "released":
+            raise ValueError(
+                "hazards are switched on one by one, and protocol `released` has them all; set "
+                "protocol: corrected, or remove hazards"
+            )
         return self
 
 
@@ -109,7 +129,8 @@ class ModelEntry(Closed):
     )
     tokenizer: Name = Field(description="An entry of `tokenizers` in the same file.")
     wrapper: Wrappers = Field(
-        description="The prompt format around every question; one name, or one per protocol."
+        description="The prompt format around every question, one name or one per protocol; "
+        "`chat`, where corrected, is the chat template of the tokenizer."
     )
     trained_length: PositiveInt = Field(description="Context length of the training, in tokens.")
     backend: Literal["needlework", "transformers"] = Field(
@@ -118,8 +139,10 @@ class ModelEntry(Closed):
     trust_remote_code: bool = Field(
         False, description="Let transformers run code that comes with the checkpoint."
     )
-    hazards: tuple[Hazard, ...] = Field(
-        (), description="Defects it was published with; on under `protocol: released` alone."
+    hazards: tuple[StudyHazard, ...] = Field(
+        (),
+        description="Defects it was published with; on under `protocol: released`, and in the "
+        "variants of a study with `hazards`.",
     )
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     licence: str = Field(description="Licence of the weights, for Table 5.")
@@ -130,11 +153,16 @@ class ModelEntry(Closed):
             raise ValueError("trust_remote_code is for backend: transformers; remove one of them")
         return self
 
+    def shown(self, name: str, wrapper: str) -> "ShownModel":
+        """What tables and figures say about it."""
+        fields = ShownModel.model_fields.keys() - {"name", "wrapper"}
+        return ShownModel(name=name, wrapper=wrapper, **self.model_dump(include=fields))
+
 
 class ShownModel(Closed):
     """What tables and figures say about a model; nothing here changes a score."""
 
-    name: Name
+    name: RunName
     label: str
     family: Family
     checkpoint: str
@@ -186,8 +214,10 @@ class Cell(NamedTuple):
 class Grid(Closed):
     """The cells of a study: every model, on both suites, at every length."""
 
-    models: tuple[Name, ...]
+    models: tuple[RunName, ...]
     suites: Suites
+    without: tuple[tuple[RunName, SuiteName], ...] = ()
+    """Variants and suites without cells: another variant answers there, or nobody needs to."""
 
     def cells(self) -> list[Cell]:
         """Every cell, in the order of the tables."""
@@ -196,7 +226,19 @@ class Grid(Closed):
             for model in self.models
             for suite, lengths in self._lengths()
             for length in lengths
+            if (model, suite) not in self.without
         ]
+
+    def cell(self, place: str) -> Cell:
+        """The cell that `place` names as model/suite/length.
+
+        Raises:
+            StudyError: the study has no such cell.
+        """
+        known = {f"{cell.model}/{cell.suite}/{cell.length}": cell for cell in self.cells()}
+        if place not in known:
+            raise StudyError(f"cell {unknown(place, known)}; a cell is MODEL/SUITE/LENGTH")
+        return known[place]
 
     def _lengths(self) -> list[tuple[SuiteName, tuple[int, ...]]]:
         return [("ruler", self.suites.ruler.lengths), ("depth", self.suites.depth.lengths)]

@@ -23,8 +23,11 @@ def test_a_loader_that_skips_what_it_does_not_know_is_caught(
         places: Mapping[str, accounting.Place],
         shapes: Mapping[str, tuple[int, ...]],
         decoder: Decoder,
+        *,
+        where: str,
     ) -> None:
-        honest(places, {name: shapes[name] for name in shapes.keys() & places.keys()}, decoder)
+        known = {name: shapes[name] for name in shapes.keys() & places.keys()}
+        honest(places, known, decoder, where=where)
 
     monkeypatch.setattr(checkpoints, "account", forgiving)
     with pytest.raises((AssertionError, KeyError, pytest.fail.Exception)):
@@ -44,3 +47,13 @@ def test_a_table_that_forgets_a_tensor_is_caught(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(checkpoints, "FAMILIES", families)
     with pytest.raises(AssertionError, match=r"does not fill.*norm\.bias"):
         tests.test_name_tables_fill_every_row_of_every_parameter("rwkv6")
+
+
+@pytest.mark.slow
+def test_a_loader_that_keeps_what_it_has_read_is_caught(tmp_path: Path) -> None:
+    """As `load_state_dict` on a whole state dict would."""
+    hoarding = """
+honest = reading.tensors
+reading.tensors = lambda files: [(name, tensor.clone()) for name, tensor in honest(files)]
+"""
+    assert tests.memory_share(tmp_path, more=hoarding) > 1.8

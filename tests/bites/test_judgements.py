@@ -8,10 +8,12 @@ import pytest
 
 from needlework import audit as auditing
 from needlework import comparisons, findings, granularity, verdicts
-from needlework.artifact import review as reviewing
+from needlework.artifact import checks, unpacking
+from needlework.report import charts
 from tests.unit import test_audit, test_claims, test_findings
 from tests.unit.artifact import test_review
 from tests.unit.artifact.conftest import archive, finished, study
+from tests.unit.report import test_charts
 
 __all__ = ["archive", "finished", "study"]
 
@@ -67,7 +69,7 @@ def test_shared_needles_that_count_as_many_are_caught(monkeypatch: pytest.Monkey
 def test_a_review_that_trusts_the_stored_scores_is_caught(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reviewing, "_differences", always(iter(())))
+    monkeypatch.setattr(checks, "differences", always(iter(())))
     with pytest.raises(AssertionError):
         test_review.test_one_changed_prediction_is_named_with_its_sample(study, tmp_path)
 
@@ -75,6 +77,45 @@ def test_a_review_that_trusts_the_stored_scores_is_caught(
 def test_a_review_that_trusts_the_references_is_caught(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reviewing, "_answers", always(iter(())))
+    monkeypatch.setattr(checks, "answers", always(iter(())))
     with pytest.raises(AssertionError):
         test_review.test_easier_references_are_named(study, tmp_path)
+
+
+def test_a_review_that_renders_nothing_again_is_caught(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "pages", always(iter(())))
+    with pytest.raises(AssertionError):
+        test_review.test_a_retouched_figure_is_named(study, tmp_path, ".pdf")
+
+
+def test_a_review_that_believes_every_verification_is_caught(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "made", always(iter(())))
+    with pytest.raises(AssertionError):
+        test_review.test_weights_that_failed_their_comparison_are_named(study, tmp_path)
+
+
+def test_an_archive_that_is_unpacked_unseen_is_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unpacking, "_leads_outside", always(False))
+    with pytest.raises(AssertionError):
+        test_review.test_a_path_outside_is_refused_before_anything_is_written(tmp_path)
+
+
+def test_pictures_in_a_random_order_are_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(charts, "_ordered", lambda pdf: pdf)
+    with pytest.raises(AssertionError):
+        test_charts.test_equal_charts_give_equal_files(tmp_path)
+
+
+def test_models_told_apart_by_colour_alone_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(charts, "SHAPES", ("circle",))
+    monkeypatch.setattr(charts, "DASHES", ((1, 0),))
+    with pytest.raises(AssertionError):
+        test_charts.test_who_sees_no_colour_sees_shapes_and_dashes()

@@ -2,14 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from needlework import statistics
-from needlework.report import layout
+from needlework import agreement, statistics
+from needlework.report import layout, standing
 from needlework.statistics import Estimate
 from tests.laws import test_statistics as laws
+from tests.unit import test_agreement as verdicts
+from tests.unit.report import test_comparison as comparisons
 from tests.unit.report import test_layout as tables
+from tests.unit.report import test_standing as marks
 
 honest = statistics.estimate
 
@@ -58,12 +62,55 @@ def test_a_mean_over_fewer_tasks_is_caught(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_best_mark_across_lengths_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """At twice the training length something is best, too."""
-    table = layout._format_table
 
     def without_rivals(*arguments: object) -> layout.Table:
-        made = table(*arguments)  # type: ignore[arg-type]
+        made = layout.build(*arguments)  # type: ignore[arg-type]
         return replace(made, rows=tuple(replace(row, rivals="") for row in made.rows))
 
-    monkeypatch.setattr(layout, "_format_table", without_rivals)
+    monkeypatch.setattr(marks, "build", without_rivals)
     with pytest.raises(AssertionError):
-        tables.test_lengths_do_not_compete_in_table_4()
+        marks.test_lengths_do_not_compete_in_table_4()
+
+
+def test_bold_for_the_highest_alone_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One sample more is no better model."""
+    monkeypatch.setattr(standing, "sign_flip_test", lambda first, second: 0.0)
+    with pytest.raises(AssertionError):
+        marks.test_a_number_that_no_test_tells_from_the_best_is_bold()
+
+
+def test_bold_for_everything_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standing, "sign_flip_test", lambda first, second: 1.0)
+    with pytest.raises(AssertionError):
+        marks.test_a_clear_loser_is_not_bold()
+
+
+def test_ties_that_ignore_the_pairs_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standing, "_same_prompts", lambda one, other: False)
+    with pytest.raises(AssertionError):
+        marks.test_pairs_see_what_intervals_do_not()
+
+
+def test_rivals_that_are_not_corrected_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standing, "holm", list)
+    with pytest.raises(AssertionError):
+        marks.test_all_rivals_of_a_column_are_corrected_together()
+
+
+def test_a_verdict_without_our_own_uncertainty_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ours inside the published interval is another question than whether both agree."""
+
+    def careless(one: agreement.Agreement) -> bool:
+        return one.published.low <= one.ours.mean <= one.published.high
+
+    monkeypatch.setattr(agreement.Agreement, "is_inside", property(careless))
+    with pytest.raises(AssertionError):
+        verdicts.test_inside_means_within_both_intervals_together()
+
+
+def test_a_verdict_that_is_always_inside_is_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agreement.Agreement, "is_inside", property(lambda one: True))
+    with pytest.raises(AssertionError):
+        comparisons.test_a_difference_beyond_chance_is_outside(tmp_path)

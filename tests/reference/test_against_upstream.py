@@ -203,9 +203,9 @@ def test_rwkv6_files_of_both_formats_are_one_model(tmp_path: Path) -> None:
     assert torch.equal(logits, again)
 
 
-def rwkv6_files(folder: Path) -> tuple[Path, Path]:
+def rwkv6_files(folder: Path, *, vocabulary: int = 61) -> tuple[Path, Path]:
     """A tiny random RWKV-6 as the hub and as its author write it, shapes from the reference."""
-    width, hidden, vocabulary, head = 32, 112, 61, 16
+    width, hidden, head = 32, 112, 16
     generator = torch.Generator().manual_seed(3)
 
     def draw(*shape: int) -> Tensor:

@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from needlework.agreement import agreements
+from needlework.agreement import Agreement, agreements
 from needlework.audit import describe
+from needlework.contrasts import difference, interval
 from needlework.errors import RecordError
 from needlework.evidence import Published, read_models
 from needlework.published import read_tables
+from needlework.rng import stream_seed
 from needlework.statistics import Estimate, wilson
 from needlework.study import ShownModel
 
@@ -54,3 +57,26 @@ def test_what_was_not_measured_is_left_out() -> None:
     study = Near(NUMBERS, samples=250)
     found = agreements(NUMBERS, study, MODELS, samples=250)
     assert not any(one.number.table > 5 and one.number.length == 1024 for one in found)
+
+
+def test_inside_means_within_both_intervals_together() -> None:
+    """40 % and 48 % of 250: neither interval holds the other mean, yet chance explains both."""
+    number = next(one for one in NUMBERS if one.table == 17)
+    ours, theirs = wilson(0.48, count=250), wilson(0.40, count=250)
+    found = Agreement(number, ours, theirs, difference(interval(ours), interval(theirs)))
+    assert not theirs.low <= ours.mean <= theirs.high
+    assert found.is_inside
+
+
+def test_equal_studies_are_outside_as_rarely_as_stated() -> None:
+    """Both sides draw 250 answers from the same rate: one in twenty is outside."""
+    draws = np.random.default_rng(stream_seed(0, "agreement"))
+    number = NUMBERS[0]
+    outside = 0
+    for _ in range(1000):
+        ours, theirs = (
+            wilson(hits / 250, count=250) for hits in draws.binomial(250, 0.35, size=2).tolist()
+        )
+        gap = difference(interval(ours), interval(theirs))
+        outside += not Agreement(number, ours, theirs, gap).is_inside
+    assert 0.03 <= outside / 1000 <= 0.07

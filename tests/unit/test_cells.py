@@ -6,10 +6,11 @@ import polars as pl
 import pytest
 
 from needlework.cells import collect, read_estimates, score_cell
+from needlework.cli import main
 from needlework.errors import RecordError
 from needlework.files import write_records
 from needlework.records import Prediction
-from needlework.study import Cell
+from needlework.study import Cell, Grid
 from needlework.tasks.specs import NiahSpec, QaSpec, Spec
 
 TASKS: dict[str, Spec] = {
@@ -121,3 +122,60 @@ def test_a_damaged_score_file_is_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(RecordError, match=r"256\.parquet: "):
         collect([CELL], tmp_path, scores=tmp_path / "all", estimates=tmp_path / "cells")
+
+
+def collected(folder: Path, *cells: Cell) -> None:
+    collect(cells, folder, scores=folder / "all", estimates=folder / "cells")
+
+
+def test_a_sample_that_is_scored_twice_is_refused(tmp_path: Path) -> None:
+    path = scored(tmp_path, COMPLETE)
+    frame = pl.read_parquet(path)
+    pl.concat([frame, frame[1:2]]).write_parquet(path)
+    with pytest.raises(RecordError, match=r"256\.parquet: needle #1 is scored twice"):
+        collected(tmp_path, CELL)
+    assert not (tmp_path / "cells").exists()
+
+
+@pytest.mark.parametrize(
+    ("kept", "problem"),
+    [
+        (pl.col("index") < 1, "1 samples of needle, but another cell has 2"),
+        (pl.col("task") == "needle", "0 samples of question, but another cell has 2"),
+    ],
+)
+def test_cells_of_two_studies_are_refused(tmp_path: Path, kept: pl.Expr, problem: str) -> None:
+    """Half as many samples, or other tasks: nobody may take their mean together."""
+    other = Cell("model", "depth", 512)
+    scored(tmp_path, COMPLETE)
+    path = scored(tmp_path, COMPLETE, other)
+    pl.read_parquet(path).filter(kept).write_parquet(path)
+    with pytest.raises(RecordError, match=r"512\.parquet: .*two studies were mixed") as caught:
+        collected(tmp_path, CELL, other)
+    assert problem in str(caught.value)
+
+
+def test_a_command_gathers_the_cells_that_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grid = Grid.model_validate(
+        {
+            "models": ["model"],
+            "suites": {"ruler": {"lengths": [128]}, "depth": {"lengths": [256, 512]}},
+        }
+    )
+    (tmp_path / "grid.json").write_text(grid.model_dump_json())
+    scored(tmp_path, COMPLETE)
+    words = ["collect", tmp_path, tmp_path / "all", tmp_path / "cells"]
+    words += ["--grid", tmp_path / "grid.json", "--cell"]
+    command = ["needlework", *map(str, words)]
+    monkeypatch.setattr("sys.argv", [*command, "model/depth/256"])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert not stop.value.code
+    assert len(read_estimates(tmp_path / "cells")) == 2
+    monkeypatch.setattr("sys.argv", [*command, "model/depth/265"])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    assert "did you mean `model/depth/256`?" in capsys.readouterr().err

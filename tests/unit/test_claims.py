@@ -202,4 +202,26 @@ def test_the_command_writes_a_page_and_every_statistic(tmp_path: Path) -> None:
     assert printed.count("\n") == 9
     assert "intervals are inferred from 250 samples" in page
     assert "[mamba2/ruler/4096](x.html#mamba2/ruler/4096)" in page
+    assert "Numbers: [Table 1](tables/table_01.md)." in page
     assert {row["claim"] for row in rows} == {claim.id for claim in CLAIMS}
+
+
+def test_every_claim_names_the_tables_that_its_cells_fill() -> None:
+    """One needle format: Table 4; depths at 1x: Table 2, at 2x: Table 3; RULER: Table 1."""
+    trained = {model.name: model.trained_length for model in MODELS}
+    for result in judge(World(), MODELS):
+        found = set()
+        for cell in (cell for statistic in result.statistics for cell in statistic.cells):
+            model, suite, length, *rest = cell.split("/")
+            depth_table = 2 if int(length) == trained[model] else 3
+            found.add(1 if suite == "ruler" else 4 if len(rest) == 2 else depth_table)
+        assert found <= set(result.claim.tables), result.claim.id
+        assert found or not result.statistics
+
+
+def test_published_claims_name_tables_without_linking_to_files(tmp_path: Path) -> None:
+    arguments = ["claims", "resources/published", str(tmp_path / "claims")]
+    CliRunner().invoke(cli, arguments, catch_exceptions=False)
+    page = (tmp_path / "claims.md").read_text()
+    assert "Numbers: Table 4." in page
+    assert "tables/table" not in page

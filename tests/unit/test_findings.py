@@ -94,6 +94,15 @@ def test_how_far_a_model_reads_is_told_for_each() -> None:
         assert reach.middle[1] is not None
 
 
+def test_a_missing_length_leaves_no_effective_length() -> None:
+    """It might be the length at which the model falls short."""
+    cells = [c for c in estimates(PLAN) if (c.model, c.task, c.length) != (FIRST.name, "vt", 128)]
+    first, second = reaches(Scores(cells), PLAN.shown())
+    assert (first.ruler, first.own) == (None, None)
+    assert second.own is not None
+    assert first.middle[1] is not None
+
+
 def test_larger_scores_make_smaller_drops_visible() -> None:
     drops = visible_drops(250)
     values = [drop for drop in drops.values() if drop is not None]

@@ -7,6 +7,7 @@ import yaml
 
 from needlework import plan
 from needlework.errors import StudyError
+from needlework.plan import Plan
 from tests.study_for_tests import CONFIG, small_plan, study_keys
 
 
@@ -91,7 +92,7 @@ def test_models_with_equal_prompts_share_datasets() -> None:
 
 def test_everything_made_lies_at_a_place_of_its_own() -> None:
     made = small_plan().made()
-    assert len(made) == len(set(made)) == 2 * 13 + 3 * 21 + 2 * (2 + 3) * 2 + 1
+    assert len(made) == len(set(made)) == 2 * 13 + 3 * 21 + 2 + 2 * (2 + 3) * 2 + 1
 
 
 def test_options_are_quoted_for_the_shell() -> None:
@@ -137,14 +138,62 @@ def test_a_question_task_names_its_file() -> None:
     assert "--questions resources/external/qa/squad" in corrected.dataset_options(prompts, "qa_1")
 
 
-def test_hub_models_have_no_local_weights() -> None:
+def test_hub_models_have_to_be_fetched() -> None:
+    """What stands for a repository is written when all of its files are here."""
     released = small_plan(
         material="english",
         models=["transformerpp"],
         suites={"ruler": {"lengths": [1024]}, "depth": {"lengths": [2048, 4096]}},
     )
     files = released.model_files("transformerpp")
-    assert files == ["resources/external/tokenizers/gpt-neox-20b/tokenizer.json"]
+    commit = "15a431b71c40c284138c379d07d4008a28fea397"
+    assert files == [
+        f"resources/external/checkpoints/state-spaces--transformerpp-2.7b/{commit}/manifest.json",
+        "resources/external/tokenizers/gpt-neox-20b/tokenizer.json",
+    ]
+    assert set(files) <= set(released.external_files())
+
+
+def chatting(folder: Path) -> Plan:
+    """A plan whose only model reads chats."""
+    alter(folder / "models.yaml", "models", "nano-llama", "wrapper", value="chat")
+    return plan.resolve(study_keys(models=["nano-llama"]), folder)
+
+
+def test_a_chat_template_is_part_of_what_a_dataset_is_made_of(folder: Path) -> None:
+    """It lies in a file of the tokenizer's folder, and writes the begin token itself."""
+    made = chatting(folder)
+    files = {Path(name).name for name in made.dataset_files("nano-chat", "vt")}
+    assert files == {"tokenizer.json", "tokenizer_config.json"}
+    assert "--wrapper chat" in made.dataset_options("nano-chat", "vt")
+    assert "--no-begin-token" in made.predict_options("nano-llama")
+    assert "--no-begin-token" not in small_plan().predict_options("nano-llama")
+
+
+def test_a_template_in_a_file_of_its_own_counts_as_well(folder: Path, tmp_path: Path) -> None:
+    for name in ("tokenizer.json", "chat_template.jinja", "README.md"):
+        (tmp_path / "own").mkdir(exist_ok=True)
+        (tmp_path / "own" / name).touch()
+    alter(folder / "models.yaml", "tokenizers", "nano", "source", value=str(tmp_path / "own"))
+    files = [Path(name).name for name in chatting(folder).dataset_files("nano-chat", "vt")]
+    assert files == ["chat_template.jinja", "tokenizer.json"]
+
+
+@pytest.mark.parametrize(
+    ("model", "published"),
+    [("sheared-llama", True), ("sheared-llama-it", True), ("recurrentgemma", False)],
+)
+def test_the_artifact_gave_some_models_no_begin_token(model: str, published: bool) -> None:
+    """HAZARDS.md, 22: the pipeline of transformers before 4.43 left it out."""
+    suites = {"ruler": {"lengths": [1024]}, "depth": {"lengths": [2048, 4096, 8192]}}
+    options = {
+        protocol: small_plan(
+            protocol=protocol, material="english", models=[model], suites=suites
+        ).predict_options(model)
+        for protocol in ("released", "corrected")
+    }
+    assert ("--hazard no-begin-token" in options["released"]) == published
+    assert "no-begin-token" not in options["corrected"]
 
 
 def test_tables_are_told_the_wrapper_of_the_protocol() -> None:

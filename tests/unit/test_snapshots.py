@@ -1,63 +1,95 @@
-"""Checkpoints from the hub: verified, or one line that says what to do. The hub is faked."""
+"""Where repositories of the hub lie, and which of their files are taken. No network."""
 
-import hashlib
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import huggingface_hub
 import pytest
-from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError
 
-from needlework import resources, snapshots
-from needlework.errors import ResourceError
+from needlework import files, resources, snapshots
+from needlework.errors import ResourceError, StudyError
 from needlework.fetching import Fetcher
+from needlework.snapshots import Manifest, Snapshot, Stored
 
-WEIGHTS = b"weights"
+COMMIT = "ab" * 20
+SNAPSHOT = Snapshot("checkpoints", "state-spaces/mamba2-2.7b", COMMIT)
 
 
-def fake_hub(monkeypatch: pytest.MonkeyPatch, folder: Path, *, digest: str) -> None:
-    """A hub with one file of weights and its digest."""
-    (folder / "model.safetensors").write_bytes(WEIGHTS)
-    files = [
-        SimpleNamespace(rfilename="model.safetensors", lfs=SimpleNamespace(sha256=digest)),
-        SimpleNamespace(rfilename="config.json", lfs=None),
+def stored(directory: Path) -> Path:
+    """A repository that was fetched: its only file."""
+    file = directory / SNAPSHOT.folder / "model.safetensors"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"weights")
+    entry = Stored(bytes=7, sha256=files.sha256(file))
+    manifest = Manifest(hub=SNAPSHOT.hub, revision=COMMIT, files={file.name: entry})
+    (directory / SNAPSHOT.manifest).write_text(manifest.model_dump_json())
+    return file
+
+
+def find(directory: Path) -> Path | None:
+    return snapshots.find("checkpoints", SNAPSHOT.hub, revision=COMMIT, directory=directory)
+
+
+def test_a_path_names_the_repository_and_back() -> None:
+    assert SNAPSHOT.manifest == f"checkpoints/state-spaces--mamba2-2.7b/{COMMIT}/manifest.json"
+    assert snapshots.at(SNAPSHOT.manifest) == SNAPSHOT
+    assert snapshots.at("tokenizers/gpt-neox-20b/tokenizer.json") is None
+    assert snapshots.at(SNAPSHOT.manifest.replace(COMMIT, "main")) is None
+
+
+def test_only_complete_repositories_are_found(tmp_path: Path) -> None:
+    assert find(tmp_path) is None
+    file = stored(tmp_path)
+    assert find(tmp_path) == file.parent
+    assert snapshots.find("checkpoints", SNAPSHOT.hub, revision=None, directory=tmp_path) is None
+    file.write_bytes(b"weight")
+    with pytest.raises(ResourceError, match=f"needlework fetch {SNAPSHOT.manifest}"):
+        find(tmp_path)
+
+
+def test_a_manifest_names_no_file_elsewhere(tmp_path: Path) -> None:
+    stored(tmp_path)
+    path = tmp_path / SNAPSHOT.manifest
+    path.write_text(path.read_text().replace("model.safetensors", "../../../secret"))
+    with pytest.raises(StudyError, match="secret"):
+        find(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("names", "taken"),
+    [
+        (
+            ["config.json", "pytorch_model.bin", "training_args.bin"],
+            {"config.json", "pytorch_model.bin"},
+        ),
+        (["a.pth", "config.json", "modeling_a.py"], {"a.pth", "config.json", "modeling_a.py"}),
+        (
+            [
+                "model-00001-of-00002.safetensors",
+                "model-00002-of-00002.safetensors",
+                "model.safetensors.index.json",
+                "pytorch_model-00001-of-00001.bin",
+                "pytorch_model.bin.index.json",
+            ],
+            {
+                "model-00001-of-00002.safetensors",
+                "model-00002-of-00002.safetensors",
+                "model.safetensors.index.json",
+            },
+        ),
+    ],
+)
+def test_weights_are_taken_in_one_format(names: list[str], taken: set[str]) -> None:
+    assert set(snapshots.needed(SNAPSHOT, names)) == taken
+
+
+def test_unpinned_repositories_are_named_together() -> None:
+    paths = [
+        f"resources/external/checkpoints/a--b/{revision}/manifest.json"
+        for revision in (COMMIT, "unpinned")
     ]
-    about = SimpleNamespace(siblings=files)
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(folder))
-    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *_, **__: about)
-
-
-def failing_hub(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    def refuse(*_: Any, **__: Any) -> str:
-        raise error
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
-
-
-def test_verified_weights_are_handed_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_hub(monkeypatch, tmp_path, digest=hashlib.sha256(WEIGHTS).hexdigest())
-    assert snapshots.download("a/b", revision="0" * 40) == tmp_path
-
-
-def test_damaged_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_hub(monkeypatch, tmp_path, digest="0" * 64)
-    with pytest.raises(ResourceError, match="is damaged"):
-        snapshots.download("a/b", revision="0" * 40)
-
-
-def test_terms_on_the_hub_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Gemma's weights are given to those who accepted its terms."""
-    answer: Any = SimpleNamespace(headers={}, request=None)
-    failing_hub(monkeypatch, GatedRepoError("gated", response=answer))
-    with pytest.raises(ResourceError, match=r"huggingface.co/a/b, accept them, and set HF_TOKEN"):
-        snapshots.download("a/b", revision="0" * 40)
-
-
-def test_no_network_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    failing_hub(monkeypatch, LocalEntryNotFoundError("nothing here"))
-    with pytest.raises(ResourceError, match="cannot be downloaded"):
-        snapshots.download("a/b", revision="0" * 40)
+    snapshots.refuse_unpinned([paths[0], "results/x.json"])
+    with pytest.raises(ResourceError, match=r"^a/b: unpinned; `needlework pin a/b`"):
+        snapshots.refuse_unpinned(paths)
 
 
 def fetch(name: str, folder: Path, **options: Any) -> list[Path]:
@@ -65,13 +97,8 @@ def fetch(name: str, folder: Path, **options: Any) -> list[Path]:
 
 
 def test_a_model_without_a_revision_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ResourceError, match="nobody has looked up its revision"):
+    with pytest.raises(ResourceError, match="needlework pin state-spaces/mamba2attn"):
         fetch("mamba2attn", tmp_path)
-
-
-def test_gated_models_need_their_terms_accepted(tmp_path: Path) -> None:
-    with pytest.raises(ResourceError, match="--accept recurrentgemma"):
-        fetch("recurrentgemma", tmp_path)
 
 
 def test_offline_models_are_not_fetched(tmp_path: Path) -> None:

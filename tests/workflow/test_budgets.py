@@ -14,7 +14,7 @@ TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
 MODULE_LINES = 350
 FUNCTION_LINES = 40
 MEDIAN_FUNCTION_LINES = 12
-ENTRY_LINES = {"Snakefile": 14, "workflow/Snakefile": 50, "workflow/rules/common.smk": 79}
+ENTRY_LINES = {"Snakefile": 14, "workflow/Snakefile": 55, "workflow/rules/common.smk": 79}
 TORCH_FOLDERS = {"models", "engine", "nano"}
 
 

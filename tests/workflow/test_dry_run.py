@@ -9,7 +9,7 @@ from tests.workflow.conftest import edit, give_weights, planned
 
 PAGES = {"agreement", "audit", "claims", "explorer", "findings", "published_claims", "summary"}
 """Rules that only show what others made, and take a moment; which of them runs is not counted."""
-SHOWN = {"table": 17, "figure": 4}
+SHOWN = {"table": 17, "figure": 5}
 """What shows scores, or labels."""
 REPORTS = {"collect": 1} | SHOWN
 """What follows from any score."""
@@ -33,7 +33,7 @@ def change_samples(project: Path) -> None:
 
 
 def change_template(project: Path) -> None:
-    edit(project / "reports/templates/table.md.j2", "Bold:", "In bold:")
+    edit(project / "reports/templates/table.md.j2", "Underlined:", "With a line:")
 
 
 def change_scoring(project: Path) -> None:
@@ -41,7 +41,7 @@ def change_scoring(project: Path) -> None:
 
 
 def change_drawing(project: Path) -> None:
-    edit(project / "src/needlework/report/figures.py", "fontSize=9", "fontSize=8")
+    edit(project / "src/needlework/report/needles.py", "fontSize=9", "fontSize=8")
 
 
 def add_model(project: Path) -> None:
@@ -50,14 +50,20 @@ def add_model(project: Path) -> None:
 
 
 CHANGES: list[tuple[Callable[[Path], None], dict[str, int]]] = [
-    (change_revision, {"plan": 1, "predict": 4, "score": 4, "models_table": 1} | REPORTS),
+    (
+        change_revision,
+        {"plan": 1, "verify_model": 1, "predict": 4, "score": 4, "models_table": 1} | REPORTS,
+    ),
     (change_label, {"plan": 1, "models_table": 1} | SHOWN),
     (change_task, {"plan": 1, "dataset": 2, "predict": 4, "score": 4} | REPORTS),
-    (change_samples, {"plan": 1, "dataset": 68, "predict": 8, "score": 8} | REPORTS),
+    (change_samples, {"plan": 2, "dataset": 68, "predict": 8, "score": 8} | REPORTS),
     (change_template, {"table": 17}),
     (change_scoring, {"score": 8, "models_table": 1} | REPORTS),
-    (change_drawing, {"figure": 4}),
-    (add_model, {"plan": 3, "predict": 4, "score": 4, "models_table": 1} | REPORTS),
+    (change_drawing, {"figure": 5}),
+    (
+        add_model,
+        {"plan": 4, "verify_model": 1, "predict": 4, "score": 4, "models_table": 1} | REPORTS,
+    ),
 ]
 
 
@@ -69,8 +75,9 @@ def counted(project: Path, *words: str) -> dict[str, int]:
 def test_a_fresh_clone_plans_every_job(made: Path) -> None:
     """One dataset per task and length, one cell per model, suite and length."""
     assert counted(made, "--forceall") == {
-        "plan": 5,
+        "plan": 7,
         "dataset": 2 * 13 + 2 * 21,
+        "verify_model": 2,
         "predict": 8,
         "score": 8,
         "models_table": 1,

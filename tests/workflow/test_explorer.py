@@ -1,5 +1,6 @@
 """The explorer as a person uses it: opened from disk in a browser, clicked through, looked up."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -76,17 +77,102 @@ def test_the_links_of_the_claims_open_cells(browser: Browser, page: str) -> None
     heading(browser, "Mamba2: 21 cells")
 
 
+def choose(browser: Browser, label: str, value: str) -> None:
+    """Picks an entry of the list with that label, as a person would."""
+    labels = "[...document.querySelectorAll('label')]"
+    browser.wait(f"{labels}.some(each => each.innerText.startsWith({label!r}))")
+    browser.run(
+        "{const list = [...document.querySelectorAll('label')]"
+        f".find(label => label.innerText.startsWith({label!r})).querySelector('select');"
+        f"list.value = {value!r}; list.dispatchEvent(new Event('change'));}}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("start", "label", "value", "head"),
+    [
+        ("nano-llama/ruler/128/vt", "model", "nano-mamba2", "Mamba2, vt, 128 tokens"),
+        ("nano-llama/ruler/128/vt", "length", "512", "Llama, vt, 512 tokens"),
+        ("nano-llama/ruler/128/vt", "task", "cwe", "Llama, cwe, 128 tokens"),
+        ("nano-llama/depth/256", "depth", "40", "Llama: 3 cells"),
+        ("nano-llama/depth/256", "format", "repeat-word-num", "Llama: 7 cells"),
+        ("nano-llama", "suite", "ruler", "Llama: 39 cells"),
+    ],
+)
+def test_every_list_narrows_what_is_shown(
+    browser: Browser, page: str, start: str, label: str, value: str, head: str
+) -> None:
+    browser.open("about:blank")
+    browser.open(f"{page}#{start}")
+    browser.wait("document.querySelector('main form') !== null")
+    choose(browser, label, value)
+    heading(browser, head)
+
+
+def test_two_models_are_compared_where_they_differ(browser: Browser, page: str) -> None:
+    browser.open(f"{page}#nano-llama/ruler/256/vt")
+    heading(browser, "Llama, vt")
+    choose(browser, "compare with", "nano-transformerpp")
+    browser.wait("location.hash.includes('with=nano-transformerpp')")
+    browser.wait("document.querySelector('thead').innerText.includes('score of TPP')")
+    choose(browser, "outcome", "differ")
+    browser.wait("location.hash.includes('outcome=differ')")
+    pairs = (
+        "[...document.querySelectorAll('tbody tr')]"
+        ".map(row => [row.children[1].innerText, row.children[5].innerText])"
+    )
+    browser.wait(f"{pairs}.every(([mine, theirs]) => mine !== theirs)")
+    assert 0 < len(browser.run(pairs)) <= 6
+
+
+def test_a_sample_shows_what_was_hidden_where_and_what_reading_it_took(
+    browser: Browser, page: str
+) -> None:
+    browser.open("about:blank")
+    browser.open(f"{page}#nano-llama/ruler/512/qa_1/2")
+    heading(browser, "Sample 2: qa_1, 512 tokens")
+    needle = browser.run("document.querySelector('.prompt mark.needle').innerText")
+    reference = browser.run(
+        "[...document.querySelectorAll('h2')].find(h => h.innerText === 'References')"
+        ".nextElementSibling.innerText"
+    )
+    assert reference in needle
+    assert re.search(r"depth [\d.]+ %, about token \d+$", needle)
+    assert browser.run("document.querySelectorAll('.fold').length") >= 1
+    facts = browser.run("document.querySelector('dl').innerText")
+    assert re.search(r"stopped by\s+(the token limit|a failure)", facts)
+    assert re.search(r"tokens read\s+507, of which 253 were shared with other samples", facts)
+    assert re.search(r"tokens written\s+5", facts)
+
+
+def test_the_way_back_is_the_way_one_came(browser: Browser, page: str) -> None:
+    browser.open("about:blank")
+    browser.open(f"{page}#nano-llama/ruler/128/qa_1?outcome=right")
+    heading(browser, "Llama, qa_1")
+    browser.wait("document.querySelector('tbody a') !== null")
+    browser.run("document.querySelector('tbody a').click()")
+    heading(browser, "Sample")
+    browser.run("history.back()")
+    heading(browser, "Llama, qa_1")
+    assert browser.run("location.hash").endswith("qa_1?outcome=right")
+
+
+def test_a_person_without_a_mouse_reaches_search_and_leaves_it(browser: Browser, page: str) -> None:
+    browser.open("about:blank")
+    browser.open(f"{page}#nano-llama/ruler/128/vt")
+    heading(browser, "Llama, vt")
+    browser.press("/")
+    browser.wait("document.activeElement.id === 'search'")
+    browser.press("Escape")
+    browser.wait("document.activeElement.id !== 'search'")
+
+
 def test_samples_are_filtered_by_outcome(browser: Browser, page: str) -> None:
     browser.open(f"{page}#nano-transformerpp/ruler/256/vt")
     heading(browser, "TPP, vt")
     outcomes = "[...document.querySelectorAll('tbody td:nth-child(2)')].map(cell => cell.className)"
     everything = browser.run(outcomes)
-    choose = (
-        "{const list = [...document.querySelectorAll('label')]"
-        ".find(label => label.innerText.startsWith('outcome')).querySelector('select');"
-        "list.value = 'part'; list.dispatchEvent(new Event('change'));}"
-    )
-    browser.run(choose)
+    choose(browser, "outcome", "part")
     browser.wait("location.hash.includes('outcome=part')")
     browser.wait(f"{outcomes}.every(name => name === 'number part')")
     partly = browser.run(outcomes)

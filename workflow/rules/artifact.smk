@@ -6,7 +6,7 @@ SOURCES += [str(path) for path in sorted(Path("config").glob("*.yaml"))]
 
 rule artifact:
     input:
-        lambda wildcards: rules.table_all.input,
+        everything,
         sources=SOURCES,
         published=PUBLISHED,
     output:
@@ -25,5 +25,7 @@ rule artifact:
     params:
         code=digest("needlework.artifact.bundle"),
         folder=RESULTS,
+        benchmarks=f"benchmarks/{PLAN.study.study}/predict",
     shell:
-        "needlework artifact {params.folder} {output} {input.sources} {input.published} 2> {log}"
+        "needlework artifact {params.folder} {output} {input.sources} {input.published}"
+        " $(find {params.benchmarks} -name '*.tsv' 2> /dev/null) 2> {log}"

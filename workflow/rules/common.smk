@@ -1,10 +1,11 @@
 # The only place that reads `config`: it becomes a PLAN, and rules receive the slice they need.
+import re
 import sys
 from pathlib import Path
 
 from pydantic_core import to_json
 
-from needlework import plan, progress
+from needlework import cluster, plan, progress, snapshots
 from needlework.errors import StudyError
 from needlework.paper import MODELS as PAPER_MODELS, MODELS_TABLE, NUMBERS as TABLES
 from needlework.report.explorer.page import fingerprint
@@ -18,6 +19,7 @@ if "study" not in config:
 
 try:
     PLAN = plan.resolve(config, Path("config"))
+    CLUSTER = cluster.read_cluster(Path("config/cluster.yaml"))
 except StudyError as error:
     print(f"needlework: {error}", file=sys.stderr)
     sys.exit(2)
@@ -26,8 +28,9 @@ RESULTS, LOGS = Path("results", PLAN.study.study), Path("logs", PLAN.study.study
 CELLS = PLAN.grid().cells()
 RUN = progress.Run(RESULTS, Path("logs"))
 PARTS = {part: to_json(content).decode() for part, content in PLAN.parts().items()}
-FIGURES = ["depth_heatmap", "format_bars", "length_curve", "retention_curve"]
+FIGURES = ["cost", "depth_heatmap", "format_bars", "length_curve", "retention_curve"]
 TABLE_KINDS = ["md", "tex", "csv"]
+FIGURE_KINDS = [".svg", ".png", ".pdf", ".html"]
 PAGES = ["audit", "claims", "published_claims", "findings"]
 PAGES += ["agreement"] if set(PLAN.models) & set(PAPER_MODELS) else []
 PUBLISHED = [f"resources/published/{name}.csv" for name in ("ruler", "depth", "format")]
@@ -40,10 +43,10 @@ pathvars:
 
 
 wildcard_constraints:
-    model="|".join(PLAN.models),
+    model="|".join(map(re.escape, PLAN.models)),
     suite="ruler|depth",
     length="[0-9]+",
-    prompts="|".join({PLAN.prompts(model) for model in PLAN.models}),
+    prompts="|".join({re.escape(PLAN.prompts(model)) for model in PLAN.models}),
     task="|".join(PLAN.tasks.ruler | PLAN.tasks.depth),
     part="|".join(PARTS),
     number="|".join(f"{number:02}" for number in TABLES if number != MODELS_TABLE),
@@ -51,23 +54,10 @@ wildcard_constraints:
 
 
 # Jobs find `needlework` beside the Snakemake that started them, unless their environment has one.
-shell.prefix(f'set -euo pipefail; export PATH="$PATH:{Path(sys.executable).parent}"; ')
-
-
-def template(name):
-    """A template of the reports, from here or, where this workflow is a module, from its source."""
-    path = f"reports/templates/{name}"
-    return path if Path(path).exists() else workflow.source_path(f"../../{path}")
-
-
-def cell_datasets(wildcards):
-    """The datasets that a model answers in one cell."""
-    return expand(
-        "<results>/data/{prompts}/{length}/{task}.jsonl",
-        prompts=PLAN.prompts(wildcards.model),
-        length=wildcards.length,
-        task=PLAN.suite_tasks(wildcards.suite),
-    )
+# Only `external` reaches for the network: nodes that compute may have none.
+shell.prefix(
+    f'set -euo pipefail; export PATH="$PATH:{Path(sys.executable).parent}" HF_HUB_OFFLINE=1; '
+)
 
 
 # Everything between the config and the tables. Targets name it, because Snakemake takes a missing

@@ -9,6 +9,7 @@ rule dataset:
         "<logs>/dataset/{prompts}/{length}/{task}.log",
     benchmark:
         "<benchmarks>/dataset/{prompts}/{length}/{task}.tsv"
+    localrule: True
     conda:
         "../../envs/cpu.yaml"
     threads: 1

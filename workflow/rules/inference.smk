@@ -5,6 +5,7 @@ rule predict:
         datasets=cell_datasets,
         model=lambda wildcards: PLAN.model_files(wildcards.model),
         tasks="<results>/plan/{suite}.json",
+        verified=lambda wildcards: f"<results>/verified/{PLAN.weights_of(wildcards.model)}.json",
     output:
         "<results>/predictions/{model}/{suite}/{length}.jsonl",
     log:
@@ -15,11 +16,66 @@ rule predict:
         "../../envs/cpu.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=240,
+        **CLUSTER.words(),
+        mem_mb=lambda wildcards, attempt: CLUSTER.megabytes(
+            max(4000, cost(wildcards).memory_mb), attempt
+        ),
+        runtime=lambda wildcards, attempt: CLUSTER.minutes(
+            -(-cost(wildcards).runtime_minutes // PLAN.study.shards), attempt
+        ),
     params:
         code=digest("needlework.engine.predict"),
         model=lambda wildcards: PLAN.predict_options(wildcards.model),
+    # Where Slurm sends its SIGTERM to every process of a job, only the command itself may act on it.
     shell:
+        "trap : TERM; "
         "needlework predict {output} {input.datasets} {params.model} --tasks {input.tasks}"
-        " --threads {threads} --memory {resources.mem_mb} 2>&1 | tee {log}"
+        " --threads {threads} --memory $(({resources.mem_mb} / 2)) 2>&1"
+        " | (trap '' TERM; tee {log})"
+
+
+# With `shards: 4` in the study a cell is four jobs. Each reads the accounts of the whole cell, and
+# takes over what the cell's journals hold, however it was split before.
+if PLAN.study.shards > 1:
+
+    ruleorder: merge > predict
+
+    use rule predict as predict_shard with:
+        output:
+            "<results>/shards/{model}/{suite}/{length}/{shard}of{shards}.jsonl",
+        log:
+            "<logs>/predict_shard/{model}/{suite}/{length}/{shard}of{shards}.log",
+        benchmark:
+            "<benchmarks>/predict_shard/{model}/{suite}/{length}/{shard}of{shards}.tsv"
+        params:
+            code=digest("needlework.engine.predict"),
+            model=lambda wildcards: (
+                f"{PLAN.predict_options(wildcards.model)}"
+                f" --shard {wildcards.shard}/{wildcards.shards}"
+            ),
+
+    rule merge:
+        input:
+            parts=expand(
+                "<results>/shards/{{model}}/{{suite}}/{{length}}/{shard}of{shards}.jsonl",
+                shard=range(1, PLAN.study.shards + 1),
+                shards=PLAN.study.shards,
+            ),
+            tasks="<results>/plan/{suite}.json",
+        output:
+            "<results>/predictions/{model}/{suite}/{length}.jsonl",
+        log:
+            "<logs>/merge/{model}/{suite}/{length}.log",
+        benchmark:
+            "<benchmarks>/merge/{model}/{suite}/{length}.tsv"
+        localrule: True
+        conda:
+            "../../envs/cpu.yaml"
+        threads: 1
+        resources:
+            mem_mb=1000,
+            runtime=10,
+        params:
+            code=digest("needlework.shards"),
+        shell:
+            "needlework merge {output} {input.parts} --tasks {input.tasks} 2> {log}"

@@ -67,7 +67,7 @@ rule claims:
 rule published_claims:
     input:
         published=PUBLISHED,
-        models="config/models.yaml",
+        models="<results>/plan/published_models.json",
         template=template("claims.md.j2"),
     output:
         report(
@@ -173,7 +173,7 @@ rule agreement:
         template=template("agreement.md.j2"),
     output:
         report(
-            multiext("<results>/agreement", ".md", ".csv", ".svg", ".png"),
+            multiext("<results>/agreement", ".md", ".csv", *FIGURE_KINDS),
             caption="../../reports/captions/agreement.rst",
             category="Judgements",
         ),
@@ -196,3 +196,9 @@ rule agreement:
     shell:
         "needlework agreement {params.folder} {input.cells} {params.stem} --models {input.models}"
         " --templates {params.templates} 2> {log}"
+
+
+# What each published defect costs, for studies that are about nothing else.
+if PLAN.study.hazards:
+
+    include: "hazards.smk"

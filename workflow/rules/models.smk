@@ -31,3 +31,31 @@ rule train_nano_model:
         folder=lambda wildcards, output: Path(output[0]).parent,
     shell:
         "needlework train-nano {wildcards.architecture} {params.folder} 2>&1 | tee {log}"
+
+
+# Before a checkpoint may answer, its tensors are accounted for and its logits compared with those
+# of another library. A failure stops the cells of this model; with --keep-going others go on.
+rule verify_model:
+    input:
+        lambda wildcards: PLAN.checkpoint_files(wildcards.model),
+    output:
+        "<results>/verified/{model}.json",
+    log:
+        "<logs>/verify/{model}.log",
+    benchmark:
+        "<benchmarks>/verify/{model}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        **CLUSTER.words(),
+        # In float32, and for a moment as the other library holds it.
+        mem_mb=lambda wildcards, attempt: CLUSTER.megabytes(
+            2 * first_cost(wildcards.model).memory_mb, attempt
+        ),
+        runtime=lambda wildcards, attempt: CLUSTER.minutes(60, attempt),
+    params:
+        code=digest("needlework.models.verification"),
+        model=lambda wildcards: PLAN.checkpoint_options(wildcards.model),
+    shell:
+        "needlework verify-model {output} {params.model} --threads {threads} 2>&1 | tee {log}"

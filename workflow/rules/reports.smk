@@ -1,4 +1,9 @@
 # What a reader sees. Every table is a target of its own: `snakemake table_2`.
+SCORE_TABLES = [number for number in TABLES if number != MODELS_TABLE]
+COMPARED = SCORE_TABLES if set(PLAN.models) & set(PAPER_MODELS) else []
+VERIFIED = expand("<results>/verified/{model}.json", model=PLAN.models)
+
+
 for number in TABLES:
 
     rule:
@@ -6,17 +11,20 @@ for number in TABLES:
             f"table_{number}"
         input:
             expand(f"<results>/tables/table_{number:02}.{{kind}}", kind=TABLE_KINDS),
-            MADE,
+            lambda wildcards: MADE,
         localrule: True
 
 
 rule table:
     input:
         cells="<results>/cells.parquet",
+        scores="<results>/scores.parquet",
+        grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
+        verified=VERIFIED,
         templates=[template("table.md.j2"), template("table.tex.j2")],
     output:
-        report(
+        *shown(
             multiext("<results>/tables/table_{number}", ".md", ".tex", ".csv"),
             caption="../../reports/captions/table.rst",
             category="Tables",
@@ -38,17 +46,81 @@ rule table:
         number=lambda wildcards: int(wildcards.number),
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
         templates=lambda wildcards, input: Path(input.templates[0]).parent,
+        verified=lambda wildcards, input: [f"--verified {path}" for path in input.verified],
+        intervals="",
     shell:
-        "needlework table {params.number} {input.cells} {params.stem}"
-        " --models {input.models} --templates {params.templates} 2> {log}"
+        "needlework table {params.number} {input.cells} {input.scores} {params.stem}"
+        " --grid {input.grid} --models {input.models} {params.verified}"
+        " --templates {params.templates} {params.intervals} 2> {log}"
+
+
+# The same tables with the interval of every number: `snakemake intervals`, or one file by its name.
+# They lie beside the tables, in a folder of their own.
+rule intervals:
+    input:
+        expand(
+            "<results>/intervals/table_{number:02}.{kind}",
+            number=SCORE_TABLES,
+            kind=TABLE_KINDS,
+        ),
+    localrule: True
+
+
+use rule table as table_with_intervals with:
+    output:
+        multiext("<results>/intervals/table_{number}", ".md", ".tex", ".csv"),
+    log:
+        "<logs>/intervals/{number}.log",
+    benchmark:
+        "<benchmarks>/intervals/{number}.tsv"
+    params:
+        intervals="--intervals",
+
+
+# Beside each table the one that was published, where a study measures the models of the paper.
+rule comparison:
+    input:
+        cells="<results>/cells.parquet",
+        grid="<results>/plan/grid.json",
+        models="<results>/plan/models.json",
+        published=PUBLISHED,
+        template=template("comparison.md.j2"),
+    output:
+        *shown(
+            multiext("<results>/tables/comparison_{number}", ".md", ".csv"),
+            caption="../../reports/captions/comparison.rst",
+            category="Tables",
+            labels={"table": "{number}, ours and published"},
+        ),
+    log:
+        "<logs>/comparison/{number}.log",
+    benchmark:
+        "<benchmarks>/comparison/{number}.tsv"
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=digest("needlework.report.comparison"),
+        number=lambda wildcards: int(wildcards.number),
+        folder=lambda wildcards, input: Path(input.published[0]).parent,
+        stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
+        templates=lambda wildcards, input: Path(input.template).parent,
+    shell:
+        "needlework comparison {params.number} {params.folder} {input.cells} {params.stem}"
+        " --grid {input.grid} --models {input.models} --templates {params.templates} 2> {log}"
 
 
 rule models_table:
     input:
         models="<results>/plan/models.json",
+        verified=VERIFIED,
         templates=[template("models.md.j2"), template("models.tex.j2")],
     output:
-        report(
+        *shown(
             multiext("<results>/tables/table_05", ".md", ".tex", ".csv"),
             caption="../../reports/captions/models.rst",
             category="Tables",
@@ -69,8 +141,9 @@ rule models_table:
         code=digest("needlework.report.tables"),
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
         templates=lambda wildcards, input: Path(input.templates[0]).parent,
+        verified=lambda wildcards, input: [f"--verified {path}" for path in input.verified],
     shell:
-        "needlework models {params.stem} --models {input.models}"
+        "needlework models {params.stem} --models {input.models} {params.verified}"
         " --templates {params.templates} 2> {log}"
 
 
@@ -78,11 +151,13 @@ rule figure:
     input:
         cells="<results>/cells.parquet",
         models="<results>/plan/models.json",
+        costs="<results>/plan/costs.json",
     output:
-        report(
-            multiext("<results>/figures/{figure}", ".svg", ".png"),
+        *shown(
+            multiext("<results>/figures/{figure}", *FIGURE_KINDS, ".csv"),
             caption="../../reports/captions/figure.rst",
             category="Figures",
+            labels={"figure": "{figure}"},
         ),
     log:
         "<logs>/figure/{figure}.log",
@@ -98,9 +173,10 @@ rule figure:
     params:
         code=digest("needlework.report.figures"),
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
+        benchmarks=f"benchmarks/{PLAN.study.study}",
     shell:
-        "needlework figure {wildcards.figure} {input.cells} {params.stem}"
-        " --models {input.models} 2> {log}"
+        "needlework figure {wildcards.figure} {input.cells} {params.stem} --models {input.models}"
+        " --costs {input.costs} --benchmarks {params.benchmarks} 2> {log}"
 
 
 rule summary:
@@ -108,6 +184,7 @@ rule summary:
         scores="<results>/scores.parquet",
         study="<results>/plan/study.json",
         tables=expand("<results>/tables/table_{number:02}.md", number=TABLES),
+        compared=expand("<results>/tables/comparison_{number:02}.md", number=COMPARED),
         figures=expand("<results>/figures/{figure}.svg", figure=FIGURES),
         template=template("report.md.j2"),
     output:

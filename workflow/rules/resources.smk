@@ -1,5 +1,7 @@
-# What comes from outside: fetched once, verified by its SHA-256, never changed. `snakemake fetch`
-# gets all that a study needs, so that jobs can run where there is no network.
+# What comes from outside: fetched once, verified, never changed. `snakemake fetch` gets all that a
+# study needs - files of the registry, checkpoints and tokenizers of the hub - so that jobs can run
+# where there is no network. Of a repository the manifest is asked for, written when all is there: an
+# output would be deleted before a job is tried again, what was downloaded of a checkpoint must not be.
 rule fetch:
     input:
         PLAN.external_files(),
@@ -21,7 +23,7 @@ rule external:
         mem_mb=1000,
         runtime=60,
     shell:
-        "needlework fetch {wildcards.path} 2> {log}"
+        "HF_HUB_OFFLINE=0 needlework fetch {wildcards.path} 2> {log}"
 
 
 # The parts of the study that commands read as files. A part is written again when it changes, and

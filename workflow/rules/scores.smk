@@ -9,6 +9,7 @@ rule score:
         "<logs>/score/{model}/{suite}/{length}.log",
     benchmark:
         "<benchmarks>/score/{model}/{suite}/{length}.tsv"
+    localrule: True
     conda:
         "../../envs/cpu.yaml"
     threads: 1
@@ -38,6 +39,7 @@ rule collect:
         "<logs>/collect.log",
     benchmark:
         "<benchmarks>/collect.tsv"
+    localrule: True
     conda:
         "../../envs/cpu.yaml"
     threads: 1
@@ -47,6 +49,7 @@ rule collect:
     params:
         code=digest("needlework.cells"),
         folder=lambda wildcards, output: Path(output.scores).with_suffix(""),
+        cells="",
     shell:
         "needlework collect {params.folder} {output.scores} {output.cells} --grid {input.grid}"
-        " 2> {log}"
+        " {params.cells} 2> {log}"

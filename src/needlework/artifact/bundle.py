@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from needlework.artifact.crate import crate
+from needlework.artifact.crate import README, crate, readme
 from needlework.errors import ArtifactError, RecordError
 from needlework.files import atomic
 from needlework.sources import digest
@@ -27,8 +27,10 @@ LEFT_OUT = frozenset({".journal", ".lock", ".zip"})
 """Kinds of files that are no result of a study."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time that a zip file gives for every part: the earliest it can tell."""
-CODE = ("needlework.cells", "needlework.report.tables", "needlework.report.claims")
+CODE = ("needlework.cells", "needlework.artifact.rendering")
 """The modules whose sources decide what a review computes."""
+MADE_WITH = ("altair", "jinja2", "numpy", "polars", "scipy", "vl-convert-python")
+"""The packages that decide the bytes of tables and figures."""
 
 
 class Part(NamedTuple):
@@ -50,7 +52,7 @@ def write_artifact(study: Path, output: Path, *, inputs: Sequence[Path]) -> None
     parts = [*_study_parts(study), *_input_parts(inputs)]
     with atomic(output) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         digests = {part.name: _store(archive, part) for part in parts}
-        generated = {ENVIRONMENT: _text(environment(study))}
+        generated = {ENVIRONMENT: _text(environment(study)), README: readme(study.name)}
         for name, text in generated.items():
             digests[name] = hashlib.sha256(text.encode()).hexdigest()
         generated[MANIFEST] = _text(
@@ -63,15 +65,23 @@ def write_artifact(study: Path, output: Path, *, inputs: Sequence[Path]) -> None
             archive.writestr(_entry(name), text)
 
 
+def environment_versions(path: Path | None) -> Mapping[str, str]:
+    """Versions of packages by name: those that a bundle was made with, or with None those here."""
+    if path is None:
+        return {
+            distribution.name.lower(): distribution.version
+            for distribution in metadata.distributions()
+        }
+    found: Mapping[str, str] = json.loads(path.read_text(encoding="utf-8")).get("packages", {})
+    return found
+
+
 def environment(study: Path) -> dict[str, Any]:
     """The machine that bundles, its packages, and what each cell's predictions say made them."""
-    packages = {
-        distribution.name.lower(): distribution.version for distribution in metadata.distributions()
-    }
     return {
         "python": sys.version.split()[0],
         "platform": platform.platform(),
-        "packages": dict(sorted(packages.items())),
+        "packages": dict(sorted(environment_versions(None).items())),
         "cells": {
             str(path.relative_to(study / "predictions").with_suffix("")): _made_by(path)
             for path in sorted((study / "predictions").glob("*/*/*.jsonl"))

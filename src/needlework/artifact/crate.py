@@ -4,28 +4,39 @@ Knows the vocabulary of https://w3id.org/ro/wfrun/workflow/0.5; does not read an
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import metadata
 from pathlib import PurePosixPath
 from typing import Any
 
+CRATE_SPECIFICATION = "https://w3id.org/ro/crate/1.1"
 PROFILES = (
     "https://w3id.org/ro/wfrun/process/0.5",
     "https://w3id.org/ro/wfrun/workflow/0.5",
     "https://w3id.org/workflowhub/workflow-ro-crate/1.0",
 )
+WORKFLOW_PROFILE = "https://bioschemas.org/profiles/ComputationalWorkflow/1.0-RELEASE"
 LICENCE = "https://spdx.org/licenses/Apache-2.0"
 SNAKEMAKE = "https://w3id.org/workflowhub/workflow-ro-crate#snakemake"
 WORKFLOW = "inputs/workflow/Snakefile"
 RUN = "#run"
+README = "README.md"
 KINDS = {
+    "": "text/plain",
+    ".cfg": "text/plain",
     ".csv": "text/csv",
     ".html": "text/html",
     ".json": "application/json",
     ".jsonl": "application/jsonl",
     ".md": "text/markdown",
     ".parquet": "application/vnd.apache.parquet",
+    ".pdf": "application/pdf",
     ".png": "image/png",
+    ".smk": "text/plain",
     ".svg": "image/svg+xml",
     ".tex": "application/x-tex",
+    ".toml": "application/toml",
+    ".tsv": "text/tab-separated-values",
+    ".txt": "text/plain",
     ".yaml": "application/yaml",
 }
 
@@ -46,11 +57,30 @@ def crate(
     return {"@context": "https://w3id.org/ro/crate/1.1/context", "@graph": graph}
 
 
+def readme(study: str) -> str:
+    """What a person reads first: what this is, and how to check it."""
+    return f"""# needlework study {study}
+
+Everything behind the tables: config and workflow (`inputs/`), datasets, predictions, scores,
+tables, figures and claims (`study/`), packages and what predicted each cell (`environment.json`),
+the SHA-256 of every file (`manifest.json`), and a description for machines
+(`ro-crate-metadata.json`: RO-Crate 1.1, Workflow Run profile 0.5).
+
+To check that the tables follow from the predictions, without GPU or network:
+
+    pip install needlework=={metadata.version("needlework")}
+    needlework review artifact.zip
+
+Start with `study/report.md`, or open `study/explorer.html` in a browser: every number there leads
+to its samples.
+"""
+
+
 def _descriptor() -> Entity:
     return {
         "@id": "ro-crate-metadata.json",
         "@type": "CreativeWork",
-        "conformsTo": {"@id": "https://w3id.org/ro/crate/1.1"},
+        "conformsTo": [{"@id": CRATE_SPECIFICATION}, {"@id": PROFILES[-1]}],
         "about": {"@id": "./"},
     }
 
@@ -73,14 +103,17 @@ def _root(study: str, names: Sequence[str], date: str) -> Entity:
 
 
 def _file(name: str, digest: str | None, size: int | None) -> Entity:
-    kind = KINDS.get(PurePosixPath(name).suffix)
     entity: Entity = {"@id": name, "@type": "File", "name": PurePosixPath(name).name}
     if name == WORKFLOW:
         entity["@type"] = ["File", "SoftwareSourceCode", "ComputationalWorkflow"]
         entity["programmingLanguage"] = {"@id": SNAKEMAKE}
+        entity["conformsTo"] = {"@id": WORKFLOW_PROFILE}
+        entity["version"] = metadata.version("needlework")
+    if name == README:
+        entity["about"] = {"@id": "./"}
     return (
         entity
-        | ({"encodingFormat": kind} if kind else {})
+        | {"encodingFormat": KINDS.get(PurePosixPath(name).suffix, "application/octet-stream")}
         | ({"sha256": digest} if digest else {})
         | ({"contentSize": str(size)} if size is not None else {})
     )
@@ -96,11 +129,13 @@ def _context(study: str, names: Sequence[str], date: str) -> Iterator[Entity]:
         "@id": RUN,
         "@type": "CreateAction",
         "name": f"Run of study {study}",
+        "description": "Snakemake made the results from the inputs; environment.json names the "
+        "packages and what predicted each cell.",
         "instrument": {"@id": WORKFLOW},
         "object": inputs,
         "result": results,
         "endTime": date,
-        "actionStatus": {"@id": "http://schema.org/CompletedActionStatus"},
+        "actionStatus": "http://schema.org/CompletedActionStatus",
     }
     yield {
         "@id": SNAKEMAKE,
@@ -109,6 +144,13 @@ def _context(study: str, names: Sequence[str], date: str) -> Iterator[Entity]:
         "identifier": {"@id": "https://doi.org/10.1093/bioinformatics/bts480"},
         "url": {"@id": "https://snakemake.readthedocs.io"},
     }
+    yield {
+        "@id": WORKFLOW_PROFILE,
+        "@type": "CreativeWork",
+        "name": "Bioschemas ComputationalWorkflow",
+        "version": "1.0-RELEASE",
+    }
     yield {"@id": LICENCE, "@type": "CreativeWork", "name": "Apache License 2.0"}
     for profile in PROFILES:
-        yield {"@id": profile, "@type": "CreativeWork", "name": profile.split("/")[-2]}
+        *_, name, version = profile.split("/")
+        yield {"@id": profile, "@type": "CreativeWork", "name": name, "version": version}

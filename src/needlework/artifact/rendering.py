@@ -4,25 +4,35 @@ Knows which command makes which file; templates are those of this project, never
 a template is a program.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from needlework.artifact.bundle import INPUTS, STUDY
 from needlework.audit import audit
 from needlework.claims import judge
+from needlework.cost.study import PlannedCell
 from needlework.evidence import Evidence, Published, read_evidence, read_models
+from needlework.paper import MODELS as PAPER_MODELS
 from needlework.paper import MODELS_TABLE, NUMBERS
 from needlework.parsing import parse, read
 from needlework.published import read_tables
+from needlework.report.agreement import write_agreement
 from needlework.report.audit import write_audit
+from needlework.report.charts import SUFFIXES
 from needlework.report.claims import write_claims
+from needlework.report.comparison import write_comparison
+from needlework.report.explorer.page import write_explorer
+from needlework.report.figures import COST, FIGURES, write_figure
 from needlework.report.findings import write_findings
+from needlework.report.hazards import write_hazards
+from needlework.report.notes import Verified, read_verified
 from needlework.report.summary import write_report
-from needlework.report.tables import write_models, write_table
-from needlework.study import ShownModel, Study
+from needlework.report.tables import Measured, read_measured, write_models, write_table
+from needlework.study import Grid, ShownModel, Study
+from needlework.variants import StudiedModel
 
 Content = TypeVar("Content")
 
@@ -71,13 +81,76 @@ class _Again:
     def _path(self, part: str) -> Path:
         return self.artifact / STUDY / "plan" / f"{part}.json"
 
+    @cached_property
+    def measured(self) -> Measured:
+        return read_measured(
+            self.cells,
+            self.scores,
+            grid=self._plan("grid", Grid),
+            models=self.models(),
+            verified=self.verified(),
+        )
+
     def table(self, number: int, stem: str) -> None:
-        output = self.again / stem
+        output, templates = self.again / stem, self.templates
         if number == MODELS_TABLE:
-            write_models(output, models=self.models(), templates=self.templates)
+            write_models(
+                output, models=self.models(), templates=templates, verified=self.verified()
+            )
         else:
-            models = self.models()
-            write_table(number, self.cells, output, models=models, templates=self.templates)
+            write_table(number, output, self.measured, templates=templates)
+
+    def figure(self, kind: str, stem: str) -> None:
+        write_figure(
+            kind,
+            self.cells,
+            self.again / stem,
+            models=self.models(),
+            planned=self._plan("costs", tuple[PlannedCell, ...]) if kind == COST else (),
+            benchmarks=self.artifact / INPUTS / "benchmarks" / self.study().study,
+        )
+
+    def hazards(self) -> None:
+        write_hazards(
+            self.study(),
+            self._plan("hazards", tuple[StudiedModel, ...]),
+            self.again,
+            scores=self.scores,
+            templates=self.templates,
+        )
+
+    def explorer(self) -> None:
+        """The page names the study by its folder, which has another name in an artifact."""
+        folder = self.again / "explored" / self.study().study
+        folder.parent.mkdir()
+        folder.symlink_to(self.artifact / STUDY, target_is_directory=True)
+        write_explorer(folder, self.again / EXPLORER, models=self.models())
+
+    def comparison(self, number: int, stem: str) -> None:
+        write_comparison(
+            number,
+            self.published,
+            self.cells,
+            self.again / stem,
+            grid=self._plan("grid", Grid),
+            models=self.models(),
+            samples=SAMPLES,
+            templates=self.templates,
+        )
+
+    def agreement(self) -> None:
+        write_agreement(
+            self.published,
+            self.cells,
+            self.again / "agreement",
+            models=self.models(),
+            samples=SAMPLES,
+            templates=self.templates,
+        )
+
+    def verified(self) -> Verified | None:
+        paths = sorted((self.artifact / STUDY / "verified").glob("*.json"))
+        return read_verified(paths) if paths else None
 
     def claims(self) -> None:
         evidence = read_evidence(self.cells, samples=SAMPLES)
@@ -85,7 +158,7 @@ class _Again:
 
     def published_claims(self) -> None:
         evidence = read_evidence(self.published, samples=SAMPLES)
-        self._judge(evidence, self.artifact / INPUTS / "config/models.yaml", "published_claims")
+        self._judge(evidence, self._path("published_models"), "published_claims")
 
     def _judge(self, evidence: Evidence, described: Path, name: str) -> None:
         is_published = isinstance(evidence, Published)
@@ -119,32 +192,66 @@ class _Again:
 def outputs(artifact: Path, again: Path, templates: Path) -> Iterator[Output]:
     """What a study shows: each output is made below `again`, from the scores that lie there."""
     made = _Again(artifact, again, templates)
+    yield Output((EXPLORER,), f"needlework explorer study {EXPLORER}", made.explorer)
+    if made.study().hazards:
+        names = ("hazards.md", "hazards.csv", *_figure("hazard_waterfall", SUFFIXES))
+        yield Output(names, "needlework hazards study/scores.parquet .", made.hazards)
+        return
     for number in NUMBERS:
         stem = f"tables/table_{number:02}"
         yield Output(
             tuple(f"{stem}.{kind}" for kind in ("md", "tex", "csv")),
             f"needlework models {stem}"
             if number == MODELS_TABLE
-            else f"needlework table {number} study/cells.parquet {stem}",
+            else f"needlework table {number} study/cells.parquet study/scores.parquet {stem}",
             partial(made.table, number, stem),
         )
-    published, scores = "inputs/resources/published", "study/scores.parquet"
-    pages = (
-        ("claims", (".md", ".csv"), "claims study/cells.parquet claims", made.claims),
-        (
-            "published_claims",
-            (".md", ".csv"),
-            f"claims {published} published_claims",
-            made.published_claims,
-        ),
-        ("audit", (".md", ".csv"), f"audit {published} --output audit", made.audit),
-        (
-            "findings",
-            (".md", ".pairs.csv", ".bootstrap.csv"),
-            f"findings {scores} study/cells.parquet findings",
-            made.findings,
-        ),
-        ("report", (".md",), f"report study {scores}", made.report),
-    )
-    for name, suffixes, command, make in pages:
+    yield from _comparisons(made)
+    for kind in (*FIGURES, COST):
+        yield Output(
+            _figure(kind, (*SUFFIXES, ".csv")),
+            f"needlework figure {kind} study/cells.parquet figures/{kind}",
+            partial(made.figure, kind, f"figures/{kind}"),
+        )
+    for name, suffixes, command, make in _pages(made):
         yield Output(tuple(f"{name}{end}" for end in suffixes), f"needlework {command}", make)
+
+
+def _comparisons(made: _Again) -> Iterator[Output]:
+    """Each table beside the published one, where the study measures the models of the paper."""
+    if _is_published(made):
+        for number in (number for number in NUMBERS if number != MODELS_TABLE):
+            stem = f"tables/comparison_{number:02}"
+            yield Output(
+                (f"{stem}.md", f"{stem}.csv"),
+                f"needlework comparison {number} inputs/resources/published study/cells.parquet",
+                partial(made.comparison, number, stem),
+            )
+
+
+def _is_published(made: _Again) -> bool:
+    """Whether some model of the study is one of the published tables."""
+    return bool({model.name for model in made.models()} & set(PAPER_MODELS))
+
+
+def _figure(name: str, suffixes: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"figures/{name}{suffix}" for suffix in suffixes)
+
+
+def _pages(made: _Again) -> Iterator[tuple[str, tuple[str, ...], str, Callable[[], object]]]:
+    """Pages: the stem of their files, the suffixes, the command and what carries it out."""
+    published, scores = "inputs/resources/published", "study/scores.parquet"
+    page = (".md", ".csv")
+    yield "claims", page, "claims study/cells.parquet claims", made.claims
+    yield "published_claims", page, f"claims {published} published_claims", made.published_claims
+    yield "audit", page, f"audit {published} --output audit", made.audit
+    yield (
+        "findings",
+        (".md", ".pairs.csv", ".bootstrap.csv"),
+        f"findings {scores} study/cells.parquet findings",
+        made.findings,
+    )
+    if _is_published(made):
+        command = f"agreement {published} study/cells.parquet agreement"
+        yield "agreement", (*page, *SUFFIXES), command, made.agreement
+    yield "report", (".md",), f"report study {scores}", made.report

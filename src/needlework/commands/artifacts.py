@@ -54,11 +54,16 @@ def review(archive: Path, templates: Path) -> None:
         click.echo(f"{'ok    ' if line.passed else 'FAILED'} {line.check}")
         for problem in line.problems:
             click.echo(f"         {problem}")
-    click.echo()
-    for badge, earned in found.badges().items():
-        click.echo(f"{badge:<10} {'yes' if earned else 'no'}")
+    click.echo("\nquestions")
+    for question, answer in found.verdicts():
+        click.echo(f"  {answer:<10} {question.name}: {question.remark}")
     for remark in found.remarks:
         click.echo(f"note: {remark}")
+    click.echo("\nclaims")
+    for claim in found.claims:
+        cells = f", from {len(claim.cells)} cells" if claim.cells else ""
+        verdict = claim.verdict or "not measured"
+        click.echo(f"  {claim.claim} {verdict} <- {claim.command} -> {claim.output}{cells}")
     click.echo("\nmade by")
     for command, names in found.commands:
         click.echo(f"  {command} -> {names}")

@@ -12,16 +12,17 @@ from needlework.commands.options import EXISTING_FOLDER, FILE, FOLDER
 @click.argument("output", type=FILE)
 @click.option("--tokenizer", required=True, help="A folder or a file.")
 @click.option("--resources", type=FOLDER, default="resources/external", show_default=True)
-@click.option("--questions", type=EXISTING_FOLDER, help="Holds squad.json and hotpotqa.json.")
+@click.option("--golden", type=EXISTING_FOLDER, help="The artifact's outputs and questions.")
 @click.option("--samples", type=click.IntRange(min=1), default=250, show_default=True)
 def bench_data(
-    output: Path, tokenizer: str, resources: Path, questions: Path | None, samples: int
+    output: Path, tokenizer: str, resources: Path, golden: Path | None, samples: int
 ) -> None:
     """Time every released dataset of the paper beside the artifact; write OUTPUT (Markdown)."""
     from needlework.released import bench
 
-    measured = bench.measure(tokenizer, resources, questions=questions, samples=samples)
-    bench.write(list(measured), output)
+    measured = list(bench.measure(tokenizer, resources, golden=golden, samples=samples))
+    long = list(bench.measure_long(tokenizer, resources))
+    bench.write(measured, long, output, golden=golden)
 
 
 @click.command()
@@ -31,7 +32,12 @@ def bench_data(
 )
 @click.option("--tokenizer", required=True, help="A folder, a file or a hub id.")
 @click.option("--revision", help="The commit of a hub id.")
-@click.option("--wrapper", default="base", show_default=True, help="The model's prompt format.")
+@click.option(
+    "--wrapper",
+    default="base",
+    show_default=True,
+    help="The model's prompt format, or chat: its tokenizer's.",
+)
 @click.option(
     "--protocol",
     type=click.Choice(["released", "corrected"]),
@@ -67,6 +73,7 @@ def dataset(
 ) -> None:
     """Make the samples of one task at one length, for one tokenizer and prompt format."""
     from needlework import terminal, tokenizers
+    from needlework.prompts import CHAT
     from needlework.tasks import datasets
 
     spec = datasets.find_spec(
@@ -80,11 +87,11 @@ def dataset(
         seed=seed,
         protocol=protocol,
         material=material,
-        wrapper=wrapper,
+        wrapper=datasets.find_wrapper(wrapper, protocol, tokenizer=tokenizer, revision=revision),
         resources=resources,
         questions=questions,
     )
-    loaded = tokenizers.load(tokenizer, revision=revision)
+    loaded = tokenizers.load(tokenizer, revision=revision, begins=wrapper != CHAT)
     watch = terminal.bar(f"{task} at {length}", total=samples)
     datasets.write(wanted, output, tokenizer=loaded, watch=watch)
 
@@ -99,8 +106,9 @@ def dataset(
 def fetch(names: tuple[str, ...], directory: Path, offline: bool, accept: tuple[str, ...]) -> None:
     """Get external files, verified: all without terms of their own, or those of NAMES.
 
-    Names stand in resources/registry.yaml. Files come from the folder that NEEDLEWORK_MIRROR names
-    where it has them, otherwise from the network; what broke off is resumed.
+    Names of files and models stand in resources/registry.yaml; `snakemake fetch` gets all that a
+    study needs. Files come from the folder that NEEDLEWORK_MIRROR names where it has them,
+    otherwise from the network; what broke off is resumed.
     """
     from needlework import fetching, resources
 
@@ -115,3 +123,13 @@ def fetch(names: tuple[str, ...], directory: Path, offline: bool, accept: tuple[
     for name in names or registry.free():
         for path in fetcher.fetch(name):
             click.echo(f"{name}: {path}")
+
+
+@click.command()
+@click.argument("hub_ids", nargs=-1, required=True)
+def pin(hub_ids: tuple[str, ...]) -> None:
+    """Print the last commit of every one of HUB_IDS, to be written as `revision`."""
+    from needlework import repositories
+
+    for hub_id in hub_ids:
+        click.echo(f"{hub_id} {repositories.latest(hub_id)}")

@@ -1,46 +1,50 @@
 """Commands that run or train models, and tell what the machine can do."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Literal, Unpack
 
 import click
 
-from needlework.commands.options import EXISTING, EXIT_STOPPED, FILE, FOLDER
+from needlework.commands.options import (
+    EXISTING,
+    EXIT_STOPPED,
+    FILE,
+    FOLDER,
+    CheckpointOptions,
+    checkpoint_options,
+    machine_options,
+)
 
 if TYPE_CHECKING:
     from needlework.hazards import Hazard
 
 
-class ModelOptions(TypedDict):
+class ModelOptions(CheckpointOptions):
     """The options of `predict` that say which model answers, and how it is computed."""
 
-    checkpoint: str
-    revision: str | None
     tokenizer: str
     tokenizer_revision: str | None
-    dtype: Literal["float32", "bfloat16", "float16"]
-    backend: Literal["needlework", "transformers"]
-    trust_remote_code: bool
     hazards: "tuple[Hazard, ...]"
+    begin_token: bool
 
 
 @click.command()
 @click.option("--models", type=EXISTING, default="config/models.yaml", show_default=True)
-def doctor(models: Path) -> None:
+@click.option("--probe", is_flag=True, help="On a GPU, also read until its memory is full.")
+def doctor(models: Path, probe: bool) -> None:
     """Show what this machine can do: device, kernels, versions, longest context of every model."""
     from needlework.engine.doctor import examine
     from needlework.parsing import parse, read
     from needlework.study import Models
 
-    for line in examine(parse(Models, read(models), where=str(models)).models):
+    for line in examine(parse(Models, read(models), where=str(models)).models, probe=probe):
         click.echo(line)
 
 
 @click.command()
 @click.argument("output", type=FILE)
 @click.argument("datasets", type=EXISTING, nargs=-1, required=True)
-@click.option("--checkpoint", required=True, help="A folder, an RWKV .pth file or a hub id.")
-@click.option("--revision", help="The commit of a hub id.")
+@checkpoint_options
 @click.option("--tokenizer", required=True, help="A folder, a file or a hub id.")
 @click.option("--tokenizer-revision", help="The commit of a hub id.")
 @click.option("--tasks", type=EXISTING, required=True, help="The suite's tasks, by name.")
@@ -52,29 +56,20 @@ def doctor(models: Path) -> None:
     help="How the prompts were made; written into every prediction.",
 )
 @click.option(
-    "--dtype",
-    type=click.Choice(["float32", "bfloat16", "float16"]),
-    default="float32",
-    show_default=True,
-)
-@click.option(
-    "--backend",
-    type=click.Choice(["needlework", "transformers"]),
-    default="needlework",
-    show_default=True,
-    help="Our decoder, or any model that transformers can load.",
-)
-@click.option("--trust-remote-code", is_flag=True, help="Let transformers run a model's own code.")
-@click.option(
     "--hazard",
     "hazards",
-    type=click.Choice(["mamba-sampling", "m2a-conv-state", "rg-window"]),
+    type=click.Choice(["mamba-sampling", "no-begin-token", "m2a-conv-state", "rg-window"]),
     multiple=True,
     help="A published defect to switch on; may be repeated.",
 )
-@click.option("--device", help="cpu or cuda; a GPU where there is one by default.")
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option(
+    "--begin-token/--no-begin-token",
+    default=True,
+    help="Put the tokenizer's begin token before prompts; those of a chat template have theirs.",
+)
+@machine_options
 @click.option("--memory", type=click.IntRange(min=1), help="Megabytes; half of what is free.")
+@click.option("--shard", help="One of N parts of the cell, e.g. 1/4; `merge` makes one of them.")
 def predict(
     output: Path,
     datasets: tuple[Path, ...],
@@ -83,6 +78,7 @@ def predict(
     device: str | None,
     threads: int,
     memory: int | None,
+    shard: str | None,
     **model: Unpack[ModelOptions],
 ) -> None:
     """Answer the DATASETS of one cell, each named TASK.jsonl; OUTPUT holds one line per sample.
@@ -93,6 +89,7 @@ def predict(
     from needlework.engine import predict as rule
     from needlework.engine.interruption import StoppedError
     from needlework.parsing import parse, read
+    from needlework.shards import parse_shard
     from needlework.tasks.specs import Spec
 
     machine = rule.Machine(device=device, threads=threads, memory=memory)
@@ -105,10 +102,24 @@ def predict(
             tasks=specs,
             protocol=protocol,
             machine=machine,
+            shard=parse_shard(shard) if shard else None,
         )
     except StoppedError as stopped:
         click.echo(f"needlework: {stopped}", err=True)
         raise click.exceptions.Exit(EXIT_STOPPED) from stopped
+
+
+@click.command()
+@click.argument("output", type=FILE)
+@click.argument("parts", type=EXISTING, nargs=-1, required=True)
+@click.option("--tasks", type=EXISTING, required=True, help="The suite's tasks, by name.")
+def merge(output: Path, parts: tuple[Path, ...], tasks: Path) -> None:
+    """Make the predictions of a cell from PARTS, those of all its shards."""
+    from needlework import shards
+    from needlework.parsing import parse, read
+    from needlework.tasks.specs import Spec
+
+    shards.merge(parts, list(parse(dict[str, Spec], read(tasks), where=str(tasks))), output)
 
 
 @click.command("train-nano")

@@ -1,6 +1,10 @@
-"""What paths on the command line must be, and the exit code of a job that was stopped."""
+"""What paths on the command line must be, options that commands share, and the exit code of a job
+that was stopped.
+"""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Literal, TypedDict
 
 import click
 
@@ -11,3 +15,57 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 
 EXIT_STOPPED = 75
 """EX_TEMPFAIL of sysexits.h: stopped from outside; the same command continues."""
+
+Command = Callable[..., Any]
+
+
+class CheckpointOptions(TypedDict):
+    """The options that say which weights are meant, and who computes with them."""
+
+    checkpoint: str
+    revision: str | None
+    dtype: Literal["float32", "bfloat16", "float16"]
+    backend: Literal["needlework", "transformers"]
+    trust_remote_code: bool
+
+
+_CHECKPOINT = (
+    click.option("--checkpoint", required=True, help="A folder, an RWKV .pth file or a hub id."),
+    click.option("--revision", help="The commit of a hub id."),
+    click.option(
+        "--dtype",
+        type=click.Choice(["float32", "bfloat16", "float16"]),
+        default="float32",
+        show_default=True,
+    ),
+    click.option(
+        "--backend",
+        type=click.Choice(["needlework", "transformers"]),
+        default="needlework",
+        show_default=True,
+        help="Our decoder, or any model that transformers can load.",
+    ),
+    click.option(
+        "--trust-remote-code", is_flag=True, help="Let transformers run a model's own code."
+    ),
+)
+_MACHINE = (
+    click.option("--device", help="cpu or cuda; a GPU where there is one by default."),
+    click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True),
+)
+
+
+def checkpoint_options(command: Command) -> Command:
+    """Give a command the options of `CheckpointOptions`."""
+    return _with(_CHECKPOINT, command)
+
+
+def machine_options(command: Command) -> Command:
+    """Give a command `--device` and `--threads`."""
+    return _with(_MACHINE, command)
+
+
+def _with(options: tuple[Command, ...], command: Command) -> Command:
+    for option in reversed(options):
+        command = option(command)
+    return command

@@ -19,7 +19,7 @@ def agreement(
 ) -> None:
     """Set the CELLS of a study beside PUBLISHED tables of the same models.
 
-    Writes OUTPUT.md, OUTPUT.csv, OUTPUT.svg and OUTPUT.png.
+    Writes OUTPUT.md and OUTPUT.csv, and the picture as OUTPUT.svg, .png, .pdf and .html.
     """
     from needlework.parsing import parse, read
     from needlework.report.agreement import write_agreement
@@ -120,17 +120,29 @@ def explorer(folder: Path, output: Path, models: Path) -> None:
 @click.argument("cells", type=EXISTING)
 @click.argument("output", type=FILE)
 @click.option("--models", type=EXISTING, required=True, help="What to say of every model.")
-def figure(kind: str, cells: Path, output: Path, models: Path) -> None:
-    """Draw a figure (depth_heatmap, format_bars, length_curve or retention_curve) as SVG and PNG.
+@click.option("--costs", type=EXISTING, help="What each cell was estimated to take.")
+@click.option("--benchmarks", type=FOLDER, help="What each job took, as Snakemake measured it.")
+def figure(
+    kind: str,
+    cells: Path,
+    output: Path,
+    models: Path,
+    costs: Path | None,
+    benchmarks: Path | None,
+) -> None:
+    """Draw a figure (depth_heatmap, format_bars, length_curve, retention_curve or cost).
 
-    OUTPUT is the name of both files without their suffix.
+    Writes OUTPUT.svg, .png, .pdf and .html, which shows values under the pointer, and what is
+    drawn as OUTPUT.csv.
     """
+    from needlework.cost.study import PlannedCell
     from needlework.parsing import parse, read
     from needlework.report.figures import write_figure
     from needlework.study import ShownModel
 
     shown = parse(tuple[ShownModel, ...], read(models), where=str(models))
-    write_figure(kind, cells, output, models=shown)
+    planned = parse(tuple[PlannedCell, ...], read(costs), where=str(costs)) if costs else ()
+    write_figure(kind, cells, output, models=shown, planned=planned, benchmarks=benchmarks)
 
 
 @click.command()
@@ -159,20 +171,6 @@ def findings(
 
 
 @click.command()
-@click.argument("output", type=FILE)
-@click.option("--models", type=EXISTING, required=True, help="What to say of every model.")
-@click.option("--templates", type=EXISTING_FOLDER, required=True)
-def models(output: Path, models: Path, templates: Path) -> None:
-    """Write Table 5, the models and their weights, as OUTPUT.md, OUTPUT.tex and OUTPUT.csv."""
-    from needlework.parsing import parse, read
-    from needlework.report.tables import write_models
-    from needlework.study import ShownModel
-
-    shown = parse(tuple[ShownModel, ...], read(models), where=str(models))
-    write_models(output, models=shown, templates=templates)
-
-
-@click.command()
 @click.argument("folder", type=EXISTING_FOLDER)
 @click.argument("scores", type=EXISTING)
 @click.option("--study", "config", type=EXISTING, required=True, help="The study's own keys.")
@@ -195,19 +193,3 @@ def schema(output: Path) -> None:
     from needlework.study import schema as study_schema
 
     write_text(output, study_schema())
-
-
-@click.command()
-@click.argument("number", type=int)
-@click.argument("cells", type=EXISTING)
-@click.argument("output", type=FILE)
-@click.option("--models", type=EXISTING, required=True, help="What to say of every model.")
-@click.option("--templates", type=EXISTING_FOLDER, required=True)
-def table(number: int, cells: Path, output: Path, models: Path, templates: Path) -> None:
-    """Write table NUMBER of the paper as OUTPUT.md, OUTPUT.tex and OUTPUT.csv."""
-    from needlework.parsing import parse, read
-    from needlework.report.tables import write_table
-    from needlework.study import ShownModel
-
-    shown = parse(tuple[ShownModel, ...], read(models), where=str(models))
-    write_table(number, cells, output, models=shown, templates=templates)

@@ -13,7 +13,13 @@ from needlework.commands.options import EXISTING, EXISTING_FOLDER, FILE
 @click.argument("scores", type=FILE)
 @click.argument("cells", type=FILE)
 @click.option("--grid", type=EXISTING, required=True, help="Models, suites and lengths.")
-def collect(folder: Path, scores: Path, cells: Path, grid: Path) -> None:
+@click.option(
+    "--cell",
+    "only",
+    multiple=True,
+    help="Gather this cell (MODEL/SUITE/LENGTH) and those named likewise, not the whole grid.",
+)
+def collect(folder: Path, scores: Path, cells: Path, grid: Path, only: tuple[str, ...]) -> None:
     """Gather every score file of a study.
 
     Reads FOLDER/MODEL/SUITE/LENGTH.parquet for every cell of the grid; writes all rows to SCORES
@@ -23,8 +29,9 @@ def collect(folder: Path, scores: Path, cells: Path, grid: Path) -> None:
     from needlework.parsing import parse, read
     from needlework.study import Grid
 
-    wanted = parse(Grid, read(grid), where=str(grid)).cells()
-    cell_files.collect(wanted, folder, scores=scores, estimates=cells)
+    wanted = parse(Grid, read(grid), where=str(grid))
+    chosen = [wanted.cell(place) for place in only] if only else wanted.cells()
+    cell_files.collect(chosen, folder, scores=scores, estimates=cells)
 
 
 @click.command()

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from needlework.engine.interruption import Interruption, StoppedError
-from needlework.engine.journal import Entry, Journal, entry_key
+from needlework.engine.journal import Entry, Journal, entry_key, read_entries
 from needlework.engine.memory import limits_for
 from needlework.engine.prefixes import Tokens, computed_tokens, plan_forest, plan_separately
 from needlework.engine.progress import Progress, shown
@@ -23,6 +23,7 @@ from needlework.errors import EngineError
 from needlework.models.decoder import Decoder
 from needlework.records import Prediction, Sample
 from needlework.scoring import Metric
+from needlework.shards import Shard
 from needlework.tokenizers import Tokenizer
 
 
@@ -48,6 +49,10 @@ class Setting:
     memory: int | None = None
     """Bytes the cell may use; half of what is free when None."""
     share: bool = True
+    shard: Shard | None = None
+    """The part of the cell that is answered; all of it when None. The accounts are the cell's."""
+    siblings: Sequence[Path] = ()
+    """Journals of other runs of this cell, whose answers are taken over."""
     interruption: Interruption = field(default_factory=Interruption)
 
 
@@ -99,14 +104,15 @@ def predict_cell(
     """
     setting = setting or Setting()
     decoding = decoding or Decoding()
-    rows = _rows(decoder, tokenizer, datasets, revision, decoding)
+    whole = _rows(decoder, tokenizer, datasets, revision, decoding)
+    rows = [row for row in whole if not setting.shard or setting.shard.holds(row.sample.index)]
     pieces = Pieces(tokenizer)
     vocabulary = (
         decoder.config.padded_vocabulary if decoding.padded_rows else decoder.config.vocabulary
     )
     engine = Engine(decoder, pieces, decoding, vocabulary, share=setting.share)
     with Journal(journal) as lines:
-        entries = lines.entries()
+        entries = {**_taken_over(setting.siblings), **lines.entries()}
         failures = _answer_missing(engine, rows, entries, lines, setting)
     return [
         _prediction(
@@ -114,6 +120,11 @@ def predict_cell(
         )
         for row in rows
     ]
+
+
+def _taken_over(journals: Sequence[Path]) -> dict[str, Entry]:
+    """Every entry of all these journals."""
+    return {key: entry for path in journals for key, entry in read_entries(path).items()}
 
 
 @dataclass(frozen=True, slots=True)

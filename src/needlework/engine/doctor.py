@@ -1,97 +1,161 @@
 """What this machine can do: devices, kernels, versions, and the longest context of every model.
 
-Knows formulas for memory; loads no weights. A model's configuration is read where it lies already.
+Knows formulas for memory and, on request, tries them; reads configurations where they lie already
+and never weights, which a probe fills at random.
 """
 
-import json
 import platform
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import huggingface_hub
+import numpy as np
 import torch
 
-from needlework.engine.memory import free_bytes, row_bytes
-from needlework.errors import CheckpointError
+from needlework.cost.architectures import Weights, architecture
+from needlework.engine.memory import SHARE_OF_FREE, DoesNotFitError, free_bytes, row_bytes
+from needlework.engine.prefill import read
+from needlework.engine.running import ALONE
 from needlework.models import kernels
-from needlework.models.checkpoints import decoder_config
+from needlework.models.checkpoints import allocate, reading, rwkv6
 from needlework.models.config import DecoderConfig
 from needlework.models.decoder import Decoder
 from needlework.study import ModelEntry
 
-PACKAGES = ("needlework", "torch", "transformers", "tokenizers", "snakemake", "polars")
+PACKAGES = ("needlework", "torch", "transformers", "tokenizers", "safetensors", "snakemake")
+REFERENCES = ("mamba-ssm", "rwkv")
+"""What `verify-model` compares with beside transformers."""
 GIB = 1 << 30
-PROBE = 1 << 20
+MIB = 1 << 20
+FAR = 1 << 20
 """Tokens at which the formula is evaluated to find what one more token costs, in bytes."""
+ROOM_TO_GROW = 1.25
+"""Room of a cache over the keys in it, when it has just been extended."""
+MASK_BYTES = 5
+"""An attention mask has a byte, and inside the call a number, for every query and key."""
+LONGEST_PROBE = 1 << 18
+"""Tokens at which a probe ends: the largest context that anybody has asked these models for."""
 
 
-def examine(models: Mapping[str, ModelEntry]) -> Iterator[str]:
-    """The findings, one line each."""
-    cuda = torch.cuda.is_available()
-    device = torch.device("cuda" if cuda else "cpu")
-    name = torch.cuda.get_device_name() if cuda else f"{platform.machine()} CPU"
-    yield f"device      {name}, {torch.get_num_threads()} CPU threads"
-    yield f"free memory {free_bytes(device) / GIB:.1f} GiB"
-    yield f"versions    {', '.join(f'{each} {_version(each)}' for each in PACKAGES)}"
-    choices = kernels.choices(device, torch.bfloat16 if cuda else torch.float32)
-    yield f"kernels     {', '.join(f'{what}: {who}' for what, who in choices.items())}"
-    for operation, kernel in kernels.KERNELS.items():
-        if not kernels.installed(kernel.module):
-            yield f"            {kernel.package} is not installed: {operation} runs on torch"
-    yield "longest context of one row, weights included, by formula:"
+def examine(models: Mapping[str, ModelEntry], *, probe: bool = False) -> Iterator[str]:
+    """The findings, one line each; `probe` reads random tokens until a GPU's memory is full."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    free = int(free_bytes(device) / SHARE_OF_FREE)
+    yield f"device      {_device(device)}, {torch.get_num_threads()} CPU threads"
+    yield f"free memory {free / GIB:.1f} GiB, of which a cell takes {SHARE_OF_FREE:.0%} unless told"
+    yield f"versions    Python {platform.python_version()}, {', '.join(map(_version, PACKAGES))}"
+    for dtype in (torch.float32, torch.bfloat16):
+        name = str(dtype).removeprefix("torch.")
+        choices = kernels.choices(device, dtype)
+        yield f"{name:12}{', '.join(f'{what}: {who}' for what, who in choices.items())}"
+    packages = {kernel.package for kernel in kernels.KERNELS.values()}
+    yield f"kernels     {', '.join(map(_version, sorted(packages)))}"
+    yield f"references  {', '.join(map(_version, REFERENCES))}"
+    yield f"longest context of one row beside the weights in {free / GIB:.1f} GiB, by formula:"
     width = max(map(len, models), default=0)
     for model, entry in models.items():
-        yield f"  {model:{width}}  {_longest(entry, free_bytes(device))}"
+        yield f"  {model:{width}}  {_longest(entry, free)}"
+        if probe and (spec := _configuration(entry)) is not None:
+            yield f"  {'':{width}}  {_probed(spec, _dtype(entry), device)}"
+
+
+def _device(device: torch.device) -> str:
+    if device.type == "cpu":
+        return f"{platform.machine()} CPU"
+    major, minor = torch.cuda.get_device_capability()
+    return f"{torch.cuda.get_device_name()} (sm_{major}{minor}, CUDA {torch.version.cuda})"
 
 
 def _longest(entry: ModelEntry, free: int) -> str:
-    try:
-        spec = _configuration(entry)
-    except CheckpointError as error:
-        return str(error)
+    spec = _configuration(entry)
+    if spec is None and entry.backend == "transformers":
+        return "unknown: transformers keeps its state"
     if spec is None:
-        return f"{entry.checkpoint} is not fetched yet; run `snakemake fetch`"
-    dtype: torch.dtype = getattr(torch, entry.dtype)
-    tokens = longest_context(spec, dtype, free)
+        fetch = "run `snakemake fetch`" if entry.revision else "there is no such checkpoint here"
+        return f"unknown: {entry.checkpoint} has no config.json; {fetch}"
+    needed = f"{entry.dtype}, weights {weight_bytes(spec, _dtype(entry)) / MIB:,.0f} MiB"
+    tokens = longest_context(spec, _dtype(entry), free)
     if tokens is None:
-        return "any length: its state does not grow"
-    return (
-        f"{tokens:,} tokens" if tokens else f"none: the weights alone exceed {free / GIB:.1f} GiB"
-    )
+        return f"any length: its state does not grow ({needed})"
+    if not tokens:
+        return f"none ({needed})"
+    return f"{tokens:,} tokens ({needed})"
+
+
+def weight_bytes(spec: DecoderConfig, dtype: torch.dtype) -> int:
+    """Bytes of a decoder's parameters; a tied one counts once."""
+    with torch.device("meta"):
+        decoder = Decoder(spec)
+    return sum(each.numel() for each in decoder.parameters()) * dtype.itemsize
 
 
 def longest_context(spec: DecoderConfig, dtype: torch.dtype, free: int) -> int | None:
-    """Tokens of one row that fit into `free` bytes beside the weights; None when all do."""
+    """Tokens of one row that fit into `free` bytes beside the weights; None when all do.
+
+    A row takes its state, with room to grow, and a forward call of the smallest size its mask.
+    """
     with torch.device("meta"):
         decoder = Decoder(spec).to(dtype)
-    weights = sum(each.numel() * each.element_size() for each in decoder.parameters())
-    # A window stops growing long before the probe, so past it only full attention costs more.
-    far = row_bytes(decoder, PROBE)
-    per_token = (row_bytes(decoder, 2 * PROBE) - far) / PROBE
+    rest = free - weight_bytes(spec, dtype) - row_bytes(decoder, 0)
+    # A window stops growing long before, so from here on only full attention costs more.
+    far = ROOM_TO_GROW * (row_bytes(decoder, FAR) - row_bytes(decoder, 0))
+    per_token = ROOM_TO_GROW * (row_bytes(decoder, 2 * FAR) - row_bytes(decoder, FAR)) / FAR
     if not per_token:
-        return None if weights + far <= free else 0
-    return max(0, int((free - weights - row_bytes(decoder, 0)) / per_token))
+        return None if far <= rest else 0
+    tokens = max(0, int(rest / (per_token + MASK_BYTES * ALONE.tokens)))
+    return tokens if spec.positions is None else min(tokens, spec.positions)
+
+
+def _probed(spec: DecoderConfig, dtype: torch.dtype, device: torch.device) -> str:
+    if device.type != "cuda":
+        return "not probed: there is no GPU, and main memory has no hard limit"
+    try:
+        decoder = random_decoder(spec, dtype, device)
+    except torch.OutOfMemoryError:
+        return "probe: the weights alone are too large"
+    tokens = readable_tokens(decoder, LONGEST_PROBE)
+    del decoder
+    torch.cuda.empty_cache()
+    return f"probe: {'at least ' if tokens == LONGEST_PROBE else ''}{tokens:,} tokens"
+
+
+def random_decoder(spec: DecoderConfig, dtype: torch.dtype, device: torch.device) -> Decoder:
+    """A decoder of this size; only its shapes mean something."""
+    with torch.device("meta"):
+        decoder = Decoder(spec).eval()
+    allocate(decoder, str(device), dtype)
+    for parameter in decoder.parameters():
+        parameter.normal_(std=0.02)
+    return decoder
+
+
+@torch.inference_mode()
+def readable_tokens(decoder: Decoder, most: int) -> int:
+    """Tokens of one row that are read before memory runs out, `most` where it does not."""
+    tokens_T = np.arange(most, dtype=np.int32) % decoder.config.vocabulary
+    try:
+        for _ in read(decoder, [tokens_T], decoder.init_state(1), limits=ALONE):
+            pass
+    except DoesNotFitError as error:
+        return error.tokens
+    return most
 
 
 def _configuration(entry: ModelEntry) -> DecoderConfig | None:
-    """The decoder of an entry whose files are here; None where they are not."""
-    path = Path(entry.checkpoint) / "config.json"
-    if not path.is_file():
-        if entry.checkpoint.count("/") != 1:
-            return None
-        cached = huggingface_hub.try_to_load_from_cache(
-            entry.checkpoint, "config.json", revision=entry.revision
-        )
-        if not isinstance(cached, str):
-            return None
-        path = Path(cached)
-    spec, _ = decoder_config(json.loads(path.read_text(encoding="utf-8")), where=str(path))
-    return spec
+    """The decoder of an entry that is described here; None where it is not."""
+    path = Path(entry.checkpoint)
+    if path.suffix == ".pth" and path.is_file():
+        return rwkv6.config_from_shapes(reading.shapes([path]))
+    return architecture(Weights.of(entry))
+
+
+def _dtype(entry: ModelEntry) -> torch.dtype:
+    dtype: torch.dtype = getattr(torch, entry.dtype)
+    return dtype
 
 
 def _version(package: str) -> str:
     try:
-        return version(package)
+        return f"{package} {version(package)}"
     except PackageNotFoundError:
-        return "absent"
+        return f"{package} is not installed"

@@ -1,5 +1,6 @@
 """A polite request to stop: SIGTERM is noted, work in flight is finished if time allows."""
 
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -8,6 +9,8 @@ from types import FrameType
 
 GRACE_SECONDS = 20.0
 """Slurm kills 30 seconds after its SIGTERM (KillWait); the journal needs a little of that, too."""
+SAME_REQUEST_SECONDS = 3.0
+"""On a cluster one request may come twice: from Slurm, and passed on by the job's Snakemake."""
 
 
 class StoppedError(Exception):
@@ -38,13 +41,18 @@ class Interruption:
 
 @contextmanager
 def on_sigterm() -> Iterator[Interruption]:
-    """An interruption that the first SIGTERM requests; a second one ends the process at once."""
+    """An interruption that the first SIGTERM requests; a later one ends the process at once."""
     interruption = Interruption()
+    came: list[float] = []
 
     def note(signum: int, frame: FrameType | None) -> None:
         del frame
-        interruption.request()
-        signal.signal(signum, signal.SIG_DFL)
+        came.append(time.monotonic())
+        if not interruption.requested:
+            interruption.request()
+        elif came[-1] - came[0] > SAME_REQUEST_SECONDS:
+            signal.signal(signum, signal.SIG_DFL)
+            os.kill(os.getpid(), signum)
 
     previous = signal.signal(signal.SIGTERM, note)
     try:

@@ -43,6 +43,28 @@ def entry_key(identity: BaseModel, tokens: Tokens) -> str:
     return digest.hexdigest()
 
 
+def read_entries(path: Path) -> dict[str, Entry]:
+    """Every whole entry of a journal, by key; another process may be writing the next one.
+
+    Raises:
+        RecordError: a whole line is broken, which no killed writer leaves behind.
+    """
+    entries = {}
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.endswith(b"\n"):
+                break
+            try:
+                entry = Entry.model_validate_json(line)
+            except ValidationError as error:
+                raise RecordError(
+                    f"{path}:{number}: not a journal entry; delete that line and run "
+                    "again, or delete the file to compute the cell anew"
+                ) from error
+            entries[entry.key] = entry
+    return entries
+
+
 class Journal:
     """An append-only file of entries that one process has open at a time."""
 
@@ -87,18 +109,7 @@ class Journal:
         Raises:
             RecordError: a line before the last is broken, which no killed writer leaves behind.
         """
-        entries = {}
-        with self.path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                try:
-                    entry = Entry.model_validate_json(line)
-                except ValidationError as error:
-                    raise RecordError(
-                        f"{self.path}:{number}: not a journal entry; delete that line and run "
-                        "again, or delete the file to compute the cell anew"
-                    ) from error
-                entries[entry.key] = entry
-        return entries
+        return read_entries(self.path)
 
     def append(self, entries: Iterable[Entry]) -> None:
         """Write entries behind all others, in one piece.

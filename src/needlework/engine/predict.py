@@ -6,7 +6,7 @@ Knows files and what a run is called; does not know how a cell is computed.
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -25,6 +25,7 @@ from needlework.models.hub_model import HubModel, load_hub_model
 from needlework.progress import cells_done
 from needlework.records import Sample
 from needlework.scoring import metric_of
+from needlework.shards import Shard, sibling_journals
 from needlework.sources import digest
 from needlework.tasks.specs import Spec
 
@@ -46,6 +47,8 @@ class Model:
     trust_remote_code: bool = False
     hazards: tuple[Hazard, ...] = ()
     """Published defects to switch on."""
+    begin_token: bool = True
+    """Whether prompts get the tokenizer's begin token; chat templates write their own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +70,9 @@ def predict(
     tasks: Mapping[str, Spec],
     protocol: str,
     machine: Machine,
+    shard: Shard | None = None,
 ) -> None:
-    """Write the predictions of one cell to `output`; datasets are named `{task}.jsonl`.
+    """Write the predictions of one cell, or of a shard of it; datasets are named `{task}.jsonl`.
 
     The journal beside it stays: more samples later, or another try, compute only what is new.
 
@@ -78,14 +82,14 @@ def predict(
     """
     device = _prepare(machine)
     questions = _read(datasets, tasks)
-    tokenizer = tokenizers.load(model.tokenizer, revision=model.tokenizer_revision)
+    begins = model.begin_token and "no-begin-token" not in model.hazards
+    tokenizer = tokenizers.load(model.tokenizer, revision=model.tokenizer_revision, begins=begins)
     decoder = _load(model, device)
     decoding = PUBLISHED_SAMPLING if "mamba-sampling" in model.hazards else Decoding()
     others = {"protocol": protocol, "decoding": decoding.kind, **_origin(model, decoder)}
     others["tokenizer"] = tokenizer.identity
-    memory = machine.memory * MEGABYTE if machine.memory and device == "cpu" else None
+    setting = _setting(output, shard, others, machine.memory if device == "cpu" else None)
     with on_sigterm() as interruption:
-        name = "/".join([*output.parts[-3:-1], output.stem])
         predictions = predict_cell(
             decoder,
             tokenizer,
@@ -93,11 +97,25 @@ def predict(
             revision=_version(others),
             journal=output.with_name(f"{output.name}.journal"),
             decoding=decoding,
-            setting=Setting(name=name, others=others, memory=memory, interruption=interruption),
+            setting=replace(setting, interruption=interruption),
         )
         write_records(output, predictions)
-    if done := cells_done(output):
+    if not shard and (done := cells_done(output)):
         log.info(done)
+
+
+def _setting(
+    output: Path, shard: Shard | None, others: Mapping[str, str], megabytes: int | None
+) -> Setting:
+    """What is known of a run before it begins, its name by the place of the predictions."""
+    place = output.parts[-4 if shard else -3 : -1]
+    return Setting(
+        name="/".join([*place, output.stem]),
+        others=others,
+        memory=megabytes * MEGABYTE if megabytes else None,
+        shard=shard,
+        siblings=sibling_journals(output, shard),
+    )
 
 
 def _prepare(machine: Machine) -> str:
@@ -125,7 +143,11 @@ def _load(model: Model, device: str) -> Decoder:
         revision=model.revision,
         device=device,
         dtype=dtype,
-        hazards=[hazard for hazard in model.hazards if hazard != "mamba-sampling"],
+        hazards=[
+            hazard
+            for hazard in model.hazards
+            if hazard != "mamba-sampling" and hazard != "no-begin-token"
+        ],
     )
 
 

@@ -105,7 +105,7 @@ class _Trie:
             else:
                 path.append(self._add(len(prompts[prompt]), path[-1] if path else None, [prompt]))
             previous = prompt
-        self._name_after_first()
+        self._name_after_first(len(prompts))
 
     def end_of(self, node: int | None) -> int:
         """Tokens read when `node` ends; None is where every prompt starts."""
@@ -127,10 +127,12 @@ class _Trie:
         self.prompts.append(prompts)
         return len(self.end) - 1
 
-    def _name_after_first(self) -> None:
-        """Give every node the smallest prompt at or below it."""
-        endless = len(self.end) + 1
-        self.first = [min(prompts, default=endless) for prompts in self.prompts]
+    def _name_after_first(self, count: int) -> None:
+        """Give every node the smallest of `count` prompts at or below it.
+
+        Equal prompts share a node, so there may be fewer nodes than prompts.
+        """
+        self.first = [min(prompts, default=count) for prompts in self.prompts]
         for node in sorted(range(len(self.end)), key=self.end.__getitem__, reverse=True):
             above = self.parent[node]
             if above is not None:

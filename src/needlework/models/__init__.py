@@ -1,5 +1,21 @@
-"""One decoder, four mixers, exact state; and the checkpoints it can load."""
+"""One decoder, four mixers, exact state; and the checkpoints it can load.
 
-from needlework.models.checkpoints import load
+Configurations are data: who only counts imports `models.config`, and nobody waits for torch.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from needlework.models.checkpoints import load as load
+else:
+
+    def __getattr__(name: str) -> object:
+        """`load`, imported when somebody asks for it."""
+        if name != "load":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from needlework.models.checkpoints import load
+
+        return load
+
 
 __all__ = ["load"]

@@ -182,7 +182,9 @@ class Attention(nn.Module):
         # A padded query looks where the last valid one does: what it finds is dropped, but a query
         # that sees nothing would be NaN and poison the layers above.
         own_BT = own_BT.minimum(end_B[:, None] - 1).clamp(min=0)
+        # Compared, not subtracted: a mask takes a byte for every pair, a difference eight.
         column_S = torch.arange(after.longest, device=end_B.device)
-        behind_BTS = own_BT[:, :, None] - column_S
-        mask_BTS = (behind_BTS >= 0) & (behind_BTS < window)
+        mask_BTS = column_S <= own_BT[:, :, None]
+        if self.spec.window is not None:
+            mask_BTS &= column_S > own_BT[:, :, None] - window
         return {"attn_mask": mask_BTS[:, None], "is_causal": False}

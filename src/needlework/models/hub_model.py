@@ -10,16 +10,23 @@ import copy
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import torch
-import transformers
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from needlework import snapshots
 from needlework.errors import CheckpointError
+from needlework.models.checkpoints import hub
+from needlework.models.checkpoints.accounting import listed
 from needlework.models.config import DecoderConfig
 from needlework.models.decoder import Decoder
 from needlework.models.state import DecoderState
+
+if TYPE_CHECKING:
+    # Its models take two seconds to import, which a cell of our own decoder need not wait for.
+    from transformers import PreTrainedModel
 
 PROBE = (7, 5, 1)
 """Tokens of the pieces in which the probe reads a sequence."""
@@ -65,11 +72,15 @@ class HubState:
 
 
 class HubModel(Decoder):
-    """A transformers model; `hidden` gives its logits, of which only the last ones are defined."""
+    """A transformers model; `hidden` gives its logits, of which only the last ones are defined.
 
-    def __init__(self, model: transformers.PreTrainedModel) -> None:
+    `unused` are the tensors of its checkpoint that transformers has no place for.
+    """
+
+    def __init__(self, model: "PreTrainedModel", unused: Sequence[str] = ()) -> None:
         nn.Module.__init__(self)
         self.model = model
+        self.unused = tuple(unused)
         embedding = cast(nn.Embedding, model.get_input_embeddings())
         self.embedding = embedding
         self.config = DecoderConfig(
@@ -158,16 +169,32 @@ def load_hub_model(
     """A model of transformers: a folder, or a hub id with its revision.
 
     Raises:
-        CheckpointError: transformers cannot load it; says what to change.
+        CheckpointError: a hub id without a full revision, a model that transformers cannot load
+            (says what to change), or one with tensors missing, which it would draw at random.
     """
+    hub.require_revision(path_or_hub_id, revision=revision)
+    import transformers
+
+    # What it would report is an error here, and told in one line.
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
     try:
-        model = transformers.AutoModelForCausalLM.from_pretrained(
-            path_or_hub_id, revision=revision, dtype=dtype, trust_remote_code=trust_remote_code
+        model, found = transformers.AutoModelForCausalLM.from_pretrained(
+            snapshots.find("checkpoints", path_or_hub_id, revision=revision) or path_or_hub_id,
+            revision=revision,
+            dtype=dtype,
+            trust_remote_code=trust_remote_code,
+            output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:300]
         hint = "" if trust_remote_code else "; code of its own needs `trust_remote_code: true`"
         raise CheckpointError(
             f"transformers cannot load {path_or_hub_id}: {reason}{hint}"
         ) from error
-    return HubModel(model.to(device).eval().requires_grad_(False))
+    if found["missing_keys"]:
+        raise CheckpointError(
+            f"{path_or_hub_id} is not a whole {type(model).__name__}: missing: "
+            f"{listed(sorted(found['missing_keys']))}; check config.json and fetch it again"
+        )
+    return HubModel(model.to(device).eval().requires_grad_(False), sorted(found["unexpected_keys"]))

@@ -163,13 +163,13 @@ class KeyValueState:
         longest = max(state.longest for state in states)
         rows = sum(len(state.length_B) for state in states)
         _, heads, _, width = states[0].buffer.keys_BHSP.shape
-        keys_BHSP = states[0].buffer.keys_BHSP.new_zeros(rows, heads, longest, width)
-        values_BHSP = torch.zeros_like(keys_BHSP)
+        keys_BHSP = states[0].buffer.keys_BHSP.new_empty(rows, heads, longest, width)
+        values_BHSP = torch.empty_like(keys_BHSP)
         start = 0
         for state in states:
             span = slice(start, start + len(state.length_B))
-            keys_BHSP[span, :, : state.longest] = state.keys_BHSP
-            values_BHSP[span, :, : state.longest] = state.values_BHSP
+            _fill(keys_BHSP[span], state.keys_BHSP)
+            _fill(values_BHSP[span], state.values_BHSP)
             start = span.stop
         length_B = torch.cat([state.length_B for state in states])
         position_B = torch.cat([state.position_B for state in states])
@@ -186,10 +186,10 @@ class KeyValueState:
             needed if self.longest == 0 else max(needed, self.longest + max(64, self.longest // 4))
         )
         batch, heads, _, width = buffer.keys_BHSP.shape
-        keys_BHSP = buffer.keys_BHSP.new_zeros(batch, heads, room, width)
-        values_BHSP = torch.zeros_like(keys_BHSP)
-        keys_BHSP[:, :, : self.longest] = self.keys_BHSP
-        values_BHSP[:, :, : self.longest] = self.values_BHSP
+        keys_BHSP = buffer.keys_BHSP.new_empty(batch, heads, room, width)
+        values_BHSP = torch.empty_like(keys_BHSP)
+        _fill(keys_BHSP, self.keys_BHSP)
+        _fill(values_BHSP, self.values_BHSP)
         return KeyValueBuffer(keys_BHSP, values_BHSP)
 
     def _drop_invisible(self, window: int) -> Self:
@@ -205,6 +205,13 @@ class KeyValueState:
         return type(self)(
             buffer, 0, self.length_B - excess, self.position_B, self.longest - excess, self.uniform
         )
+
+
+def _fill(room_BHSP: Tensor, columns_BHSP: Tensor) -> None:
+    """Copy columns to the front; the rest becomes zero, as a masked NaN would still be one."""
+    used = columns_BHSP.shape[2]
+    room_BHSP[:, :, :used] = columns_BHSP
+    room_BHSP[:, :, used:] = 0
 
 
 def extent(length_B: Tensor, position_B: Tensor) -> tuple[int, bool]:

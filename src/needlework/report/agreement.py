@@ -9,17 +9,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import altair as alt
-
 from needlework.agreement import Agreement, agreements
 from needlework.audit import describe
 from needlework.cells import read_estimates
 from needlework.errors import StudyError
 from needlework.files import write_text
 from needlework.published import read_tables
-from needlework.report.figures import COLOURS, save
+from needlework.report import charts
 from needlework.report.layout import Scores
 from needlework.report.rendering import render
+from needlework.report.scatter import scatter
 from needlework.study import ShownModel
 
 COLUMNS = (
@@ -44,7 +43,7 @@ def write_agreement(
     samples: int,
     templates: Path,
 ) -> None:
-    """Write `output` with the suffixes .md, .csv, .svg and .png.
+    """Write `output` with the suffixes .md, .csv and those of `charts.SUFFIXES`.
 
     Raises:
         RecordError: published tables or cells cannot be read.
@@ -68,39 +67,7 @@ def write_agreement(
     )
     write_text(output.with_suffix(".md"), page)
     write_text(output.with_suffix(".csv"), _csv(rows))
-    save(scatter(found), output)
-
-
-def scatter(found: Sequence[Agreement]) -> alt.TopLevelMixin:
-    """Every number, ours over published, with the line on which both agree."""
-    labels = list(dict.fromkeys(one.number.label for one in found))
-    rows = [
-        {
-            "published": 100 * one.published.mean,
-            "ours": 100 * one.ours.mean,
-            "model": one.number.label,
-            "inside": one.is_inside,
-        }
-        for one in found
-    ]
-    scale = alt.Scale(domain=[0, 100])
-    line = alt.Chart(alt.Data(values=[{"at": 0}, {"at": 100}])).mark_line(color="grey")
-    points = alt.Chart(alt.Data(values=rows)).mark_point(filled=True, size=30, opacity=0.8)
-    return alt.layer(
-        line.encode(x=alt.X("at:Q"), y=alt.Y("at:Q")),
-        points.encode(
-            x=alt.X("published:Q", title="published (%)", scale=scale),
-            y=alt.Y("ours:Q", title="ours (%)", scale=scale),
-            color=alt.Color(
-                "model:N", title="model", scale=alt.Scale(domain=labels, range=COLOURS)
-            ),
-            shape=alt.Shape(
-                "inside:N",
-                title="within both intervals",
-                scale=alt.Scale(domain=[True, False], range=["circle", "triangle"]),
-            ),
-        ),
-    ).properties(width=380, height=380, title="Ours against published")
+    charts.save(scatter(found), output)
 
 
 def _row(one: Agreement) -> dict[str, Any]:

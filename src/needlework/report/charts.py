@@ -1,117 +1,113 @@
-"""What models keep beyond their training length, and how much the needle's format matters.
+"""How every figure looks, and the four files that it becomes.
 
-Knows marks; colours and files are the business of `figures`, estimates of `layout`.
+Knows colours, marks and file formats; does not know scores or models.
 """
 
-from collections.abc import Iterator, Sequence
+import html
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import altair as alt
+import vl_convert
 
-from needlework.effective_length import retention
-from needlework.paper import FORMAT_DEPTHS, FORMATS
-from needlework.report.layout import Scores
-from needlework.statistics import Estimate, macro_mean
-from needlework.study import ShownModel
+from needlework.files import atomic
 
-TIMES = (1, 2, 4, 8, 16)
-SHADES = ("#0072B2", "#56B4E9", "#E69F00")
-"""One per needle format: two blues for essays, one orange for repetition."""
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8C6D31", "#000000")
+"""Okabe and Ito's palette (https://jfly.uni-koeln.de/color/), brown in place of its yellow, which
+is lost on paper. Where two of them look alike to somebody, or in grey, dashes and shapes differ."""
+DASHES = ((1, 0), (6, 2), (2, 2), (8, 2, 2, 2), (10, 4))
+SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right")
+"""As many as share no factor with the number of colours or dashes: no two models look alike."""
 
-
-def retention_curve(scores: Scores, models: Sequence[ShownModel]) -> alt.TopLevelMixin:
-    """Share of the RULER score kept at multiples of the training length; one panel per model."""
-    rows = list(_kept(scores, models))
-    base = alt.Chart().encode(
-        x=alt.X(
-            "times:Q",
-            title="times the training length",
-            scale=alt.Scale(type="log", base=2),
-            axis=alt.Axis(values=sorted({row["times"] for row in rows}), format="d"),
-        )
-    )
-    share = alt.Scale(domain=[0, 1.1], clamp=True)
-    panel = alt.layer(
-        base.mark_area(opacity=0.2).encode(y=alt.Y("low:Q", scale=share), y2="high:Q"),
-        base.mark_line(point=True).encode(y=alt.Y("kept:Q", title="share kept", scale=share)),
-        base.mark_text(dy=-9, dx=9, fontSize=9).encode(
-            y=alt.Y("kept:Q", scale=share), text=alt.Text("kept:Q", format=".2f")
-        ),
-        data=alt.Data(values=rows),
-    ).properties(width=150, height=120)
-    return panel.facet(
-        facet=alt.Facet("model:N", title=None, sort=[model.label for model in models]),
-        columns=3,
-        title="RULER score kept beyond the training length (bands: 95 % interval)",
-    )
+FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
+"""The first one comes with vl-convert, so that text is as wide on every machine."""
+PIXELS_PER_POINT = 2
+SUFFIXES = (".svg", ".png", ".pdf", ".html")
+"""For pages, for screens, for print, and with values under the pointer."""
+STYLE = {
+    "font": FONT,
+    "background": "white",
+    "axis": alt.AxisConfig(gridColor="#e4e4e4", titleFontWeight="normal", labelFlush=False),
+    "header": alt.HeaderConfig(titleFontWeight="normal", labelFontSize=11),
+    "legend": alt.LegendConfig(titleFontWeight="normal", symbolSize=90),
+    "title": alt.TitleConfig(anchor="start", fontSize=14, fontWeight="normal", offset=12),
+}
+"""One weight of one font throughout: a PDF with two lists them in a random order."""
+GRADIENT = re.compile(r"\bgradient_\d+")
+REFERENCES = re.compile(rb"(?:^ *+/\w++ \d++ 0 R\n)+", re.MULTILINE)
+"""Lines of a PDF dictionary that name other objects."""
+VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
 
 
-def format_bars(scores: Scores, models: Sequence[ShownModel]) -> alt.TopLevelMixin:
-    """Score by needle format at 0.5x, 1x and 2x the training length; one panel per model."""
-    rows = list(_formats(scores, models))
-    axis = alt.Axis(labelAngle=0)
-    lengths = sorted({str(row["length"]) for row in rows}, key=int)
-    side = {
-        "x": alt.X("length:N", title="context length (tokens)", sort=lengths, axis=axis),
-        "xOffset": alt.XOffset("format:N", sort=list(FORMATS)),
+def save(chart: alt.TopLevelMixin, stem: Path) -> None:
+    """Write a chart as `stem` with each of SUFFIXES; equal charts give equal bytes.
+
+    The HTML file holds all that it needs and asks no network for anything.
+    """
+    spec = chart.configure(**STYLE).to_dict()
+    svg = _numbered(vl_convert.vegalite_to_svg(spec, VEGA_LITE))
+    made = {
+        ".svg": svg.encode(),
+        ".png": vl_convert.svg_to_png(svg, scale=PIXELS_PER_POINT),
+        ".pdf": _ordered(vl_convert.svg_to_pdf(svg)),
+        ".html": _page(spec, title=stem.name.replace("_", " ")).encode(),
     }
-    panel = alt.layer(
-        alt.Chart()
-        .mark_bar()
-        .encode(
-            **side,
-            y=alt.Y("mean:Q", title="score (%)", scale=alt.Scale(domain=[0, 100])),
-            color=alt.Color(
-                "format:N",
-                title="needle format",
-                sort=list(FORMATS),
-                scale=alt.Scale(domain=list(FORMATS), range=SHADES),
-            ),
-        ),
-        alt.Chart().mark_rule().encode(**side, y="low:Q", y2="high:Q"),
-        data=alt.Data(values=rows),
-    ).properties(width=190, height=130)
-    return panel.facet(
-        facet=alt.Facet("model:N", title=None, sort=[model.label for model in models]),
-        columns=3,
-        title="Score by needle format, depths 0, 50 and 100 % (rules: 95 % interval)",
-    )
+    for suffix in SUFFIXES:
+        with atomic(stem.with_name(stem.name + suffix)) as temporary:
+            temporary.write_bytes(made[suffix])
 
 
-def _kept(scores: Scores, models: Sequence[ShownModel]) -> Iterator[dict[str, str | float]]:
-    measured = scores.lengths("ruler")
-    for model in models:
-        by_length = {length: scores.ruler(model, length) for length in measured}
-        for times in TIMES:
-            found = retention(by_length, trained=model.trained_length, times=times)
-            if found is not None:
-                kept, low, high = found if times > 1 else (1.0, 1.0, 1.0)
-                yield {
-                    "model": model.label,
-                    "times": times,
-                    "kept": kept,
-                    "low": low,
-                    "high": min(high, 2.0),
-                }
+def looks(labels: Sequence[str], *, title: str = "model") -> Mapping[str, Any]:
+    """Encodings by `label` that keep any number of models apart: `color`, `strokeDash`, `shape`.
+
+    Lines take the first two, points the first and last, and so does the one legend.
+    """
+
+    def scale(values: Sequence[object]) -> alt.Scale:
+        chosen = [values[place % len(values)] for place in range(len(labels))]
+        return alt.Scale(domain=list(labels), range=chosen)
+
+    legend = alt.Legend(symbolOpacity=1, symbolStrokeWidth=0, symbolSize=110)
+    return {
+        "color": alt.Color("label:N", title=title, scale=scale(COLOURS), legend=legend),
+        "strokeDash": alt.StrokeDash("label:N", scale=scale(list(map(list, DASHES))), legend=None),
+        "shape": alt.Shape("label:N", title=title, scale=scale(SHAPES), legend=legend),
+    }
 
 
-def _formats(scores: Scores, models: Sequence[ShownModel]) -> Iterator[dict[str, str | float]]:
-    measured = scores.lengths("depth")
-    for model in models:
-        trained = model.trained_length
-        for length in (trained // 2, trained, 2 * trained):
-            for form in FORMATS if length in measured else ():
-                found = _over_depths(scores, model, form, length)
-                yield {
-                    "model": model.label,
-                    "length": str(length),
-                    "format": form,
-                    "mean": 100 * found.mean,
-                    "low": 100 * found.low,
-                    "high": 100 * found.high,
-                }
+def estimate_tips(*fields: str) -> list[alt.Tooltip]:
+    """What the pointer shows: the named fields, then the `mean` with its interval and count."""
+    return [
+        *(alt.Tooltip(field) for field in fields),
+        alt.Tooltip("mean:Q", title="score (%)", format=".2f"),
+        alt.Tooltip("low:Q", title="95 % interval from", format=".2f"),
+        alt.Tooltip("high:Q", title="to", format=".2f"),
+        alt.Tooltip("count:Q", title="samples"),
+    ]
 
 
-def _over_depths(scores: Scores, model: ShownModel, form: str, length: int) -> Estimate:
-    """The mean over the depths of Table 4, which hide the same needles."""
-    parts = [scores.depth(model, form, depth=depth, length=length) for depth in FORMAT_DEPTHS]
-    return macro_mean(parts, independent=False)
+def _numbered(svg: str) -> str:
+    """The same picture with its gradients counted from 0; Vega counts through all it has drawn."""
+    known: dict[str, str] = {}
+    return GRADIENT.sub(lambda name: known.setdefault(name[0], f"gradient_{len(known)}"), svg)
+
+
+def _ordered(pdf: bytes) -> bytes:
+    """The same document with its dictionaries in order; svg2pdf writes them in a random one.
+
+    Lines change places within a dictionary only, so every object stays at its address.
+    """
+
+    def ordered(lines: re.Match[bytes]) -> bytes:
+        return b"".join(sorted(lines[0].splitlines(keepends=True)))
+
+    return REFERENCES.sub(ordered, pdf)
+
+
+def _page(spec: Mapping[str, Any], *, title: str) -> str:
+    """An HTML page with the chart and everything that draws it; no menu that leads elsewhere."""
+    own = {**spec, "usermeta": {"embedOptions": {"actions": False}}}
+    page: str = vl_convert.vegalite_to_html(own, VEGA_LITE, bundle=True)
+    return page.replace("<title>Chart</title>", f"<title>{html.escape(title)}</title>", 1)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from needlework.claims import Result
+from needlework.claims import Claim, Result
 from needlework.files import write_text
 from needlework.report.rendering import render
 from needlework.verdicts import Statistic
@@ -41,7 +41,8 @@ def write_claims(
     """Write the verdicts as `output` with the suffixes .md and .csv.
 
     `inferred` is the number of samples from which intervals were inferred, None where they come
-    from the samples themselves; `explorer` is where links to cells lead.
+    from the samples themselves; `explorer` is where links to cells lead, in
+    the folder of the study's tables; without it cells and tables are named.
 
     Raises:
         StudyError: the template is missing.
@@ -53,6 +54,7 @@ def write_claims(
         shown=_shown,
         says=SAYS,
         sources=lambda statistic: _sources(statistic, explorer),
+        tables=lambda claim: _tables(claim, linked=explorer is not None),
     )
     write_text(output.with_suffix(".md"), page)
     write_text(output.with_suffix(".csv"), _csv(results))
@@ -72,6 +74,15 @@ def _sources(statistic: Statistic, explorer: str | None) -> str:
     """The cells behind a statistic, by model, suite and length."""
     cells = dict.fromkeys("/".join(cell.split("/")[:3]) for cell in statistic.cells)
     return ", ".join(f"[{cell}]({explorer}#{cell})" if explorer else f"`{cell}`" for cell in cells)
+
+
+def _tables(claim: Claim, *, linked: bool) -> str:
+    """The tables that show a claim's numbers: those of the study as files, or the paper's."""
+    names = (f"Table {number}" for number in claim.tables)
+    if not linked:
+        return ", ".join(names)
+    files = (f"tables/table_{number:02}.md" for number in claim.tables)
+    return ", ".join(f"[{name}]({file})" for name, file in zip(names, files, strict=True))
 
 
 def _csv(results: Sequence[Result]) -> str:

@@ -26,7 +26,7 @@ from needlework.findings import (
 )
 from needlework.report.layout import Scores
 from needlework.report.rendering import render
-from needlework.study import ShownModel, Study
+from needlework.study import Grid, ShownModel, Study
 
 
 def write_findings(
@@ -41,15 +41,16 @@ def write_findings(
     """Write `output`.md, `output`.pairs.csv and `output`.bootstrap.csv.
 
     Raises:
-        RecordError: scores or cells are damaged, or a RULER score is missing.
+        RecordError: scores or cells are damaged, or of another study.
         StudyError: the template is missing.
     """
     rows = read_parquet(scores)
     compared = pairs(rows, models)
+    grid = Grid(models=tuple(model.name for model in models), suites=study.suites)
     page = render(
         templates / "findings.md.j2",
         study=study,
-        reaches=reaches(Scores(read_estimates(cells)), models),
+        reaches=reaches(Scores(read_estimates(cells), grid), models),
         pairs=compared,
         labels={model.name: model.label for model in models},
         drops=visible_drops(study.samples),
@@ -68,8 +69,10 @@ def write_findings(
     write_text(output.with_suffix(".bootstrap.csv"), _csv(map(_cell, cells_with_parts)))
 
 
-def _tokens(found: EffectiveLength) -> str:
+def _tokens(found: EffectiveLength | None) -> str:
     """An effective length with its interval, in tokens."""
+    if found is None:
+        return "not measured"
     length, low, high = ("none" if value is None else str(value) for value in found)
     return length if low == length == high else f"{length} [{low}, {high}]"
 

@@ -1,17 +1,20 @@
 """Which estimate stands where in Tables 1 to 4 and 6 to 18 of the paper.
 
-Knows rows, columns and averages; does not know how a number is printed.
+Knows rows, columns and averages; does not know which number is best or how one is printed.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from itertools import repeat
+from typing import Literal
 
-from needlework.cells import CellEstimate
-from needlework.errors import RecordError
 from needlework.paper import DEPTHS, FORMAT_DEPTHS, FORMATS, TASK_TABLES, TASKS
+from needlework.report.estimates import NotComputedError, Scores
 from needlework.statistics import Estimate, macro_mean
-from needlework.study import ShownModel
+from needlework.study import Cell, ShownModel
+
+__all__ = ["AVERAGE", "Entry", "Row", "Scores", "Table", "build"]
 
 AVERAGE = "average"
 """What stands for the length or depth of an average over them."""
@@ -25,16 +28,25 @@ class Entry:
     length: str
     depth: str = ""
     format: str = ""
-    estimate: Estimate
+    estimate: Estimate | None
+    """None where a cell behind it was not computed: never a mean over fewer."""
+    sources: tuple[tuple[str, int], ...]
+    """The tasks and lengths whose samples it rests on."""
+    missing: tuple[Cell, ...] = ()
+    """The cells that it lacks."""
     best: bool = False
-    """The highest of its column."""
+    """The highest of its column, or not told apart from it."""
+    p_value: float | None = None
+    """How often chance alone makes a difference to the best as large; corrected for the column."""
+    test: Literal["paired", "apart"] | None = None
+    """Whether it was compared with the best on the same samples; None where it was not compared."""
     trained: bool = False
     """Measured at the model's training length."""
 
     @property
-    def shown(self) -> float:
+    def shown(self) -> float | None:
         """The number as printed, in percent; what prints alike is alike."""
-        return round(100 * self.estimate.mean, 2)
+        return None if self.estimate is None else round(100 * self.estimate.mean, 2)
 
     @property
     def is_average(self) -> bool:
@@ -79,93 +91,85 @@ class Table:
         ]
 
 
-class Scores:
-    """The estimates of a study, by model, task and length."""
-
-    def __init__(self, cells: Iterable[CellEstimate]) -> None:
-        self._cells = list(cells)
-        self._by_key = {(cell.model, cell.task, cell.length): cell.estimate for cell in self._cells}
-        self._depth_tasks = {
-            (cell.format, cell.depth): cell.task for cell in self._cells if cell.suite == "depth"
-        }
-
-    def lengths(self, suite: str) -> list[int]:
-        """The lengths at which a suite was run, ascending."""
-        return sorted({cell.length for cell in self._cells if cell.suite == suite})
-
-    def task(self, model: ShownModel, task: str, length: int) -> Estimate:
-        """The estimate of one cell.
-
-        Raises:
-            RecordError: the study has no such cell.
-        """
-        found = self._by_key.get((model.name, task, length))
-        if found is None:
-            raise RecordError(
-                f"no scores of {model.name} on {task} at length {length}; the cells file is not "
-                "of this study, delete it and ask for the table again"
-            )
-        return found
-
-    def depth(self, model: ShownModel, form: str, *, depth: int, length: int) -> Estimate:
-        """The estimate of one needle format at one depth.
-
-        Raises:
-            RecordError: the study has no such cell.
-        """
-        task = self._depth_tasks.get((form, depth), f"{form} at depth {depth}")
-        return self.task(model, task, length)
-
-    def ruler(self, model: ShownModel, length: int) -> Estimate:
-        """The mean over the 13 RULER tasks."""
-        return macro_mean([self.task(model, task, length) for task in TASKS], independent=True)
-
-    def over_formats(self, model: ShownModel, *, depth: int, length: int) -> Estimate:
-        """The mean over the needle formats, which hide the same needles."""
-        parts = [self.depth(model, form, depth=depth, length=length) for form in FORMATS]
-        return macro_mean(parts, independent=False)
-
-
 def build(number: int, scores: Scores, models: Sequence[ShownModel]) -> Table:
-    """A table of estimates (any but Table 5), its best numbers and training lengths marked.
+    """A table of estimates (any but Table 5), its training lengths marked.
 
     Raises:
-        RecordError: a cell that the table shows is missing.
+        RecordError: a cell that the table shows is none of the study.
     """
     if number == 1:
-        table = _length_table(1, "RULER: mean over the 13 tasks", "ruler", scores, models)
-    elif number in (2, 3):
-        table = _depth_table(number, scores, models)
-    elif number == 4:
-        table = _format_table(scores, models)
-    else:
-        task = TASK_TABLES[number]
-        table = _length_table(number, f"RULER task {task}", task, scores, models)
-    return replace(table, rows=tuple(_mark_best(table.rows)))
+        return _length_table(1, "RULER: mean over the 13 tasks", TASKS, scores, models)
+    if number in (2, 3):
+        return _depth_table(number, scores, models)
+    if number == 4:
+        return _format_table(scores, models)
+    task = TASK_TABLES[number]
+    return _length_table(number, f"RULER task {task}", (task,), scores, models)
+
+
+def _entry(
+    estimate: Callable[[], Estimate],
+    *,
+    about: tuple[str, str, str, str],
+    sources: Iterable[tuple[str, int]],
+    trained: bool = False,
+) -> Entry:
+    """One number, or the place where it would stand."""
+    found, missing = None, ()  # type: tuple[Estimate | None, tuple[Cell, ...]]
+    try:
+        found = estimate()
+    except NotComputedError as error:
+        missing = (error.cell,)
+    task, length, depth, form = about
+    return Entry(
+        task=task,
+        length=length,
+        depth=depth,
+        format=form,
+        estimate=found,
+        sources=tuple(sources),
+        missing=missing,
+        trained=trained,
+    )
+
+
+def _average(entries: Sequence[Entry], *, length: str, depth: str = "") -> Entry:
+    """The mean of a row; none if one of its numbers is missing."""
+    parts = [entry.estimate for entry in entries if entry.estimate is not None]
+    whole = len(parts) == len(entries)
+    missing = (cell for entry in entries for cell in entry.missing)
+    return Entry(
+        task=entries[0].task,
+        length=length,
+        depth=depth,
+        estimate=macro_mean(parts, independent=False) if whole else None,
+        sources=tuple(source for entry in entries for source in entry.sources),
+        missing=tuple(dict.fromkeys(missing)),
+    )
 
 
 def _length_table(
-    number: int, title: str, task: str, scores: Scores, models: Sequence[ShownModel]
+    number: int, title: str, tasks: Sequence[str], scores: Scores, models: Sequence[ShownModel]
 ) -> Table:
     lengths = scores.lengths("ruler")
+    name = tasks[0] if len(tasks) == 1 else "ruler"
 
     def row(model: ShownModel) -> Row:
         entries = [
-            Entry(
-                task=task,
-                length=str(length),
-                estimate=scores.ruler(model, length)
-                if task == "ruler"
-                else scores.task(model, task, length),
+            _entry(
+                partial(scores.ruler, model, length)
+                if name == "ruler"
+                else partial(scores.task, model, name, length),
+                about=(name, str(length), "", ""),
+                sources=[(task, length) for task in tasks],
                 trained=length == model.trained_length,
             )
             for length in lengths
         ]
-        average = macro_mean([entry.estimate for entry in entries], independent=False)
         return Row(
             model=model,
             heads=(model.label,),
-            entries=(*entries, Entry(task=task, length=AVERAGE, estimate=average)),
+            entries=(*entries, _average(entries, length=AVERAGE)),
         )
 
     return Table(
@@ -183,16 +187,14 @@ def _depth_table(number: int, scores: Scores, models: Sequence[ShownModel]) -> T
     def row(model: ShownModel) -> Row:
         length = times * model.trained_length
         entries = [
-            Entry(
-                task="depth",
-                length=str(length),
-                depth=str(depth),
-                estimate=scores.over_formats(model, depth=depth, length=length),
+            _entry(
+                partial(scores.over_formats, model, depth=depth, length=length),
+                about=("depth", str(length), str(depth), ""),
+                sources=[(scores.depth_task(form, depth), length) for form in FORMATS],
             )
             for depth in DEPTHS
         ]
-        average = macro_mean([entry.estimate for entry in entries], independent=False)
-        last = replace(entries[-1], depth=AVERAGE, estimate=average)
+        last = _average(entries, length=str(length), depth=AVERAGE)
         return Row(model=model, heads=(model.label, str(length)), entries=(*entries, last))
 
     return Table(
@@ -207,24 +209,23 @@ def _depth_table(number: int, scores: Scores, models: Sequence[ShownModel]) -> T
 def _format_table(scores: Scores, models: Sequence[ShownModel]) -> Table:
     measured = scores.lengths("depth")
 
-    def rows(model: ShownModel) -> Iterator[Row]:
+    def row(model: ShownModel, length: int) -> Row:
+        entries = tuple(
+            _entry(
+                partial(scores.depth, model, form, depth=depth, length=length),
+                about=("depth", str(length), str(depth), form),
+                sources=[(scores.depth_task(form, depth), length)],
+                trained=length == model.trained_length,
+            )
+            for form in FORMATS
+            for depth in FORMAT_DEPTHS
+        )
+        heads = (model.label, str(length))
+        return Row(model=model, heads=heads, rivals=str(length), entries=entries)
+
+    def lengths(model: ShownModel) -> Iterator[int]:
         trained = model.trained_length
-        for length in (trained // 2, trained, 2 * trained):
-            if length in measured:
-                entries = tuple(
-                    Entry(
-                        task="depth",
-                        length=str(length),
-                        depth=str(depth),
-                        format=form,
-                        estimate=scores.depth(model, form, depth=depth, length=length),
-                        trained=length == trained,
-                    )
-                    for form in FORMATS
-                    for depth in FORMAT_DEPTHS
-                )
-                heads = (model.label, str(length))
-                yield Row(model=model, heads=heads, rivals=str(length), entries=entries)
+        yield from (n for n in (trained // 2, trained, 2 * trained) if n in measured)
 
     return Table(
         number=4,
@@ -232,22 +233,5 @@ def _format_table(scores: Scores, models: Sequence[ShownModel]) -> Table:
         heads=("Model", "Length"),
         spans=tuple((form, len(FORMAT_DEPTHS)) for form in FORMATS),
         columns=tuple(str(depth) for _ in FORMATS for depth in FORMAT_DEPTHS),
-        rows=tuple(row for model in models for row in rows(model)),
+        rows=tuple(row(model, length) for model in models for length in lengths(model)),
     )
-
-
-def _mark_best(rows: Sequence[Row]) -> Iterator[Row]:
-    """The rows with the highest number of each column marked, among rivals; zero is no merit."""
-    top: Mapping[tuple[str, int], float] = {
-        (row.rivals, column): max(
-            rival.entries[column].shown for rival in rows if rival.rivals == row.rivals
-        )
-        for row in rows
-        for column in range(len(row.entries))
-    }
-    for row in rows:
-        entries = (
-            replace(entry, best=0 < entry.shown == top[row.rivals, column])
-            for column, entry in enumerate(row.entries)
-        )
-        yield replace(row, entries=tuple(entries))

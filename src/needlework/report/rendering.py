@@ -3,6 +3,7 @@
 Knows jinja2; does not know tables.
 """
 
+import re
 from pathlib import Path
 
 import jinja2
@@ -16,9 +17,9 @@ LATEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
 }
 """How characters that LaTeX reads as commands are written."""
 
-PLAIN = ("{{", "}}", "{%", "%}")
-TEX = ("<<", ">>", "<%", "%>")
-"""How templates mark values and blocks; LaTeX owns braces."""
+PLAIN = ("{{", "}}", "{%", "%}", "{#", "#}")
+TEX = ("<<", ">>", "<%", "%>", "<#", "#>")
+"""How templates mark values, blocks and comments; LaTeX owns braces."""
 
 
 def render(template: Path, **content: object) -> str:
@@ -27,19 +28,23 @@ def render(template: Path, **content: object) -> str:
     Raises:
         StudyError: the template does not exist or names something unknown.
     """
-    left, right, begin, end = TEX if template.name.endswith(".tex.j2") else PLAIN
+    left, right, begin, end, remark, remark_end = (
+        TEX if template.name.endswith(".tex.j2") else PLAIN
+    )
     environment = jinja2.Environment(
         variable_start_string=left,
         variable_end_string=right,
         block_start_string=begin,
         block_end_string=end,
+        comment_start_string=remark,
+        comment_end_string=remark_end,
         loader=jinja2.FileSystemLoader(template.parent),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"percent": percent, "latex": latex}
+    environment.filters |= {"percent": percent, "latex": latex, "breakable": breakable}
     try:
         return environment.get_template(template.name).render(**content)
     except jinja2.TemplateError as error:
@@ -52,5 +57,11 @@ def percent(share: float) -> str:
 
 
 def latex(text: str) -> str:
-    """Text that LaTeX prints as it is."""
-    return "".join(LATEX.get(character, character) for character in text)
+    """Text that LaTeX prints as it is; a number and its percent sign stay on one line."""
+    printed = "".join(LATEX.get(character, character) for character in text)
+    return re.sub(r"(?<=\d) (?=\\%)", "~", printed)
+
+
+def breakable(text: str) -> str:
+    """A path or name for LaTeX that may be broken after its separators."""
+    return re.sub(r"([/-]|\\_)", r"\1\\allowbreak{}", latex(text))

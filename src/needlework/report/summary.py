@@ -35,6 +35,7 @@ def write_report(study: Study, folder: Path, *, scores: Path, template: Path) ->
         RecordError: the score file is damaged.
     """
     tables = sorted((folder / "tables").glob("table_*.md"))
+    compared = {path.stem[-2:] for path in (folder / "tables").glob("comparison_*.md")}
     shown = [path.read_text(encoding="utf-8") for path in tables if path.stem[-2:] in SHOWN]
     text = render(
         template,
@@ -42,6 +43,7 @@ def write_report(study: Study, folder: Path, *, scores: Path, template: Path) ->
         cost=_cost(read_parquet(scores)),
         shown=shown,
         links=[f"tables/{path.stem}" for path in tables],
+        compared=compared,
     )
     write_text(folder / "report.md", text)
 

@@ -1,97 +1,144 @@
 """Tables as files: Markdown and LaTeX from the templates in `reports/templates`, and CSV.
 
-Knows how a number is printed; which number stands where is the business of `layout`.
+Knows files; which number stands where is the business of `layout`, how it is printed of `printing`.
 """
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from needlework.cells import read_estimates
+from needlework.cells import read_estimates, read_parquet
 from needlework.errors import StudyError
 from needlework.files import write_text
 from needlework.paper import MODELS_TABLE, NUMBERS
-from needlework.report.layout import Scores, Table, build
+from needlework.report import printing
+from needlework.report.layout import Entry, Row, Scores, Table, build
+from needlework.report.notes import Verified, missing_cells, notes, row_marks
 from needlework.report.rendering import render
+from needlework.report.standing import Samples, mark
 from needlework.statistics import Estimate
-from needlework.study import ShownModel
+from needlework.study import Grid, ShownModel
 
 COLUMNS = ("table", "task", "model", "label", "length", "depth", "format")
 """The columns of a CSV table that say what a line is about; the estimate follows."""
+MARKS = ("trained", "bold", "p_value", "test", "missing")
+"""The columns that say how a number is set off, and why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """All that tables say something about."""
+
+    scores: Scores
+    samples: Samples
+    models: Sequence[ShownModel]
+    verified: Verified | None = None
+    """What is known of the weights; None makes no statement about them."""
+
+
+def read_measured(
+    cells: Path,
+    scores: Path,
+    *,
+    grid: Grid,
+    models: Sequence[ShownModel],
+    verified: Verified | None,
+) -> Measured:
+    """What a study measured, from its estimates and the scores of its samples.
+
+    Raises:
+        RecordError: a file is damaged, or of another study.
+    """
+    return Measured(
+        scores=Scores(read_estimates(cells), grid),
+        samples=Samples(read_parquet(scores)),
+        models=models,
+        verified=verified,
+    )
 
 
 def write_table(
-    number: int, cells: Path, output: Path, *, models: Sequence[ShownModel], templates: Path
+    number: int, output: Path, measured: Measured, *, templates: Path, intervals: bool = False
 ) -> None:
     """Write a table of estimates as `output` with the suffixes .md, .tex and .csv.
 
+    With `intervals` every number has its 95 % interval beside or below it.
+
     Raises:
-        RecordError: a cell that the table shows is missing.
+        RecordError: a cell that the table shows is none of the study.
         StudyError: there is no table of that number.
     """
     if number not in NUMBERS or number == MODELS_TABLE:
         raise StudyError(f"there is no table {number} of scores; choose 1 to 4 or 6 to 18")
-    table = build(number, Scores(read_estimates(cells)), models)
-    for suffix, name in ((".md", "table.md.j2"), (".tex", "table.tex.j2")):
-        write_text(
-            output.with_suffix(suffix), render(templates / name, table=table, notes=notes(table))
+    table = mark(build(number, measured.scores, measured.models), measured.samples)
+    pages = {
+        suffix: render(
+            templates / f"table{suffix}.j2",
+            table=table,
+            notes=notes(table, measured.verified),
+            missing=missing_cells(table),
+            doubts=[row_marks(row, measured.verified) for row in table.rows],
+            columns=list(zip(*(row.entries for row in table.rows), strict=True)),
+            printing=printing,
+            intervals=intervals,
         )
-    write_text(output.with_suffix(".csv"), _csv(table))
+        for suffix in (".md", ".tex")
+    }
+    for suffix, page in (pages | {".csv": _csv(table)}).items():
+        write_text(output.with_name(output.name + suffix), page)
 
 
-def write_models(output: Path, *, models: Sequence[ShownModel], templates: Path) -> None:
+def write_models(
+    output: Path,
+    *,
+    models: Sequence[ShownModel],
+    templates: Path,
+    verified: Verified | None = None,
+) -> None:
     """Write Table 5, the models and where their weights are, as `output` .md, .tex and .csv."""
-    for suffix, name in ((".md", "models.md.j2"), (".tex", "models.tex.j2")):
-        write_text(output.with_suffix(suffix), render(templates / name, models=models))
-    lines = [model.model_dump() for model in models]
-    write_text(output.with_suffix(".csv"), _lines(list(ShownModel.model_fields), lines))
+    pages = {
+        suffix: render(templates / f"models{suffix}.j2", models=models, verified=verified)
+        for suffix in (".md", ".tex")
+    }
+    lines = [model.model_dump() | _verification(model, verified) for model in models]
+    for suffix, page in (pages | {".csv": _lines(list(lines[0]), lines)}).items():
+        write_text(output.with_name(output.name + suffix), page)
 
 
-def notes(table: Table) -> list[str]:
-    """What stands below a table: what it rests on, and what failed."""
-    entries = [entry for row in table.rows for entry in row.entries]
-    counts = [entry.estimate.count for entry in entries if not entry.is_average]
-    widest = max(entry.estimate.high - entry.estimate.low for entry in entries) / 2
-    return [
-        f"Scores in percent; each but the averages rests on {_range(counts)} samples. 95 % "
-        f"intervals are at most {100 * widest:.1f} points to a side and stand in the CSV file.",
-        *_failures(table),
-    ]
-
-
-def _failures(table: Table) -> Iterator[str]:
-    """One line per row with samples that got no answer."""
-    for row in table.rows:
-        parts = [entry.estimate for entry in row.entries if not entry.is_average]
-        failed = sum(part.failed for part in parts)
-        if failed:
-            count = sum(part.count for part in parts)
-            yield f"{' '.join(row.heads)}: {failed} of {count} samples failed and score zero."
-
-
-def _range(counts: Sequence[int]) -> str:
-    low, high = min(counts), max(counts)
-    return str(low) if low == high else f"{low} to {high}"
+def _verification(model: ShownModel, verified: Verified | None) -> dict[str, Any]:
+    """What is known of a model's weights, as columns; none where nothing is to be said."""
+    if verified is None:
+        return {}
+    found = verified.get(model.name)
+    names = ("parameters", "reference", "tokens", "largest_difference", "tolerance", "reason")
+    return {name: getattr(found, name) if found else None for name in names}
 
 
 def _csv(table: Table) -> str:
-    lines = [
-        {
-            "table": table.number,
-            "task": entry.task,
-            "model": row.model.name,
-            "label": row.model.label,
-            "length": entry.length,
-            "depth": entry.depth,
-            "format": entry.format,
-            **entry.estimate.model_dump(),
-        }
-        for row in table.rows
-        for entry in row.entries
-    ]
-    return _lines([*COLUMNS, *Estimate.model_fields], lines)
+    lines = [_line(table, row, entry) for row in table.rows for entry in row.entries]
+    return _lines([*COLUMNS, *Estimate.model_fields, *MARKS], lines)
+
+
+def _line(table: Table, row: Row, entry: Entry) -> dict[str, Any]:
+    estimate = dict.fromkeys(Estimate.model_fields)
+    return {
+        "table": table.number,
+        "task": entry.task,
+        "model": row.model.name,
+        "label": row.model.label,
+        "length": entry.length,
+        "depth": entry.depth,
+        "format": entry.format,
+        **(entry.estimate.model_dump() if entry.estimate else estimate),
+        "trained": "yes" if entry.trained else "no",
+        "bold": "yes" if entry.best else "no",
+        "p_value": "" if entry.p_value is None else f"{entry.p_value:.3g}",
+        "test": entry.test,
+        "missing": " ".join(f"{cell.model}/{cell.suite}/{cell.length}" for cell in entry.missing),
+    }
 
 
 def _lines(columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> str:

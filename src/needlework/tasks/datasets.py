@@ -11,7 +11,7 @@ from typing import Literal
 from needlework import files, tasks
 from needlework.errors import StudyError
 from needlework.parsing import parse, parse_json, read, unknown
-from needlework.prompts import WRAPPERS
+from needlework.prompts import CHAT, WRAPPERS, Wrapper
 from needlework.records import Sample, SampleDetail
 from needlework.tasks.material import Material
 from needlework.tasks.specs import Spec
@@ -34,7 +34,8 @@ class Dataset:
     seed: int
     protocol: Protocol
     material: MaterialName
-    wrapper: str
+    wrapper: str | Wrapper
+    """The name of a prompt format, or a format by itself."""
     resources: Path
     """The folder of essays, Punkt data and prompt texts; the nano material needs none."""
     questions: Path | None
@@ -75,6 +76,31 @@ def find_spec(
     return known[task]
 
 
+def find_wrapper(
+    name: str, protocol: Protocol, *, tokenizer: str, revision: str | None
+) -> str | Wrapper:
+    """The prompt format of a name, which may stand for the chat template of a tokenizer.
+
+    Raises:
+        ResourceError: the tokenizer has no chat template that can be used.
+        StudyError: no format has that name.
+    """
+    if protocol == "released" and name != CHAT:
+        return name
+    if protocol == "released":
+        raise StudyError(
+            f"--wrapper {CHAT}: the artifact used fixed formats only; name one of them, or set "
+            "--protocol corrected"
+        )
+    if name == CHAT:
+        from needlework.tokenizers import chat
+
+        return chat.wrapper(tokenizer, revision=revision)
+    if name not in WRAPPERS:
+        raise StudyError(f"--wrapper: {unknown(name, [*WRAPPERS, CHAT])}")
+    return WRAPPERS[name]
+
+
 def write(dataset: Dataset, output: Path, *, tokenizer: Tokenizer, watch: Watch) -> None:
     """Write the samples to `output` and their details beside it, both whole or not at all.
 
@@ -112,6 +138,7 @@ def _rows(dataset: Dataset, tokenizer: Tokenizer) -> Rows:
 
 
 def _released(dataset: Dataset, tokenizer: Tokenizer) -> Rows:
+    assert isinstance(dataset.wrapper, str), "the artifact's formats are named"
     from needlework import released, resources
     from needlework.released import prompts
 
@@ -130,13 +157,12 @@ def _released(dataset: Dataset, tokenizer: Tokenizer) -> Rows:
 
 
 def _material(dataset: Dataset) -> Material:
-    if dataset.wrapper not in WRAPPERS:
-        raise StudyError(f"--wrapper: {unknown(dataset.wrapper, WRAPPERS)}")
+    assert isinstance(dataset.wrapper, Wrapper), "names are looked up by find_wrapper"
     if dataset.material == "nano":
         from needlework.nano import language
 
-        return replace(language.material(), wrapper=WRAPPERS[dataset.wrapper])
+        return replace(language.material(), wrapper=dataset.wrapper)
     from needlework.tasks import english
 
     made = english.material(dataset.resources, dataset.questions)
-    return replace(made, wrapper=WRAPPERS[dataset.wrapper])
+    return replace(made, wrapper=dataset.wrapper)

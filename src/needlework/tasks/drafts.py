@@ -104,7 +104,10 @@ def finish(
         Needle(needle.start + len(lead), needle.end + len(lead), needle.depth, needle.answer)
         for needle in body.needles
     )
-    text = lead + body.text + frame.question + material.wrapper.after + frame.prefix
+    after = material.wrapper.after
+    if frame.prefix.startswith("\n"):
+        after = after.removesuffix("\n")
+    text = lead + body.text + frame.question + after + frame.prefix
     return Draft(text, needles, haystack_end, tuple(outputs), completion)
 
 

@@ -90,8 +90,6 @@ def _positions(documents: Iterator[str]) -> dict[str, int]:
 
 
 def _read(path: Path) -> Any:  # noqa: ANN401 - JSON
-    if not path.is_file():
-        raise ResourceError(f"{path}: no questions there; name a file that is there")
     return json.loads(path.read_text(encoding="utf-8"))
 
 
@@ -100,6 +98,8 @@ _READERS = {"squad": squad, "hotpotqa": hotpotqa}
 
 @cache
 def _collection(source: str, path: Path) -> _Collection:
+    if not path.is_file():
+        raise ResourceError(f"{path}: no questions there; name a file that is there")
     try:
         collection = _READERS[source](path)
     except (KeyError, TypeError, ValueError) as error:

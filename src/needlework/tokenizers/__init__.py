@@ -40,8 +40,10 @@ class Tokenizer(Protocol):
         """The text of `tokens`, special tokens left out."""
 
 
-def load(path_or_hub_id: str, *, revision: str | None = None) -> Tokenizer:
+def load(path_or_hub_id: str, *, revision: str | None = None, begins: bool = True) -> Tokenizer:
     """The tokenizer at a path, or of a repository on the Hugging Face hub.
+
+    Without `begins` it has no begin token: prompts have theirs, or are to have none.
 
     A folder with `tokenizer.json`, or that file, is read by the tokenizers library, `*.model` by
     SentencePiece, `rwkv_vocab*.txt` by the RWKV World reader; what is not a path is a hub id.
@@ -49,6 +51,13 @@ def load(path_or_hub_id: str, *, revision: str | None = None) -> Tokenizer:
     Raises:
         ResourceError: the path holds no tokenizer, or the hub has none under that name.
     """
+    tokenizer = _open(path_or_hub_id, revision=revision)
+    if not begins:
+        tokenizer.begin = ()
+    return tokenizer
+
+
+def _open(path_or_hub_id: str, *, revision: str | None) -> Tokenizer:
     path = _definition(Path(path_or_hub_id))
     if path.suffix == ".model":
         from needlework.tokenizers.sentencepiece import SentencePieceTokenizer
@@ -63,7 +72,7 @@ def load(path_or_hub_id: str, *, revision: str | None = None) -> Tokenizer:
     if path.exists():
         return hub.open_path(path)
     folder = hub.download(path_or_hub_id, revision=revision)
-    return load(str(_definition(folder)))
+    return _open(str(_definition(folder)), revision=None)
 
 
 def _definition(path: Path) -> Path:

@@ -6,25 +6,25 @@ Knows that format and its sidecar `tokenizer_config.json`; does not import trans
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tokenizers
 
+from needlework import snapshots
 from needlework.errors import ResourceError
 from needlework.tokenizers import cuts
-
-_PATTERNS = ("tokenizer.json", "tokenizer_config.json", "*.model", "rwkv_vocab*.txt")
-"""What defines a tokenizer in a repository."""
 
 
 class HubTokenizer:
     """A `tokenizer.json`, with begin and end tokens from the sidecar when there is one."""
 
     def __init__(self, path: Path) -> None:
-        source = path.read_text(encoding="utf-8")
+        source = path.read_text(encoding="utf-8", errors="replace")
+        with _Reading(path):
+            self._inner = tokenizers.Tokenizer.from_str(source)
         layout = _layout(source)
-        self._inner = tokenizers.Tokenizer.from_str(source)
         self._inner.no_truncation()
         self._inner.no_padding()
         digest = hashlib.sha256(source.encode()).hexdigest()
@@ -33,18 +33,20 @@ class HubTokenizer:
         self.cuts = cuts.of_layout(layout)
         self.blank = None if self.cuts is None or self.cuts.barred else self.cuts.blank
         self._words = _closed_vocabulary(layout)
-        self.begin, self.end = self._special(path.with_name("tokenizer_config.json"))
-
-    def _special(self, sidecar: Path) -> tuple[tuple[int, ...], frozenset[int]]:
-        if not sidecar.exists():
-            return (), frozenset()
-        config = json.loads(sidecar.read_text(encoding="utf-8"))
-        begin = self._id(config.get("bos_token")) if config.get("add_bos_token") else None
+        config = read_sidecar(path.with_name("tokenizer_config.json"))
+        self.begin = tuple(self._begin(config, layout))
         end = self._id(config.get("eos_token"))
-        return (
-            () if begin is None else (begin,),
-            frozenset() if end is None else frozenset({end}),
-        )
+        self.end = frozenset() if end is None else frozenset({end})
+
+    def _begin(self, config: dict[str, Any], layout: dict[str, Any]) -> list[int]:
+        """What the sidecar says, or else what the post-processor, as in Llama 3, puts first."""
+        if (adds := config.get("add_bos_token")) is not None:
+            begin = self._id(config.get("bos_token")) if adds else None
+            return [] if begin is None else [begin]
+        if self._words is not None or not layout.get("post_processor"):
+            return []
+        encoded = self._inner.encode("a", add_special_tokens=True)
+        return encoded.ids[: encoded.special_tokens_mask.index(0)]
 
     def _id(self, token: str | dict[str, Any] | None) -> int | None:
         content = token["content"] if isinstance(token, dict) else token
@@ -81,6 +83,37 @@ class HubTokenizer:
         """The text of `tokens`, special tokens left out."""
         text: str = self._inner.decode(list(tokens), skip_special_tokens=True)
         return text
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """Makes one line of what the tokenizers library raises: `Exception` itself, no kind of it."""
+
+    path: Path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, _: object) -> None:
+        if kind is Exception:
+            raise ResourceError(
+                f"{self.path} is not a tokenizer that the tokenizers library reads ({error}); "
+                "fetch it again"
+            )
+
+
+def read_sidecar(path: Path) -> dict[str, Any]:
+    """What stands in a `tokenizer_config.json`; nothing where there is none.
+
+    Raises:
+        ResourceError: it is not a JSON object.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise ResourceError(f"{path} is not a JSON object ({error}); fetch it again") from error
 
 
 def _layout(source: str) -> dict[str, Any]:
@@ -129,13 +162,18 @@ def download(hub_id: str, *, revision: str | None) -> Path:
     """The folder with the tokenizer of a hub repository, downloaded where it is not there yet.
 
     Raises:
-        ResourceError: the name is neither a path nor a repository that can be reached.
+        ResourceError: the name is neither a path nor a repository that can be reached, or what was
+            fetched of it is not complete any more.
     """
+    if fetched := snapshots.find("tokenizers", hub_id, revision=revision):
+        return fetched
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(hub_id, revision=revision, allow_patterns=list(_PATTERNS)))
+        return Path(
+            snapshot_download(hub_id, revision=revision, allow_patterns=list(snapshots.TOKENIZER))
+        )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
         raise ResourceError(
             f"tokenizer {hub_id!r} is neither a path nor reachable on the hub "

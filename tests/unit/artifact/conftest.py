@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from needlework.artifact.bundle import write_artifact
 from needlework.cli import cli
 from needlework.paper import MODELS_TABLE, NUMBERS
+from needlework.report.figures import COST, FIGURES
 from tests.whole_study_for_tests import make_study
 
 INPUTS = [
@@ -37,9 +38,15 @@ def render_pages(study: Path) -> None:
         if number == MODELS_TABLE:
             run("models", stem, *models, *templates)
         else:
-            run("table", number, cells, stem, *models, *templates)
+            grid = ["--grid", study / "plan/grid.json"]
+            run("table", number, cells, scores, stem, *grid, *models, *templates)
     run("claims", cells, study / "claims", *models, "--explorer", "explorer.html")
-    run("claims", "resources/published", study / "published_claims")
+    published = ["--models", study / "plan/published_models.json"]
+    run("claims", "resources/published", study / "published_claims", *published)
+    costs = ["--costs", study / "plan/costs.json"]
+    for kind in (*FIGURES, COST):
+        run("figure", kind, cells, study / f"figures/{kind}", *models, *costs)
+    run("explorer", study, study / "explorer.html", *models)
     run("audit", "resources/published", "--output", study / "audit")
     run("findings", scores, cells, study / "findings", *plan, *models)
     run("report", study, scores, *plan, "--template", "reports/templates/report.md.j2")

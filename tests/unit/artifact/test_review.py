@@ -1,7 +1,9 @@
 """Review: an honest artifact passes; whatever was changed, and however well hidden, is named."""
 
+import base64
 import json
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from needlework.artifact.bundle import write_artifact
 from needlework.artifact.review import Review, review
 from needlework.cli import cli
 from needlework.errors import ArtifactError
+from needlework.report.explorer.packing import Block, unpacked
 from tests.unit.artifact.conftest import INPUTS
 
 TEMPLATES = Path("reports/templates")
@@ -20,6 +23,16 @@ TEMPLATES = Path("reports/templates")
 
 def reviewed(archive: Path) -> Review:
     return review(archive, templates=TEMPLATES)
+
+
+def answer(found: Review, question: str) -> str:
+    """What a review says to the question that begins so."""
+    (verdict,) = [each for each in found.verdicts() if each.question.name.startswith(question)]
+    return verdict.answer
+
+
+def packed_line(block: Block) -> str:
+    return f'<script type="text/plain" data-key="{block.key}">{block.packed()}</script>'
 
 
 def problems(found: Review) -> str:
@@ -43,14 +56,15 @@ def repacked(
 def test_an_honest_artifact_passes(archive: Path) -> None:
     found = reviewed(archive)
     assert problems(found) == ""
-    assert found.badges() == {"available": True, "functional": True, "reproduced": True}
+    assert {verdict.answer for verdict in found.verdicts()} == {"yes", "for people"}
     assert found.remarks == ()
 
 
 def test_every_page_comes_with_its_command(archive: Path) -> None:
     made = {names: command for command, names in reviewed(archive).commands}
     assert made["claims.md, claims.csv"].startswith("needlework claims study/cells.parquet")
-    assert len(made) == 18 + 5
+    assert len(made) == 18 + 5 + 5 + 1
+    assert "figures/cost.svg" in next(names for names in made if "figures/cost.pdf" in names)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +101,7 @@ def test_a_file_slipped_in_is_named(archive: Path, tmp_path: Path) -> None:
 def tampered(study: Path, tmp_path: Path) -> str:
     write_artifact(study, tmp_path / "tampered.zip", inputs=INPUTS)
     found = reviewed(tmp_path / "tampered.zip")
-    assert found.badges()["available"]
+    assert answer(found, "ACM Artifacts Available") == "yes"
     assert not found.passed
     return problems(found)
 
@@ -125,7 +139,10 @@ def test_one_changed_estimate_is_named(study: Path, tmp_path: Path) -> None:
     assert "cells.parquet: nano-mamba2" in tampered(study, tmp_path)
 
 
-@pytest.mark.parametrize("name", ["tables/table_01.tex", "claims.csv", "report.md"])
+@pytest.mark.parametrize(
+    "name",
+    ["tables/table_01.tex", "claims.csv", "report.md", "figures/length_curve.csv"],
+)
 def test_one_changed_number_on_a_page_is_named_with_its_line(
     study: Path, tmp_path: Path, name: str
 ) -> None:
@@ -134,6 +151,108 @@ def test_one_changed_number_on_a_page_is_named_with_its_line(
     lines[number] = lines[number].replace(".", ".7", 1)
     (study / name).write_text("".join(lines))
     assert f"study/{name}: line {number + 1} is " in tampered(study, tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".svg", ".png", ".pdf", ".html"])
+def test_a_retouched_figure_is_named(study: Path, tmp_path: Path, suffix: str) -> None:
+    path = study / f"figures/depth_heatmap{suffix}"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert f"study/figures/depth_heatmap{suffix}: " in tampered(study, tmp_path)
+
+
+def test_a_changed_answer_in_the_explorer_is_named_by_its_block(
+    study: Path, tmp_path: Path
+) -> None:
+    path = study / "explorer.html"
+    lines = path.read_text().splitlines()
+    place = next(k for k, line in enumerate(lines) if "answers/nano-llama/ruler/256/vt" in line)
+    columns = json.loads(unpacked(lines[place]).partition(": ")[2])
+    columns["pred"][0] = "nothing of the sort"
+    lines[place] = packed_line(Block("answers/nano-llama/ruler/256/vt", columns))
+    path.write_text("\n".join(lines) + "\n")
+    found = tampered(study, tmp_path)
+    assert "study/explorer.html: 'answers/nano-llama/ruler/256/vt: {" in found
+
+
+def test_an_explorer_that_is_only_packed_otherwise_passes(study: Path, tmp_path: Path) -> None:
+    """Other releases of zlib pack alike content in other bytes."""
+    path = study / "explorer.html"
+    lines = path.read_text().splitlines()
+    place = next(k for k, line in enumerate(lines) if "answers/nano-llama/ruler/256/vt" in line)
+    content = unpacked(lines[place]).partition(": ")[2].encode()
+    loose = zlib.compressobj(0, zlib.DEFLATED, -15)
+    packed = base64.b64encode(loose.compress(content) + loose.flush()).decode()
+    lines[place] = lines[place].partition(">")[0] + f">{packed}</script>"
+    path.write_text("\n".join(lines) + "\n")
+    write_artifact(study, tmp_path / "loose.zip", inputs=INPUTS)
+    assert problems(reviewed(tmp_path / "loose.zip")) == ""
+
+
+def test_a_mean_over_fewer_samples_is_named(study: Path, tmp_path: Path) -> None:
+    path = study / "cells.parquet"
+    pl.read_parquet(path).with_columns(count=pl.lit(2)).write_parquet(path)
+    assert "mean 1.0 over 2 samples" in tampered(study, tmp_path)
+
+
+def test_weights_that_failed_their_comparison_are_named(study: Path, tmp_path: Path) -> None:
+    for model, difference in (("nano-mamba2", 1e-6), ("nano-llama", 0.5)):
+        verification = {
+            "model": model,
+            "tensors": 3,
+            "parameters": 9,
+            "reference": "another library",
+            "tokens": 8,
+            "largest_difference": difference,
+            "tolerance": 1e-4,
+            "reason": None,
+        }
+        path = study / f"verified/{model}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(verification))
+    found = tampered(study, tmp_path)
+    assert "verified/nano-llama.json: logits differ by 0.5, more than 0.0001" in found
+    assert "nano-mamba2.json" not in found
+
+
+def test_a_study_that_nobody_could_run_again_is_named(study: Path, tmp_path: Path) -> None:
+    write_artifact(study, tmp_path / "bare.zip", inputs=INPUTS[1:])
+    found = reviewed(tmp_path / "bare.zip")
+    assert "inputs/Snakefile: missing" in problems(found)
+    assert answer(found, "NeurIPS 5") == "no"
+    assert answer(found, "NeurIPS 7") == "yes"
+
+
+def test_every_claim_leads_to_its_command_and_cells(archive: Path) -> None:
+    own = {claim.claim: claim for claim in reviewed(archive).claims if "study/" in claim.command}
+    assert own["C1"].command == "needlework claims study/cells.parquet claims"
+    assert "nano-mamba2/ruler/512" in own["C1"].cells
+    assert own["C1"].verdict in ("supported", "contradicted", "undecided")
+
+
+def refused(archive: Path) -> str:
+    """What the command says to a file that it does not unpack: one line."""
+    done = CliRunner().invoke(cli, ["review", str(archive)])
+    assert isinstance(done.exception, ArtifactError), done.exception
+    assert "\n" not in str(done.exception)
+    return str(done.exception)
+
+
+def test_a_path_outside_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as opened:
+        opened.writestr("../evil.txt", b"x")
+    assert "lies outside the artifact; refused" in refused(tmp_path / "a.zip")
+
+
+def test_a_bomb_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with (
+        zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as opened,
+        opened.open("bomb.txt", "w", force_zip64=True) as bomb,
+    ):
+        for _ in range(1200):
+            bomb.write(bytes(1 << 20))
+    assert "refused as a bomb" in refused(tmp_path / "a.zip")
 
 
 def test_a_cell_left_out_everywhere_is_named(study: Path, tmp_path: Path) -> None:
@@ -161,10 +280,12 @@ def test_a_zip_of_something_else_is_refused(tmp_path: Path) -> None:
 def test_the_command_says_what_it_found(archive: Path, tmp_path: Path) -> None:
     honest = CliRunner().invoke(cli, ["review", str(archive)])
     assert honest.exit_code == 0
-    assert "reproduced yes" in honest.output
+    assert "yes        ACM Results Reproduced" in honest.output
+    assert "yes        NeurIPS 7 Statistical significance" in honest.output
+    assert "for people ACM Results Replicated" in honest.output
     name = "study/claims.md"
     path = repacked(archive, tmp_path, name, lambda text: text + b"!")
     changed = CliRunner().invoke(cli, ["review", str(path)])
     assert changed.exit_code == 1
     assert "FAILED every file has the digest" in changed.output
-    assert "reproduced no" in changed.output
+    assert "no         ACM Results Reproduced" in changed.output

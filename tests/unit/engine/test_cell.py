@@ -1,5 +1,6 @@
 """What a cluster does to a cell: every fault loses nothing, says one clear thing, or both."""
 
+import ctypes
 import os
 import resource
 import signal
@@ -34,6 +35,9 @@ from tests.engine_for_tests import (
 )
 from tests.models_for_tests import family
 
+CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
+MS_REMOUNT, MS_REC, MS_PRIVATE = 32, 16384, 1 << 18
+"""Of linux/sched.h and linux/mount.h."""
 CELL = shared_cell(samples=4)
 SAMPLES = sum(len(data.samples) for data in CELL.values())
 
@@ -70,6 +74,21 @@ def reading_after(calls: int, action: Callable[[], None]) -> Callable[[Tensor], 
 
 def kill() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def mount_memory(folder: Path, *, size: int, again: bool = False) -> None:
+    """Mount a tmpfs of so many bytes, seen by this process alone; or give it another size."""
+    system = ctypes.CDLL(None, use_errno=True)
+    if not again:
+        folder.mkdir()
+        inside = CLONE_NEWNS if os.geteuid() == 0 else CLONE_NEWNS | CLONE_NEWUSER
+        assert system.unshare(inside) == 0, os.strerror(ctypes.get_errno())
+        # Mounts made here shall not appear outside.
+        assert system.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) == 0
+    options = f"size={size}".encode()
+    flags = MS_REMOUNT if again else 0
+    status = system.mount(b"tmpfs", os.fsencode(folder), b"tmpfs", flags, options)
+    assert status == 0, os.strerror(ctypes.get_errno())
 
 
 def done(journal: Path) -> int:
@@ -405,6 +424,25 @@ def test_a_full_disk_keeps_what_is_finished(reference: list[Prediction], tmp_pat
     assert in_child(fill) == 0
     assert 0 < done(journal) < SAMPLES
     assert run_cell(family("mamba2"), CELL, journal) == reference
+
+
+def test_a_disk_that_is_really_full_is_survived_when_room_is_made(tmp_path: Path) -> None:
+    """A disk of one page in a mount namespace of its own; once it is larger, the work goes on."""
+    journal, cell = tmp_path / "disk" / "journal", shared_cell(samples=12)
+    straight = run_cell(family("mamba2"), cell, tmp_path / "straight")
+    steps: list[int] = []
+
+    def fill() -> None:
+        mount_memory(journal.parent, size=4096)
+        with pytest.raises(EngineError, match="No space left on device; make room and run again"):
+            run_cell(family("mamba2"), cell, journal)
+        assert 0 < done(journal) < len(straight)
+        mount_memory(journal.parent, size=1 << 20, again=True)
+        assert run_cell(family("mamba2"), cell, journal) == straight
+        run_cell(watched(lambda tokens_BT: steps.append(1)), cell, journal)
+        assert not steps
+
+    assert in_child(fill) == 0
 
 
 def test_a_full_disk_leaves_no_part_of_a_prediction_file(

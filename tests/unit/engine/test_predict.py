@@ -190,6 +190,26 @@ def test_the_sampling_hazard_draws_tokens_and_never_ends_early(folder: Path) -> 
     assert not any(each.stop_reason == "end" for each in predictions)
 
 
+@pytest.mark.parametrize(
+    ("options", "added"),
+    [((), 1), (("--hazard", "no-begin-token"), 0), (("--no-begin-token",), 0)],
+)
+def test_prompts_begin_as_the_model_was_trained_or_published(
+    options: tuple[str, ...], added: int, folder: Path
+) -> None:
+    """A tokenizer with a begin token: once before every prompt, unless it was or is left out."""
+    sidecar = {"add_bos_token": True, "bos_token": "1"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(sidecar))
+    assert run(folder, *options)[0] == 0
+    asked = {
+        (task, sample.index): len(sample.input.split())
+        for task in TASKS
+        for sample in read_records(folder / f"{task}.jsonl", Sample)
+    }
+    predictions = read_records(output(folder), Prediction)
+    assert {(each.task, each.index): each.prompt_tokens - added for each in predictions} == asked
+
+
 def test_a_hazard_the_model_cannot_have_is_one_line(folder: Path) -> None:
     code, said = run(folder, "--hazard", "rg-window")
     assert code == 2

@@ -1,7 +1,9 @@
 """One line that says how far a cell is."""
 
+import io
 import logging
 import re
+import sys
 import time
 
 import pytest
@@ -53,3 +55,37 @@ def test_a_long_cell_tells_in_between(
         each.finish(read=100, written=1)
         each.finish(read=100, written=1)
     assert len(caplog.messages) == 3
+
+
+class Terminal(io.StringIO):
+    """A screen that remembers."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_one_line_is_kept_up_to_date(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log beside the live line would tear it."""
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr("needlework.engine.progress.LOG_SECONDS", 0)
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    each = progress()
+    with shown(each):
+        each.finish(read=300, written=1)
+    shown_text = re.sub(r"\x1b\[[?\d;]*\w", "", screen.getvalue())
+    assert "m/ruler/256 samples=2/4" in shown_text
+    assert not caplog.messages
+
+
+def test_without_a_terminal_nothing_but_the_log_is_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Control characters in a log file make it unreadable for people and programs."""
+    said = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", said)
+    with shown(progress()):
+        pass
+    assert said.getvalue() == ""

@@ -1,7 +1,11 @@
 """Loading: every tensor accounted for, every mistake told in one line with the tensor's name."""
 
 import json
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -26,6 +30,17 @@ MAMBA = {
     "fused_add_norm": True,
     "pad_vocab_size_multiple": 16,
     "tie_embeddings": True,
+}
+SHEARED = {
+    "model_type": "llama",
+    "hidden_size": 2560,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 20,
+    "intermediate_size": 6912,
+    "vocab_size": 32000,
+    "rms_norm_eps": 1e-5,
+    "max_position_embeddings": 4096,
+    "tie_word_embeddings": False,
 }
 HEADS = {"causal": True, "out_proj_bias": False, "qkv_proj_bias": False}
 FULL_SIZE = {
@@ -78,6 +93,25 @@ FULL_SIZE = {
             "vocab_size": 65536,
         },
         3_099_863_040,
+    ),
+    # Layers, then both embeddings and the last norm, summed from the published shapes.
+    "sheared-llama": (SHEARED, 32 * (4 * 2560**2 + 3 * 2560 * 6912 + 2 * 2560) + 163_842_560),
+    "sheared-llama-sharegpt": (SHEARED | {"vocab_size": 32001}, 2_701_560_320 + 2 * 2560),
+    "qwen2": (
+        {
+            "model_type": "qwen2",
+            "hidden_size": 1536,
+            "num_hidden_layers": 28,
+            "num_attention_heads": 12,
+            "num_key_value_heads": 2,
+            "intermediate_size": 8960,
+            "vocab_size": 151936,
+            "rms_norm_eps": 1e-6,
+            "rope_theta": 1e6,
+            "max_position_embeddings": 32768,
+            "tie_word_embeddings": True,
+        },
+        1_543_714_304,
     ),
 }
 """Published sizes and their parameter counts (tied weights once)."""
@@ -179,6 +213,99 @@ def test_shards_are_read_through_their_index(checkpoint: Path) -> None:
     (checkpoint / "model.safetensors.index.json").write_text(json.dumps(index))
     for name, tensor in load(checkpoint).state_dict().items():
         assert torch.equal(tensor, expected[name]), name
+
+
+def test_shards_of_archives_are_mapped_and_never_unpickled(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Sheared-LLaMA is published: two `.bin` files and their index."""
+    tensors = load_file(checkpoint / "model.safetensors")
+    expected = load(checkpoint).state_dict()
+    (checkpoint / "model.safetensors").unlink()
+    names = sorted(tensors)
+    parts = {"a.bin": names[::2], "b.bin": names[1::2]}
+    for file, part in parts.items():
+        torch.save({name: tensors[name] for name in part}, checkpoint / file)
+    index = {"weight_map": {name: file for file, part in parts.items() for name in part}}
+    (checkpoint / "pytorch_model.bin.index.json").write_text(json.dumps(index))
+    calls = []
+    honest: Callable[..., Any] = torch.load
+
+    def watched(file: Path, **options: Any) -> Any:
+        calls.append(options)
+        return honest(file, **options)
+
+    monkeypatch.setattr(torch, "load", watched)
+    for name, tensor in load(checkpoint).state_dict().items():
+        assert torch.equal(tensor, expected[name]), name
+    assert {call["weights_only"] for call in calls} == {True}
+    # Shapes are read without values; values, where they are read, from a mapping.
+    assert {(call["map_location"], call["mmap"]) for call in calls} == {
+        ("meta", False),
+        ("cpu", True),
+    }
+
+
+class Surprise:
+    """Pickled, it would run a command."""
+
+    def __reduce__(self) -> tuple[Callable[[str], object], tuple[str]]:
+        return exec, ("raise SystemExit('a checkpoint ran code')",)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_checkpoint_cannot_run_code(checkpoint: Path, legacy: bool) -> None:
+    (checkpoint / "model.safetensors").unlink()
+    weights = checkpoint / "pytorch_model.bin"
+    torch.save({"norm.weight": Surprise()}, weights, _use_new_zipfile_serialization=not legacy)
+    with pytest.raises(CheckpointError, match=r"pytorch_model\.bin cannot be read"):
+        load(checkpoint)
+
+
+LOADED = """
+import sys
+from needlework.models import checkpoints
+from needlework.models.checkpoints import reading
+
+def anonymous():
+    rows = open("/proc/self/status").read().splitlines()
+    return 1024 * next(int(row.split()[1]) for row in rows if row.startswith("RssAnon"))
+
+def watched(*arguments):
+    global peak
+    place(*arguments)
+    peak = max(peak, anonymous())
+
+place, checkpoints.place_tensor, before, peak = checkpoints.place_tensor, watched, anonymous(), 0
+{more}
+decoder = checkpoints.load(sys.argv[1])
+print((peak - before) / sum(each.numel() * 4 for each in decoder.parameters()))
+"""
+
+
+def memory_share(folder: Path, *, more: str = "") -> float:
+    """Memory of a process that loads a checkpoint of 400 MB, at its peak and as a share of that.
+
+    Pages of a mapped file do not count: the kernel takes them back when it needs them.
+    """
+    spec = family("transformerpp").config.model_copy(
+        update={"width": 1024, "vocabulary": 48_000, "padded_vocabulary": 48_000}
+    )
+    (folder / "config.json").write_text(spec.model_dump_json())
+    save_file(Decoder(spec).state_dict(), folder / "model.safetensors")
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED.replace("{more}", more), str(folder)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (folder / "model.safetensors").unlink()
+    return float(done.stdout)
+
+
+@pytest.mark.slow
+def test_a_model_is_loaded_without_a_second_copy(tmp_path: Path) -> None:
+    assert 0.9 < memory_share(tmp_path) < 1.3
 
 
 def test_an_absent_shard_is_named(checkpoint: Path) -> None:

@@ -1,16 +1,21 @@
 """What stands beside a released sample, and what a user can get wrong."""
 
 import json
+import resource
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from needlework import released
+from needlework.cli import cli
 from needlework.errors import ResourceError, StudyError
 from needlework.records import Sample, SampleDetail
+from needlework.released import catalog
 from tests.released_for_tests import Material
 
 
@@ -92,7 +97,9 @@ def test_questions_that_were_not_fetched_name_the_command(shared: Path) -> None:
         rows(shared, "qa_1")
 
 
-def command(shared: Path, output: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def command(
+    shared: Path, output: Path, *options: str, before: Callable[[], None] | None = None
+) -> subprocess.CompletedProcess[str]:
     arguments = ["--protocol", "released", "--output", str(output), "--seed", "42"]
     arguments += ["--resources", str(shared / "mirror"), *options]
     return subprocess.run(
@@ -100,6 +107,7 @@ def command(shared: Path, output: Path, *options: str) -> subprocess.CompletedPr
         capture_output=True,
         text=True,
         check=False,
+        preexec_fn=before,
     )
 
 
@@ -126,6 +134,35 @@ def test_a_mistake_is_one_line_and_leaves_no_file(
     assert done.stderr.startswith("needlework: ")
     assert expected in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_leaves_no_file(shared: Path, tmp_path: Path) -> None:
+    """No process may write more than 20,000 bytes here, about four samples."""
+    options = "--task niah_single_1 --length 1024 --samples 20 --tokenizer".split()
+    tokenizer = str(shared / "mirror/tokenizers/gpt-neox-20b")
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))  # noqa: E731
+    done = command(shared, tmp_path / "out.jsonl", *options, tokenizer, before=limit)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("needlework: ")
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_task_of_the_artifact_has_its_documented_command(
+    shared: Path, tmp_path: Path
+) -> None:
+    """Names of `synthetic.yaml` and `niah_depth_ablation.yaml`, each with the options it needs."""
+    for task in catalog.TASKS:
+        options = ["--task", task, "--length", "1024", "--samples", "1", "--wrapper", "base"]
+        source = {"qa_1": "squad", "qa_2": "hotpotqa"}.get(task)
+        options += ["--questions", str(shared / f"golden/qa/{source}.json")] if source else []
+        output = tmp_path / f"{task}.jsonl"
+        words = ["dataset", "--protocol", "released", "--seed", "42", "--output", str(output)]
+        words += ["--tokenizer", str(shared / "mirror/tokenizers/llama-2"), *options]
+        words += ["--resources", str(shared / "mirror")]
+        done = CliRunner().invoke(cli, words, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        (line,) = output.read_text(encoding="ascii").splitlines()
+        assert list(json.loads(line)) == ["index", "input", "outputs", "length"]
 
 
 def test_the_command_writes_what_the_artifact_wrote(shared: Path, tmp_path: Path) -> None:

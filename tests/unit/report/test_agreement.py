@@ -14,6 +14,7 @@ from needlework.evidence import Published, read_models
 from needlework.paper import MODELS, TASKS
 from needlework.published import read_tables
 from needlework.report.agreement import write_agreement
+from needlework.report.charts import SUFFIXES
 from needlework.statistics import wilson
 
 TEMPLATES = Path("reports/templates")
@@ -46,8 +47,8 @@ def test_all_files_are_written(tmp_path: Path) -> None:
     assert {row["verdict"] for row in rows} == {"inside", "outside"}
     page = (tmp_path / "agreement.md").read_text()
     assert f"| all | {len(rows)} |" in page
-    assert "within both intervals" in (tmp_path / "agreement.svg").read_text()
-    assert (tmp_path / "agreement.png").stat().st_size > 1000
+    assert "outside the combined interval" in (tmp_path / "agreement.svg").read_text()
+    assert all((tmp_path / f"agreement{suffix}").stat().st_size > 1000 for suffix in SUFFIXES)
 
 
 def test_a_study_of_other_models_is_refused(tmp_path: Path) -> None:

@@ -1,12 +1,18 @@
-"""Charts: every panel is there, and each value is the estimate it claims to be."""
+"""Charts: each value is the estimate it claims to be; marks are told apart; files are equal."""
 
+from itertools import combinations
+from pathlib import Path
 from typing import Any
 
+import altair as alt
+import numpy as np
 import pytest
 
 from needlework.paper import FORMATS
-from needlework.report.charts import format_bars, retention_curve
+from needlework.report import charts
+from needlework.report.curves import retention_curve
 from needlework.report.layout import Scores
+from needlework.report.needles import SHADES, format_bars
 from tests.study_for_tests import estimates, right, small_plan
 
 PLAN = small_plan()
@@ -22,7 +28,7 @@ def values(chart: Any) -> list[dict[str, Any]]:
 
 def test_what_is_kept_starts_at_the_training_length() -> None:
     rows = values(retention_curve(SCORES, MODELS))
-    assert [(row["model"], row["times"], row["kept"]) for row in rows] == [
+    assert [(row["label"], row["times"], row["kept"]) for row in rows] == [
         (model.label, 1, 1.0) for model in MODELS
     ]
 
@@ -44,3 +50,78 @@ def test_every_format_is_shown_at_three_lengths() -> None:
         ("512", 20),
     }
     assert all(row["low"] < row["mean"] < row["high"] for row in rows)
+
+
+# Dichromacy after Machado, Oliveira and Fernandes (2009), full severity, on linear RGB; and grey.
+SIGHTS = {
+    "protanopia": [[0.1523, 1.0526, -0.2049], [0.1145, 0.7863, 0.0992], [-0.0039, -0.0481, 1.0519]],
+    "deuteranopia": [
+        [0.3673, 0.8606, -0.2280],
+        [0.2801, 0.6727, 0.0472],
+        [-0.0118, 0.0429, 0.9689],
+    ],
+    "tritanopia": [[1.2555, -0.0767, -0.1788], [-0.0784, 0.9308, 0.1476], [0.0047, 0.6914, 0.3039]],
+    "grey": [[0.2126, 0.7152, 0.0722]] * 3,
+}
+TO_XYZ = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+WHITE = np.array([0.9505, 1.0, 1.089])
+
+
+def lab(colour: str, sight: str | None = None) -> Any:
+    """A colour as somebody sees it, in CIELAB, where equal distances look alike."""
+    parts = np.array([int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)])
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(np.array(SIGHTS[sight]) @ linear, 0, 1) if sight else linear
+    x, y, z = np.cbrt(np.array(TO_XYZ) @ seen / WHITE)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+def apart(one: str, other: str, sight: str | None = None) -> float:
+    return float(np.linalg.norm(lab(one, sight) - lab(other, sight)))
+
+
+def test_colours_are_far_apart_to_most_people() -> None:
+    assert min(apart(*pair) for pair in combinations(charts.COLOURS, 2)) > 25
+
+
+def test_needle_formats_are_far_apart_to_everybody_and_in_print() -> None:
+    for sight in SIGHTS:
+        assert min(apart(*pair, sight) for pair in combinations(SHADES, 2)) > 18, sight
+
+
+def test_who_sees_no_colour_sees_shapes_and_dashes() -> None:
+    look = charts.looks([str(number) for number in range(11)])
+    colours, dashes, shapes = (
+        look[channel].to_dict()["scale"]["range"] for channel in ("color", "strokeDash", "shape")
+    )
+    for one, other in combinations(range(11), 2):
+        nearest = min(apart(colours[one], colours[other], sight) for sight in SIGHTS)
+        assert nearest > 10 or dashes[one] != dashes[other] or shapes[one] != shapes[other]
+
+
+def test_no_two_of_many_models_look_alike() -> None:
+    look = charts.looks([str(number) for number in range(40)])
+    ranges = [look[channel].to_dict()["scale"]["range"] for channel in look]
+    assert len({str(marks) for marks in zip(*ranges, strict=True)}) == 40
+
+
+def chart() -> alt.TopLevelMixin:
+    return retention_curve(SCORES, MODELS)
+
+
+def test_equal_charts_give_equal_files(tmp_path: Path) -> None:
+    """As often as chance takes to show: dictionaries of a PDF come in a random order."""
+    for place in range(4):
+        charts.save(chart(), tmp_path / str(place) / "figure")
+    for suffix in charts.SUFFIXES:
+        files = [tmp_path / str(place) / f"figure{suffix}" for place in range(4)]
+        assert len({path.read_bytes() for path in files}) == 1, suffix
+
+
+def test_a_page_offers_no_way_out_and_says_what_it_is(tmp_path: Path) -> None:
+    charts.save(chart(), tmp_path / "retention_curve")
+    page = (tmp_path / "retention_curve.html").read_text(encoding="utf-8")
+    assert "<title>retention curve</title>" in page
+    assert '"actions":false' in page
+    assert 'src="http' not in page
+    assert "tooltip" in page

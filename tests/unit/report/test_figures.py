@@ -5,8 +5,11 @@ from pathlib import Path
 import pytest
 
 from needlework.errors import StudyError
-from needlework.report.figures import COLOURS, FIGURES, depth_heatmap, length_curve, write_figure
+from needlework.report.charts import SUFFIXES
+from needlework.report.curves import length_curve
+from needlework.report.figures import FIGURES, write_figure
 from needlework.report.layout import Scores
+from needlework.report.needles import depth_heatmap
 from tests.study_for_tests import estimates, right, small_plan
 from tests.unit.report.test_tables import cells_file
 
@@ -18,7 +21,7 @@ def test_the_heatmap_has_a_square_per_model_length_and_depth() -> None:
     spec = depth_heatmap(SCORES, PLAN.shown()).to_dict()
     rows = spec["data"]["values"]
     assert len(rows) == 2 * 3 * 7
-    assert {round(row["score"], 9) for row in rows if row["length"] == 128} == {70.0}
+    assert {round(row["mean"], 9) for row in rows if row["length"] == 128} == {70.0}
     assert {row["length"] for row in rows if row["trained"]} == {256}
 
 
@@ -29,16 +32,24 @@ def test_the_curve_has_a_point_per_model_and_length_with_its_interval() -> None:
     assert {row["family"] for row in rows} == {"linear", "attention"}
 
 
-def test_no_two_models_share_a_colour() -> None:
-    assert len(set(COLOURS)) == len(COLOURS) >= 8
-
-
 @pytest.mark.parametrize("kind", FIGURES)
 def test_a_figure_is_written_for_screen_and_print(tmp_path: Path, kind: str) -> None:
     cells = cells_file(tmp_path, estimates(PLAN))
     write_figure(kind, cells, tmp_path / kind, models=PLAN.shown())
     assert (tmp_path / f"{kind}.svg").read_text(encoding="utf-8").startswith("<svg")
     assert (tmp_path / f"{kind}.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / f"{kind}.pdf").read_bytes().startswith(b"%PDF")
+    assert (tmp_path / f"{kind}.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
+@pytest.mark.parametrize("kind", FIGURES)
+def test_equal_scores_give_equal_bytes(tmp_path: Path, kind: str) -> None:
+    cells = cells_file(tmp_path, estimates(PLAN))
+    for folder in ("one", "two"):
+        write_figure(kind, cells, tmp_path / folder / kind, models=PLAN.shown())
+    for suffix in SUFFIXES:
+        one, two = (tmp_path / folder / f"{kind}{suffix}" for folder in ("one", "two"))
+        assert one.read_bytes() == two.read_bytes()
 
 
 def test_an_unknown_figure_names_the_known_ones(tmp_path: Path) -> None:

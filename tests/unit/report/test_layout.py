@@ -1,11 +1,15 @@
-"""Layout: which number stands where, which is best, and what an average rests on."""
+"""Layout: which number stands where, what an average rests on, and what is missing."""
+
+from collections.abc import Callable
 
 import pytest
 
+from needlework.cells import CellEstimate
 from needlework.errors import RecordError
 from needlework.paper import NUMBERS, TASKS
 from needlework.report.layout import Scores, Table, build
 from needlework.statistics import Estimate
+from needlework.study import Cell
 from tests.study_for_tests import estimates, right, small_plan
 
 PLAN = small_plan()
@@ -17,7 +21,7 @@ def table(number: int, score: object = None) -> Table:
     return build(number, Scores(cells), MODELS)
 
 
-def means(found: Table) -> list[list[float]]:
+def means(found: Table) -> list[list[float | None]]:
     return [[entry.shown for entry in row.entries] for row in found.rows]
 
 
@@ -72,29 +76,6 @@ def test_task_tables_follow_the_papers_order() -> None:
     assert means(found)[0] == [30.0, 30.0, 30.0]
 
 
-def test_the_best_of_a_column_is_marked() -> None:
-    found = table(6, lambda model, task, length: right(8 if model == "nano-llama" else 7))
-    assert [[entry.best for entry in row.entries] for row in found.rows] == [
-        [False, False, False],
-        [True, True, True],
-    ]
-
-
-def test_what_prints_alike_is_equally_good() -> None:
-    assert all(entry.best for row in table(6).rows for entry in row.entries)
-
-
-def test_zero_is_no_merit() -> None:
-    found = table(6, lambda model, task, length: right(0))
-    assert not any(entry.best for row in found.rows for entry in row.entries)
-
-
-def test_lengths_do_not_compete_in_table_4() -> None:
-    """The best at 512 is marked although everything is better at 128."""
-    found = table(4, lambda model, task, length: right(9 if length == 128 else 5))
-    assert all(entry.best for row in found.rows for entry in row.entries)
-
-
 def test_the_training_length_is_marked() -> None:
     row = table(6).rows[0]
     assert [entry.trained for entry in row.entries] == [False, True, False]
@@ -104,6 +85,8 @@ def test_an_average_over_depths_is_not_narrower_than_its_parts() -> None:
     """All depths hide the same needles, so seven of them are not seven times the evidence."""
     row = table(2).rows[0]
     part, average = row.entries[0].estimate, row.entries[-1].estimate
+    assert part is not None
+    assert average is not None
     assert average.high - average.low == pytest.approx(part.high - part.low)
 
 
@@ -118,3 +101,52 @@ def test_a_missing_depth_is_an_error_with_its_address() -> None:
     cells = [cell for cell in estimates(PLAN) if cell.depth != 40]
     with pytest.raises(RecordError, match="essay-word-num at depth 40"):
         build(2, Scores(cells), MODELS)
+
+
+def without(gone: Callable[[CellEstimate], bool]) -> Scores:
+    """The scores of a study in which some cells were not computed."""
+    return Scores([cell for cell in estimates(PLAN) if not gone(cell)], PLAN.grid())
+
+
+def test_a_cell_that_was_not_computed_has_a_place_and_a_name() -> None:
+    gone = Cell("nano-llama", "ruler", 256)
+    scores = without(lambda cell: (cell.model, cell.suite, cell.length) == gone)
+    first, second = build(6, scores, MODELS).rows
+    assert [entry.shown for entry in second.entries] == [50.0, None, None]
+    assert [entry.missing for entry in second.entries] == [(), (gone,), (gone,)]
+    assert all(entry.shown == 50.0 for entry in first.entries)
+
+
+def test_a_mean_over_fewer_tasks_is_no_mean() -> None:
+    """One task of 13 is missing: no RULER score, and no average over lengths either."""
+    scores = without(lambda cell: (cell.model, cell.task, cell.length) == ("nano-llama", "vt", 128))
+    row = build(1, scores, MODELS).rows[1]
+    assert [entry.shown for entry in row.entries] == [None, 50.0, None]
+
+
+def test_a_length_without_any_score_keeps_its_column() -> None:
+    scores = without(lambda cell: cell.suite == "ruler" and cell.length == 256)
+    assert build(1, scores, MODELS).columns == ("128", "256", "Avg.")
+
+
+@pytest.mark.parametrize("number", [2, 3, 4])
+def test_a_missing_depth_cell_leaves_the_others(number: int) -> None:
+    scores = without(
+        lambda cell: (cell.model, cell.suite) == ("nano-mamba2", "depth") and cell.length >= 256
+    )
+    found = build(number, scores, MODELS)
+    lacking = {row.heads for row in found.rows if row.entries[0].shown is None}
+    assert (
+        lacking
+        == {
+            2: {("Mamba2", "256")},
+            3: {("Mamba2", "512")},
+            4: {("Mamba2", "256"), ("Mamba2", "512")},
+        }[number]
+    )
+
+
+def test_estimates_of_another_study_are_refused() -> None:
+    smaller = PLAN.grid().model_copy(update={"models": ("nano-llama",)})
+    with pytest.raises(RecordError, match="nano-mamba2 on depth at length 128, which this study"):
+        Scores(estimates(PLAN), smaller)

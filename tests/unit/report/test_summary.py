@@ -25,6 +25,7 @@ def text(tmp_path: Path) -> str:
     pl.DataFrame(rows, schema=SCORES).write_parquet(scores)
     (tmp_path / "tables").mkdir()
     (tmp_path / "tables/table_01.md").write_text("the first table", encoding="utf-8")
+    (tmp_path / "tables/comparison_06.md").write_text("beside it", encoding="utf-8")
     (tmp_path / "tables/table_06.md").write_text("the sixth table", encoding="utf-8")
     write_report(small_plan().study, tmp_path, scores=scores, template=TEMPLATE)
     return (tmp_path / "report.md").read_text(encoding="utf-8")
@@ -42,6 +43,8 @@ def test_it_quotes_the_first_tables_and_links_all(text: str) -> None:
     assert "the first table" in text
     assert "the sixth table" not in text
     assert "- 6: [Markdown](tables/table_06.md)" in text
+    assert "[CSV](tables/table_06.csv), [ours and published](tables/comparison_06.md)\n" in text
+    assert "comparison_01" not in text
 
 
 def test_it_shows_both_figures(text: str) -> None:

@@ -8,8 +8,10 @@ import pytest
 
 from needlework.cells import ADDRESS, CellEstimate
 from needlework.errors import StudyError
+from needlework.records import Verification
+from needlework.report.notes import Verified
 from needlework.report.rendering import latex, render
-from needlework.report.tables import write_models, write_table
+from needlework.report.tables import read_measured, write_models, write_table
 from needlework.statistics import Estimate
 from tests.study_for_tests import estimates, right, small_plan
 
@@ -27,27 +29,82 @@ def cells_file(folder: Path, cells: list[CellEstimate]) -> Path:
     return path
 
 
-def written(folder: Path, number: int, cells: list[CellEstimate] | None = None) -> Path:
+def scores_file(folder: Path, cells: list[CellEstimate]) -> Path:
+    """Samples that give these estimates: the first are right, the last failed."""
+    path = folder / "scores.parquet"
+    frames = []
+    for cell in cells:
+        count, failed = cell.estimate.count, cell.estimate.failed
+        hits = round(cell.estimate.mean * count)
+        scores = [1.0] * hits + [0.0] * (count - hits - failed) + [None] * failed
+        rows = {"index": range(count), "score": scores}
+        frames.append(
+            pl.DataFrame(rows, schema_overrides={"score": pl.Float64}).with_columns(
+                model=pl.lit(cell.model), task=pl.lit(cell.task), length=pl.lit(cell.length)
+            )
+        )
+    pl.concat(frames).write_parquet(path)
+    return path
+
+
+def written(
+    folder: Path,
+    number: int,
+    cells: list[CellEstimate] | None = None,
+    *,
+    verified: Verified | None = None,
+    intervals: bool = False,
+) -> Path:
     """The stem of a written table."""
-    source = cells_file(folder, cells or estimates(PLAN))
-    write_table(number, source, folder / "table", models=PLAN.shown(), templates=TEMPLATES)
+    rows = cells or estimates(PLAN)
+    measured = read_measured(
+        cells_file(folder, rows),
+        scores_file(folder, rows),
+        grid=PLAN.grid(),
+        models=PLAN.shown(),
+        verified=verified,
+    )
+    write_table(number, folder / "table", measured, templates=TEMPLATES, intervals=intervals)
     return folder / "table"
 
 
 def better_llama(model: str, task: str, length: int) -> Estimate:
-    return right(6 if model == "nano-llama" else 5)
+    return right(9 if model == "nano-llama" else 2)
+
+
+def without_llama(length: int) -> list[CellEstimate]:
+    gone = ("nano-llama", "ruler", length)
+    return [cell for cell in estimates(PLAN) if (cell.model, cell.suite, cell.length) != gone]
+
+
+def proof(model: str, **changed: object) -> Verification:
+    fields = {
+        "model": model,
+        "tensors": 12,
+        "parameters": 500_000,
+        "reference": "transformers 5.23.0 LlamaForCausalLM",
+        "tokens": 64,
+        "largest_difference": 2e-6,
+        "tolerance": 1e-4,
+        "reason": None,
+    }
+    return Verification.model_validate(fields | changed)
+
+
+UNCOMPARED = {"largest_difference": None, "reference": None, "reason": "no other code loads it"}
 
 
 def test_markdown_marks_best_and_training_length(tmp_path: Path) -> None:
     text = written(tmp_path, 6, estimates(PLAN, better_llama)).with_suffix(".md").read_text()
-    assert "| Mamba2 | 50.00 | <ins>50.00</ins> | 50.00 |" in text
-    assert "| Llama | **60.00** | **<ins>60.00</ins>** | **60.00** |" in text
+    assert "| Mamba2 | 20.00 | <ins>20.00</ins> | 20.00 |" in text
+    assert "| Llama | **90.00** | **<ins>90.00</ins>** | **90.00** |" in text
 
 
 def test_latex_marks_best_and_training_length(tmp_path: Path) -> None:
     text = written(tmp_path, 6, estimates(PLAN, better_llama)).with_suffix(".tex").read_text()
-    assert r"Mamba2 & 50.00 & \underline{50.00} & 50.00 \\" in text
-    assert r"Llama & \textbf{60.00} & \textbf{\underline{60.00}} & \textbf{60.00} \\" in text
+    assert r"Mamba2 & 20.00 & 20.00{\needleworktrained{20.00}} & 20.00 \\" in text
+    marked = r"\bfseries 90.00{\needleworktrained{\bfseries 90.00}}"
+    assert rf"Llama & \bfseries 90.00 & {marked} & \bfseries 90.00 \\" in text
     assert r"\toprule" in text
 
 
@@ -72,13 +129,74 @@ def test_failures_stand_below_the_table(tmp_path: Path) -> None:
         )
 
     text = written(tmp_path, 14, estimates(PLAN, failing)).with_suffix(".md").read_text()
-    assert "Llama: 2 of 20 samples failed and score zero." in text
-    assert "| Llama | **50.00** | <ins>40.00</ins> |" in text
+    assert "† Samples that failed and score zero: Llama: 2 of 20." in text
+    assert "| Llama | **50.00** | **<ins>40.00</ins>**† | **45.00**† |" in text
 
 
 def test_a_table_says_what_it_rests_on(tmp_path: Path) -> None:
     text = written(tmp_path, 6).with_suffix(".md").read_text()
     assert "rests on 10 samples" in text
+    assert "not told from it by" not in text
+
+
+def test_a_table_says_how_ties_were_found(tmp_path: Path) -> None:
+    text = written(tmp_path, 6, estimates(PLAN, better_llama)).with_suffix(".md").read_text()
+    assert "not told from it by an exact permutation test on the samples that both" in text
+    assert "interval of the difference" not in text
+
+
+def test_what_was_not_computed_is_named_and_shown_as_a_gap(tmp_path: Path) -> None:
+    stem = written(tmp_path, 1, without_llama(256))
+    page, tex = stem.with_suffix(".md").read_text(), stem.with_suffix(".tex").read_text()
+    assert "> **Incomplete.** Not computed: Llama, suite ruler, at 256 tokens." in page
+    assert "| Llama | **50.00** | — | — |" in page
+    assert r"Llama & \bfseries 50.00 & {---} & {---} \\" in tex
+    assert r"\item --- Not computed: Llama, suite ruler, at 256 tokens." in tex
+    with stem.with_suffix(".csv").open() as file:
+        lacking = [row for row in csv.DictReader(file) if row["missing"]]
+    assert [(row["length"], row["mean"]) for row in lacking] == [("256", ""), ("average", "")]
+    assert {row["missing"] for row in lacking} == {"nano-llama/ruler/256"}
+
+
+def test_a_whole_table_makes_no_excuses(tmp_path: Path) -> None:
+    text = written(tmp_path, 1).with_suffix(".md").read_text()
+    assert not any(word in text for word in ("Incomplete", "†", "‡", "—"))
+
+
+def test_models_that_nobody_compared_are_marked(tmp_path: Path) -> None:
+    verified = {
+        "nano-mamba2": proof("nano-mamba2"),
+        "nano-llama": proof("nano-llama", **UNCOMPARED),
+    }
+    stem = written(tmp_path, 6, verified=verified)
+    page = stem.with_suffix(".md").read_text()
+    assert "| Llama‡ |" in page
+    assert "| Mamba2 |" in page
+    assert "‡ Weights not compared with another implementation: Llama (no other code" in page
+    assert r"Llama\textsuperscript{$\ddagger$} &" in stem.with_suffix(".tex").read_text()
+
+
+def test_a_model_without_any_proof_is_marked_as_well(tmp_path: Path) -> None:
+    verified = {"nano-mamba2": proof("nano-mamba2")}
+    assert (
+        "Llama (not verified)"
+        in written(tmp_path, 6, verified=verified).with_suffix(".md").read_text()
+    )
+
+
+def test_intervals_stand_beside_or_below_every_number(tmp_path: Path) -> None:
+    cells = estimates(PLAN, lambda model, task, length: right(10))
+    stem = written(tmp_path, 6, cells, intervals=True)
+    page, tex = stem.with_suffix(".md").read_text(), stem.with_suffix(".tex").read_text()
+    assert "| Mamba2 | **100.00** [72.2, 100] | **<ins>100.00</ins>** [72.2, 100] |" in page
+    assert tex.count(r"{\scriptsize [72.2, 100]}") == 6
+    assert r"\label{tab:06-intervals}" in tex
+
+
+def test_columns_have_room_for_their_widest_number(tmp_path: Path) -> None:
+    cells = estimates(PLAN, lambda model, task, length: right(10 if length == 128 else 0))
+    text = written(tmp_path, 6, cells).with_suffix(".tex").read_text()
+    assert "S[table-format=3.2] S[table-format=1.2] S[table-format=2.2]" in text
 
 
 def test_the_same_cells_give_the_same_bytes(tmp_path: Path) -> None:
@@ -90,8 +208,23 @@ def test_table_5_lists_every_model(tmp_path: Path) -> None:
     write_models(tmp_path / "table", models=PLAN.shown(), templates=TEMPLATES)
     text = (tmp_path / "table.md").read_text()
     assert "| Mamba2 | linear | `resources/nano/mamba2` |" in text
+    assert "erified" not in text
     assert "nano-llama" in (tmp_path / "table.csv").read_text()
-    assert r"\texttt{resources/nano/llama}" in (tmp_path / "table.tex").read_text()
+    weights = r"\texttt{resources/\allowbreak{}nano/\allowbreak{}llama}"
+    assert weights in (tmp_path / "table.tex").read_text()
+
+
+def test_table_5_says_what_was_verified(tmp_path: Path) -> None:
+    verified = {"nano-mamba2": proof("nano-mamba2"), "nano-llama": proof("x", **UNCOMPARED)}
+    stem = tmp_path / "table"
+    write_models(stem, models=PLAN.shown(), templates=TEMPLATES, verified=verified)
+    text = stem.with_suffix(".md").read_text()
+    assert "logits within 2.0e-06 of transformers 5.23.0 LlamaForCausalLM over 64 tokens" in text
+    assert "500,000 parameters accounted for; not compared: no other code loads it" in text
+    with stem.with_suffix(".csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["largest_difference"] for row in rows] == ["2e-06", ""]
+    assert "not compared with another implementation" in stem.with_suffix(".tex").read_text()
 
 
 @pytest.mark.parametrize("number", [0, 5, 19])
@@ -101,7 +234,7 @@ def test_a_table_that_is_none_of_scores_is_refused(tmp_path: Path, number: int) 
 
 
 def test_latex_prints_every_character_as_it_is() -> None:
-    assert latex("a_b & 5 %") == r"a\_b \& 5 \%"
+    assert latex("a_b & 5 %") == r"a\_b \& 5~\%"
 
 
 def test_a_template_with_an_unknown_name_is_named(tmp_path: Path) -> None:

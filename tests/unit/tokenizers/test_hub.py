@@ -60,6 +60,24 @@ def test_a_folder_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
         tokenizers.load(str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("tokenizer.json", b"{", "is not a tokenizer that the tokenizers library reads"),
+        ("tokenizer.json", b'{"model": 1}', "is not a tokenizer that the tokenizers library reads"),
+        ("tokenizer.json", b"\xff", "is not a tokenizer that the tokenizers library reads"),
+        ("tokenizer_config.json", b"[1", "is not a JSON object"),
+        ("tokenizer_config.json", b"\xff", "is not a JSON object"),
+    ],
+)
+def test_a_damaged_file_is_one_line(name: str, content: bytes, reason: str, tmp_path: Path) -> None:
+    language.write_tokenizer(tmp_path)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ResourceError, match=reason) as caught:
+        tokenizers.load(str(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
 def test_a_hub_id_out_of_reach_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(ResourceError, match="neither a path nor reachable on the hub"):

@@ -78,8 +78,8 @@ def load(
     with torch.device("meta"):
         decoder = Decoder(spec)
     unfilled(places, decoder)
-    account(places, shapes, decoder)
-    _allocate(decoder, device, dtype)
+    account(places, shapes, decoder, where=str(source))
+    allocate(decoder, device, dtype)
     parameters = dict(decoder.named_parameters())
     with torch.no_grad():
         # A second copy of a tied weight is compared with the first, so it comes last.
@@ -141,7 +141,7 @@ def _recognise(source: Path, shapes: Mapping[str, tuple[int, ...]]) -> tuple[Dec
     return spec, family.places(spec)
 
 
-def _allocate(decoder: Decoder, device: str, dtype: torch.dtype) -> None:
+def allocate(decoder: Decoder, device: str, dtype: torch.dtype) -> None:
     """Give every parameter memory; what is tied stays tied."""
     for module in decoder.modules():
         for name, parameter in list(module.named_parameters(recurse=False)):

@@ -4,7 +4,7 @@ Knows names and shapes; does not know files or families. The whole renaming is w
 byte is read, and what is left over is an error with names in it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -43,7 +43,9 @@ Places = Mapping[str, Place]
 """Every name a checkpoint may have, with its place."""
 
 
-def account(places: Places, shapes: Mapping[str, tuple[int, ...]], decoder: Decoder) -> None:
+def account(
+    places: Places, shapes: Mapping[str, tuple[int, ...]], decoder: Decoder, *, where: str
+) -> None:
     """Check names and shapes of a whole checkpoint against its decoder, before anything is copied.
 
     Raises:
@@ -59,7 +61,7 @@ def account(places: Places, shapes: Mapping[str, tuple[int, ...]], decoder: Deco
         if expected != shapes[name]:
             misshapen.append(f"{name} {shapes[name]} instead of {expected}")
     problems = [
-        f"{kind}: {_listed(names)}"
+        f"{kind}: {listed(names)}"
         for kind, names in (
             ("unexpected", unexpected),
             ("missing", missing),
@@ -69,7 +71,7 @@ def account(places: Places, shapes: Mapping[str, tuple[int, ...]], decoder: Deco
     ]
     if problems:
         raise CheckpointError(
-            f"not a {decoder.config.family} checkpoint of this configuration: "
+            f"{where} is not a {decoder.config.family} checkpoint of its configuration: "
             f"{'; '.join(problems)}; check config.json and the revision"
         )
 
@@ -101,6 +103,7 @@ def place_tensor(name: str, tensor: Tensor, place: Place, parameters: Mapping[st
         )
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """The first names of a list, and how many more there are."""
     rest = len(names) - _SHOWN
     return ", ".join(names[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")

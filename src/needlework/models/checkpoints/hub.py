@@ -1,4 +1,4 @@
-"""Where a checkpoint lies: a path, or a hub id whose pinned revision is in the local cache."""
+"""Where a checkpoint lies: a path, or a hub id whose pinned revision was fetched or is cached."""
 
 import os
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import huggingface_hub
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
+from needlework import snapshots
 from needlework.errors import CheckpointError
 
 _PATTERNS = [
@@ -19,22 +20,19 @@ _REVISION_DIGITS = 40
 
 
 def find(path_or_hub_id: str | Path, *, revision: str | None) -> Path:
-    """The folder or file of a checkpoint, fetched from the hub where it is a hub id.
+    """The folder or file of a checkpoint: what was fetched of a hub id, or the hub's own cache.
 
     Raises:
         CheckpointError: no such path, a hub id without a full revision, or the hub does not answer.
+        ResourceError: what was fetched is not complete any more.
     """
     path = Path(path_or_hub_id)
     if path.exists():
         return path
     name = str(path_or_hub_id)
-    if name.count("/") != 1 or name.startswith((".", "/", "~")):
-        raise CheckpointError(f"{name} does not exist; name a folder, a .pth file or a hub id")
-    if revision is None or len(revision) != _REVISION_DIGITS:
-        raise CheckpointError(
-            f"{name} is no folder, and as a hub id it needs `revision`: the {_REVISION_DIGITS} "
-            f"digits of a commit (got {revision!r})"
-        )
+    require_revision(name, revision=revision)
+    if fetched := snapshots.find("checkpoints", name, revision=revision):
+        return fetched
     try:
         return Path(
             huggingface_hub.snapshot_download(name, revision=revision, allow_patterns=_PATTERNS)
@@ -45,3 +43,21 @@ def find(path_or_hub_id: str | Path, *, revision: str | None) -> Path:
             f"{name} at {revision} is not in the local cache and the hub has not given it"
             f"{offline}; run `snakemake fetch` where there is a network"
         ) from error
+
+
+def require_revision(path_or_hub_id: str, *, revision: str | None) -> None:
+    """Refuse what neither lies here nor is pinned on the hub: its weights could change.
+
+    Raises:
+        CheckpointError: no such path, or a hub id without a full revision.
+    """
+    name = path_or_hub_id
+    if Path(name).exists():
+        return
+    if name.count("/") != 1 or name.startswith((".", "/", "~")):
+        raise CheckpointError(f"{name} does not exist; name a folder, a .pth file or a hub id")
+    if revision is None or len(revision) != _REVISION_DIGITS:
+        raise CheckpointError(
+            f"{name} is no folder, and as a hub id it needs `revision`: the {_REVISION_DIGITS} "
+            f"digits of a commit (got {revision!r})"
+        )

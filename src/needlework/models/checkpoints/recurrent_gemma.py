@@ -53,12 +53,12 @@ def decoder_config(raw: Mapping[str, Any]) -> DecoderConfig:
         layers=tuple(part for kind in kinds for part in (temporal[kind], mlp)),
         norm=Norm(eps=raw["rms_norm_eps"], offset=True),
         tied=True,
-        embedding_scale=_gemma_scale(width),
+        embedding_scale=embedding_scale(width),
         logit_cap=raw.get("logits_soft_cap", 30.0),
     )
 
 
-def _gemma_scale(width: int) -> float:
+def embedding_scale(width: int) -> float:
     """sqrt(width) as the checkpoint stores it, rounded to bfloat16 (50.5 for 2560)."""
     return float(torch.tensor(width**0.5, dtype=torch.bfloat16))
 

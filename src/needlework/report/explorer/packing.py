@@ -5,6 +5,7 @@ Knows the files of a study and how their rows belong together; does not know the
 
 import base64
 import json
+import re
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,8 +21,11 @@ from needlework.paper import MODELS_TABLE, NUMBERS
 from needlework.records import Prediction, Sample, SampleDetail
 from needlework.report.explorer.folding import fold
 from needlework.report.layout import Entry, Row, Scores, Table, build
+from needlework.report.standing import Samples, mark
 from needlework.study import ShownModel
 
+PACKED = re.compile(r'<script type="text/plain" data-key="([^"]*)">([^<]*)</script>')
+"""A block as it stands in the page, on a line of its own."""
 RAW_DEFLATE = -15
 """The window bits that zlib takes for a stream without header, as DecompressionStream reads it."""
 
@@ -39,6 +43,23 @@ class Block(NamedTuple):
         return base64.b64encode(deflate.compress(text.encode()) + deflate.flush()).decode()
 
 
+def unpacked(line: str) -> str:
+    """A line of the page with its block decoded; other lines as they are.
+
+    Compressors differ in how they pack the same content, so pages are compared unpacked.
+
+    Raises:
+        ValueError: the block is damaged.
+    """
+    found = PACKED.fullmatch(line)
+    if found is None:
+        return line
+    try:
+        return f"{found[1]}: {zlib.decompress(base64.b64decode(found[2]), RAW_DEFLATE).decode()}"
+    except zlib.error as error:
+        raise ValueError(f"{found[1]}: {error}") from error
+
+
 def blocks(study: Path, models: Sequence[ShownModel]) -> Iterator[Block]:
     """The index, then every dataset once, then the answers of every model, task by task.
 
@@ -47,7 +68,8 @@ def blocks(study: Path, models: Sequence[ShownModel]) -> Iterator[Block]:
     """
     scores = read_parquet(study / "scores.parquet")
     _check_models(scores, models)
-    yield Block("index", index(study.name, read_estimates(study / "cells.parquet"), models))
+    estimates = read_estimates(study / "cells.parquet")
+    yield Block("index", index(study.name, estimates, models, samples=Samples(scores)))
     prompts = {model.name: prompts_key(model) for model in models}
     wanted = scores.select("model", "length", "task").unique(maintain_order=True).iter_rows()
     samples: Counter[str] = Counter()
@@ -66,7 +88,7 @@ def prompts_key(model: ShownModel) -> str:
 
 
 def index(
-    study: str, estimates: Sequence[CellEstimate], models: Sequence[ShownModel]
+    study: str, estimates: Sequence[CellEstimate], models: Sequence[ShownModel], *, samples: Samples
 ) -> dict[str, Any]:
     """All that the page needs before it decodes any sample: tables, cells and models."""
     tables, notes = [], []
@@ -74,7 +96,8 @@ def index(
     for number in NUMBERS:
         if number != MODELS_TABLE:
             try:
-                tables.append(_table(build(number, scores, models), estimates))
+                table = mark(build(number, scores, models), samples)
+                tables.append(_table(table, estimates))
             except RecordError as error:
                 notes.append(f"Table {number} is not complete: {error}")
     return {
@@ -123,6 +146,7 @@ def _number(
 ) -> list[Any]:
     """A number with its interval, how it is set off, and the address that it opens."""
     found = entry.estimate
+    assert found is not None, "without a grid, what is missing is an error"
     marks = ("b" if entry.best else "") + ("u" if entry.trained else "")
     limits = [round(100 * value, 2) for value in (found.mean, found.low, found.high)]
     return [*limits, marks, _address(row, entry, depth_tasks)]

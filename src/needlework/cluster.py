@@ -1,0 +1,149 @@
+"""The cluster that cells run on: what `config/cluster.yaml` asks of Slurm, and what Slurm answers.
+
+Knows the words of sbatch and three of Slurm's commands; does not know what a job computes.
+"""
+
+import getpass
+import shlex
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, PositiveInt, StringConstraints, field_validator
+
+from needlework.errors import NeedleworkError, ResourceError
+from needlework.parsing import parse, read
+from needlework.study import Closed
+
+JOB_NAME = "needlework"
+"""Every job's name begins with it (slurm-jobname-prefix in profiles/slurm)."""
+WARNING = "--signal=TERM@90"
+"""SIGTERM this many seconds before the time limit: Slurm may send it a minute earlier than asked,
+and a cell needs up to half a minute to finish what it has begun."""
+OURS = (
+    "-A --account -C --constraint -c --cpus-per-task -D --chdir -G --gpus --gres -J --job-name "
+    "--mem -N --nodes -n --ntasks -o --output -p --partition -q --qos --requeue --no-requeue "
+    "--signal -t --time"
+).split()
+"""Words of sbatch that the profile or a key of the file stands for."""
+
+Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.,:&|*()\[\]!+-]+$")]
+
+
+class SlurmError(NeedleworkError):
+    """A queue that another run still fills."""
+
+
+class Cluster(Closed):
+    """What every cell asks of Slurm; an empty value is not passed on."""
+
+    partition: Word | None = Field(None, description="sbatch --partition")
+    account: Word | None = Field(None, description="sbatch --account")
+    qos: Word | None = Field(None, description="sbatch --qos")
+    constraint: Word | None = Field(None, description="sbatch --constraint")
+    gpus: int = Field(1, ge=0, le=1, description="GPUs of a cell: 1, or 0 to compute on CPUs.")
+    gpu_model: Word | None = Field(None, description="The type in --gpus=TYPE:1")
+    cpus: PositiveInt = Field(1, description="sbatch --cpus-per-task")
+    runtime: PositiveInt | None = Field(None, description="Minutes of a cell; else by its cost.")
+    memory: PositiveInt | None = Field(None, description="Megabytes of a cell; else by its cost.")
+    longest: PositiveInt | None = Field(None, description="Minutes the partition allows a job.")
+    extra: str | None = Field(None, description="Other words for sbatch.")
+
+    @field_validator("account", "partition", "qos", mode="before")
+    @classmethod
+    def _digits_are_a_name(cls, value: object) -> object:
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @field_validator("extra")
+    @classmethod
+    def _words_of_others(cls, value: str | None) -> str | None:
+        taken = [word for word in shlex.split(value or "") if word.partition("=")[0] in OURS]
+        if taken:
+            raise ValueError(
+                f"{' '.join(taken)} is set by a key of this file or by profiles/slurm/config.yaml; "
+                "remove it here"
+            )
+        return value
+
+    def words(self) -> dict[str, str | int | None]:
+        """Resources as the executor for Slurm names them; it leaves out what is None."""
+        return {
+            "slurm_partition": self.partition,
+            "slurm_account": self.account,
+            "qos": self.qos,
+            "constraint": self.constraint,
+            "gpu": self.gpus or None,
+            "gpu_model": self.gpu_model if self.gpus else None,
+            "cpus_per_task": self.cpus,
+            "slurm_extra": " ".join(filter(None, [WARNING, self.extra])),
+        }
+
+    def minutes(self, cost: int, attempt: int) -> int:
+        """The time limit of a try, which grows with every try up to what the partition allows."""
+        wanted = (self.runtime or cost) * attempt
+        return min(wanted, self.longest) if self.longest else wanted
+
+    def megabytes(self, cost: int, attempt: int) -> int:
+        """The memory of a try, which grows with every try."""
+        return (self.memory or cost) * attempt
+
+
+def read_cluster(path: Path) -> Cluster:
+    """The cluster in a file; where there is none, one that asks for a GPU and nothing else.
+
+    Raises:
+        StudyError: one line per mistake.
+    """
+    if not path.exists():
+        return Cluster()
+    return parse(Cluster, read(path) or {}, where=str(path))
+
+
+def status_command() -> str:
+    """What tells the state of jobs: `sacct`, or `squeue` where no database stands behind sacct.
+
+    The profile asks. With `sacct` alone a run on a cluster without accounting would wait for ever.
+    """
+    return "sacct" if _answer("sacct", "--noheader", "--allocations") is not None else "squeue"
+
+
+def check_queue(folder: Path) -> None:
+    """Accept a queue without jobs of this workflow in this folder.
+
+    A Snakemake that is killed cannot cancel its jobs; the next one would submit them again.
+
+    Raises:
+        SlurmError: an earlier run left jobs behind; names them and how to end them.
+    """
+    queue = _answer("squeue", "--noheader", "--user", getpass.getuser(), "--format", "%i %j %Z")
+    rows = [row.split(maxsplit=2) for row in (queue or "").splitlines()]
+    left = [job for job, name, place in rows if name.startswith(JOB_NAME) and Path(place) == folder]
+    if left:
+        raise SlurmError(
+            f"an earlier run left jobs in the queue of {folder}: {', '.join(left)}; wait for them, "
+            f"or end them with `scancel {' '.join(left)}`, then run again"
+        )
+
+
+def check_fetched(missing: Sequence[str]) -> None:
+    """Accept that no external file is missing.
+
+    Raises:
+        ResourceError: some are; says how to get them.
+    """
+    if missing:
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        raise ResourceError(
+            f"{', '.join(map(str, missing[:3]))}{more}: not fetched yet, and compute nodes have no "
+            "network; run `snakemake --profile slurm fetch` here first"
+        )
+
+
+def _answer(*command: str) -> str | None:
+    """What a command of Slurm prints; None where it fails or is not installed."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout

@@ -1,0 +1,32 @@
+"""The command of a hazard study."""
+
+from pathlib import Path
+
+import click
+
+from needlework.commands.options import EXISTING, FOLDER
+
+
+@click.command()
+@click.argument("scores", type=EXISTING)
+@click.argument("folder", type=FOLDER)
+@click.option("--study", "config", type=EXISTING, required=True, help="The study's own keys.")
+@click.option("--hazards", "models", type=EXISTING, required=True, help="Models and their defects.")
+@click.option("--templates", type=FOLDER, default="reports/templates", show_default=True)
+def hazards(scores: Path, folder: Path, config: Path, models: Path, templates: Path) -> None:
+    """Tell what each published defect costs, from the SCORES of a hazard study.
+
+    Writes hazards.md, hazards.csv and figures/hazard_waterfall as SVG, PNG, PDF and HTML to FOLDER.
+    """
+    from needlework.parsing import parse, read
+    from needlework.report.hazards import write_hazards
+    from needlework.study import Study
+    from needlework.variants import StudiedModel
+
+    write_hazards(
+        parse(Study, read(config), where=str(config)),
+        parse(tuple[StudiedModel, ...], read(models), where=str(models)),
+        folder,
+        scores=scores,
+        templates=templates,
+    )

@@ -1,0 +1,157 @@
+"""The command that says what a study will cost."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from needlework.commands.options import EXISTING, EXISTING_FOLDER, FILE
+
+if TYPE_CHECKING:
+    from needlework.cost.study import PlannedCell
+    from needlework.plan import Plan
+
+
+@click.command()
+@click.option("--configfile", type=EXISTING, default="config/config.yaml", show_default=True)
+@click.option(
+    "--device",
+    type=click.Choice(["a100-80gb", "h200", "cpu"]),
+    help="Cost all cells for this device. By default an A100 with 80 GB for models in half "
+    "precision and one CPU core for models in float32.",
+)
+@click.option("--exact", is_flag=True, help="Count tokens in the datasets that exist already.")
+@click.option(
+    "--calibrate",
+    is_flag=True,
+    help="First measure how fast this machine reads and writes with each model, random weights in "
+    "place of real ones, and use that: the GPU where there is one (not yet run on a GPU).",
+)
+@click.option(
+    "--measured",
+    type=EXISTING_FOLDER,
+    help="Also set the estimates beside the jobs whose benchmark files lie here, as "
+    "benchmarks/nano.",
+)
+@click.option("--json", "document", type=FILE, help="Also write everything to this file.")
+def plan(
+    configfile: Path,
+    device: str | None,
+    exact: bool,
+    calibrate: bool,
+    measured: Path | None,
+    document: Path | None,
+) -> None:
+    """Say what a study will cost before it runs: tokens, FLOPs, memory and hours of every cell.
+
+    Nothing is fetched and nothing computed: sizes come from the configuration of each checkpoint,
+    prompts are read at a share of the device's peak FLOP/s and answers written at a share of its
+    bandwidth. What is assumed is said below the table. The same numbers, with a safety factor, are
+    what a cluster is asked for.
+
+    \b
+    needlework plan --configfile config/paper.yaml
+    needlework plan --configfile config/paper.yaml --device h200 --json cost.json
+    needlework plan --measured benchmarks/nano
+    """
+    from needlework.cost import listing, study
+    from needlework.files import write_text
+    from needlework.plan import resolve
+
+    the_plan = resolve(_keys(configfile), Path("config"))
+    cells, said = _estimated(the_plan, device, exact=exact, calibrate=calibrate)
+    unknown = study.undescribed(the_plan)
+    disk = study.disk_bytes(the_plan, cells)
+    _show(the_plan, cells, said=said, unknown=unknown, disk=disk)
+    if measured is not None:
+        _compare(cells, measured)
+    if document is not None:
+        from pydantic_core import to_json
+
+        found = listing.document(
+            the_plan.study.study, cells, said=said, undescribed=unknown, disk=disk
+        )
+        write_text(document, to_json(found, indent=2).decode() + "\n")
+
+
+def _keys(configfile: Path) -> dict[str, object]:
+    """The keys of a study config."""
+    from needlework.errors import StudyError
+    from needlework.parsing import read
+
+    keys = read(configfile)
+    if not isinstance(keys, dict):
+        raise StudyError(f"{configfile} holds no keys; start from config/config.yaml")
+    return keys
+
+
+def _estimated(
+    the_plan: "Plan", device: str | None, *, exact: bool, calibrate: bool
+) -> "tuple[list[PlannedCell], list[str]]":
+    """The cells of a study with their costs, and what these rest on."""
+    from needlework.cost import listing, study
+    from needlework.cost.devices import DEVICES
+
+    chosen, rates = study.named_device(device), None
+    notes: list[str] = []
+    if calibrate:
+        from needlework.engine.probe import calibrate as probe
+
+        chosen, rates, notes = probe(the_plan, device)
+    counted = None
+    if exact:
+        from needlework.cost.exact import count
+
+        counted = count(the_plan, Path("results", the_plan.study.study))
+    cells = study.planned(the_plan, device=chosen, rates=rates, counted=counted)
+    said = listing.assumptions(
+        [name for name in DEVICES if any(cell.device == name for cell in cells)],
+        calibrated=notes,
+        counted=len(counted or {}),
+        cells=len(cells),
+    )
+    return cells, said
+
+
+def _show(
+    the_plan: "Plan",
+    cells: "list[PlannedCell]",
+    *,
+    said: list[str],
+    unknown: list[str],
+    disk: int,
+) -> None:
+    from needlework.cost import listing
+    from needlework.cost.estimate import UNKNOWN
+
+    for line in listing.lines(cells):
+        click.echo(line)
+    study = the_plan.study
+    click.echo(
+        f"\n{study.study}: {len(cells)} cells, {study.samples} samples a task, "
+        f"{sum(cell.hours for cell in cells):.1f} hours on one device; "
+        f"{disk / 1e9:.1f} GB of weights and datasets on disk"
+    )
+    for name in unknown:
+        click.echo(
+            f"{name}: no estimate, its config.json is not here (`needlework doctor`); its jobs ask "
+            f"for {UNKNOWN.runtime_minutes} min, {UNKNOWN.memory_mb} MB and "
+            f"{UNKNOWN.gpu_memory_mb} MB of a GPU"
+        )
+    for sentence in said:
+        click.echo(f"- {sentence}")
+
+
+def _compare(cells: "list[PlannedCell]", folder: Path) -> None:
+    """Estimates beside the jobs that have run."""
+    from needlework.cost import listing
+    from needlework.cost.measured import read_job
+
+    found = []
+    for cell in cells:
+        job = read_job(folder, cell)
+        if job is not None:
+            found.append((cell, job))
+    click.echo("")
+    for line in listing.measured_lines(found):
+        click.echo(line)

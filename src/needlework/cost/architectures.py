@@ -1,0 +1,86 @@
+"""What kind of decoder a model entry stands for, without its weights and, if possible, torch.
+
+Knows where a configuration may lie; does not know what anything costs.
+"""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from pydantic import ValidationError
+
+from needlework.cost.published import published
+from needlework.errors import CheckpointError
+from needlework.models.config import DecoderConfig
+from needlework.models.hazards import SWITCHES, with_hazards
+from needlework.study import ModelEntry
+
+CONFIG = "config.json"
+
+
+class Weights(NamedTuple):
+    """What of a model entry decides its cost."""
+
+    checkpoint: str
+    revision: str | None
+    dtype: str
+    hazards: tuple[str, ...]
+
+    @classmethod
+    def of(cls, entry: ModelEntry) -> Self:
+        """Those of a model."""
+        return cls(entry.checkpoint, entry.revision, entry.dtype, tuple(entry.hazards))
+
+
+def architecture(weights: Weights) -> DecoderConfig | None:
+    """The decoder of a model with the defects that are on, which may change how it reads.
+
+    None where nothing here describes it: a hub id that is neither one of the published study nor in
+    the local cache, a folder without `config.json`, a family that only transformers knows.
+    """
+    spec = _decoder(weights.checkpoint, weights.revision)
+    if spec is None:
+        return None
+    wanted = [name for name in SWITCHES if name in weights.hazards]
+    try:
+        return with_hazards(spec, wanted)
+    except CheckpointError:
+        return None
+
+
+@cache
+def _decoder(checkpoint: str, revision: str | None) -> DecoderConfig | None:
+    if (known := published(checkpoint)) is not None:
+        return known
+    path = _config_path(checkpoint, revision)
+    if path is None:
+        return None
+    try:
+        return _parsed(json.loads(path.read_text(encoding="utf-8")), path)
+    except (json.JSONDecodeError, ValidationError, CheckpointError):
+        return None
+
+
+def _config_path(checkpoint: str, revision: str | None) -> Path | None:
+    """Where the configuration lies, in a folder or in the cache of the hub; None for nowhere."""
+    local = Path(checkpoint) / CONFIG
+    if local.is_file():
+        return local
+    if revision is None or checkpoint.count("/") != 1:
+        return None
+    # Imported here: the hub's client is slow to import and few studies need it.
+    from huggingface_hub import try_to_load_from_cache
+
+    cached = try_to_load_from_cache(checkpoint, CONFIG, revision=revision)
+    return Path(cached) if isinstance(cached, str) else None
+
+
+def _parsed(raw: dict[str, Any], path: Path) -> DecoderConfig:
+    """Our own format is parsed as it is; the readers of others come with torch."""
+    if raw.get("format") == "needlework":
+        return DecoderConfig.model_validate(raw)
+    from needlework.models.checkpoints import decoder_config
+
+    spec, _ = decoder_config(raw, where=str(path))
+    return spec

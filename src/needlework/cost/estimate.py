@@ -1,0 +1,177 @@
+"""What one cell costs on one device: tokens, FLOPs, memory, seconds.
+
+Knows the bounds (arithmetic for prompts, bandwidth for answers) and the engine's limits; does not
+know studies or files. Every answer is taken to be as long as its task allows, an upper bound.
+"""
+
+import math
+from functools import cache
+from typing import NamedTuple
+
+from needlework.cost.architectures import Weights, architecture
+from needlework.cost.devices import START_SECONDS, Device, Rates, assumed, home
+from needlework.cost.formulas import Decoder, costs
+from needlework.cost.work import Work, expected
+from needlework.tasks.specs import Spec
+
+WEIGHT_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+CALL_TOKENS = {"cpu": 2048, "cuda": 32768}
+MOST_ROWS = {"cpu": 64, "cuda": 256}
+"""The engine's limits, `engine.memory`, where a test compares them."""
+PARTS = 4
+"""Equal parts of the engine's memory: rows read, rows written, kept branches, forward call."""
+SHARE_OF_FREE = 0.5
+OCCUPANCY = 0.75
+"""Rows of a decode batch in use on average: it is filled up when half of them are free."""
+MASK_BYTES = 5
+"""An attention mask has a byte, and inside the call a number, for every query and key."""
+PROCESS = {"cpu": 560 << 20, "cuda": 3 << 30}
+"""Python, torch and tokenizer in main memory; with a CUDA context and its libraries assumed."""
+CONTEXT = 1 << 30
+"""GPU memory of a CUDA context, assumed."""
+
+SAFETY = 2.0
+"""Reserved time over estimated time."""
+ROOM = 1.25
+"""Reserved memory over estimated memory."""
+LEAST_MINUTES = 10
+LEAST_MEGABYTES = 2000
+MEGABYTE = 1 << 20
+
+
+class CellCost(NamedTuple):
+    """What a cell asks a scheduler for: the estimate with its safety factors."""
+
+    runtime_minutes: int
+    memory_mb: int
+    gpu_memory_mb: int
+    """0 for a cell that is meant for the CPU."""
+
+
+UNKNOWN = CellCost(runtime_minutes=240, memory_mb=32_000, gpu_memory_mb=40_000)
+"""What is asked for where nothing describes the model; the log of `plan` says for which."""
+
+
+class Estimate(NamedTuple):
+    """What one cell costs; times in seconds, memory in bytes."""
+
+    prompts: int
+    prompt_tokens: int
+    shared_tokens: int
+    answer_tokens: int
+    flops: float
+    rows: int
+    """Answers written together."""
+    reading: float
+    writing: float
+    starting: float
+    memory: int
+    """Peak on the device."""
+    host_memory: int
+    """Peak in main memory, the device's part included where it is the CPU."""
+
+    @property
+    def seconds(self) -> float:
+        """All of it."""
+        return self.reading + self.writing + self.starting
+
+
+@cache
+def reserved(weights: Weights, tasks: tuple[Spec, ...], *, samples: int, length: int) -> CellCost:
+    """What to ask a scheduler for, on the device that the model is meant for."""
+    device = home(weights.dtype)
+    found = estimate(weights, tasks, samples=samples, length=length, device=device)
+    if found is None:
+        return UNKNOWN
+    on_gpu = device.kind == "cuda"
+    return CellCost(
+        runtime_minutes=max(LEAST_MINUTES, math.ceil(SAFETY * found.seconds / 60)),
+        memory_mb=max(LEAST_MEGABYTES, math.ceil(ROOM * found.host_memory / MEGABYTE)),
+        gpu_memory_mb=math.ceil(ROOM * found.memory / MEGABYTE) if on_gpu else 0,
+    )
+
+
+@cache
+def estimate(
+    weights: Weights, tasks: tuple[Spec, ...], *, samples: int, length: int, device: Device
+) -> Estimate | None:
+    """The cost of one cell; None where nothing describes the model."""
+    spec = architecture(weights)
+    if spec is None:
+        return None
+    work = expected(tasks, samples=samples, length=length, sharing=not spec.one_shot)
+    rates = assumed(device, spec.family, weights.dtype)
+    return of_work(costs(spec), list(work), dtype=weights.dtype, device=device, rates=rates)
+
+
+def of_work(
+    decoder: Decoder, work: list[Work], *, dtype: str, device: Device, rates: Rates
+) -> Estimate:
+    """The cost of reading and answering all this."""
+    width = WEIGHT_BYTES[dtype]
+    longest = round(max(each.prompt_tokens + each.answer_tokens for each in work))
+    weights = decoder.parameters * width
+    rows = _rows(decoder, longest, weights, width, device)
+    rows = min(rows, sum(each.samples for each in work))
+    read = sum(_read_flops(decoder, each) for each in work)
+    written = sum(_written_flops(decoder, each) for each in work)
+    memory = weights + _working_bytes(decoder, longest, rows, width, device)
+    on_gpu = device.kind == "cuda"
+    process = PROCESS[device.kind]
+    return Estimate(
+        prompts=sum(each.samples for each in work),
+        prompt_tokens=sum(each.asked for each in work),
+        shared_tokens=sum(each.shared for each in work),
+        answer_tokens=sum(each.written for each in work),
+        flops=read + written,
+        rows=rows,
+        reading=read / rates.flops,
+        writing=_writing_seconds(decoder, work, rows, width, rates),
+        starting=START_SECONDS[device.kind],
+        memory=memory + (CONTEXT if on_gpu else process),
+        # Weights pass through the page cache on their way to a GPU.
+        host_memory=process + (weights if on_gpu else memory),
+    )
+
+
+def _read_flops(decoder: Decoder, work: Work) -> float:
+    """The common beginning once, the rest of every prompt, the logits at its end."""
+    begun = decoder.read_flops(0, work.shared_tokens)
+    each = decoder.read_flops(work.shared_tokens, work.prompt_tokens) + decoder.logit_flops
+    return begun + work.samples * each
+
+
+def _written_flops(decoder: Decoder, work: Work) -> float:
+    middle = work.prompt_tokens + work.answer_tokens / 2
+    return work.written * decoder.write_flops(middle)
+
+
+def _writing_seconds(
+    decoder: Decoder, work: list[Work], rows: int, width: int, rates: Rates
+) -> float:
+    """Steps of a batch: every weight is read once a step, every state in use read and written."""
+    in_use = max(1.0, OCCUPANCY * rows)
+    total = 0.0
+    for each in work:
+        tokens = round(each.prompt_tokens + each.answer_tokens / 2)
+        states = 2 * decoder.fixed_bytes(width) + decoder.key_bytes(tokens, width)
+        moving = (decoder.step_bytes(width) + in_use * states) / rates.bandwidth
+        computing = in_use * decoder.write_flops(tokens) / rates.flops
+        total += each.written / in_use * (rates.step + max(moving, computing))
+    return total
+
+
+def _rows(decoder: Decoder, longest: int, weights: int, width: int, device: Device) -> int:
+    """Rows written together under the engine's rule for memory."""
+    most = MOST_ROWS[device.kind]
+    free = max(0, device.memory - weights - CONTEXT) * SHARE_OF_FREE
+    return max(1, min(most, int(free / PARTS / max(1, decoder.row_bytes(longest, width)))))
+
+
+def _working_bytes(decoder: Decoder, longest: int, rows: int, width: int, device: Device) -> int:
+    """States of three groups of rows, a forward call with its mask, logits of all rows."""
+    states = (PARTS - 1) * rows * decoder.row_bytes(longest, width)
+    keys = decoder.most_keys(longest)
+    call = min(CALL_TOKENS[device.kind], rows * longest)
+    logits = 2 * 4 * rows * decoder.spec.padded_vocabulary
+    return states + call * (decoder.call_bytes(width) + MASK_BYTES * keys) + logits

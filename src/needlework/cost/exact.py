@@ -1,0 +1,67 @@
+"""The work of cells whose datasets exist, counted instead of expected.
+
+Knows dataset files, tokenizers and the engine's forest of prefixes; does not know costs. No torch.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from needlework import tokenizers
+from needlework.cost.architectures import Weights, architecture
+from needlework.cost.work import Work
+from needlework.engine.prefixes import Tokens, computed_tokens, plan_forest, plan_separately
+from needlework.files import read_records
+from needlework.records import Sample
+from needlework.study import Cell, SuiteName
+
+if TYPE_CHECKING:
+    from needlework.plan import Plan
+
+
+def count(plan: "Plan", results: Path) -> dict[Cell, list[Work]]:
+    """The work of every cell all of whose datasets lie below `results`.
+
+    Raises:
+        RecordError: a dataset is damaged.
+    """
+    counted: dict[tuple[str, SuiteName, int, bool], list[Work]] = {}
+    found = {}
+    for cell in plan.grid().cells():
+        spec = architecture(Weights.of(plan.models[cell.model]))
+        folder = results / "data" / plan.prompts(cell.model) / str(cell.length)
+        paths = {task: folder / f"{task}.jsonl" for task in plan.suite_tasks(cell.suite)}
+        if spec is None or not all(path.is_file() for path in paths.values()):
+            continue
+        key = (plan.prompts(cell.model), cell.suite, cell.length, spec.one_shot)
+        if key not in counted:
+            counted[key] = _count(plan, cell, paths, whole=spec.one_shot)
+        found[cell] = counted[key]
+    return found
+
+
+def _count(plan: "Plan", cell: Cell, paths: Mapping[str, Path], *, whole: bool) -> list[Work]:
+    """The work of each task; what prompts of several tasks share is charged to the first."""
+    entry = plan.tokenizers[plan.models[cell.model].tokenizer]
+    tokenizer = tokenizers.load(entry.source, revision=entry.revision)
+    prompts = {task: _tokenized(path, tokenizer) for task, path in paths.items()}
+    together = [tokens for each in prompts.values() for tokens in each]
+    forest = plan_separately(together) if whole else plan_forest(together)
+    computed = computed_tokens(forest, len(together))
+    work, start = [], 0
+    for task, spec in plan.suite_tasks(cell.suite).items():
+        samples = len(prompts[task])
+        asked = sum(map(len, prompts[task]))
+        read = sum(computed[start : start + samples])
+        start += samples
+        shared = (asked - read) / max(1, samples - 1)
+        work.append(Work(samples, asked / samples, shared, spec.tokens_to_generate))
+    return work
+
+
+def _tokenized(path: Path, tokenizer: tokenizers.Tokenizer) -> list[Tokens]:
+    """The prompts as a model reads them."""
+    encoded = tokenizer.encode_batch([sample.input for sample in read_records(path, Sample)])
+    return [np.array([*tokenizer.begin, *tokens], dtype=np.int32) for tokens in encoded]

@@ -1,0 +1,166 @@
+"""The cost of a study as people read it, and as programs do.
+
+Knows words, columns and what must be said beside a number; does not know how it is found.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from needlework.cost.devices import (
+    DEVICES,
+    READING,
+    READING_OTHERWISE,
+    START_SECONDS,
+    WRITING,
+    DeviceName,
+)
+from needlework.cost.estimate import LEAST_MINUTES, ROOM, SAFETY
+from needlework.cost.measured import Measured
+from needlework.cost.study import PlannedCell
+
+COLUMNS = (
+    ("model", -22),
+    ("suite", -5),
+    ("length", 6),
+    ("read", 8),
+    ("shared", 6),
+    ("write", 8),
+    ("FLOPs", 8),
+    ("memory", 9),
+    ("rows", 4),
+    ("hours", 8),
+)
+"""Titles and widths; negative ones are set flush left."""
+LEGEND = (
+    "read: prompt tokens to compute; shared: share of all prompt tokens that is not computed again",
+    "write: tokens of answers, at most; memory: peak on the device; rows: answers written together",
+)
+MEASURED = (
+    ("model", -22),
+    ("suite", -5),
+    ("length", 6),
+    ("estimated s", 11),
+    ("measured s", 10),
+    ("ratio", 6),
+    ("estimated MB", 12),
+    ("measured MB", 11),
+    ("ratio", 6),
+)
+
+
+def lines(cells: Sequence[PlannedCell]) -> Iterator[str]:
+    """The table: a line for every cell, a sum for every model and one for the study."""
+    yield _line(COLUMNS, [title for title, _ in COLUMNS])
+    for model in dict.fromkeys(cell.model for cell in cells):
+        own = [cell for cell in cells if cell.model == model]
+        for cell in own:
+            yield _line(COLUMNS, [model, cell.suite, str(cell.length), *_numbers([cell])])
+        yield _line(COLUMNS, [model, "all", "", *_numbers(own)])
+    yield _line(COLUMNS, ["all models", "all", "", *_numbers(cells)])
+    yield from LEGEND
+
+
+def measured_lines(found: Sequence[tuple[PlannedCell, Measured]]) -> Iterator[str]:
+    """Estimates beside what jobs took, cell by cell; a ratio above 1 means we said too much."""
+    yield _line(MEASURED, [title for title, _ in MEASURED])
+    for cell, job in found:
+        seconds = 3600 * cell.hours
+        place = [cell.model, cell.suite, str(cell.length)]
+        times = [f"{seconds:.1f}", f"{job.seconds:.1f}", f"{seconds / job.seconds:.2f}"]
+        memory = [str(cell.memory_mb), str(job.memory_mb), f"{cell.memory_mb / job.memory_mb:.2f}"]
+        yield _line(MEASURED, [*place, *times, *memory])
+
+
+def totals(cells: Sequence[PlannedCell]) -> dict[str, float]:
+    """Sums over cells, by name."""
+    return {
+        "cells": len(cells),
+        "prompt_tokens": sum(cell.prompt_tokens for cell in cells),
+        "shared_tokens": sum(cell.shared_tokens for cell in cells),
+        "answer_tokens": sum(cell.answer_tokens for cell in cells),
+        "flops": sum(cell.flops for cell in cells),
+        "hours": sum(cell.hours for cell in cells),
+    }
+
+
+def assumptions(
+    used: Sequence[DeviceName], *, calibrated: Sequence[str], counted: int, cells: int
+) -> list[str]:
+    """What the numbers rest on, one sentence each."""
+    said = [f"{name}: {DEVICES[name].source}" for name in used]
+    on_gpu = any(DEVICES[name].kind == "cuda" for name in used)
+    said += calibrated
+    if on_gpu and not calibrated:
+        slow = ", ".join(f"{share:.0%} for {family}" for family, share in READING.items())
+        said.append(
+            f"assumed: prompts are read at {READING_OTHERWISE:.0%} of the peak ({slow}), answers "
+            f"written at {WRITING:.0%} of the bandwidth, {START_SECONDS['cuda']:.0f} s to start a "
+            "cell; nothing here was calibrated on a GPU"
+        )
+    said.append("assumed: every answer is as long as its task allows, so writing is an upper bound")
+    how = (
+        "counted in the datasets" if counted == cells else f"counted in {counted} of {cells} cells"
+    )
+    rest = (
+        ""
+        if counted == cells
+        else ("; expected elsewhere: prompts agree up to their first needle" if counted else "")
+    )
+    said.append(
+        f"tokens: {how}{rest}"
+        if counted
+        else "tokens: expected, prompts agree up to their first "
+        "needle; --exact counts them where datasets exist"
+    )
+    said.append(
+        f"a job asks the scheduler for {SAFETY:g} times the hours (at least {LEAST_MINUTES} min) "
+        f"and {ROOM:g} times the memory"
+    )
+    return said
+
+
+def document(
+    study: str,
+    cells: Sequence[PlannedCell],
+    *,
+    said: Sequence[str],
+    undescribed: Sequence[str],
+    disk: int,
+) -> dict[str, Any]:
+    """The same as data: hours, bytes and FLOPs in plain numbers."""
+    return {
+        "study": study,
+        "assumptions": list(said),
+        "undescribed": list(undescribed),
+        "disk_bytes": disk,
+        "totals": totals(cells),
+        "cells": [cell.model_dump(mode="json") for cell in cells],
+    }
+
+
+def _numbers(cells: Sequence[PlannedCell]) -> list[str]:
+    total = totals(cells)
+    asked = total["prompt_tokens"]
+    rows = {cell.rows for cell in cells}
+    return [
+        _short(asked - total["shared_tokens"]),
+        f"{total['shared_tokens'] / max(1, asked):.0%}",
+        _short(total["answer_tokens"]),
+        f"{total['flops']:.1e}".replace("e+", "e"),
+        f"{max((cell.memory_mb for cell in cells), default=0) / 1000:.1f} GB",
+        str(min(rows)) if len(rows) == 1 else "",
+        f"{total['hours']:.3f}" if total["hours"] < 1 else f"{total['hours']:.2f}",
+    ]
+
+
+def _short(tokens: float) -> str:
+    """A count of tokens in thousands or millions."""
+    return f"{tokens / 1e6:.1f} M" if tokens >= 1e6 else f"{tokens / 1e3:.1f} k"
+
+
+def _line(columns: Sequence[tuple[str, int]], words: Sequence[str]) -> str:
+    shown = (
+        word.ljust(-width) if width < 0 else word.rjust(width)
+        for (_, width), word in zip(columns, words, strict=True)
+    )
+    return "  ".join(shown).rstrip()

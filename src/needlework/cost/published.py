@@ -1,0 +1,113 @@
+"""The decoders behind the checkpoints of arXiv:2407.08112, known without fetching them.
+
+Knows what the `config.json` of each checkpoint says, in the terms of our decoder; a test compares
+every one with what our reader makes of that file, and its parameters with the published number.
+"""
+
+from collections.abc import Callable
+from functools import cache
+
+from needlework.models.config import (
+    MLP,
+    RGLRU,
+    SSD,
+    Attention,
+    ChannelMix,
+    DecoderConfig,
+    Norm,
+    TimeMix,
+)
+
+WIDTH = 2560
+_SSD = SSD(heads=80, head_width=64, state=128)
+
+
+def _mamba2() -> DecoderConfig:
+    return _state_spaces("mamba2", (_SSD,) * 64)
+
+
+def _mamba2attn() -> DecoderConfig:
+    heads = Attention(heads=30, kv_heads=30, head_width=128, rotary_width=64, convolution=4)
+    places = (9, 18, 27, 36, 45, 56)
+    return _state_spaces("mamba2attn", tuple(heads if i in places else _SSD for i in range(64)))
+
+
+def _transformerpp() -> DecoderConfig:
+    heads = Attention(heads=32, kv_heads=32, head_width=80, rotary_width=40)
+    return _state_spaces("transformerpp", (heads, MLP(hidden=6912)) * 32)
+
+
+def _state_spaces(family: str, layers: tuple[SSD | Attention | MLP, ...]) -> DecoderConfig:
+    return DecoderConfig(
+        family=family,
+        vocabulary=50277,
+        padded_vocabulary=50288,
+        width=WIDTH,
+        layers=layers,
+        tied=True,
+        residual_float32=True,
+    )
+
+
+def _recurrent_gemma() -> DecoderConfig:
+    recurrent = RGLRU(width=WIDTH, blocks=10)
+    local = Attention(
+        heads=10, kv_heads=1, head_width=256, rotary_width=128, window=2048, output_bias=True
+    )
+    mlp = MLP(hidden=7680, activation="gelu_tanh", bias=True)
+    temporal = [local if i % 3 == 2 else recurrent for i in range(26)]
+    return DecoderConfig(
+        family="recurrent_gemma",
+        vocabulary=256000,
+        padded_vocabulary=256000,
+        width=WIDTH,
+        layers=tuple(part for mixer in temporal for part in (mixer, mlp)),
+        norm=Norm(eps=1e-6, offset=True),
+        tied=True,
+        embedding_scale=50.5,
+        logit_cap=30.0,
+    )
+
+
+def _sheared_llama(vocabulary: int) -> DecoderConfig:
+    heads = Attention(heads=20, kv_heads=20, head_width=128, rotary_width=128)
+    return DecoderConfig(
+        family="llama",
+        vocabulary=vocabulary,
+        padded_vocabulary=vocabulary,
+        width=WIDTH,
+        layers=(heads, MLP(hidden=6912)) * 32,
+    )
+
+
+def _rwkv6() -> DecoderConfig:
+    time = TimeMix(heads=40, head_width=64, shift_rank=32, decay_rank=64)
+    return DecoderConfig(
+        family="rwkv6",
+        vocabulary=65536,
+        padded_vocabulary=65536,
+        width=WIDTH,
+        layers=(time, ChannelMix(hidden=8960)) * 32,
+        norm=Norm(kind="layer"),
+        embedding_norm=True,
+    )
+
+
+CHECKPOINTS: dict[str, Callable[[], DecoderConfig]] = {
+    "state-spaces/mamba2-2.7b": _mamba2,
+    "state-spaces/mamba2attn-2.7b": _mamba2attn,
+    "state-spaces/transformerpp-2.7b": _transformerpp,
+    "google/recurrentgemma-2b": _recurrent_gemma,
+    "google/recurrentgemma-2b-it": _recurrent_gemma,
+    "princeton-nlp/Sheared-LLaMA-2.7B": lambda: _sheared_llama(32000),
+    "princeton-nlp/Sheared-LLaMA-2.7B-ShareGPT": lambda: _sheared_llama(32001),
+    "RWKV/rwkv-6-world-3b": _rwkv6,
+}
+"""By hub id. ShareGPT has one token more, `[PAD]`."""
+
+
+@cache
+def published(checkpoint: str) -> DecoderConfig | None:
+    """The decoder of a hub id of the study; None for any other."""
+    made = CHECKPOINTS.get(checkpoint)
+    return None if made is None else made()

@@ -1,0 +1,120 @@
+"""The cost of every cell of a study.
+
+Knows plans, cells and devices; the formulas are elsewhere.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from needlework.cost.architectures import Weights, architecture
+from needlework.cost.devices import DEVICES, Device, DeviceName, Rates, assumed, home
+from needlework.cost.estimate import WEIGHT_BYTES, Estimate, of_work
+from needlework.cost.formulas import costs
+from needlework.cost.work import Work, expected
+from needlework.records import Closed
+from needlework.study import Cell
+
+if TYPE_CHECKING:
+    from needlework.plan import Plan
+
+MEGABYTE = 1e6
+TEXT_BYTES = 5.0
+"""Of dataset files for each prompt token: 4.3 of released English prompts of 4,096 tokens with the
+GPT-NeoX tokenizer, 5.7 of nano ones of 2,048."""
+
+
+class PlannedCell(Closed):
+    """The estimated cost of one cell on one device."""
+
+    model: str
+    suite: str
+    length: int
+    device: DeviceName
+    prompts: int
+    prompt_tokens: int
+    """Of all prompts."""
+    shared_tokens: int
+    """Of those, how many need not be read again."""
+    answer_tokens: int
+    """At most."""
+    flops: float
+    rows: int
+    """Answers written together."""
+    memory_mb: int
+    """Peak on the device, in 10^6 bytes."""
+    hours: float
+
+    @property
+    def read_tokens(self) -> int:
+        """Prompt tokens that are computed."""
+        return self.prompt_tokens - self.shared_tokens
+
+
+def planned(
+    plan: "Plan",
+    *,
+    device: Device | None = None,
+    rates: Mapping[str, Rates] | None = None,
+    counted: Mapping[Cell, list[Work]] | None = None,
+) -> list[PlannedCell]:
+    """The cells of a study, those of models that nothing describes left out.
+
+    Each on its home device when `device` is None; `rates` are measured ones by model, `counted` the
+    work of cells whose datasets were counted.
+    """
+    found = []
+    for cell in plan.grid().cells():
+        entry = plan.models[cell.model]
+        spec = architecture(Weights.of(entry))
+        if spec is None:
+            continue
+        on = device or home(entry.dtype)
+        speed = (rates or {}).get(cell.model) or assumed(on, spec.family, entry.dtype)
+        work = (counted or {}).get(cell) or expected(
+            plan.suite_tasks(cell.suite).values(),
+            samples=plan.study.samples,
+            length=cell.length,
+            sharing=not spec.one_shot,
+        )
+        cost = of_work(costs(spec), list(work), dtype=entry.dtype, device=on, rates=speed)
+        found.append(_shown(cell, on, cost))
+    return found
+
+
+def _shown(cell: Cell, device: Device, cost: Estimate) -> PlannedCell:
+    return PlannedCell(
+        **cell._asdict(),
+        device=device.name,
+        prompts=cost.prompts,
+        prompt_tokens=cost.prompt_tokens,
+        shared_tokens=cost.shared_tokens,
+        answer_tokens=cost.answer_tokens,
+        flops=cost.flops,
+        rows=cost.rows,
+        memory_mb=round(cost.memory / MEGABYTE),
+        hours=cost.seconds / 3600,
+    )
+
+
+def undescribed(plan: "Plan") -> list[str]:
+    """The models whose cost cannot be estimated."""
+    return [name for name, entry in plan.models.items() if not architecture(Weights.of(entry))]
+
+
+def disk_bytes(plan: "Plan", cells: Iterable[PlannedCell]) -> int:
+    """Checkpoints once, in the dtype they are used in, and the text of all datasets."""
+    entries = {Weights.of(entry) for entry in plan.models.values()}
+    described = {each: architecture(each) for each in entries}
+    weights = {
+        each.checkpoint: costs(spec).parameters * WEIGHT_BYTES[each.dtype]
+        for each, spec in described.items()
+        if spec is not None
+    }
+    texts = {(plan.prompts(cell.model), cell.suite, cell.length): cell for cell in cells}
+    tokens = sum(cell.prompt_tokens for cell in texts.values())
+    return sum(weights.values()) + round(TEXT_BYTES * tokens)
+
+
+def named_device(name: str | None) -> Device | None:
+    """A device of the table; None for each model's own."""
+    return None if name is None else next(each for each in DEVICES.values() if each.name == name)

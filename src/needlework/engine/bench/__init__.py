@@ -1,0 +1,1 @@
+"""How long the same answers take elsewhere and here: the measurement behind `make bench`."""

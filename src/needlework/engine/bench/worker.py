@@ -1,0 +1,58 @@
+"""One contender in a process of its own: answer the cells of a job, report what each took.
+
+Knows jobs and clocks; does not know how a contender answers. Run as
+`python -m needlework.engine.bench.worker JOB RUNS`, by whichever Python has the contender.
+"""
+
+import resource
+import sys
+import time
+from pathlib import Path
+
+from needlework.engine.bench.jobs import Answer, Cell, Job, Run, Runs
+from needlework.files import write_text
+
+WARM_UP = 1
+"""Samples of each task that are answered once before the clock starts."""
+
+
+def main(job: Path, output: Path) -> None:
+    """Run the job in the file `job` and write its runs to `output`."""
+    wanted = Job.model_validate_json(job.read_bytes())
+    answer = contender(wanted)
+    answer(wanted.cells[0].few(WARM_UP))
+    runs = Runs(runs=tuple(timed(answer, cell) for cell in wanted.cells))
+    write_text(output, runs.model_dump_json())
+
+
+def contender(job: Job) -> Answer:
+    """The contender of a job with its model loaded."""
+    if job.contender == "harness":
+        from needlework.engine.bench.harness import Harness
+
+        return Harness(job)
+    from needlework.engine.bench.contenders import OneByOne, Ours
+
+    return OneByOne(job) if job.contender == "one by one" else Ours(job)
+
+
+def timed(answer: Answer, cell: Cell) -> Run:
+    """One run over the cell, with its seconds."""
+    cpu, wall = cpu_seconds(), time.perf_counter()
+    answers = answer(cell)
+    return Run(
+        cell=cell.name,
+        cpu=cpu_seconds() - cpu,
+        wall=time.perf_counter() - wall,
+        answers=answers,
+    )
+
+
+def cpu_seconds() -> float:
+    """User and system time of this process, all threads."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

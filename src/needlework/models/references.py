@@ -1,0 +1,259 @@
+"""Other people's implementations of a model, for a second opinion on its logits.
+
+Knows which library computes which architecture and how a decoder of ours is written down as one of
+theirs; does not know what agreement means.
+"""
+
+# Shapes: T tokens, V vocabulary rows.
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from needlework.models import kernels
+from needlework.models.checkpoints import llama, mamba2, recurrent_gemma, rwkv6
+from needlework.models.checkpoints.accounting import Places
+from needlework.models.config import MLP, RGLRU, SSD, Attention, DecoderConfig, Norm
+from needlework.models.decoder import Decoder
+
+TRANSFORMERS_TYPES = ("llama", "qwen2", "mamba2", "recurrent_gemma")
+"""Values of `model_type` whose files transformers reads by itself."""
+GEMMA_NORM = Norm(offset=True, eps=1e-6)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An implementation that is not ours."""
+
+    name: str
+    """Package, version and class."""
+    logits: Callable[[Tensor], Tensor]
+    """Logits of shape (T, V) after each of T tokens; loads the model when it is called."""
+
+
+def find_reference(source: Path, decoder: Decoder) -> Reference | str:
+    """Who else can compute the checkpoint at `source`, loaded as `decoder`; or why nobody can.
+
+    Where a library reads the files itself, it does. Else it is given the decoder's own tensors
+    under its names, without a second copy: then formulas are compared, and not names.
+    """
+    config = source / "config.json"
+    raw = json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
+    weight = decoder.embedding.weight
+    if raw.get("model_type") in TRANSFORMERS_TYPES:
+        return _from_files(source, raw, weight)
+    spec = decoder.config
+    if spec.family == "rwkv6":
+        return _rwkv(source, decoder)
+    if "ssm_cfg" in raw and kernels.installed("mamba_ssm") and weight.device.type == "cuda":
+        return _mamba_ssm(source, weight)
+    for describe in (_as_llama, _as_mamba2, _as_recurrent_gemma):
+        twin = describe(spec)
+        if twin is not None:
+            return _from_tensors(twin, decoder)
+    return (
+        f"only mamba_ssm computes {spec.family}, on a GPU; here it is "
+        f"{'installed, without a GPU' if kernels.installed('mamba_ssm') else 'not installed'}"
+    )
+
+
+def _from_files(source: Path, raw: Mapping[str, Any], like: Tensor) -> Reference:
+    dtype, device = like.dtype, like.device
+
+    def logits(tokens_T: Tensor) -> Tensor:
+        model = _quiet_transformers().AutoModelForCausalLM.from_pretrained(source, dtype=dtype)
+        return _run(model.to(device), tokens_T)
+
+    (architecture,) = raw.get("architectures") or [f"{raw['model_type']} model"]
+    return Reference(f"transformers {version('transformers')} {architecture}", logits)
+
+
+def _mamba_ssm(source: Path, like: Tensor) -> Reference:
+    dtype, device = like.dtype, like.device
+
+    def logits(tokens_T: Tensor) -> Tensor:
+        from mamba_ssm.models.mixer_seq_simple import MambaLMHeadModel
+
+        model = MambaLMHeadModel.from_pretrained(str(source), device=device, dtype=dtype)
+        return _run(model, tokens_T)
+
+    return Reference(f"mamba-ssm {version('mamba-ssm')} MambaLMHeadModel", logits)
+
+
+def _rwkv(source: Path, decoder: Decoder) -> Reference | str:
+    """The author's package, which reads a `.pth` file and nothing else."""
+    if not kernels.installed("rwkv"):
+        return "only the rwkv package computes RWKV-6, and it is not installed"
+    name = f"rwkv {version('rwkv')} RWKV"
+    if source.suffix == ".pth":
+        return Reference(name, lambda tokens_T: _rwkv_logits(source, tokens_T))
+
+    def logits(tokens_T: Tensor) -> Tensor:
+        state = _under_their_names(decoder, rwkv6.places_in_pth(decoder.config))
+        state["emb.weight"] = decoder.config.embedding_scale * state["emb.weight"]
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "model.pth")
+            torch.save({name: tensor.contiguous() for name, tensor in state.items()}, path)
+            return _rwkv_logits(path, tokens_T)
+
+    return Reference(name, logits)
+
+
+def _rwkv_logits(path: Path, tokens_T: Tensor) -> Tensor:
+    # Read once, when the package is imported; compiling takes longer than reading 64 tokens.
+    os.environ |= {"RWKV_JIT_ON": "0", "RWKV_CUDA_ON": "0"}
+    from rwkv.model import RWKV
+
+    model = RWKV(model=str(path.with_suffix("")), strategy="cpu fp32", verbose=False)
+    logits_TV, _ = model.forward(tokens_T.tolist(), None, full_output=True)
+    return cast(Tensor, logits_TV).to(tokens_T.device)
+
+
+@dataclass(frozen=True)
+class Twin:
+    """A decoder of ours as transformers would describe it."""
+
+    architecture: str
+    """The class."""
+    settings: Mapping[str, Any]
+    """Its configuration, common settings aside."""
+    places: Callable[[DecoderConfig], Places]
+    embedding_scale: float = 1.0
+    """The factor it applies to embeddings by itself."""
+
+
+def _from_tensors(twin: Twin, decoder: Decoder) -> Reference:
+    spec = decoder.config.model_copy(update={"tied": False})
+
+    def logits(tokens_T: Tensor) -> Tensor:
+        transformers = _quiet_transformers()
+        kind = getattr(transformers, twin.architecture)
+        settings = kind.config_class(
+            **twin.settings,
+            vocab_size=spec.padded_vocabulary,
+            hidden_size=spec.width,
+            tie_word_embeddings=False,
+        )
+        state = _under_their_names(decoder, twin.places(spec))
+        (embedding,) = (name for name in state if ".embed" in name)
+        state[embedding] = spec.embedding_scale / twin.embedding_scale * state[embedding]
+        dtype, device = decoder.embedding.weight.dtype, decoder.embedding.weight.device
+        model, found = kind.from_pretrained(
+            None, config=settings, state_dict=state, dtype=dtype, output_loading_info=True
+        )
+        assert not found["missing_keys"] | found["unexpected_keys"], found
+        return _run(model.to(device), tokens_T)
+
+    return Reference(f"transformers {version('transformers')} {twin.architecture}", logits)
+
+
+def _under_their_names(decoder: Decoder, places: Places) -> dict[str, Tensor]:
+    """The decoder's own tensors, or rows of them, by the names of another format."""
+    return {name: place.view(decoder.get_parameter(place.name)) for name, place in places.items()}
+
+
+def _as_llama(spec: DecoderConfig) -> Twin | None:
+    attention, mlp = (*spec.layers, None, None)[:2]
+    if not (isinstance(attention, Attention) and isinstance(mlp, MLP)) or not _plain(spec):
+        return None
+    if attention.window or attention.convolution or attention.qkv_bias != attention.output_bias:
+        return None
+    if attention.rotary_width != attention.head_width or mlp.activation != "silu":
+        return None
+    settings = {
+        "num_hidden_layers": len(spec.layers) // 2,
+        "num_attention_heads": attention.heads,
+        "num_key_value_heads": attention.kv_heads,
+        "head_dim": attention.head_width,
+        "rope_parameters": {"rope_type": "default", "rope_theta": attention.rotary_base},
+        "intermediate_size": mlp.hidden,
+        "attention_bias": attention.qkv_bias,
+        "mlp_bias": mlp.bias,
+        "rms_norm_eps": spec.norm.eps,
+    }
+    expected = (attention, mlp) * (len(spec.layers) // 2)
+    return Twin("LlamaForCausalLM", settings, llama.places) if spec.layers == expected else None
+
+
+def _as_mamba2(spec: DecoderConfig) -> Twin | None:
+    layer = spec.layers[0]
+    if not isinstance(layer, SSD) or set(spec.layers) != {layer} or not _plain(spec):
+        return None
+    expand, rest = divmod(layer.heads * layer.head_width, spec.width)
+    if rest or layer.norm_eps != spec.norm.eps:
+        return None
+    settings = {
+        "num_hidden_layers": len(spec.layers),
+        "num_heads": layer.heads,
+        "head_dim": layer.head_width,
+        "expand": expand,
+        "state_size": layer.state,
+        "n_groups": layer.groups,
+        "conv_kernel": layer.convolution,
+        "chunk_size": layer.chunk,
+        "layer_norm_epsilon": spec.norm.eps,
+        "residual_in_fp32": spec.residual_float32,
+    }
+    return Twin("Mamba2ForCausalLM", settings, mamba2.places)
+
+
+def _as_recurrent_gemma(spec: DecoderConfig) -> Twin | None:
+    temporal, mlps = spec.layers[::2], set(spec.layers[1::2])
+    kinds = {type(layer): layer for layer in temporal}
+    attention, recurrent, mlp = kinds.get(Attention), kinds.get(RGLRU), next(iter(mlps), None)
+    if not (isinstance(attention, Attention) and isinstance(recurrent, RGLRU)):
+        return None
+    if not isinstance(mlp, MLP) or set(temporal) | mlps != {attention, recurrent, mlp}:
+        return None
+    if recurrent.blocks != attention.heads or spec.norm != GEMMA_NORM or spec.logit_cap is None:
+        return None
+    settings = {
+        "num_hidden_layers": len(temporal),
+        "num_attention_heads": attention.heads,
+        "num_key_value_heads": attention.kv_heads,
+        "head_dim": attention.head_width,
+        "partial_rotary_factor": attention.rotary_width / attention.head_width,
+        "rope_parameters": {
+            "rope_type": "default",
+            "rope_theta": attention.rotary_base,
+            "partial_rotary_factor": attention.rotary_width / attention.head_width,
+        },
+        "attention_window_size": attention.window,
+        "attention_bias": attention.qkv_bias,
+        "lru_width": recurrent.width,
+        "conv1d_width": recurrent.convolution,
+        # The file gives the width of up and gate together.
+        "intermediate_size": 2 * mlp.hidden,
+        "rms_norm_eps": spec.norm.eps,
+        "logits_soft_cap": spec.logit_cap,
+        "block_types": ["attention" if layer == attention else "recurrent" for layer in temporal],
+    }
+    scale = recurrent_gemma.embedding_scale(spec.width)
+    return Twin("RecurrentGemmaForCausalLM", settings, recurrent_gemma.places, scale)
+
+
+def _plain(spec: DecoderConfig) -> bool:
+    """Whether nothing but norms without an offset surrounds the layers."""
+    norm = Norm(kind="rms", eps=spec.norm.eps)
+    return spec.norm == norm and not spec.embedding_norm and spec.logit_cap is None
+
+
+def _quiet_transformers() -> Any:  # noqa: ANN401 - a module
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    return transformers
+
+
+@torch.inference_mode()
+def _run(model: torch.nn.Module, tokens_T: Tensor) -> Tensor:
+    logits: Tensor = model.eval()(tokens_T[None]).logits[0]
+    return logits

@@ -1,0 +1,74 @@
+"""Score against hours: what a model's answers take on one device.
+
+Knows marks; what a cell costs is the business of `needlework.cost`, colours and files of `charts`.
+"""
+
+from collections.abc import Sequence
+
+import altair as alt
+import polars as pl
+
+from needlework.report.charts import estimate_tips, looks
+from needlework.report.estimates import Scores
+from needlework.study import ShownModel
+
+TOKENS = "datum.label + ' tokens'"
+"""What stands above a panel."""
+
+
+def score_against_cost(
+    hours: pl.DataFrame, scores: Scores, models: Sequence[ShownModel]
+) -> alt.TopLevelMixin:
+    """RULER score over hours, rows as `needlework.cost.figure` gives them; one panel per length."""
+    shown = {model.name: model for model in models}
+    rows = [_row(row, scores, shown[row["model"]]) for row in hours.iter_rows(named=True)]
+    devices = sorted({row["device"] for row in rows if row["device"]})
+    look = looks([model.label for model in models])
+    base = alt.Chart().encode(
+        x=alt.X(
+            "hours:Q",
+            title=f"hours of one {devices[0] if len(devices) == 1 else 'device'}",
+            scale=alt.Scale(type="log", nice=False, padding=15),
+            axis=alt.Axis(format="~g", tickCount=4, grid=False),
+        ),
+        color=look["color"],
+    )
+    score = alt.Y("mean:Q", title="RULER score (%)", scale=alt.Scale(domain=[0, 100]))
+    panel = alt.layer(
+        base.mark_rule().encode(y=alt.Y("low:Q"), y2="high:Q"),
+        base.mark_point(size=70, opacity=1, strokeWidth=1.8).encode(
+            y=score,
+            shape=look["shape"],
+            fill=alt.condition(
+                "datum.kind === 'measured'", look["color"], alt.value("white"), legend=None
+            ),
+            tooltip=[
+                *estimate_tips("label:N", "length:Q"),
+                alt.Tooltip("hours:Q", format=".3g"),
+                alt.Tooltip("kind:N", title="hours are"),
+                alt.Tooltip("device:N"),
+            ],
+        ),
+        data=alt.Data(values=rows),
+    ).properties(width=190, height=150)
+    return panel.facet(
+        facet=alt.Facet("length:O", header=alt.Header(title=None, labelExpr=TOKENS)),
+        columns=3,
+        title="What a score costs (filled: measured, hollow: estimated; rules: 95 % interval)",
+    )
+
+
+def _row(row: dict[str, str | float], scores: Scores, model: ShownModel) -> dict[str, str | float]:
+    """One model at one length, its score in percent."""
+    found = scores.ruler(model, int(row["length"]))
+    return {
+        "label": model.label,
+        "length": row["length"],
+        "hours": row["hours"],
+        "kind": row["kind"],
+        "device": row["device"],
+        "mean": 100 * found.mean,
+        "low": 100 * found.low,
+        "high": 100 * found.high,
+        "count": found.count,
+    }

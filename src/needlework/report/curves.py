@@ -1,0 +1,124 @@
+"""Scores against length: how far each architecture reads, and what is kept beyond the training.
+
+Knows marks; colours and files are the business of `charts`, estimates of `layout`.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import altair as alt
+
+from needlework.effective_length import retention
+from needlework.report.charts import estimate_tips, looks
+from needlework.report.estimates import Scores
+from needlework.study import ShownModel
+
+FAMILIES = ("linear", "hybrid", "attention")
+TIMES = (1, 2, 4, 8, 16)
+MOST_KEPT = 1.2
+"""Where the axis of what is kept ends; what is above is drawn at its end."""
+
+
+def length_curve(scores: Scores, models: Sequence[ShownModel]) -> alt.TopLevelMixin:
+    """RULER score by length with its 95 % interval; one panel per family, one line per model."""
+    lengths = scores.lengths("ruler")
+    rows = [_point(scores, model, length) for model in models for length in lengths]
+    look = looks([model.label for model in models])
+    base = alt.Chart().encode(
+        x=alt.X(
+            "length:Q",
+            title="context length (tokens)",
+            scale=alt.Scale(type="log", base=2),
+            axis=alt.Axis(values=lengths, format="d"),
+        ),
+        color=look["color"],
+    )
+    mean = alt.Y("mean:Q", title="RULER score (%)", scale=alt.Scale(domain=[0, 100]))
+    trained = alt.Chart().mark_rule(strokeDash=[4, 3], color="#777777")
+    panel = alt.layer(
+        trained.encode(x="max(trained):Q", detail="label:N"),
+        base.mark_area(opacity=0.12).encode(y="low:Q", y2="high:Q"),
+        base.mark_line(strokeWidth=2).encode(y=mean, strokeDash=look["strokeDash"]),
+        base.mark_point(filled=True, size=55, opacity=1).encode(
+            y=mean,
+            shape=look["shape"],
+            tooltip=estimate_tips("label:N", "length:Q", "trained:Q"),
+        ),
+        base.mark_point(shape="circle", size=200, strokeWidth=1.5, opacity=1)
+        .encode(y=mean)
+        .transform_filter("datum.length == datum.trained"),
+        data=alt.Data(values=rows),
+    ).properties(width=210, height=220)
+    families = [each for each in FAMILIES if any(model.family == each for model in models)]
+    return panel.facet(
+        column=alt.Column("family:N", title=None, sort=families),
+        spacing=36,
+        title="How far each architecture reads (ringed: training length; bands: 95 % interval)",
+    )
+
+
+def retention_curve(scores: Scores, models: Sequence[ShownModel]) -> alt.TopLevelMixin:
+    """Share of the RULER score kept at multiples of the training length; one panel per model."""
+    rows = list(_kept(scores, models))
+    base = alt.Chart().encode(
+        x=alt.X(
+            "times:Q",
+            title="times the training length",
+            scale=alt.Scale(type="log", base=2, nice=False, padding=20),
+            axis=alt.Axis(values=sorted({row["times"] for row in rows}), format="d"),
+        ),
+    )
+    share = alt.Scale(domain=[0, MOST_KEPT], clamp=True)
+    tips = [
+        alt.Tooltip("label:N"),
+        alt.Tooltip("times:Q"),
+        alt.Tooltip("kept:Q", title="share kept", format=".3f"),
+        alt.Tooltip("low:Q", title="95 % interval from", format=".3f"),
+        alt.Tooltip("high:Q", title="to", format=".3f"),
+    ]
+    panel = alt.layer(
+        base.mark_area(opacity=0.2).encode(y=alt.Y("low:Q", scale=share), y2="high:Q"),
+        base.mark_line(point=True).encode(
+            y=alt.Y("kept:Q", title="share kept", scale=share), tooltip=tips
+        ),
+        base.mark_text(dy=-9, dx=9, fontSize=9).encode(
+            y=alt.Y("kept:Q", scale=share), text=alt.Text("kept:Q", format=".2f")
+        ),
+        data=alt.Data(values=rows),
+    ).properties(width=150, height=120)
+    return panel.facet(
+        facet=alt.Facet("label:N", title=None, sort=[model.label for model in models]),
+        columns=3,
+        title="RULER score kept beyond the training length (bands: 95 % interval)",
+    )
+
+
+def _point(scores: Scores, model: ShownModel, length: int) -> dict[str, str | float]:
+    """One model at one length, in percent."""
+    found = scores.ruler(model, length)
+    return {
+        "label": model.label,
+        "family": model.family,
+        "length": length,
+        "trained": model.trained_length,
+        "mean": 100 * found.mean,
+        "low": 100 * found.low,
+        "high": 100 * found.high,
+        "count": found.count,
+    }
+
+
+def _kept(scores: Scores, models: Sequence[ShownModel]) -> Iterator[dict[str, str | float]]:
+    measured = scores.lengths("ruler")
+    for model in models:
+        by_length = {length: scores.ruler(model, length) for length in measured}
+        for times in TIMES:
+            found = retention(by_length, trained=model.trained_length, times=times)
+            if found is not None:
+                kept, low, high = found if times > 1 else (1.0, 1.0, 1.0)
+                yield {
+                    "label": model.label,
+                    "times": times,
+                    "kept": kept,
+                    "low": low,
+                    "high": min(high, 2.0),
+                }

@@ -1,0 +1,134 @@
+"""Where a needle is found, and how much its format matters.
+
+Knows marks; colours and files are the business of `charts`, estimates of `layout`.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import altair as alt
+
+from needlework.paper import DEPTHS, FORMAT_DEPTHS, FORMATS
+from needlework.report.charts import estimate_tips
+from needlework.report.estimates import Scores
+from needlework.statistics import Estimate, macro_mean
+from needlework.study import ShownModel
+
+SHADES = ("#004D80", "#7CC4F0", "#D55E00")
+"""One per needle format: two blues for essays, one orange for repetition; apart in grey as well."""
+
+
+def depth_heatmap(scores: Scores, models: Sequence[ShownModel]) -> alt.TopLevelMixin:
+    """Score by depth and length, the mean over needle formats; one panel per model."""
+    lengths = scores.lengths("depth")
+    rows = alt.Data(values=list(_depths(scores, models, lengths)))
+    base = alt.Chart(rows).encode(
+        x=alt.X("length:O", title="context length (tokens)", axis=alt.Axis(labelAngle=0)),
+        y=alt.Y("depth:O", title="needle depth (%)"),
+        tooltip=estimate_tips("label:N", "length:O", "depth:O"),
+    )
+    squares = base.mark_rect().encode(
+        color=alt.Color(
+            "mean:Q",
+            title="score (%)",
+            scale=alt.Scale(scheme="viridis", domain=[0, 100]),
+        ),
+    )
+    frame = base.mark_rect(fillOpacity=0, stroke="black", strokeWidth=1.5).transform_filter(
+        "datum.trained"
+    )
+    numbers = base.mark_text(fontSize=9).encode(
+        text=alt.Text("mean:Q", format=".0f"),
+        color=alt.condition("datum.mean > 60", alt.value("black"), alt.value("white")),
+    )
+    width = max(150, 36 * len(lengths))
+    panel = alt.layer(squares, frame, numbers).properties(width=width, height=150)
+    return panel.facet(
+        facet=alt.Facet("label:N", title=None, sort=[model.label for model in models]),
+        columns=3,
+        title="Where a needle is found (framed: training length)",
+    )
+
+
+def format_bars(scores: Scores, models: Sequence[ShownModel]) -> alt.TopLevelMixin:
+    """Score by needle format at 0.5x, 1x and 2x the training length; one panel per model."""
+    rows = list(_formats(scores, models))
+    lengths = sorted({str(row["length"]) for row in rows}, key=int)
+    side = {
+        "x": alt.X(
+            "length:N",
+            title="context length (tokens)",
+            sort=lengths,
+            scale=alt.Scale(paddingInner=0.2, paddingOuter=0.1),
+            axis=alt.Axis(labelAngle=0),
+        ),
+        "xOffset": alt.XOffset("format:N", sort=list(FORMATS)),
+    }
+    bars = alt.Chart().mark_bar(stroke="black", strokeWidth=0.5)
+    band = alt.Chart().mark_rect(color="#ececec").transform_filter("datum.trained")
+    panel = alt.layer(
+        band.encode(x=side["x"]),
+        bars.encode(
+            **side,
+            y=alt.Y("mean:Q", title="score (%)", scale=alt.Scale(domain=[0, 100])),
+            color=alt.Color(
+                "format:N",
+                title="needle format",
+                sort=list(FORMATS),
+                scale=alt.Scale(domain=list(FORMATS), range=SHADES),
+                legend=alt.Legend(symbolStrokeWidth=0.5),
+            ),
+            tooltip=estimate_tips("label:N", "length:N", "format:N"),
+        ),
+        alt.Chart().mark_rule().encode(**side, y="low:Q", y2="high:Q"),
+        data=alt.Data(values=rows),
+    ).properties(width=max(190, 60 * len(lengths)), height=130)
+    return panel.facet(
+        facet=alt.Facet("label:N", title=None, sort=[model.label for model in models]),
+        columns=3,
+        title="Score by needle format (shaded: training length; rules: 95 % interval)",
+    )
+
+
+def _percent(found: Estimate) -> dict[str, float]:
+    return {
+        "mean": 100 * found.mean,
+        "low": 100 * found.low,
+        "high": 100 * found.high,
+        "count": found.count,
+    }
+
+
+def _depths(
+    scores: Scores, models: Sequence[ShownModel], lengths: Sequence[int]
+) -> Iterator[dict[str, str | float]]:
+    for model in models:
+        for length in lengths:
+            for depth in DEPTHS:
+                yield {
+                    "label": model.label,
+                    "length": length,
+                    "depth": depth,
+                    "trained": length == model.trained_length,
+                    **_percent(scores.over_formats(model, depth=depth, length=length)),
+                }
+
+
+def _formats(scores: Scores, models: Sequence[ShownModel]) -> Iterator[dict[str, str | float]]:
+    measured = scores.lengths("depth")
+    for model in models:
+        trained = model.trained_length
+        for length in (trained // 2, trained, 2 * trained):
+            for form in FORMATS if length in measured else ():
+                yield {
+                    "label": model.label,
+                    "length": str(length),
+                    "format": form,
+                    "trained": length == trained,
+                    **_percent(_over_depths(scores, model, form, length)),
+                }
+
+
+def _over_depths(scores: Scores, model: ShownModel, form: str, length: int) -> Estimate:
+    """The mean over the depths of Table 4, which hide the same needles."""
+    parts = [scores.depth(model, form, depth=depth, length=length) for depth in FORMAT_DEPTHS]
+    return macro_mean(parts, independent=False)

@@ -1,0 +1,168 @@
+"""What stands below a table: what its numbers rest on, what failed, what is missing.
+
+Knows tables and verified weights; does not know Markdown or LaTeX.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from needlework.parsing import parse, read
+from needlework.records import Verification
+from needlework.report.layout import Entry, Row, Table
+from needlework.report.standing import SIGNIFICANCE
+from needlework.study import ShownModel
+
+Verified = Mapping[str, Verification]
+"""What was compared with a reference implementation, by model."""
+
+
+TESTS = {
+    "paired": "an exact permutation test on the samples that both models answered",
+    "apart": "the 95 % interval of the difference, where models answered different samples",
+}
+"""How a number was compared with the best of its column."""
+
+
+class Note(NamedTuple):
+    """A remark below a table."""
+
+    mark: str
+    """What points to it: `failed`, `unverified` or `missing`; empty for the table as a whole."""
+    text: str
+
+
+def read_verified(paths: Iterable[Path]) -> Verified:
+    """The verifications in files, by model.
+
+    Raises:
+        StudyError: a file is not one.
+    """
+    found = (parse(Verification, read(path), where=str(path)) for path in paths)
+    return {one.model: one for one in found}
+
+
+def entry_marks(entry: Entry) -> tuple[str, ...]:
+    """What a number needs a remark for."""
+    return ("failed",) if entry.estimate is not None and entry.estimate.failed else ()
+
+
+def row_marks(row: Row, verified: Verified | None) -> tuple[str, ...]:
+    """What the model of a row needs a remark for."""
+    return ("unverified",) if _doubt(row.model, verified) else ()
+
+
+def notes(table: Table, verified: Verified | None) -> list[Note]:
+    """Every remark, in the order in which they are printed."""
+    return [
+        *_missing(table),
+        *_basis(table),
+        Note("", _bold(table)),
+        *_failures(table),
+        *_unverified(table, verified),
+    ]
+
+
+def missing_cells(table: Table) -> list[str]:
+    """The cells that a table lacks, one line per model and suite."""
+    cells = dict.fromkeys(
+        cell for row in table.rows for entry in row.entries for cell in entry.missing
+    )
+    labels = {row.model.name: row.model.label for row in table.rows}
+    lengths: dict[tuple[str, str], list[int]] = {}
+    for cell in cells:
+        lengths.setdefault((cell.model, cell.suite), []).append(cell.length)
+    return [
+        f"{labels[model]}, suite {suite}, at {_listed(map(str, sorted(found)))} tokens"
+        for (model, suite), found in lengths.items()
+    ]
+
+
+def _missing(table: Table) -> Iterator[Note]:
+    cells = missing_cells(table)
+    if cells:
+        yield Note(
+            "missing",
+            f"Not computed: {'; '.join(cells)}. No mean is taken over what is left.",
+        )
+
+
+def _basis(table: Table) -> Iterator[Note]:
+    """What the numbers rest on, if there are any."""
+    entries = [entry for row in table.rows for entry in row.entries]
+    found = [entry.estimate for entry in entries if entry.estimate is not None]
+    counts = [
+        entry.estimate.count
+        for entry in entries
+        if entry.estimate is not None and not entry.is_average
+    ]
+    if counts:
+        widest = max(max(one.high - one.mean, one.mean - one.low) for one in found)
+        yield Note(
+            "",
+            f"Scores in percent; each but the averages rests on {_range(counts)} samples. 95 % "
+            f"intervals reach at most {100 * widest:.1f} points to a side; all stand in the CSV "
+            "file.",
+        )
+
+
+def _bold(table: Table) -> str:
+    """How ties with the best were found, in the words that apply to this table."""
+    kinds = {entry.test for row in table.rows for entry in row.entries} - {None}
+    tests = [text for kind, text in TESTS.items() if kind in kinds]
+    column = "its column and length" if any(row.rivals for row in table.rows) else "its column"
+    if not tests:
+        return f"Bold: the best of {column}; zero is never bold."
+    return (
+        f"Bold: the best of {column}, and every number not told from it by {' or '.join(tests)} "
+        f"({100 * SIGNIFICANCE:.0f} %, Holm's correction for all numbers of the column); zero is "
+        "never bold."
+    )
+
+
+def _failures(table: Table) -> Iterator[Note]:
+    """The samples without an answer, by row."""
+    lines = []
+    for row in table.rows:
+        own = (entry.estimate for entry in row.entries if not entry.is_average)
+        parts = [part for part in own if part is not None]
+        failed = sum(part.failed for part in parts)
+        if failed:
+            count = sum(part.count for part in parts)
+            lines.append(f"{' '.join(row.heads)}: {failed} of {count}")
+    if lines:
+        yield Note("failed", f"Samples that failed and score zero: {'; '.join(lines)}.")
+
+
+def _unverified(table: Table, verified: Verified | None) -> Iterator[Note]:
+    models = {row.model.name: row.model for row in table.rows}.values()
+    doubts = [(model.label, _doubt(model, verified)) for model in models]
+    lines = [f"{label} ({doubt})" for label, doubt in doubts if doubt]
+    if lines:
+        yield Note(
+            "unverified",
+            f"Weights not compared with another implementation: {'; '.join(lines)}.",
+        )
+
+
+def _doubt(model: ShownModel, verified: Verified | None) -> str:
+    """Why a model's weights may compute something else than they should; empty if nothing says so.
+
+    None for `verified` makes no statement about any model.
+    """
+    if verified is None:
+        return ""
+    found = verified.get(model.name)
+    if found is None:
+        return "not verified"
+    return "" if found.largest_difference is not None else found.reason or "no reason given"
+
+
+def _listed(words: Iterable[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _range(counts: Sequence[int]) -> str:
+    low, high = min(counts), max(counts)
+    return str(low) if low == high else f"{low} to {high}"

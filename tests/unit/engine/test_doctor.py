@@ -1,0 +1,135 @@
+"""What a machine can do, by formulas that are held against what states really take."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from needlework.engine import doctor
+from needlework.engine.doctor import (
+    examine,
+    longest_context,
+    random_decoder,
+    readable_tokens,
+    weight_bytes,
+)
+from needlework.study import ModelEntry
+from tests.engine_for_tests import watched
+from tests.models_for_tests import FAMILIES, family
+from tests.reference.test_against_upstream import rwkv6_files
+
+NANO = Path(__file__).parents[3] / "resources/nano"
+MIB = 1 << 20
+
+
+def entry(checkpoint: Path | str, **changed: object) -> ModelEntry:
+    keys = {
+        "label": "A",
+        "family": "linear",
+        "checkpoint": str(checkpoint),
+        "tokenizer": "nano",
+        "wrapper": "base",
+        "trained_length": 256,
+        "licence": "MIT",
+    }
+    return ModelEntry.model_validate(keys | changed)
+
+
+def findings(**models: ModelEntry) -> dict[str, str]:
+    """What is said about every model."""
+    lines = list(examine(models))
+    start = next(i for i, line in enumerate(lines) if line.startswith("longest context")) + 1
+    rows = (line.strip().partition(" ") for line in lines[start:])
+    return {name: said.strip() for name, _, said in rows}
+
+
+@pytest.mark.parametrize("name", ["transformerpp", "llama", "mamba2attn"])
+def test_the_longest_context_is_where_memory_ends(name: str) -> None:
+    """A state of that length, read for real, takes what is left beside the weights and a mask."""
+    spec, free = family(name).config, 2 * MIB
+    tokens = longest_context(spec, torch.float64, free)
+    assert tokens is not None
+    decoder = family(name)
+    prompt = torch.zeros(1, tokens, dtype=torch.long)
+    state = decoder.init_state(1)
+    for piece in prompt.split(512, dim=1):
+        _, state = decoder.hidden(piece, state)
+    used = weight_bytes(spec, torch.float64) + state.bytes + 5 * 256 * tokens
+    assert 0.8 * free < used <= free
+
+
+@pytest.mark.parametrize("name", ["mamba2", "rwkv6", "griffin"])
+def test_a_state_that_does_not_grow_fits_at_any_length_or_at_none(name: str) -> None:
+    spec = family(name).config
+    assert longest_context(spec, torch.float32, 1 << 30) is None
+    assert longest_context(spec, torch.float32, weight_bytes(spec, torch.float32)) == 0
+
+
+def test_positions_are_a_limit_of_their_own() -> None:
+    spec = family("llama").config.model_copy(update={"positions": 100})
+    assert longest_context(spec, torch.float32, 1 << 30) == 100
+
+
+def test_tied_weights_count_once() -> None:
+    decoder = family("mamba2", dtype=torch.float32)
+    expected = 4 * sum(parameter.numel() for parameter in decoder.parameters())
+    assert weight_bytes(decoder.config, torch.float32) == expected
+    assert weight_bytes(decoder.config, torch.bfloat16) == expected // 2
+
+
+def test_every_model_gets_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "free_bytes", lambda device: 8 << 30)
+    _, pth = rwkv6_files(tmp_path)
+    said = findings(
+        llama=entry(NANO / "llama"),
+        mine=entry(pth),
+        published=entry("state-spaces/transformerpp-2.7b", revision="unpinned", dtype="bfloat16"),
+        other=entry("me/other", revision="0" * 40),
+        lost=entry("no/such/folder"),
+        hub=entry("me/gpt", revision="0" * 40, backend="transformers"),
+    )
+    assert said["llama"].endswith("tokens (float32, weights 2 MiB)")
+    assert said["mine"].startswith("any length: its state does not grow")
+    assert said["published"].endswith("tokens (bfloat16, weights 5,086 MiB)")
+    assert said["other"] == "unknown: me/other has no config.json; run `snakemake fetch`"
+    assert said["lost"].endswith("there is no such checkpoint here")
+    assert said["hub"] == "unknown: transformers keeps its state"
+
+
+def test_the_machine_is_described() -> None:
+    text = "\n".join(examine({}))
+    for expected in ("free memory", "Python 3", f"torch {torch.__version__}", "attention: "):
+        assert expected in text
+    assert "flash-attn" in text
+
+
+def test_without_a_gpu_a_probe_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    lines = list(examine({"llama": entry(NANO / "llama")}, probe=True))
+    assert "not probed: there is no GPU" in lines[-1]
+
+
+def test_a_probe_counts_what_was_read_when_memory_ran_out() -> None:
+    read = 0
+
+    def run_out(tokens_BT: torch.Tensor) -> None:
+        nonlocal read
+        if read == 768:
+            raise MemoryError
+        read += tokens_BT.shape[1]
+
+    assert readable_tokens(watched(run_out), 2000) == 768
+
+
+def test_a_probe_ends_where_it_was_asked_to() -> None:
+    assert readable_tokens(family("mamba2"), 300) == 300
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_probe_reads_finite_numbers(name: str) -> None:
+    spec = family(name).config
+    decoder = random_decoder(spec, torch.float32, torch.device("cpu"))
+    assert decoder.config == spec
+    logits, _ = decoder(torch.arange(30)[None], decoder.init_state(1))
+    assert torch.isfinite(logits).all()
+    assert (decoder.head.weight is decoder.embedding.weight) == spec.tied

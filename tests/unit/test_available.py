@@ -1,0 +1,42 @@
+"""Available: a cell counts when its score, its predictions and its model's proof are there."""
+
+from pathlib import Path
+
+import pytest
+
+from needlework import available
+from needlework.study import Cell
+
+CELL = Cell("model", "ruler", 128)
+PLACE = "model/ruler/128"
+FILES = (f"scores/{PLACE}.parquet", f"predictions/{PLACE}.jsonl", "verified/model.json")
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    for name in FILES:
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def test_a_whole_cell_counts(results: Path) -> None:
+    assert available.places(results, [CELL, Cell("model", "depth", 128)]) == [PLACE]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_cell_with_a_part_missing_does_not(results: Path, name: str) -> None:
+    (results / name).unlink()
+    assert available.places(results, [CELL]) == []
+
+
+def test_a_new_score_is_a_change(results: Path) -> None:
+    before = available.changes(results, [PLACE])
+    path = results / FILES[0]
+    path.unlink()
+    path.write_text("new")
+    assert available.changes(results, [PLACE]) != before
+
+
+def test_only_models_with_a_proof_are_listed(results: Path) -> None:
+    assert available.verified(results, ["model", "other"]) == [str(results / FILES[2])]

@@ -1,0 +1,132 @@
+"""Variants: the runs that a hazard study needs, and what other studies are spared."""
+
+from typing import Any
+
+import pytest
+
+from needlework.errors import StudyError
+from needlework.parsing import parse
+from needlework.plan import Plan
+from needlework.study import Study
+from needlework.tasks.specs import NiahSpec
+from needlework.variants import misread, switched_on
+from tests.study_for_tests import small_plan, study_keys
+
+HAZARDS = ("mamba-sampling", "m2a-conv-state", "rg-window", "uuid-numbers", "format-mix")
+ENGLISH = {"ruler": {"lengths": [1024]}, "depth": {"lengths": [2048, 4096]}}
+
+
+def hazard_plan(*models: str, hazards: tuple[str, ...] = HAZARDS, **changed: Any) -> Plan:
+    return small_plan(models=list(models), hazards=list(hazards), **changed)
+
+
+def test_every_defect_runs_alone_and_all_run_together() -> None:
+    plan = hazard_plan("nano-mamba2attn")
+    assert {run: entry.hazards for run, entry in plan.models.items()} == {
+        "nano-mamba2attn+corrected": (),
+        "nano-mamba2attn+mamba-sampling": ("mamba-sampling",),
+        "nano-mamba2attn+m2a-conv-state": ("m2a-conv-state",),
+        "nano-mamba2attn+uuid-numbers": ("uuid-numbers",),
+        "nano-mamba2attn+published": ("mamba-sampling", "m2a-conv-state", "uuid-numbers"),
+    }
+
+
+def test_variants_that_a_suite_cannot_tell_apart_answer_it_once() -> None:
+    """RULER has no UUID task with a fixed depth, so numbers in their place change nothing there."""
+    plan = hazard_plan("nano-mamba2")
+    (model,) = plan.studied
+    assert model.answers["ruler"] == {
+        "corrected": "nano-mamba2+corrected",
+        "mamba-sampling": "nano-mamba2+mamba-sampling",
+        "uuid-numbers": "nano-mamba2+corrected",
+        "published": "nano-mamba2+mamba-sampling",
+    }
+    cells = [(cell.model, cell.suite) for cell in plan.grid().cells()]
+    assert cells.count(("nano-mamba2+published", "ruler")) == 0
+    assert cells.count(("nano-mamba2+published", "depth")) == 3
+
+
+def test_mixed_formats_need_no_run_of_their_own() -> None:
+    """They change which answers are averaged, and no answer."""
+    plan = hazard_plan("nano-llama")
+    assert list(plan.models) == ["nano-llama+corrected", "nano-llama+uuid-numbers"]
+    (model,) = plan.studied
+    assert model.answers["depth"]["format-mix"] == "nano-llama+corrected"
+    assert model.answers["depth"]["published"] == "nano-llama+uuid-numbers"
+    assert switched_on(model, "published") == ("uuid-numbers", "format-mix")
+
+
+def test_a_suite_that_no_defect_touches_is_not_run() -> None:
+    plan = hazard_plan("nano-llama", "nano-griffin")
+    suites = {(cell.model, cell.suite) for cell in plan.grid().cells()}
+    assert {suite for model, suite in suites if model.startswith("nano-llama")} == {"depth"}
+    assert ("nano-griffin+corrected", "ruler") in suites
+
+
+def test_a_hazard_that_is_not_studied_stays_off() -> None:
+    plan = hazard_plan("nano-mamba2attn", hazards=("mamba-sampling",))
+    assert list(plan.models) == ["nano-mamba2attn+corrected", "nano-mamba2attn+mamba-sampling"]
+
+
+def test_a_model_without_any_of_the_hazards_is_refused() -> None:
+    with pytest.raises(StudyError, match=r"nano-llama was published with none.*leave it out"):
+        hazard_plan("nano-llama", hazards=("rg-window",))
+
+
+def test_hazards_do_not_go_with_the_protocol_that_has_them_all() -> None:
+    keys = study_keys(protocol="released", material="english", hazards=["rg-window"])
+    with pytest.raises(StudyError, match="set protocol: corrected"):
+        parse(Study, keys, where="config")
+
+
+def test_a_misspelt_hazard_is_refused() -> None:
+    with pytest.raises(StudyError, match=r"hazards\.0"):
+        parse(Study, study_keys(hazards=["sampling"]), where="config")
+
+
+def test_the_decoder_is_told_of_its_own_defects_alone() -> None:
+    plan = hazard_plan("nano-mamba2attn")
+    options = plan.predict_options("nano-mamba2attn+published")
+    assert "--hazard mamba-sampling --hazard m2a-conv-state" in options
+    assert "uuid" not in options
+    assert "--hazard" not in plan.predict_options("nano-mamba2attn+corrected")
+
+
+def test_defective_samples_lie_at_a_place_of_their_own() -> None:
+    plan = hazard_plan("nano-llama")
+    folders = {plan.prompts(run) for run in plan.models}
+    assert folders == {"nano-base", "nano-base+uuid-numbers"}
+    task = "niah_essay_uuids_40"
+    assert '"value_kind":"uuids"' in plan.dataset_options("nano-base", task)
+    assert '"value_kind":"numbers"' in plan.dataset_options("nano-base+uuid-numbers", task)
+
+
+def test_only_uuid_tasks_with_a_fixed_depth_are_mistaken() -> None:
+    """As in the artifact's file, in which the other UUID tasks are right."""
+    mistaken = NiahSpec(haystack="essay", value_kind="uuids", depth=40)
+    assert misread(mistaken, ["uuid-numbers"]) == NiahSpec(haystack="essay", depth=40)
+    assert misread(mistaken, ["format-mix"]) == mistaken
+    ruler = NiahSpec(haystack="essay", value_kind="uuids")
+    assert misread(ruler, ["uuid-numbers"]) == ruler
+
+
+def test_tables_can_tell_variants_apart() -> None:
+    labels = [model.label for model in hazard_plan("nano-mamba2").shown()]
+    assert labels == [
+        "Mamba2, corrected",
+        "Mamba2, sampled",
+        "Mamba2, numbers for UUIDs",
+        "Mamba2, as published",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "expected"), [("released", ["mamba-sampling"]), ("corrected", [])]
+)
+def test_other_studies_run_as_ever(protocol: str, expected: list[str]) -> None:
+    """The released protocol has the defects of the decoder, and makes those of the data itself."""
+    plan = small_plan(protocol=protocol, material="english", models=["mamba2"], suites=ENGLISH)
+    assert list(plan.models) == ["mamba2"]
+    assert list(plan.models["mamba2"].hazards) == expected
+    assert plan.prompts("mamba2") == "gpt-neox-20b-base"
+    assert plan.grid().without == ()

@@ -1,0 +1,209 @@
+"""Chat templates: the ids that transformers would feed, and one line where that cannot be."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tokenizers as library
+import transformers
+from tokenizers import decoders, normalizers, pre_tokenizers, processors
+from tokenizers import models as kinds
+
+from needlework import tokenizers
+from needlework.cli import main
+from needlework.errors import ResourceError
+from needlework.files import read_records
+from needlework.records import Sample
+from needlework.tokenizers import chat
+
+QUESTIONS = (
+    "What is the magic number of sour-milk?",
+    'A line.\n\nAnother  one:\t<b>"it\'s"</b> {x} {{y}} 漢字 [INST] x',
+)
+CHAT_ML = (
+    "{% for message in messages %}{% if loop.first and message['role'] != 'system' %}"
+    "{{ '<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n' }}{% endif %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+LLAMA_2 = (
+    "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+    "{% for message in messages %}{{ bos_token + '[INST] ' + message['content'].strip() "
+    "+ ' [/INST]' }}{% endfor %}"
+)
+GEMMA = (
+    "{{ bos_token }}{% for message in messages %}{{ '<start_of_turn>' + message['role'] + '\n' "
+    "+ message['content'] | trim + '<end_of_turn>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %}"
+)
+
+
+def write(folder: Path, tokenizer: library.Tokenizer, special: list[str], **config: Any) -> Path:
+    """A tokenizer folder as a hub repository has it."""
+    tokenizer.add_special_tokens(special)
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    sidecar = {"tokenizer_class": "PreTrainedTokenizerFast"} | config
+    (folder / "tokenizer_config.json").write_text(json.dumps(sidecar))
+    return folder
+
+
+def qwen(folder: Path, template: str | None = CHAT_ML, **config: Any) -> Path:
+    """Byte-level BPE without a begin token."""
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = library.Tokenizer(kinds.BPE({each: n for n, each in enumerate(letters)}, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    return write(
+        folder, tokenizer, special, chat_template=template, eos_token="<|im_end|>", **config
+    )
+
+
+def marked(folder: Path, special: list[str], *, prepends: bool, **config: Any) -> Path:
+    """Blanks as marks, bytes for what is unknown, and a begin token that is always added."""
+    words = [
+        "<unk>",
+        *(f"<0x{byte:02X}>" for byte in range(256)),
+        "\u2581",
+        *"aeinstWo[]",
+        "\u2581a",
+    ]
+    vocabulary = {word: number for number, word in enumerate(words)}
+    tokenizer = library.Tokenizer(
+        kinds.BPE(vocabulary, [("\u2581", "a")], unk_token="<unk>", byte_fallback=True)
+    )
+    replace = normalizers.Replace(" ", "\u2581")
+    prepend = normalizers.Prepend("\u2581")
+    tokenizer.normalizer = normalizers.Sequence([prepend, replace]) if prepends else replace
+    tokenizer.add_special_tokens(special)
+    begin = tokenizer.token_to_id(special[0])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{special[0]} $A", special_tokens=[(special[0], begin)]
+    )
+    return write(folder, tokenizer, special, bos_token=special[0], eos_token=special[1], **config)
+
+
+def llama(folder: Path) -> Path:
+    special = ["<s>", "</s>"]
+    return marked(folder, special, prepends=True, add_bos_token=True, chat_template=LLAMA_2)
+
+
+def gemma(folder: Path) -> Path:
+    """Its template lies in a file of its own, which comes before that of the sidecar."""
+    special = ["<bos>", "<eos>", "<start_of_turn>", "<end_of_turn>"]
+    made = marked(folder, special, prepends=False, chat_template="{{ 'old' }}")
+    (made / "chat_template.jinja").write_text(GEMMA)
+    return made
+
+
+def bare(folder: Path) -> Path:
+    """A tokenizer that adds a begin token, and a template that does not."""
+    return qwen(folder, bos_token="<|endoftext|>", add_bos_token=True)
+
+
+MAKERS = [qwen, llama, gemma, bare]
+
+
+def upstream(folder: Path, question: str) -> list[int]:
+    """What transformers feeds to the model."""
+    tokenizer = transformers.PreTrainedTokenizerFast.from_pretrained(folder)
+    messages = [{"role": "user", "content": question}]
+    encoded = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True)
+    return list(encoded["input_ids"])
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_the_ids_are_those_of_transformers(make: Callable[[Path], Path], tmp_path: Path) -> None:
+    """Special tokens as such, and the begin token once, or not at all."""
+    folder = make(tmp_path / "tokenizer")
+    around = chat.wrapper(str(folder), revision=None)
+    tokenizer = tokenizers.load(str(folder), begins=False)
+    for question in QUESTIONS:
+        text = around.before + question + around.after
+        assert [*tokenizer.begin, *tokenizer.encode(text)] == upstream(folder, question)
+
+
+@pytest.mark.parametrize(("make", "begins"), [(qwen, 0), (llama, 1), (gemma, 1)])
+def test_elsewhere_the_tokenizer_adds_its_begin_token(
+    make: Callable[[Path], Path], begins: int, tmp_path: Path
+) -> None:
+    """Said by the sidecar, or by a post-processor alone."""
+    folder = make(tmp_path / "tokenizer")
+    tokenizer = tokenizers.load(str(folder))
+    assert len(tokenizer.begin) == begins
+    theirs = transformers.PreTrainedTokenizerFast.from_pretrained(folder)
+    assert [*tokenizer.begin, *tokenizer.encode("a saint")] == theirs("a saint")["input_ids"]
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_a_dataset_counts_what_the_template_adds(
+    make: Callable[[Path], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer begins where the template ends, after one line break and not two."""
+    folder = make(tmp_path / "tokenizer")
+    output = tmp_path / "niah_single_1.jsonl"
+    words = "dataset --task niah_single_1 --length 2000 --samples 3 --seed 7 --wrapper chat"
+    paths = ["--tokenizer", str(folder), "--output", str(output)]
+    monkeypatch.setattr("sys.argv", ["needlework", *words.split(), *paths])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert not stopped.value.code
+    around = chat.wrapper(str(folder), revision=None)
+    tokenizer = tokenizers.load(str(folder), begins=False)
+    for sample in read_records(output, Sample):
+        ids = tokenizer.encode(sample.input)
+        assert 1900 < len(ids) + 128 == sample.length <= 2000
+        end = around.after.removesuffix("\n") + "\nAnswer:"
+        assert sample.input.startswith(around.before)
+        question, found, _ = sample.input.removeprefix(around.before).partition(end)
+        assert found
+        assert question == question.strip()
+        fed = upstream(folder, question)
+        assert ids[: len(fed)] == fed
+
+
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [
+        ("{{ messages[0]['content'] | upper }}", "does not show the question once"),
+        ("{{ messages[0]['content'] * 2 }}", "does not show the question once"),
+        ("{{ messages[0]['content'] | e }}", "does not show the question once"),
+        ("{{ messages[0]['content'] }}{{ messages[0]['content'] | length }}", "depends on"),
+        ("{{ raise_exception('Only tools.') }}", r"cannot be rendered \(Only tools.\)"),
+        ("{{ strftime_now('%d') }}", "cannot be rendered .*strftime_now"),
+        ("{% for each in %}", "cannot be rendered"),
+        ("{{ ''.__class__.__mro__ }}{{ messages[0]['content'] }}", "cannot be rendered"),
+        (None, "has no chat template"),
+    ],
+)
+def test_a_template_that_cannot_be_used_is_one_line(
+    template: str | None, reason: str, tmp_path: Path
+) -> None:
+    """Among them one that reaches out of the sandbox, and one that changes every day."""
+    folder = qwen(tmp_path, template)
+    with pytest.raises(ResourceError, match=reason) as caught:
+        chat.wrapper(str(folder), revision=None)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_default_of_several_templates_is_taken(tmp_path: Path) -> None:
+    several = [{"name": "tool_use", "template": "{{ 1 }}"}, {"name": "default", "template": GEMMA}]
+    folder = qwen(tmp_path, bos_token={"content": "<bos>"})
+    sidecar = folder / "tokenizer_config.json"
+    sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | {"chat_template": several}))
+    assert chat.wrapper(str(folder), revision=None).before == "<bos><start_of_turn>user\n"
+
+
+def test_a_lone_file_has_no_template(tmp_path: Path) -> None:
+    file = qwen(tmp_path) / "tokenizer.json"
+    with pytest.raises(ResourceError, match="is one file and has no chat template"):
+        chat.wrapper(str(file), revision=None)
+
+
+def test_a_tokenizer_that_reads_special_tokens_as_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.model").touch()
+    with pytest.raises(ResourceError, match=r"has no tokenizer\.json"):
+        chat.wrapper(str(tmp_path), revision=None)

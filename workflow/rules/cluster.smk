@@ -1,0 +1,29 @@
+# What is particular to a run on a cluster; config/cluster.yaml, profiles/slurm and docs/cluster.md.
+import sys
+from pathlib import Path
+
+from needlework import cluster, forwarding
+from needlework.errors import NeedleworkError
+
+# A job on a cluster is a Snakemake of its own, the only one that Slurm tells of a coming end.
+if workflow.remote_exec and workflow.local_exec:
+    forwarding.pass_on_sigterm()
+
+
+def cost(wildcards):
+    """What a cell needs, by its estimate."""
+    return PLAN.cell_cost(wildcards.model, wildcards.suite, int(wildcards.length))
+
+
+def refuse_cluster(jobs):
+    """End a run before its first job where compute nodes, without network, could not finish it."""
+    if workflow.local_exec:
+        return
+    missing = [file for job in jobs if job.rule.name == "external" for file in job.output]
+    try:
+        cluster.check_queue(Path.cwd())
+        if not all(workflow.is_local(job.rule) for job in jobs):
+            cluster.check_fetched(missing)
+    except NeedleworkError as error:
+        print(f"needlework: {error}", file=sys.stderr)
+        sys.exit(2)
