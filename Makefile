@@ -6,7 +6,7 @@ BENCH := results/bench
 CONFIG ?= config/config.yaml
 CONDA ?= conda
 
-.PHONY: study test check bench bench-data clean hazards nano-report
+.PHONY: study test check report hazards nano-report bench bench-data env-cuda clean
 
 study: $(READY)  ## the default study, to every table; `snakemake -n` explains what it would do
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --quiet all
@@ -24,9 +24,11 @@ check: $(READY)  ## style, types and the workflow's own linter
 report: $(READY)  ## Snakemake's report on a finished study: tables, figures, what made them
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --report report.zip --configfile $(CONFIG)
 
+# Interactive pages, which hold the library that draws them, are made but not committed.
 nano-report: study  ## renew the committed output of the default study
 	rm -rf reports/nano && mkdir -p reports/nano
 	cp -r $(addprefix results/nano/,tables figures report.md) reports/nano/
+	rm reports/nano/figures/*.html
 	cp $(wildcard results/nano/*claims.* results/nano/findings.* results/nano/audit.*) reports/nano/
 
 hazards: $(READY)  ## what each published defect costs the small models; renews reports/hazards

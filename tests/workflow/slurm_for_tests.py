@@ -22,6 +22,9 @@ SHIM = """#!/bin/sh
 exec unshare --net {command} "$@"
 """
 
+DAEMONS: "list[subprocess.Popen[bytes]]" = []
+"""Those that outlive a test: `slurm_down.sh` ends them, and nobody waits for them here."""
+
 
 def cluster_project(folder: Path, study: dict[str, object]) -> Path:
     """A copy of the project whose study is small and whose jobs are."""
@@ -158,6 +161,7 @@ def start_node(state: Path, node: str) -> None:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+    DAEMONS.append(daemon)
     (state / f"run/slurmd-{node}.pid").write_text(str(daemon.pid))
 
 

@@ -93,12 +93,12 @@ def predictions(name: str) -> str:
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The project after a run with --keep-going, and what the run printed."""
+    """The project after a run, and what the run printed."""
     folder = copy_project(tmp_path_factory.mktemp("adding"))
     make_checkpoints(folder / "checkpoints", folder / "resources/nano")
     add_entries(folder / "config")
     targets = [predictions(name) for name in ENTRIES]
-    done = run_snakemake(folder, *targets, "--keep-going", "--cores", "2")
+    done = run_snakemake(folder, *targets, "--cores", "2")
     assert done.returncode == 1, done.stderr
     return folder, done.stdout + done.stderr
 

@@ -34,7 +34,7 @@ rule train_nano_model:
 
 
 # Before a checkpoint may answer, its tensors are accounted for and its logits compared with those
-# of another library. A failure stops the cells of this model; with --keep-going others go on.
+# of another library. A failure stops the cells of this model; the others go on.
 rule verify_model:
     input:
         lambda wildcards: PLAN.checkpoint_files(wildcards.model),

@@ -1,4 +1,4 @@
-# A study in which something failed: `snakemake --keep-going` makes what can be made, `snakemake
+# A study in which something failed: a run makes what can be made, `snakemake
 # partial` then renders the tables from it. They lie in a folder of their own, name the cells that are
 # missing, and show no mean over what is left. What is there is a parameter and no input: asking for
 # what there is must not start a model again.

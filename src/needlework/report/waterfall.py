@@ -19,13 +19,16 @@ COLOURS: Mapping[str, str] = {
 SUITES = {"ruler": "RULER, mean over 13 tasks and", "depth": "One needle, mean over"}
 STEPS = {**LABELS, REMAINDER: "interaction"}
 COLUMNS = 3
+TICKS = [0, 20, 40, 60, 80, 100]
+ROOM = 18
+"""Percent beyond the end of the longest bar, where its number is written."""
 
 
 def hazard_waterfall(rows: Sequence[Breakdown]) -> alt.TopLevelMixin:
     """One panel per model and suite, over all lengths: published, defect by defect, corrected."""
     over_lengths = [row for row in rows if row.length is None]
     ends = [float(step["right"]) for row in over_lengths for step in _steps(row)]
-    scale = alt.Scale(domain=[0, max([100.0, *ends])], nice=True)
+    scale = alt.Scale(domain=[0, max([100.0, *ends]) + ROOM])
     suites = list(dict.fromkeys(row.suite for row in over_lengths))
     parts = []
     for suite in suites:
@@ -41,7 +44,7 @@ def _panel(row: Breakdown, scale: alt.Scale) -> alt.LayerChart:
     order = [str(step["step"]) for step in steps]
     base = alt.Chart().encode(y=alt.Y("step:N", title=None, sort=order))
     bars = base.mark_bar(height=14).encode(
-        x=alt.X("start:Q", title="score (%)", scale=scale),
+        x=alt.X("start:Q", title="score (%)", scale=scale, axis=alt.Axis(values=TICKS)),
         x2="end:Q",
         color=alt.Color(
             "kind:N",

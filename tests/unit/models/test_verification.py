@@ -185,7 +185,6 @@ def test_the_official_library_is_asked_for_its_logits(
 
 
 def test_rwkv_files_of_both_formats_are_what_the_authors_package_computes(tmp_path: Path) -> None:
-    pytest.importorskip("rwkv", reason="the rwkv package is not installed (pip install rwkv)")
     for source in upstream.rwkv6_files(tmp_path):
         found = verified(tmp_path, candidate(source))
         assert found.reference.startswith("rwkv ")
