@@ -20,7 +20,7 @@ MOST_ROWS = {"cpu": 64, "cuda": 256}
 """The engine's limits, `engine.memory`, where a test compares them."""
 PARTS = 4
 """Equal parts of the engine's memory: rows read, rows written, kept branches, forward call."""
-SHARE_OF_FREE = 0.5
+SHARE_OF_FREE = {"cpu": 0.5, "cuda": 0.85}
 OCCUPANCY = 0.75
 """Rows of a decode batch in use on average: it is filled up when half of them are free."""
 MASK_BYTES = 5
@@ -48,7 +48,7 @@ class CellCost(NamedTuple):
     """0 for a cell that is meant for the CPU."""
 
 
-UNKNOWN = CellCost(runtime_minutes=240, memory_mb=32_000, gpu_memory_mb=40_000)
+UNKNOWN = CellCost(runtime_minutes=240, memory_mb=32_000, gpu_memory_mb=80_000)
 """What is asked for where nothing describes the model; the log of `plan` says for which."""
 
 
@@ -83,11 +83,12 @@ def reserved(weights: Weights, tasks: tuple[Spec, ...], *, samples: int, length:
     found = estimate(weights, tasks, samples=samples, length=length, device=device)
     if found is None:
         return UNKNOWN
-    on_gpu = device.kind == "cuda"
+    # A job cannot ask for more than the device has; the engine halves its batches there.
+    gpu_memory = min(ROOM * found.memory, device.memory) if device.kind == "cuda" else 0
     return CellCost(
         runtime_minutes=max(LEAST_MINUTES, math.ceil(SAFETY * found.seconds / 60)),
         memory_mb=max(LEAST_MEGABYTES, math.ceil(ROOM * found.host_memory / MEGABYTE)),
-        gpu_memory_mb=math.ceil(ROOM * found.memory / MEGABYTE) if on_gpu else 0,
+        gpu_memory_mb=math.ceil(gpu_memory / MEGABYTE),
     )
 
 
@@ -164,7 +165,7 @@ def _writing_seconds(
 def _rows(decoder: Decoder, longest: int, weights: int, width: int, device: Device) -> int:
     """Rows written together under the engine's rule for memory."""
     most = MOST_ROWS[device.kind]
-    free = max(0, device.memory - weights - CONTEXT) * SHARE_OF_FREE
+    free = max(0, device.memory - weights - CONTEXT) * SHARE_OF_FREE[device.kind]
     return max(1, min(most, int(free / PARTS / max(1, decoder.row_bytes(longest, width)))))
 
 

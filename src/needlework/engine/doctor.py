@@ -40,9 +40,10 @@ LONGEST_PROBE = 1 << 18
 def examine(models: Mapping[str, ModelEntry], *, probe: bool = False) -> Iterator[str]:
     """The findings, one line each; `probe` reads random tokens until a GPU's memory is full."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    free = int(free_bytes(device) / SHARE_OF_FREE)
+    share = SHARE_OF_FREE[device.type]
+    free = int(free_bytes(device) / share)
     yield f"device      {_device(device)}, {torch.get_num_threads()} CPU threads"
-    yield f"free memory {free / GIB:.1f} GiB, of which a cell takes {SHARE_OF_FREE:.0%} unless told"
+    yield f"free memory {free / GIB:.1f} GiB, of which a cell takes {share:.0%} unless told"
     yield f"versions    Python {platform.python_version()}, {', '.join(map(_version, PACKAGES))}"
     for dtype in (torch.float32, torch.bfloat16):
         name = str(dtype).removeprefix("torch.")

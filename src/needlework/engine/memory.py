@@ -18,8 +18,11 @@ CHUNK = {"cpu": 128, "cuda": 32768}
 MOST_ROWS = {"cpu": 64, "cuda": 256}
 """Rows written together; on a CPU a nano model gains nothing from more."""
 MOST_STATES = 64
-SHARE_OF_FREE = 0.5
-"""Of the memory that is free at the start, what may be used when nobody says how much."""
+SHARE_OF_FREE = {"cpu": 0.5, "cuda": 0.85}
+"""Of the memory that is free at the start, what may be used when nobody says how much.
+
+Main memory belongs to others as well; a GPU is a job's own, but for the gaps its allocator leaves.
+"""
 UNKNOWN_FREE = 2 << 30
 """Bytes taken to be free where the system does not tell."""
 
@@ -98,7 +101,7 @@ def _most_keys(config: DecoderConfig, tokens: int) -> int:
 def free_bytes(device: torch.device) -> int:
     """Bytes a cell may use on this device: a share of what is free now."""
     if device.type == "cuda":
-        return int(SHARE_OF_FREE * torch.cuda.mem_get_info(device)[0])
+        return int(SHARE_OF_FREE["cuda"] * torch.cuda.mem_get_info(device)[0])
     if "SC_AVPHYS_PAGES" not in os.sysconf_names:
         return UNKNOWN_FREE
-    return int(SHARE_OF_FREE * os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return int(SHARE_OF_FREE["cpu"] * os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))

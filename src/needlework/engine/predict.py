@@ -14,6 +14,7 @@ import torch
 from needlework import models, tokenizers
 from needlework.engine.cell import Dataset, Setting, predict_cell
 from needlework.engine.interruption import on_sigterm
+from needlework.engine.processor import prepare_processor
 from needlework.engine.stopping import PUBLISHED_SAMPLING, Decoding
 from needlework.errors import EngineError
 from needlework.files import read_records, sha256, write_records
@@ -122,7 +123,7 @@ def _prepare(machine: Machine) -> str:
     """Set PyTorch and the log up; the device to use."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     device = machine.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    torch.set_num_threads(machine.threads)
+    prepare_processor(machine.threads)
     torch.use_deterministic_algorithms(device == "cpu")
     return device
 

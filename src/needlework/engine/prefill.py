@@ -127,13 +127,11 @@ def _states_before(
     decoder: Decoder, segments: Sequence[Segment], kept: Mapping[int | None, DecoderState]
 ) -> DecoderState:
     """One row for every segment: what its parent left behind."""
-    parents = list(dict.fromkeys(segment.parent for segment in segments))
-    if parents == [None]:
+    parents = [segment.parent for segment in segments]
+    if not any(parent is not None for parent in parents):
         return decoder.init_state(len(segments))
-    states = [decoder.init_state(1) if each is None else kept[each] for each in parents]
-    rows = torch.tensor([parents.index(segment.parent) for segment in segments])
-    together = states[0] if len(states) == 1 else type(states[0]).stack(states)
-    return together.select(rows.to(decoder.embedding.weight.device))
+    nothing = decoder.init_state(1)
+    return type(nothing).stack([nothing if each is None else kept[each] for each in parents])
 
 
 def _ready(segments: Sequence[Segment], hidden_RD: Tensor, state: DecoderState) -> Ready:

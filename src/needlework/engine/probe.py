@@ -13,6 +13,7 @@ import torch
 from needlework.cost.architectures import Weights, architecture
 from needlework.cost.devices import DEVICES, Device, Rates
 from needlework.cost.formulas import costs
+from needlework.engine.processor import prepare_processor
 from needlework.errors import EngineError
 from needlework.models.config import DecoderConfig
 from needlework.models.decoder import Decoder
@@ -42,7 +43,7 @@ def calibrate(plan: "Plan", name: str | None) -> tuple[Device, dict[str, Rates],
     half_too = device.kind == "cuda"
     dtype, size = ("bfloat16", MATRIX) if half_too else ("float32", 1024)
     if not half_too:
-        torch.set_num_threads(1)
+        prepare_processor(1)
     peak = matrix_flops(dtype=dtype, device=device.kind, size=size)
     moved = copy_bandwidth(device=device.kind)
     notes = [f"measured here: {peak / 1e12:.3f} TFLOP/s in {dtype}, {moved / 1e9:.1f} GB/s copied"]

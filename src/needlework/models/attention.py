@@ -117,13 +117,15 @@ class Attention(nn.Module):
         """Split into heads and rotate queries and keys."""
         spec, tokens = self.spec, qkv_BTC.shape[1]
         heads = torch.unflatten(qkv_BTC, 2, (-1, spec.head_width)).transpose(1, 2)
-        q, k, v = torch.split(heads, [spec.heads, spec.kv_heads, spec.kv_heads], dim=1)
+        # Queries and keys turn by the same angles: one rotation serves both.
+        qk, v = torch.split(heads, [spec.heads + spec.kv_heads, spec.kv_heads], dim=1)
         if spec.rotary_width:
             # Rows that have read equally many tokens share one row of angles.
             start = cache.position_B[:1] if cache.uniform else cache.position_B
             position_BT = start[:, None] + torch.arange(tokens, device=start.device)
             cos, sin = rotation(position_BT, width=spec.rotary_width, base=spec.rotary_base)
-            q, k = rotate(q, cos, sin), rotate(k, cos, sin)
+            qk = rotate(qk, cos, sin)
+        q, k = torch.split(qk, [spec.heads, spec.kv_heads], dim=1)
         return q, k, v
 
     def _attend(self, q_BHTP: Tensor, k_BGSP: Tensor, v_BGSP: Tensor, visible: Visible) -> Tensor:

@@ -159,11 +159,15 @@ class KeyValueState:
 
     @classmethod
     def stack(cls, states: Sequence[Self]) -> Self:
-        """The rows of all `states`, one after the other, padded to the longest."""
+        """The rows of all `states`, one after the other, padded to the longest, with room to grow.
+
+        Whoever stacks goes on reading, and would copy everything again at the first new column.
+        """
         longest = max(state.longest for state in states)
         rows = sum(len(state.length_B) for state in states)
         _, heads, _, width = states[0].buffer.keys_BHSP.shape
-        keys_BHSP = states[0].buffer.keys_BHSP.new_empty(rows, heads, longest, width)
+        room = _with_room_to_grow(longest)
+        keys_BHSP = states[0].buffer.keys_BHSP.new_empty(rows, heads, room, width)
         values_BHSP = torch.empty_like(keys_BHSP)
         start = 0
         for state in states:
@@ -182,9 +186,7 @@ class KeyValueState:
         buffer, needed = self.buffer, self.longest + new
         if buffer.newest == self.version and buffer.capacity >= needed:
             return buffer
-        room = (
-            needed if self.longest == 0 else max(needed, self.longest + max(64, self.longest // 4))
-        )
+        room = max(needed, _with_room_to_grow(self.longest))
         batch, heads, _, width = buffer.keys_BHSP.shape
         keys_BHSP = buffer.keys_BHSP.new_empty(batch, heads, room, width)
         values_BHSP = torch.empty_like(keys_BHSP)
@@ -205,6 +207,11 @@ class KeyValueState:
         return type(self)(
             buffer, 0, self.length_B - excess, self.position_B, self.longest - excess, self.uniform
         )
+
+
+def _with_room_to_grow(columns: int) -> int:
+    """Columns to make room for where so many are in use; a first prompt is taken as it comes."""
+    return columns + max(64, columns // 4) if columns else 0
 
 
 def _fill(room_BHSP: Tensor, columns_BHSP: Tensor) -> None:

@@ -90,7 +90,7 @@ def test_as_many_rows_are_written_together_as_the_engine_allows(checkpoint: str)
     with torch.device("meta"):
         decoder = Decoder(spec).to(torch.bfloat16)
     free = A100.memory - 2 * costs(spec).parameters - estimate.CONTEXT
-    budget = int(memory.SHARE_OF_FREE * free)
+    budget = int(memory.SHARE_OF_FREE["cuda"] * free)
     fits = budget // estimate.PARTS // memory.row_bytes(decoder, 4096)
     found = estimate.of_work(
         costs(spec),

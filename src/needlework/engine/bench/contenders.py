@@ -16,6 +16,7 @@ from torch import nn
 from needlework import models, tokenizers
 from needlework.engine.bench.jobs import Answers, Cell, Job, address
 from needlework.engine.cell import Dataset, Setting, predict_cell
+from needlework.engine.processor import prepare_processor
 from needlework.engine.stopping import Decoding
 from needlework.tokenizers import Tokenizer
 
@@ -53,7 +54,7 @@ class Ours:
     """The engine; `ours alone` shares no prefix, and `ours decided` stops early where it can."""
 
     def __init__(self, job: Job) -> None:
-        torch.set_num_threads(job.threads)
+        prepare_processor(job.threads)
         self.share = job.contender != "ours alone"
         self.decoding = Decoding(decided=job.contender == "ours decided")
         self.tokenizer = Clocked(tokenizers.load(str(job.tokenizer)))
