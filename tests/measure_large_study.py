@@ -58,9 +58,9 @@ def _tables(study: Path, models: Words) -> Iterator[Words]:
 
 
 def _figures(study: Path, models: Words) -> Iterator[Words]:
-    costs = ("--costs", study / "plan/costs.json")
+    options = ("--grid", study / "plan/grid.json", "--costs", study / "plan/costs.json", *models)
     for kind in (*FIGURES, COST):
-        yield ("figure", kind, study / "cells.parquet", study / f"figures/{kind}", *models, *costs)
+        yield ("figure", kind, study / "cells.parquet", study / f"figures/{kind}", *options)
 
 
 def _pages(study: Path, models: Words) -> Iterator[Words]:

@@ -14,7 +14,7 @@ from needlework.parsing import parse, read
 from needlework.published import Number, read_tables
 from needlework.report.layout import Scores
 from needlework.statistics import Estimate, macro_mean, wilson
-from needlework.study import Models, ShownModel
+from needlework.study import Grid, Models, ShownModel
 
 
 class Evidence(Protocol):
@@ -92,15 +92,17 @@ class Published:
         return wilson(float(found.value) / 100, count=self._samples)
 
 
-def read_evidence(source: Path, *, samples: int) -> Evidence:
+def read_evidence(source: Path, *, samples: int, grid: Grid | None = None) -> Evidence:
     """The evidence in a cells file, or in a folder of published tables of `samples` samples each.
+
+    With the grid of its study a cells file also tells which cells it lacks.
 
     Raises:
         RecordError: the file or a table cannot be read.
     """
     if source.is_dir():
         return Published(read_tables(source), samples=samples)
-    return Scores(read_estimates(source))
+    return Scores(read_estimates(source), grid)
 
 
 def read_models(path: Path, evidence: Evidence) -> list[ShownModel]:

@@ -11,8 +11,10 @@ from needlework.claims import CLAIMS, Result, judge
 from needlework.cli import cli
 from needlework.errors import RecordError
 from needlework.evidence import read_evidence, read_models
+from needlework.report.estimates import Scores
 from needlework.statistics import Estimate, wilson
 from needlework.study import ShownModel
+from tests.study_for_tests import estimates, small_plan
 
 FAMILIES = {
     "nano-mamba2": "linear",
@@ -225,3 +227,19 @@ def test_published_claims_name_tables_without_linking_to_files(tmp_path: Path) -
     page = (tmp_path / "claims.md").read_text()
     assert "Numbers: Table 4." in page
     assert "tables/table" not in page
+
+
+def test_a_length_that_no_model_has_is_named() -> None:
+    """A line through the other lengths would look like one through all of them."""
+    lengths = {"ruler": {"lengths": [128, 256, 512, 1024]}, "depth": {"lengths": [256, 512]}}
+    plan = small_plan(models=["nano-rwkv6"], suites=lengths)
+    rest = [cell for cell in estimates(plan) if (cell.suite, cell.length) != ("ruler", 1024)]
+    whole, lacking = (
+        {result.claim.id: result for result in judge(Scores(cells, plan.grid()), plan.shown())}
+        for cells in (estimates(plan), rest)
+    )
+    assert len(whole["C9"].statistics) == 2
+    assert not whole["C9"].missing
+    assert not lacking["C9"].statistics
+    assert all("nano-rwkv6 on ruler at length 1024" in line for line in lacking["C9"].missing)
+    assert lacking["C9"].missing

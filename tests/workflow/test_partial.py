@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from needlework.paper import NUMBERS
+from needlework.report.figures import COST, FIGURES
 from tests.study_for_tests import study_keys
 from tests.unit.report.test_tables import proof
 from tests.whole_study_for_tests import LENGTHS, SKILL, make_study
@@ -44,7 +45,8 @@ def broken(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (study / "scores/nano-transformerpp/depth/512.parquet").unlink()
     tables = [f"results/nano/partial/tables/table_{number:02}.md" for number in MADE]
     pages = [f"results/nano/partial/{page}.md" for page in ("claims", "findings")]
-    done = run_snakemake(folder, *tables, *pages, "--quiet", "all")
+    figures = [f"results/nano/partial/figures/{name}.svg" for name in (*FIGURES, COST)]
+    done = run_snakemake(folder, *tables, *pages, *figures, "--quiet", "all")
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -73,6 +75,17 @@ def test_the_missing_cells_are_named(broken: Path) -> None:
     assert "Incomplete" not in table(broken, 2)
 
 
+def test_figures_draw_what_there_is_and_name_what_they_lack(broken: Path) -> None:
+    figures = broken / "results/nano/partial/figures"
+    lacking = "Llama, suite ruler, at 256 tokens"
+    for name in ("length_curve", "retention_curve", "cost"):
+        assert lacking in (figures / f"{name}.svg").read_text(encoding="utf-8")
+    for name in ("depth_heatmap", "format_bars"):
+        picture = (figures / f"{name}.svg").read_text(encoding="utf-8")
+        assert "TPP, suite depth, at 512 tokens" in picture
+        assert lacking not in picture
+
+
 def test_a_score_without_its_predictions_is_not_believed(broken: Path) -> None:
     assert (broken / "results/nano/scores/nano-llama/ruler/256.parquet").exists()
     (row,) = (line for line in table(broken, 6).splitlines() if line.startswith("| Llama"))
@@ -82,7 +95,7 @@ def test_a_score_without_its_predictions_is_not_believed(broken: Path) -> None:
 def test_claims_say_what_they_could_not_compute(broken: Path) -> None:
     page = (broken / "results/nano/partial/claims.md").read_text(encoding="utf-8")
     assert "Not computed:" in page
-    assert "no scores of nano-llama on niah_single_1 at length 256" in page
+    assert "no scores of nano-llama on ruler at length 256" in page
 
 
 def test_findings_say_what_was_not_measured(broken: Path) -> None:

@@ -35,6 +35,7 @@ rule audit:
 rule claims:
     input:
         cells="<results>/cells.parquet",
+        grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
         template=template("claims.md.j2"),
     output:
@@ -60,7 +61,7 @@ rule claims:
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
         templates=lambda wildcards, input: Path(input.template).parent,
     shell:
-        "needlework claims {input.cells} {params.stem} --models {input.models}"
+        "needlework claims {input.cells} {params.stem} --grid {input.grid} --models {input.models}"
         " --explorer explorer.html --templates {params.templates} > {log} 2>&1"
 
 

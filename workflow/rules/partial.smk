@@ -1,5 +1,5 @@
 # A study in which something failed: a run makes what can be made, `snakemake
-# partial` then renders the tables from it. They lie in a folder of their own, name the cells that are
+# partial` then renders tables and figures from it. They lie in a folder of their own, name the cells that are
 # missing, and show no mean over what is left. What is there is a parameter and no input: asking for
 # what there is must not start a model again.
 from needlework import available
@@ -15,6 +15,7 @@ rule partial:
             number=TABLES,
             kind=TABLE_KINDS,
         ),
+        expand("<results>/partial/figures/{figure}.svg", figure=FIGURES),
         "<results>/partial/claims.md",
         "<results>/partial/findings.md",
     localrule: True
@@ -67,9 +68,24 @@ use rule models_table as partial_models_table with:
         verified=PROVEN,
 
 
+use rule figure as partial_figure with:
+    input:
+        cells="<results>/partial/cells.parquet",
+        grid="<results>/plan/grid.json",
+        models="<results>/plan/models.json",
+        costs="<results>/plan/costs.json",
+    output:
+        multiext("<results>/partial/figures/{figure}", *FIGURE_KINDS, ".csv"),
+    log:
+        "<logs>/partial/figure/{figure}.log",
+    benchmark:
+        "<benchmarks>/partial/figure/{figure}.tsv"
+
+
 use rule claims as partial_claims with:
     input:
         cells="<results>/partial/cells.parquet",
+        grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
         template=template("claims.md.j2"),
     output:

@@ -150,6 +150,7 @@ rule models_table:
 rule figure:
     input:
         cells="<results>/cells.parquet",
+        grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
         costs="<results>/plan/costs.json",
     output:
@@ -175,8 +176,8 @@ rule figure:
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
         benchmarks=f"benchmarks/{PLAN.study.study}",
     shell:
-        "needlework figure {wildcards.figure} {input.cells} {params.stem} --models {input.models}"
-        " --costs {input.costs} --benchmarks {params.benchmarks} 2> {log}"
+        "needlework figure {wildcards.figure} {input.cells} {params.stem} --grid {input.grid}"
+        " --models {input.models} --costs {input.costs} --benchmarks {params.benchmarks} 2> {log}"
 
 
 rule summary:

@@ -105,6 +105,7 @@ class _Again:
             kind,
             self.cells,
             self.again / stem,
+            grid=self._plan("grid", Grid),
             models=self.models(),
             planned=self._plan("costs", tuple[PlannedCell, ...]) if kind == COST else (),
             benchmarks=self.artifact / INPUTS / "benchmarks" / self.study().study,

@@ -75,10 +75,17 @@ def audit(folder: Path, output: Path | None, samples: int, templates: Path) -> N
     show_default=True,
     help="Samples behind each published score.",
 )
+@click.option("--grid", type=EXISTING, help="The cells a study asks for: missing ones are named.")
 @click.option("--explorer", help="The page that cells link to.")
 @click.option("--templates", type=FOLDER, default="reports/templates", show_default=True)
 def claims(
-    source: Path, output: Path, models: Path, samples: int, explorer: str | None, templates: Path
+    source: Path,
+    output: Path,
+    models: Path,
+    samples: int,
+    grid: Path | None,
+    explorer: str | None,
+    templates: Path,
 ) -> None:
     """Put the paper's nine claims to the test; write OUTPUT.md and OUTPUT.csv.
 
@@ -87,9 +94,12 @@ def claims(
     """
     from needlework import claims as testing
     from needlework.evidence import read_evidence, read_models
+    from needlework.parsing import parse, read
     from needlework.report.claims import write_claims
+    from needlework.study import Grid
 
-    evidence = read_evidence(source, samples=samples)
+    asked = parse(Grid, read(grid), where=str(grid)) if grid else None
+    evidence = read_evidence(source, samples=samples, grid=asked)
     results = testing.judge(evidence, read_models(models, evidence))
     for result in results:
         click.echo(f"{result.claim.id} {result.verdict or 'not measured'}: {result.claim.text}")
@@ -119,6 +129,7 @@ def explorer(folder: Path, output: Path, models: Path) -> None:
 @click.argument("kind")
 @click.argument("cells", type=EXISTING)
 @click.argument("output", type=FILE)
+@click.option("--grid", type=EXISTING, required=True, help="The cells that the study asks for.")
 @click.option("--models", type=EXISTING, required=True, help="What to say of every model.")
 @click.option("--costs", type=EXISTING, help="What each cell was estimated to take.")
 @click.option("--benchmarks", type=FOLDER, help="What each job took, as Snakemake measured it.")
@@ -126,6 +137,7 @@ def figure(
     kind: str,
     cells: Path,
     output: Path,
+    grid: Path,
     models: Path,
     costs: Path | None,
     benchmarks: Path | None,
@@ -133,16 +145,24 @@ def figure(
     """Draw a figure (depth_heatmap, format_bars, length_curve, retention_curve or cost).
 
     Writes OUTPUT.svg, .png, .pdf and .html, which shows values under the pointer, and what is
-    drawn as OUTPUT.csv.
+    drawn as OUTPUT.csv. Cells that are missing are left out and named.
     """
     from needlework.cost.study import PlannedCell
     from needlework.parsing import parse, read
     from needlework.report.figures import write_figure
-    from needlework.study import ShownModel
+    from needlework.study import Grid, ShownModel
 
     shown = parse(tuple[ShownModel, ...], read(models), where=str(models))
     planned = parse(tuple[PlannedCell, ...], read(costs), where=str(costs)) if costs else ()
-    write_figure(kind, cells, output, models=shown, planned=planned, benchmarks=benchmarks)
+    write_figure(
+        kind,
+        cells,
+        output,
+        grid=parse(Grid, read(grid), where=str(grid)),
+        models=shown,
+        planned=planned,
+        benchmarks=benchmarks,
+    )
 
 
 @click.command()

@@ -59,6 +59,14 @@ def save(chart: alt.TopLevelMixin, stem: Path) -> None:
             temporary.write_bytes(made[suffix])
 
 
+def lacking(chart: alt.TopLevelMixin, cells: Sequence[str]) -> alt.TopLevelMixin:
+    """The chart with the cells that it lacks, in words, below its title."""
+    if not cells:
+        return chart
+    lines = ["Not computed, and left out:", *cells]
+    return chart.properties(title=alt.TitleParams(chart.title, subtitle=lines))
+
+
 def looks(labels: Sequence[str], *, title: str = "model") -> Mapping[str, Any]:
     """Encodings by `label` that keep any number of models apart: `color`, `strokeDash`, `shape`.
 

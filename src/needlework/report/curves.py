@@ -21,7 +21,11 @@ MOST_KEPT = 1.2
 def length_curve(scores: Scores, models: Sequence[ShownModel]) -> alt.TopLevelMixin:
     """RULER score by length with its 95 % interval; one panel per family, one line per model."""
     lengths = scores.lengths("ruler")
-    rows = [_point(scores, model, length) for model in models for length in lengths]
+    rows = [
+        _point(scores, model, length)
+        for model in models
+        for length in scores.computed(model, "ruler")
+    ]
     look = looks([model.label for model in models])
     base = alt.Chart().encode(
         x=alt.X(
@@ -108,9 +112,9 @@ def _point(scores: Scores, model: ShownModel, length: int) -> dict[str, str | fl
 
 
 def _kept(scores: Scores, models: Sequence[ShownModel]) -> Iterator[dict[str, str | float]]:
-    measured = scores.lengths("ruler")
     for model in models:
-        by_length = {length: scores.ruler(model, length) for length in measured}
+        computed = scores.computed(model, "ruler")
+        by_length = {length: scores.ruler(model, length) for length in computed}
         for times in TIMES:
             found = retention(by_length, trained=model.trained_length, times=times)
             if found is not None:

@@ -9,7 +9,7 @@ from needlework.cells import CellEstimate
 from needlework.errors import RecordError
 from needlework.paper import FORMATS, TASKS
 from needlework.statistics import Estimate, macro_mean
-from needlework.study import Cell, Grid, ShownModel
+from needlework.study import Cell, Grid, ShownModel, SuiteName
 
 
 class NotComputedError(RecordError):
@@ -33,7 +33,9 @@ class Scores:
     def __init__(self, cells: Iterable[CellEstimate], grid: Grid | None = None) -> None:
         self._cells = list(cells)
         self._wanted = set(grid.cells()) if grid else set()
-        strange = {(cell.model, cell.suite, cell.length) for cell in self._cells} - self._wanted
+        found = {(cell.model, cell.suite, cell.length) for cell in self._cells}
+        strange = found - self._wanted
+        self._missing = {cell for cell in self._wanted if cell not in found}
         if grid and strange:
             model, suite, length = min(strange)
             raise RecordError(
@@ -49,6 +51,15 @@ class Scores:
         """The lengths at which a suite was run, ascending."""
         found = {cell.length for cell in self._cells if cell.suite == suite}
         return sorted(found | {cell.length for cell in self._wanted if cell.suite == suite})
+
+    def computed(self, model: ShownModel, suite: SuiteName) -> list[int]:
+        """The lengths of a suite, ascending, without those that the grid asks for and lacks."""
+        lengths = self.lengths(suite)
+        return [each for each in lengths if (model.name, suite, each) not in self._missing]
+
+    def missing(self, suite: SuiteName) -> list[Cell]:
+        """The cells of a suite that the grid asks for and nobody computed, by model and length."""
+        return sorted(cell for cell in self._missing if cell.suite == suite)
 
     def task(self, model: ShownModel, task: str, length: int) -> Estimate:
         """The estimate of one cell.

@@ -20,7 +20,7 @@ SHADES = ("#004D80", "#7CC4F0", "#D55E00")
 def depth_heatmap(scores: Scores, models: Sequence[ShownModel]) -> alt.TopLevelMixin:
     """Score by depth and length, the mean over needle formats; one panel per model."""
     lengths = scores.lengths("depth")
-    rows = alt.Data(values=list(_depths(scores, models, lengths)))
+    rows = alt.Data(values=list(_depths(scores, models)))
     base = alt.Chart(rows).encode(
         x=alt.X("length:O", title="context length (tokens)", axis=alt.Axis(labelAngle=0)),
         y=alt.Y("depth:O", title="needle depth (%)"),
@@ -98,11 +98,9 @@ def _percent(found: Estimate) -> dict[str, float]:
     }
 
 
-def _depths(
-    scores: Scores, models: Sequence[ShownModel], lengths: Sequence[int]
-) -> Iterator[dict[str, str | float]]:
+def _depths(scores: Scores, models: Sequence[ShownModel]) -> Iterator[dict[str, str | float]]:
     for model in models:
-        for length in lengths:
+        for length in scores.computed(model, "depth"):
             for depth in DEPTHS:
                 yield {
                     "label": model.label,
@@ -114,11 +112,11 @@ def _depths(
 
 
 def _formats(scores: Scores, models: Sequence[ShownModel]) -> Iterator[dict[str, str | float]]:
-    measured = scores.lengths("depth")
     for model in models:
+        computed = scores.computed(model, "depth")
         trained = model.trained_length
         for length in (trained // 2, trained, 2 * trained):
-            for form in FORMATS if length in measured else ():
+            for form in FORMATS if length in computed else ():
                 yield {
                     "label": model.label,
                     "length": str(length),

@@ -3,6 +3,7 @@
 Knows tables and verified weights; does not know Markdown or LaTeX.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,8 +11,8 @@ from typing import NamedTuple
 from needlework.parsing import parse, read
 from needlework.records import Verification
 from needlework.report.layout import Entry, Row, Table
-from needlework.report.standing import SIGNIFICANCE
-from needlework.study import ShownModel
+from needlework.report.standing import SIGNIFICANCE, Samples
+from needlework.study import Cell, ShownModel
 
 Verified = Mapping[str, Verification]
 """What was compared with a reference implementation, by model."""
@@ -22,6 +23,8 @@ TESTS = {
     "apart": "the 95 % interval of the difference, where models answered different samples",
 }
 """How a number was compared with the best of its column."""
+MOST_REASONS = 3
+"""Reasons of failures that a remark spells out; every one stands in the predictions."""
 
 
 class Note(NamedTuple):
@@ -52,13 +55,13 @@ def row_marks(row: Row, verified: Verified | None) -> tuple[str, ...]:
     return ("unverified",) if _doubt(row.model, verified) else ()
 
 
-def notes(table: Table, verified: Verified | None) -> list[Note]:
+def notes(table: Table, verified: Verified | None, samples: Samples) -> list[Note]:
     """Every remark, in the order in which they are printed."""
     return [
         *_missing(table),
         *_basis(table),
         Note("", _bold(table)),
-        *_failures(table),
+        *_failures(table, samples),
         *_unverified(table, verified),
     ]
 
@@ -68,7 +71,11 @@ def missing_cells(table: Table) -> list[str]:
     cells = dict.fromkeys(
         cell for row in table.rows for entry in row.entries for cell in entry.missing
     )
-    labels = {row.model.name: row.model.label for row in table.rows}
+    return named(cells, {row.model.name: row.model.label for row in table.rows})
+
+
+def named(cells: Iterable[Cell], labels: Mapping[str, str]) -> list[str]:
+    """Cells in words, one line per model and suite; `labels` says what models are called."""
     lengths: dict[tuple[str, str], list[int]] = {}
     for cell in cells:
         lengths.setdefault((cell.model, cell.suite), []).append(cell.length)
@@ -120,18 +127,29 @@ def _bold(table: Table) -> str:
     )
 
 
-def _failures(table: Table) -> Iterator[Note]:
-    """The samples without an answer, by row."""
+def _failures(table: Table, samples: Samples) -> Iterator[Note]:
+    """The samples without an answer, by row, and why."""
     lines = []
     for row in table.rows:
-        own = (entry.estimate for entry in row.entries if not entry.is_average)
-        parts = [part for part in own if part is not None]
+        own = [entry for entry in row.entries if not entry.is_average]
+        parts = [entry.estimate for entry in own if entry.estimate is not None]
         failed = sum(part.failed for part in parts)
         if failed:
             count = sum(part.count for part in parts)
-            lines.append(f"{' '.join(row.heads)}: {failed} of {count}")
+            reasons = samples.reasons(row.model, [each for one in own for each in one.sources])
+            lines.append(f"{' '.join(row.heads)}: {failed} of {count} ({shown_reasons(reasons)})")
     if lines:
         yield Note("failed", f"Samples that failed and score zero: {'; '.join(lines)}.")
+
+
+def shown_reasons(reasons: Counter[str]) -> str:
+    """The most frequent reasons; how often where there is more than one."""
+    if len(reasons) == 1:
+        return next(iter(reasons))
+    often = sorted(reasons.items(), key=lambda reason: (-reason[1], reason[0]))
+    lines = [f"{count} times: {reason}" for reason, count in often[:MOST_REASONS]]
+    others = sum(count for _, count in often[MOST_REASONS:])
+    return ", ".join([*lines, f"{others} times: others"] if others else lines)
 
 
 def _unverified(table: Table, verified: Verified | None) -> Iterator[Note]:

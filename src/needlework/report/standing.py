@@ -4,7 +4,8 @@ Knows rows, entries and the samples behind them; which test is used is the busin
 `needlework.comparisons`. Zero is no merit: it is never bold.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import polars as pl
@@ -29,6 +30,19 @@ class Samples:
             (row["model"], row["task"], row["length"]): row["score"]
             for row in found.iter_rows(named=True)
         }
+
+        failed = rows.filter(pl.col("error").is_not_null())
+        self._errors: dict[tuple[str, str, int], list[str]] = {
+            (model, task, length): errors
+            for model, task, length, errors in failed.group_by("model", "task", "length")
+            .agg("error")
+            .iter_rows()
+        }
+
+    def reasons(self, model: ShownModel, sources: Iterable[tuple[str, int]]) -> Counter[str]:
+        """Why samples of these tasks and lengths failed, with how many did."""
+        places = [(model.name, task, length) for task, length in dict.fromkeys(sources)]
+        return Counter(error for place in places for error in self._errors.get(place, []))
 
     def totals(self, model: ShownModel, sources: Sequence[tuple[str, int]]) -> list[float]:
         """One total per question over these tasks and lengths; empty where one has no samples.

@@ -78,7 +78,7 @@ def write_table(
         suffix: render(
             templates / f"table{suffix}.j2",
             table=table,
-            notes=notes(table, measured.verified),
+            notes=notes(table, measured.verified, measured.samples),
             missing=missing_cells(table),
             doubts=[row_marks(row, measured.verified) for row in table.rows],
             columns=list(zip(*(row.entries for row in table.rows), strict=True)),

@@ -21,6 +21,7 @@ def drawn(folder: Path, *, benchmarks: Path | None) -> list[dict[str, str]]:
         "cost",
         cells,
         folder / "cost",
+        grid=PLAN.grid(),
         models=PLAN.shown(),
         planned=costs,
         benchmarks=benchmarks,
@@ -54,6 +55,6 @@ def test_measured_hours_take_the_place_of_estimates(tmp_path: Path) -> None:
 
 def test_a_study_of_unknown_costs_still_has_its_figure(tmp_path: Path) -> None:
     cells = cells_file(tmp_path, estimates(PLAN))
-    write_figure("cost", cells, tmp_path / "cost", models=PLAN.shown())
+    write_figure("cost", cells, tmp_path / "cost", grid=PLAN.grid(), models=PLAN.shown())
     assert (tmp_path / "cost.svg").is_file()
     assert (tmp_path / "cost.csv").read_text(encoding="utf-8").strip() == ""

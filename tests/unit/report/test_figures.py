@@ -1,5 +1,6 @@
 """Figures: the numbers of the tables, and files that a browser and a printer can show."""
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ def test_the_curve_has_a_point_per_model_and_length_with_its_interval() -> None:
 @pytest.mark.parametrize("kind", FIGURES)
 def test_a_figure_is_written_for_screen_and_print(tmp_path: Path, kind: str) -> None:
     cells = cells_file(tmp_path, estimates(PLAN))
-    write_figure(kind, cells, tmp_path / kind, models=PLAN.shown())
+    write_figure(kind, cells, tmp_path / kind, grid=PLAN.grid(), models=PLAN.shown())
     assert (tmp_path / f"{kind}.svg").read_text(encoding="utf-8").startswith("<svg")
     assert (tmp_path / f"{kind}.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / f"{kind}.pdf").read_bytes().startswith(b"%PDF")
@@ -46,12 +47,36 @@ def test_a_figure_is_written_for_screen_and_print(tmp_path: Path, kind: str) -> 
 def test_equal_scores_give_equal_bytes(tmp_path: Path, kind: str) -> None:
     cells = cells_file(tmp_path, estimates(PLAN))
     for folder in ("one", "two"):
-        write_figure(kind, cells, tmp_path / folder / kind, models=PLAN.shown())
+        write_figure(kind, cells, tmp_path / folder / kind, grid=PLAN.grid(), models=PLAN.shown())
     for suffix in SUFFIXES:
         one, two = (tmp_path / folder / f"{kind}{suffix}" for folder in ("one", "two"))
         assert one.read_bytes() == two.read_bytes()
 
 
+@pytest.mark.parametrize(("kind", "suite"), [(kind, FIGURES[kind].suite) for kind in FIGURES])
+def test_a_missing_cell_is_left_out_and_named(tmp_path: Path, kind: str, suite: str) -> None:
+    gone = ("nano-llama", suite, 256)
+    cells = [each for each in estimates(PLAN) if (each.model, each.suite, each.length) != gone]
+    path = cells_file(tmp_path, cells)
+    write_figure(kind, path, tmp_path / kind, grid=PLAN.grid(), models=PLAN.shown())
+    picture = (tmp_path / f"{kind}.svg").read_text(encoding="utf-8")
+    assert "Not computed, and left out:" in picture
+    assert f"Llama, suite {suite}, at 256 tokens" in picture
+    with (tmp_path / f"{kind}.csv").open(encoding="utf-8") as lines:
+        *rows, last = csv.DictReader(lines)
+    assert (last["label"], last["length"]) == ("Llama", "256")
+    assert sum(bool(value) for value in last.values()) == 2
+    drawn = [row for row in rows if row["label"] == "Llama" and row.get("length") == "256"]
+    assert not drawn
+
+
+@pytest.mark.parametrize("kind", FIGURES)
+def test_a_whole_study_has_no_remark(tmp_path: Path, kind: str) -> None:
+    cells = cells_file(tmp_path, estimates(PLAN))
+    write_figure(kind, cells, tmp_path / kind, grid=PLAN.grid(), models=PLAN.shown())
+    assert "Not computed" not in (tmp_path / f"{kind}.svg").read_text(encoding="utf-8")
+
+
 def test_an_unknown_figure_names_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="no figure pie; choose one of depth_heatmap"):
-        write_figure("pie", tmp_path / "cells", tmp_path / "pie", models=[])
+        write_figure("pie", tmp_path / "cells", tmp_path / "pie", grid=PLAN.grid(), models=[])

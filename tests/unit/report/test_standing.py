@@ -17,7 +17,7 @@ PLAN = small_plan()
 FIRST, SECOND = PLAN.shown()
 NOTHING = Samples(
     pl.DataFrame(schema={"model": pl.String, "task": pl.String, "length": pl.Int64}).with_columns(
-        index=pl.lit(0), score=pl.lit(0.0)
+        index=pl.lit(0), score=pl.lit(0.0), error=pl.lit(None, dtype=pl.String)
     )
 )
 
@@ -38,7 +38,12 @@ def last(count: int, of: int) -> list[float | None]:
 def rows_of(model: str, task: str, length: int, scores: list[float | None]) -> pl.DataFrame:
     return pl.DataFrame(
         {"index": range(len(scores)), "score": scores}, schema_overrides={"score": pl.Float64}
-    ).with_columns(model=pl.lit(model), task=pl.lit(task), length=pl.lit(length))
+    ).with_columns(
+        model=pl.lit(model),
+        task=pl.lit(task),
+        length=pl.lit(length),
+        error=pl.lit(None, dtype=pl.String),
+    )
 
 
 def measured(

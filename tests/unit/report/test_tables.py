@@ -7,10 +7,12 @@ import polars as pl
 import pytest
 
 from needlework.cells import ADDRESS, CellEstimate
+from needlework.engine.decode import NOT_FINITE
 from needlework.errors import StudyError
 from needlework.records import Verification
-from needlework.report.notes import Verified
+from needlework.report.notes import Verified, shown_reasons
 from needlework.report.rendering import latex, render
+from needlework.report.standing import Samples
 from needlework.report.tables import read_measured, write_models, write_table
 from needlework.statistics import Estimate
 from tests.study_for_tests import estimates, right, small_plan
@@ -37,9 +39,11 @@ def scores_file(folder: Path, cells: list[CellEstimate]) -> Path:
         count, failed = cell.estimate.count, cell.estimate.failed
         hits = round(cell.estimate.mean * count)
         scores = [1.0] * hits + [0.0] * (count - hits - failed) + [None] * failed
-        rows = {"index": range(count), "score": scores}
+        errors = [NOT_FINITE if score is None else None for score in scores]
+        rows = {"index": range(count), "score": scores, "error": errors}
+        types = {"score": pl.Float64, "error": pl.String}
         frames.append(
-            pl.DataFrame(rows, schema_overrides={"score": pl.Float64}).with_columns(
+            pl.DataFrame(rows, schema_overrides=types).with_columns(
                 model=pl.lit(cell.model), task=pl.lit(cell.task), length=pl.lit(cell.length)
             )
         )
@@ -129,8 +133,21 @@ def test_failures_stand_below_the_table(tmp_path: Path) -> None:
         )
 
     text = written(tmp_path, 14, estimates(PLAN, failing)).with_suffix(".md").read_text()
-    assert "† Samples that failed and score zero: Llama: 2 of 20." in text
+    assert f"† Samples that failed and score zero: Llama: 2 of 20 ({NOT_FINITE})." in text
     assert "| Llama | **50.00** | **<ins>40.00</ins>**† | **45.00**† |" in text
+
+
+def test_the_most_frequent_reasons_of_failures_are_counted() -> None:
+    errors = ["too long"] * 3 + ["no memory"] * 2 + ["a", "b", "c"]
+    model = PLAN.shown()[0]
+    frame = pl.DataFrame({"error": errors, "index": range(8), "score": [0.0] * 8}).with_columns(
+        model=pl.lit(model.name), task=pl.lit("vt"), length=pl.lit(256)
+    )
+    reasons = Samples(frame).reasons(model, [("vt", 256), ("vt", 256), ("cwe", 256)])
+    assert (
+        shown_reasons(reasons)
+        == "3 times: too long, 2 times: no memory, 1 times: a, 2 times: others"
+    )
 
 
 def test_a_table_says_what_it_rests_on(tmp_path: Path) -> None:
