@@ -20,6 +20,7 @@ SNAKEMAKE = "https://w3id.org/workflowhub/workflow-ro-crate#snakemake"
 WORKFLOW = "inputs/workflow/Snakefile"
 RUN = "#run"
 README = "README.md"
+AUTHORS = "#authors"
 KINDS = {
     "": "text/plain",
     ".cfg": "text/plain",
@@ -108,6 +109,8 @@ def _file(name: str, digest: str | None, size: int | None) -> Entity:
         entity["@type"] = ["File", "SoftwareSourceCode", "ComputationalWorkflow"]
         entity["programmingLanguage"] = {"@id": SNAKEMAKE}
         entity["conformsTo"] = {"@id": WORKFLOW_PROFILE}
+        entity["author"] = {"@id": AUTHORS}
+        entity["license"] = {"@id": LICENCE}
         entity["version"] = metadata.version("needlework")
     if name == README:
         entity["about"] = {"@id": "./"}
@@ -150,6 +153,8 @@ def _context(study: str, names: Sequence[str], date: str) -> Iterator[Entity]:
         "name": "Bioschemas ComputationalWorkflow",
         "version": "1.0-RELEASE",
     }
+    # As CITATION.cff has it; who ran the study is written nowhere, so the run names nobody.
+    yield {"@id": AUTHORS, "@type": "Organization", "name": "The needlework authors"}
     yield {"@id": LICENCE, "@type": "CreativeWork", "name": "Apache License 2.0"}
     for profile in PROFILES:
         *_, name, version = profile.split("/")

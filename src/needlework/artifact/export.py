@@ -20,6 +20,7 @@ from needlework.files import json_line, read_records, write_text
 from needlework.parsing import parse, read
 from needlework.records import Prediction, Sample
 from needlework.report.explorer.packing import prompts_key
+from needlework.scoring import clean
 from needlework.study import ShownModel
 
 METRIC = "{length},none"
@@ -130,7 +131,7 @@ def _summary(rows: pl.DataFrame, answers: Mapping[str, Sequence[Prediction]]) ->
         str(task): round(100 * group["score"].fill_null(0.0).sum() / len(group), 2)
         for (task,), group in rows.group_by("task")
     }
-    nulls = {task: sum(not answer.pred for answer in own) for task, own in answers.items()}
+    nulls = {task: sum(not clean(answer.pred) for answer in own) for task, own in answers.items()}
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(
         [

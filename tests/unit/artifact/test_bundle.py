@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from needlework.artifact.bundle import write_artifact
 from needlework.artifact.crate import PROFILES
@@ -99,6 +100,9 @@ def test_the_crate_has_what_workflow_run_crates_require(archive: Path) -> None:
     assert all(types(found[each]) == {"CreativeWork"} for each in profiles)
     (workflow,) = references(root["mainEntity"])
     assert types(found[workflow]) == {"File", "SoftwareSourceCode", "ComputationalWorkflow"}
+    (author,) = references(found[workflow]["author"])
+    assert types(found[author]) == {"Organization"}
+    assert references(found[workflow]["license"]) == references(root["license"])
     (language,) = references(found[workflow]["programmingLanguage"])
     assert types(found[language]) == {"ComputerLanguage"}
     (run,) = references(root["mentions"])
@@ -111,6 +115,15 @@ def test_the_crate_has_what_workflow_run_crates_require(archive: Path) -> None:
     assert results | objects <= references(root["hasPart"])
     assert "study/tables/table_01.md" in results
     assert "inputs/config/models.yaml" in objects
+
+
+def test_the_author_of_the_workflow_is_whom_the_project_asks_to_cite(archive: Path) -> None:
+    """Who ran a study is written nowhere, so run and data name nobody."""
+    found = entities(archive)
+    (author,) = references(found["inputs/workflow/Snakefile"]["author"])
+    cited = yaml.safe_load(Path("CITATION.cff").read_text(encoding="utf-8"))["authors"]
+    assert [{"name": found[author]["name"]}] == cited
+    assert not {"author", "publisher", "agent"} & (found["./"].keys() | found["#run"].keys())
 
 
 def test_a_person_finds_out_how_to_check_it(archive: Path) -> None:

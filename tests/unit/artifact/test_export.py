@@ -34,6 +34,20 @@ def test_rulers_own_formula_gives_the_same_summary(study: Path, tmp_path: Path) 
         assert null == f"{preds.count('')}/3"
 
 
+def test_an_answer_of_control_characters_is_a_null(study: Path, tmp_path: Path) -> None:
+    """RULER cleans an answer before it counts: a lone newline is no answer."""
+    path = study / "predictions/nano-llama/ruler/256.jsonl"
+    answers = [json.loads(line) for line in path.read_text().splitlines()]
+    for answer in answers:
+        if (answer["task"], answer["index"]) == ("vt", 0):
+            answer["pred"] = "\n\x00 "
+    path.write_text("".join(json.dumps(answer) + "\n" for answer in answers))
+    write_ruler(study, tmp_path)
+    with (tmp_path / "nano-llama/ruler/256/summary.csv").open() as file:
+        _, tasks, _, nulls = csv.reader(file)
+    assert dict(zip(tasks, nulls, strict=True))["vt"] == "1/3"
+
+
 def test_a_line_has_the_fields_that_ruler_reads(study: Path, tmp_path: Path) -> None:
     write_ruler(study, tmp_path)
     first = (
