@@ -33,19 +33,19 @@ def render_pages(study: Path) -> None:
     templates = ["--templates", "reports/templates"]
     cells, scores = study / "cells.parquet", study / "scores.parquet"
     plan = ["--study", study / "plan/study.json"]
+    grid = ["--grid", study / "plan/grid.json"]
     for number in NUMBERS:
         stem = study / f"tables/table_{number:02}"
         if number == MODELS_TABLE:
             run("models", stem, *models, *templates)
         else:
-            grid = ["--grid", study / "plan/grid.json"]
             run("table", number, cells, scores, stem, *grid, *models, *templates)
     run("claims", cells, study / "claims", *models, "--explorer", "explorer.html")
     published = ["--models", study / "plan/published_models.json"]
     run("claims", "resources/published", study / "published_claims", *published)
     costs = ["--costs", study / "plan/costs.json"]
     for kind in (*FIGURES, COST):
-        run("figure", kind, cells, study / f"figures/{kind}", *models, *costs)
+        run("figure", kind, cells, study / f"figures/{kind}", *grid, *models, *costs)
     run("explorer", study, study / "explorer.html", *models)
     run("audit", "resources/published", "--output", study / "audit")
     run("findings", scores, cells, study / "findings", *plan, *models)
