@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from needlework import fetching
+from needlework.cli import cli
 from needlework.errors import ResourceError
 from needlework.fetching import Fetcher
 from needlework.resources import File, Registry
@@ -221,3 +223,25 @@ def test_a_mirror_that_is_not_there_is_a_mistake(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv(fetching.MIRROR, "/nowhere")
     with pytest.raises(ResourceError, match="NEEDLEWORK_MIRROR=/nowhere is not a folder"):
         fetching.mirror_from_environment()
+
+
+def test_what_cannot_be_had_does_not_keep_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched: list[str] = []
+
+    def fetch(self: Fetcher, name: str) -> Iterator[Path]:
+        if name != "essays":
+            raise ResourceError(f"{name} is not in the mirror; add it")
+        fetched.append(name)
+        yield self.directory / name
+
+    monkeypatch.setattr(Fetcher, "fetch", fetch)
+    monkeypatch.delenv(fetching.MIRROR, raising=False)
+    command = ["fetch", "squad", "essays", "punkt", "--offline", "--directory", str(tmp_path)]
+    result = CliRunner().invoke(cli, command)
+    assert fetched == ["essays"]
+    assert isinstance(result.exception, ResourceError)
+    assert str(result.exception).startswith("squad, punkt could not be fetched")
+    for name in ("squad", "punkt"):
+        assert f"{name}: {name} is not in the mirror; add it\n" in result.stderr

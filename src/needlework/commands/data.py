@@ -108,9 +108,11 @@ def fetch(names: tuple[str, ...], directory: Path, offline: bool, accept: tuple[
 
     Names of files and models stand in resources/registry.yaml; `snakemake fetch` gets all that a
     study needs. Files come from the folder that NEEDLEWORK_MIRROR names where it has them,
-    otherwise from the network; what broke off is resumed.
+    otherwise from the network; what broke off is resumed. What cannot be had is named at the end,
+    after all the rest.
     """
     from needlework import fetching, resources
+    from needlework.errors import ResourceError
 
     registry = resources.registry()
     fetcher = fetching.Fetcher(
@@ -120,9 +122,21 @@ def fetch(names: tuple[str, ...], directory: Path, offline: bool, accept: tuple[
         offline=offline,
         accepted=frozenset(accept),
     )
+    missing = {}
     for name in names or registry.free():
-        for path in fetcher.fetch(name):
-            click.echo(f"{name}: {path}")
+        try:
+            for path in fetcher.fetch(name):
+                click.echo(f"{name}: {path}")
+        except ResourceError as error:
+            missing[name] = str(error)
+    if len(missing) > 1:
+        for name, reason in missing.items():
+            click.echo(f"{name}: {reason}", err=True)
+        raise ResourceError(
+            f"{', '.join(missing)} could not be fetched, see above; the rest is there"
+        )
+    for reason in missing.values():
+        raise ResourceError(reason)
 
 
 @click.command()
