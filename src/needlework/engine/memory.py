@@ -18,7 +18,7 @@ CHUNK = {"cpu": 128, "cuda": 32768}
 MOST_ROWS = {"cpu": 64, "cuda": 256}
 """Rows written together; on a CPU a nano model gains nothing from more."""
 MOST_STATES = 64
-SHARE_OF_FREE = {"cpu": 0.5, "cuda": 0.85}
+SHARE_OF_FREE = {"cpu": 0.5, "cuda": 0.8}
 """Of the memory that is free at the start, what may be used when nobody says how much.
 
 Main memory belongs to others as well; a GPU is a job's own, but for the gaps its allocator leaves.
