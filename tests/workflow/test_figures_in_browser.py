@@ -17,7 +17,13 @@ pytestmark = pytest.mark.skipif(
 def test_a_figure_shows_its_values_and_asks_nobody_for_anything(tmp_path: Path) -> None:
     plan = small_plan()
     cells = cells_file(tmp_path, estimates(plan))
-    write_figure("depth_heatmap", cells, tmp_path / "depth_heatmap", models=plan.shown())
+    write_figure(
+        "depth_heatmap",
+        cells,
+        tmp_path / "depth_heatmap",
+        grid=plan.grid(),
+        models=plan.shown(),
+    )
     with Browser(tmp_path / "profile") as browser:
         browser.open((tmp_path / "depth_heatmap.html").as_uri())
         browser.wait("document.querySelector('svg g.mark-rect path') !== null")
