@@ -151,11 +151,11 @@ class Watched(Decoder):
 
     before: Callable[[Tensor], None]
 
-    def hidden(
+    def read(
         self, tokens_BT: Tensor, state: DecoderState, lengths_B: Tensor | None = None
     ) -> tuple[Tensor, DecoderState]:
         self.before(tokens_BT)
-        return super().hidden(tokens_BT, state, lengths_B)
+        return super().read(tokens_BT, state, lengths_B)
 
 
 def watched(

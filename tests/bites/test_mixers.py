@@ -97,3 +97,49 @@ def test_a_scaled_first_token_is_caught(monkeypatch: pytest.MonkeyPatch) -> None
     )
     with pytest.raises(AssertionError):
         equals_formulas("rglru", 5)
+
+
+@pytest.mark.parametrize("name", ["attention", "ssd", "rglru", "channel mix"])
+def test_a_last_token_taken_from_the_padding_is_caught(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a padded batch the last column belongs to the longest rows only."""
+    module = {"attention": attention, "ssd": ssd, "rglru": rglru, "channel mix": rwkv6}[name]
+    monkeypatch.setattr(module, "last_token", lambda sequence, lengths: sequence[:, -1:])
+    with pytest.raises(AssertionError):
+        laws.test_reading_for_the_last_token_gives_what_reading_for_all_does(name, 37)
+
+
+def test_a_last_query_that_sees_the_padding_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Columns behind a short row's last token hold nothing it may see."""
+    honest = attention.Attention._visible
+
+    def everything(
+        self: attention.Attention,
+        before: KeyValueState,
+        after: KeyValueState,
+        tokens: int,
+        lengths: Tensor | None,
+    ) -> attention.Visible:
+        if tokens == 1:
+            return {"attn_mask": None, "is_causal": False}
+        return honest(self, before, after, tokens, lengths)
+
+    monkeypatch.setattr(attention.Attention, "_visible", everything)
+    with pytest.raises(AssertionError):
+        laws.test_reading_for_the_last_token_gives_what_reading_for_all_does("attention", 37)
+
+
+def test_decays_summed_from_the_beginning_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def from_the_beginning(
+        x: Tensor, step: Tensor, rate: Tensor, write: Tensor, state: Tensor
+    ) -> Tensor:
+        sums = (step * rate).cumsum(dim=1)
+        weight = step * (sums[:, -1:] - sums).exp()
+        heads = write.transpose(1, 2).repeat_interleave(x.shape[2], dim=1)
+        added = (x * weight[..., None]).permute(0, 2, 3, 1) @ heads
+        return sums[:, -1].exp()[..., None, None] * state + added
+
+    monkeypatch.setattr(laws, "last_state", from_the_beginning)
+    with pytest.raises(AssertionError):
+        laws.test_a_state_reached_at_once_is_exact_in_float32()

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from needlework.models.decoder import Decoder
+from needlework.models.ssd import last_state, selective_scan
 from needlework.models.state import DecoderState
 from tests.models_for_tests import FAMILIES, SPECS, WIDTH, family, mixer
 
@@ -103,6 +104,48 @@ def test_a_row_in_a_mixed_batch_equals_the_row_alone(name: str) -> None:
             close(logits_BTV[row : row + 1, :length], expected)
         expected, _ = decoder(prompt(4, 3, seed=6)[row : row + 1], alone)
         close(after_BTV[row : row + 1], expected)
+
+
+@pytest.mark.parametrize("tokens", [1, 2, 37])
+@pytest.mark.parametrize("name", SPECS)
+def test_reading_for_the_last_token_gives_what_reading_for_all_does(name: str, tokens: int) -> None:
+    """Rows of any length, one of them empty, after a history, and then continued."""
+    layer, x, more = mixer(name), inputs(4, tokens, seed=4), inputs(4, 3, seed=8)
+    lengths = torch.tensor([tokens, max(1, tokens // 2), 0, 1])
+    with torch.no_grad():
+        _, state = layer(inputs(4, 7), layer.init_state(4))
+        for valid in (None, lengths):
+            whole, after = layer(x, state, valid)
+            ends, read = layer.read(x, state, valid)
+            assert ends.shape == (4, 1, WIDTH)
+            for row in range(4):
+                if length := tokens if valid is None else int(lengths[row]):
+                    close(ends[row, 0], whole[row, length - 1])
+            close(layer(more, read)[0], layer(more, after)[0])
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_decoder_reads_for_the_last_token_what_it_gives_there(name: str) -> None:
+    decoder, tokens_BT, lengths = family(name), prompt(3, 20), torch.tensor([20, 1, 11])
+    for valid in (None, lengths):
+        logits_BTV, after = decoder(tokens_BT, decoder.init_state(3), valid)
+        ends_BD, read = decoder.read(tokens_BT, decoder.init_state(3), valid)
+        last = torch.full((3,), 19) if valid is None else valid - 1
+        close(decoder.logits(ends_BD), logits_BTV[torch.arange(3), last])
+        close(decoder(prompt(3, 4, seed=1), read)[0], decoder(prompt(3, 4, seed=1), after)[0])
+
+
+def test_a_state_reached_at_once_is_exact_in_float32() -> None:
+    """Decays summed from the beginning would round away those of the last tokens."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(1, 4096, 2, 4, generator=generator, dtype=torch.float64)
+    step = 4 * torch.rand(1, 4096, 2, generator=generator, dtype=torch.float64)
+    write = torch.randn(1, 4096, 1, 8, generator=generator, dtype=torch.float64)
+    rate, state = torch.tensor([-1.0, -0.01]).double(), torch.ones(1, 2, 4, 8).double()
+    _, exact = selective_scan(x, step, rate, write, write, state, chunk=32)
+    close(last_state(x, step, rate, write, state), exact)
+    single = last_state(*(each.float() for each in (x, step, rate, write, state)))
+    torch.testing.assert_close(single.double(), exact, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -39,6 +39,10 @@ class Layer(NamedTuple):
     """FLOPs of a token in the recurrence while a prompt is read in whole chunks."""
     alone: int = 0
     """The same for a token that is read by itself, as answers are written."""
+    remembering: int = 0
+    """The same as `matrices` and `chunked` where only the state is wanted, as in the last layer."""
+    ending: int = 0
+    """What that leaves for the last token."""
     key: int = 0
     """FLOPs of a query for every key it sees."""
     window: int | None = None
@@ -68,6 +72,8 @@ def _attention(d: int, spec: Attention) -> Layer:
         + d * bool(spec.output_bias)
         + channels * (taps + 1 if taps else 0),
         matrices=2 * d * channels + 2 * heads * d + 2 * taps * channels,
+        remembering=2 * d * channels + 2 * taps * channels,
+        ending=2 * heads * d,
         key=4 * heads,
         window=spec.window,
         key_elements=2 * spec.kv_heads * spec.head_width,
@@ -84,18 +90,16 @@ def _ssd(d: int, spec: SSD) -> Layer:
     return Layer(
         parameters=d * rows + channels * (taps + 1) + 3 * spec.heads + inner + inner * d,
         matrices=2 * d * rows + 2 * taps * channels + 2 * inner * d,
-        chunked=_pairs(shared, inner, spec.chunk) + 4 * state,
-        alone=_pairs(shared, inner, 1) + 4 * state,
+        # Every token with those of its chunk, reads times writes and then times inputs.
+        chunked=2 * spec.chunk * (shared + inner) + 4 * state,
+        alone=4 * state,
+        remembering=2 * d * (rows - inner) + 2 * taps * channels + 2 * state,
+        ending=2 * d * inner + 2 * state + 2 * inner * d,
         kept_elements=(taps - 1) * channels,
         wide_elements=state,
         widest=rows + channels,
         wide_places=3 * spec.heads * spec.chunk + 6 * inner + 2 * spec.heads * spec.state,
     )
-
-
-def _pairs(shared: int, inner: int, chunk: int) -> int:
-    """FLOPs of a token with every token of its chunk: reads times writes, then times inputs."""
-    return 2 * chunk * (shared + inner)
 
 
 def _rglru(d: int, spec: RGLRU) -> Layer:
@@ -110,6 +114,8 @@ def _rglru(d: int, spec: RGLRU) -> Layer:
         + 2 * width
         + width * d,
         matrices=2 * d * 2 * width + 2 * taps * width + 2 * gates + 2 * width * d,
+        remembering=2 * d * 2 * width + 2 * taps * width + 2 * gates,
+        ending=2 * width * d,
         kept_elements=(taps - 1) * width,
         wide_elements=width,
         counters=1,
@@ -127,6 +133,7 @@ def _time_mix(d: int, spec: TimeMix) -> Layer:
         matrices=2 * low_rank + 2 * 5 * d * inner,
         chunked=2 * spec.chunk * 2 * inner + 4 * state,
         alone=2 * 2 * inner + 4 * state,
+        remembering=2 * low_rank + 2 * 5 * d * inner + 2 * spec.chunk * 2 * inner + 4 * state,
         kept_elements=d,
         wide_elements=state,
         widest=7 * d + 4 * inner,
@@ -139,6 +146,7 @@ def _channel_mix(d: int, spec: ChannelMix) -> Layer:
     return Layer(
         parameters=2 * d + matrices,
         matrices=2 * matrices,
+        ending=2 * matrices,
         kept_elements=d,
         widest=2 * spec.hidden + 2 * d,
     )
@@ -149,6 +157,7 @@ def _mlp(d: int, spec: MLP) -> Layer:
     return Layer(
         parameters=matrices + bool(spec.bias) * (2 * spec.hidden + d),
         matrices=2 * matrices,
+        ending=2 * matrices,
         widest=4 * spec.hidden,
     )
 
@@ -183,9 +192,19 @@ class Decoder(NamedTuple):
         return self.spec.padded_vocabulary * self.spec.width
 
     def read_flops(self, start: float, end: float) -> float:
-        """To read tokens [start, end) of one prompt after the ones before; no logits."""
-        each = sum(layer.matrices + layer.chunked for layer in self.layers)
-        return each * (end - start) + self._key_flops(start, end)
+        """To read tokens [start, end) of one prompt after the ones before; no logits.
+
+        From the last layer with a memory on, everything but states is for the last token alone.
+        """
+        last = max(
+            index for index, kind in enumerate(self.spec.layers) if not isinstance(kind, MLP)
+        )
+        below, above = self.layers[:last], self.layers[last:]
+        each = sum(layer.matrices + layer.chunked for layer in below) + above[0].remembering
+        keys = sum(_key_flops(layer, start, end) for layer in below) + above[0].key * _seen(
+            above[0], end
+        )
+        return each * (end - start) + keys + sum(layer.ending for layer in above)
 
     def write_flops(self, position: float) -> float:
         """To write one token after so many: every layer, and the head."""
@@ -238,13 +257,6 @@ class Decoder(NamedTuple):
         widest = max(layer.widest * width + layer.wide_places * WIDE_BYTES for layer in self.layers)
         return stream + widest
 
-    def _key_flops(self, start: float, end: float) -> float:
-        return sum(
-            layer.key * (_seen_until(layer, end) - _seen_until(layer, start))
-            for layer in self.layers
-            if layer.key
-        )
-
 
 @cache
 def costs(spec: DecoderConfig) -> Decoder:
@@ -255,6 +267,10 @@ def costs(spec: DecoderConfig) -> Decoder:
 
 def _seen(layer: Layer, position: float) -> float:
     return position if layer.window is None else min(position, layer.window)
+
+
+def _key_flops(layer: Layer, start: float, end: float) -> float:
+    return layer.key * (_seen_until(layer, end) - _seen_until(layer, start))
 
 
 def _seen_until(layer: Layer, tokens: float) -> float:

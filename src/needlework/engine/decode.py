@@ -120,8 +120,7 @@ class _Batch:
         assert self.state is not None
         with self._guard(self.prompts):
             tokens_R1 = torch.tensor(self.tokens, device=self.device)[:, None]
-            hidden_R1D, self.state = self.decoder.hidden(tokens_R1, self.state)
-            hidden_RD = hidden_R1D[:, 0]
+            hidden_RD, self.state = self.decoder.read(tokens_R1, self.state)
             if len(self.places) < len(self.tokens):
                 hidden_RD = hidden_RD[torch.tensor(self.places, device=self.device)]
         tokens, finished = self._write(self.prompts, hidden_RD)

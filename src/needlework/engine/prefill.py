@@ -119,8 +119,7 @@ def _read_piece(
     tokens_RT = torch.from_numpy(tokens).to(device)
     lengths_R = torch.tensor(lengths, device=device)
     equal = min(lengths) == max(lengths)
-    hidden_RTD, state = decoder.hidden(tokens_RT, state, None if equal else lengths_R)
-    return hidden_RTD[torch.arange(len(pieces), device=device), lengths_R - 1], state
+    return decoder.read(tokens_RT, state, None if equal else lengths_R)
 
 
 def _states_before(

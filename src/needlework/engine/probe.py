@@ -128,7 +128,7 @@ def _random(spec: DecoderConfig, dtype: str, device: str) -> Decoder:
 @torch.inference_mode()
 def _read(decoder: Decoder, rows: int, tokens: int) -> DecoderState:
     ids = torch.zeros(rows, tokens, dtype=torch.long, device=decoder.embedding.weight.device)
-    _, state = decoder.hidden(ids, decoder.init_state(rows))
+    _, state = decoder.read(ids, decoder.init_state(rows))
     return state
 
 
@@ -139,8 +139,8 @@ def _step_seconds(decoder: Decoder, rows: int, tokens: int, device: str) -> floa
 
     @torch.inference_mode()
     def write() -> None:
-        hidden_R1D, _ = decoder.hidden(ids, state)
-        decoder.logits(hidden_R1D[:, 0])
+        hidden_RD, _ = decoder.read(ids, state)
+        decoder.logits(hidden_RD)
 
     return _seconds(write, device)
 

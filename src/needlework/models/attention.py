@@ -12,6 +12,8 @@ from torch.nn import functional as F
 
 from needlework.models import config, cuda, kernels
 from needlework.models.convolution import CausalConvolution, last_valid
+from needlework.models.mixer import Mixer
+from needlework.models.padding import last_token
 from needlework.models.rotary import rotate, rotation
 from needlework.models.state import KeyValueState, RowState, extent
 
@@ -67,7 +69,7 @@ class Visible(TypedDict):
     is_causal: bool
 
 
-class Attention(nn.Module):
+class Attention(Mixer[AttentionState]):
     """Queries see the keys of their own row, up to and including their own token.
 
     Rows of `project_in` are [q, k, v], heads one after the other.
@@ -95,6 +97,35 @@ class Attention(nn.Module):
         self, x_BTD: Tensor, state: AttentionState, lengths_B: Tensor | None = None
     ) -> tuple[Tensor, AttentionState]:
         """Attend from T new tokens to everything read so far."""
+        q_BHTP, k_BGTP, v_BGTP, tail = self._project(x_BTD, state, lengths_B)
+        if self._reads_shifted(x_BTD, state):
+            y_BHTP, cache = self._attend_shifted(q_BHTP, k_BGTP, v_BGTP, state.cache, lengths_B)
+        else:
+            cache = state.cache.append(k_BGTP, v_BGTP, lengths_B, self.spec.window)
+            visible = self._visible(state.cache, cache, q_BHTP.shape[2], lengths_B)
+            y_BHTP = self._attend(q_BHTP, cache.keys_BHSP, cache.values_BHSP, visible)
+        return self.project_out(y_BHTP.transpose(1, 2).flatten(2)), AttentionState(cache, tail)
+
+    def read(
+        self, x_BTD: Tensor, state: AttentionState, lengths_B: Tensor | None = None
+    ) -> tuple[Tensor, AttentionState]:
+        """Attend from the last tokens alone."""
+        if self._reads_shifted(x_BTD, state):
+            return super().read(x_BTD, state, lengths_B)
+        q_BHTP, k_BGTP, v_BGTP, tail = self._project(x_BTD, state, lengths_B)
+        cache = state.cache.append(k_BGTP, v_BGTP, lengths_B, self.spec.window)
+        q_BH1P = last_token(q_BHTP.transpose(1, 2), lengths_B).transpose(1, 2)
+        visible = self._visible(state.cache, cache, 1, None)
+        y_BH1P = self._attend(q_BH1P, cache.keys_BHSP, cache.values_BHSP, visible)
+        return self.project_out(y_BH1P.transpose(1, 2).flatten(2)), AttentionState(cache, tail)
+
+    def _reads_shifted(self, x_BTD: Tensor, state: AttentionState) -> bool:
+        return self.spec.shifted_window and state.cache.longest == 0 and x_BTD.shape[1] > 1
+
+    def _project(
+        self, x_BTD: Tensor, state: AttentionState, lengths_B: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor, ConvolutionTail]:
+        """Queries, keys and values of the new tokens, and what a convolution carries on."""
         qkv_BTC = self.project_in(x_BTD)
         tail = state.tail
         if self.convolution:
@@ -104,14 +135,7 @@ class Attention(nn.Module):
                 joined = torch.cat([outputs, qkv_BTC], dim=1)
                 outputs = last_valid(joined, outputs.shape[1], lengths_B)
             tail = ConvolutionTail(inputs, outputs)
-        q_BHTP, k_BGTP, v_BGTP = self._heads(qkv_BTC, state.cache)
-        if self.spec.shifted_window and state.cache.longest == 0 and x_BTD.shape[1] > 1:
-            y_BHTP, cache = self._attend_shifted(q_BHTP, k_BGTP, v_BGTP, state.cache, lengths_B)
-        else:
-            cache = state.cache.append(k_BGTP, v_BGTP, lengths_B, self.spec.window)
-            visible = self._visible(state.cache, cache, q_BHTP.shape[2], lengths_B)
-            y_BHTP = self._attend(q_BHTP, cache.keys_BHSP, cache.values_BHSP, visible)
-        return self.project_out(y_BHTP.transpose(1, 2).flatten(2)), AttentionState(cache, tail)
+        return *self._heads(qkv_BTC, state.cache), tail
 
     def _heads(self, qkv_BTC: Tensor, cache: KeyValueState) -> tuple[Tensor, Tensor, Tensor]:
         """Split into heads and rotate queries and keys."""
@@ -173,8 +197,8 @@ class Attention(nn.Module):
         """Which columns each query sees, in the cheapest form that says it."""
         window = self.spec.window or after.longest
         if after.longest <= window:
-            if before.longest == 0:
-                return {"attn_mask": None, "is_causal": tokens > 1}
+            if before.longest == 0 and tokens > 1:
+                return {"attn_mask": None, "is_causal": True}
             if tokens == 1 and after.uniform:
                 return {"attn_mask": None, "is_causal": False}
         rows = slice(0, 1) if after.uniform and lengths_B is None else slice(None)

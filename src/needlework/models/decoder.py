@@ -4,7 +4,7 @@ Knows how layers are put together; does not know what a mixer does or where weig
 """
 
 # Shapes: B batch, T tokens, D width, V vocabulary rows.
-from typing import Protocol, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,27 +12,16 @@ from torch import Tensor, nn
 from needlework.models import config
 from needlework.models.attention import Attention
 from needlework.models.config import DecoderConfig
+from needlework.models.mixer import Mixer
 from needlework.models.mlp import MLP
 from needlework.models.norms import build_norm
+from needlework.models.padding import last_token
 from needlework.models.rglru import RGLRU
 from needlework.models.rwkv6 import ChannelMix, TimeMix
 from needlework.models.ssd import SSD
-from needlework.models.state import DecoderState, LayerState
+from needlework.models.state import DecoderState, EmptyState, LayerState
 
-
-class Mixer(Protocol):
-    """What a layer must be able to do; history is an argument and a result."""
-
-    def init_state(self, batch: int) -> LayerState:
-        """The state before any token."""
-
-    def __call__(
-        self, x_BTD: Tensor, state: LayerState, lengths_B: Tensor | None
-    ) -> tuple[Tensor, LayerState]:
-        """Mix T new tokens of which row b has `lengths_B[b]` valid ones (all when None)."""
-
-
-MIXERS: dict[type, type[nn.Module]] = {
+MIXERS: dict[type, type[Mixer[Any]]] = {
     config.Attention: Attention,
     config.SSD: SSD,
     config.RGLRU: RGLRU,
@@ -48,18 +37,25 @@ class Residual(nn.Module):
     def __init__(self, spec: config.MixerConfig, norm: config.Norm, width: int) -> None:
         super().__init__()
         self.norm = build_norm(norm, width)
-        self.mixer = MIXERS[type(spec)](width, spec)
+        self.mixer: Mixer[LayerState] = MIXERS[type(spec)](width, spec)
 
     def init_state(self, batch: int) -> LayerState:
         """The mixer's state before any token."""
-        return cast(Mixer, self.mixer).init_state(batch)
+        return self.mixer.init_state(batch)
 
     def forward(
         self, x_BTD: Tensor, state: LayerState, lengths_B: Tensor | None
     ) -> tuple[Tensor, LayerState]:
         """Add what the mixer makes of the normalised input."""
-        y_BTD, state = cast(Mixer, self.mixer)(self.norm(x_BTD), state, lengths_B)
+        y_BTD, state = self.mixer(self.norm(x_BTD), state, lengths_B)
         return x_BTD + y_BTD, state
+
+    def read(
+        self, x_BTD: Tensor, state: LayerState, lengths_B: Tensor | None
+    ) -> tuple[Tensor, LayerState]:
+        """The same at the last valid token of every row, of shape (B, 1, D)."""
+        y_B1D, state = self.mixer.read(self.norm(x_BTD), state, lengths_B)
+        return last_token(x_BTD, lengths_B) + y_B1D, state
 
 
 class Decoder(nn.Module):
@@ -95,22 +91,38 @@ class Decoder(nn.Module):
     def hidden(
         self, tokens_BT: Tensor, state: DecoderState, lengths_B: Tensor | None = None
     ) -> tuple[Tensor, DecoderState]:
-        """What the head reads, of shape (B, T, D): logits are wanted at few positions only.
+        """What the head reads, of shape (B, T, D).
 
         Row b has `lengths_B[b]` valid tokens, on the left; at the others the result is undefined.
         """
-        x_BTD = self.embedding(tokens_BT)
-        if self.config.embedding_scale != 1.0:
-            x_BTD = x_BTD * self.config.embedding_scale
-        if self.embedding_norm is not None:
-            x_BTD = self.embedding_norm(x_BTD)
-        if self.config.residual_float32:
-            x_BTD = x_BTD.to(torch.promote_types(x_BTD.dtype, torch.float32))
+        x_BTD = self._embed(tokens_BT)
         states = []
         for layer, layer_state in zip(self.layers, state.layers, strict=True):
             x_BTD, layer_state = layer(x_BTD, layer_state, lengths_B)
             states.append(layer_state)
         return self.norm(x_BTD), DecoderState(tuple(states))
+
+    def read(
+        self, tokens_BT: Tensor, state: DecoderState, lengths_B: Tensor | None = None
+    ) -> tuple[Tensor, DecoderState]:
+        """What the head reads at the last valid token of every row, of shape (B, D), and the state.
+
+        No other token is wanted from the last layer with a memory on: whatever serves only them
+        is left out, in a model of two blocks almost half of the work.
+        """
+        x_BTD = self._embed(tokens_BT)
+        remembering = [not isinstance(each, EmptyState) for each in state.layers]
+        last = len(remembering) - 1 - remembering[::-1].index(True)
+        states = []
+        for index, (layer, layer_state) in enumerate(zip(self.layers, state.layers, strict=True)):
+            if index < last:
+                x_BTD, layer_state = layer(x_BTD, layer_state, lengths_B)
+            elif index == last:
+                x_BTD, layer_state = cast(Residual, layer).read(x_BTD, layer_state, lengths_B)
+            else:
+                x_BTD, layer_state = layer(x_BTD, layer_state, None)
+            states.append(layer_state)
+        return self.norm(x_BTD)[:, 0], DecoderState(tuple(states))
 
     def logits(self, h: Tensor) -> Tensor:
         """Scores of every row of the vocabulary over the last axis, padded rows included."""
@@ -118,3 +130,13 @@ class Decoder(nn.Module):
         if self.config.logit_cap is not None:
             logits = self.config.logit_cap * torch.tanh(logits / self.config.logit_cap)
         return logits
+
+    def _embed(self, tokens_BT: Tensor) -> Tensor:
+        x_BTD: Tensor = self.embedding(tokens_BT)
+        if self.config.embedding_scale != 1.0:
+            x_BTD = x_BTD * self.config.embedding_scale
+        if self.embedding_norm is not None:
+            x_BTD = self.embedding_norm(x_BTD)
+        if self.config.residual_float32:
+            x_BTD = x_BTD.to(torch.promote_types(x_BTD.dtype, torch.float32))
+        return x_BTD

@@ -108,6 +108,13 @@ class HubModel(Decoder):
         self, tokens_BT: Tensor, state: DecoderState, lengths_B: Tensor | None = None
     ) -> tuple[Tensor, DecoderState]:
         """Logits of shape (B, T, V) in which every position shows those of the row's last token."""
+        last_BV, state = self.read(tokens_BT, state, lengths_B)
+        return last_BV[:, None].expand(-1, tokens_BT.shape[1], -1), state
+
+    def read(
+        self, tokens_BT: Tensor, state: DecoderState, lengths_B: Tensor | None = None
+    ) -> tuple[Tensor, DecoderState]:
+        """Logits of shape (B, V) after the last valid token of every row."""
         lengths = [tokens_BT.shape[1]] * len(tokens_BT) if lengths_B is None else lengths_B.tolist()
         logits, rows = [], []
         before = cast(HubState, state).rows
@@ -115,8 +122,7 @@ class HubModel(Decoder):
             last_V, row = self._read(tokens_T[:length], row)
             logits.append(last_V)
             rows.append(row)
-        shown = torch.stack(logits)[:, None].expand(-1, tokens_BT.shape[1], -1)
-        return shown, cast(DecoderState, HubState(tuple(rows)))
+        return torch.stack(logits), cast(DecoderState, HubState(tuple(rows)))
 
     def logits(self, h: Tensor) -> Tensor:
         """What `hidden` gave."""

@@ -5,10 +5,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from needlework.models import config
+from needlework.models.mixer import Mixer
+from needlework.models.padding import last_token
 from needlework.models.state import EmptyState
 
 
-class MLP(nn.Module):
+class MLP(Mixer[EmptyState]):
     """activation(gate(x)) * up(x), projected back; rows of `project_in` are [up, gate]."""
 
     def __init__(self, width: int, spec: config.MLP) -> None:
@@ -33,3 +35,9 @@ class MLP(nn.Module):
         else:
             gate_BTF = F.gelu(gate_BTF, approximate="tanh")
         return self.project_out(gate_BTF * up_BTF), state
+
+    def read(
+        self, x_BTD: Tensor, state: EmptyState, lengths_B: Tensor | None = None
+    ) -> tuple[Tensor, EmptyState]:
+        """Transform the last tokens alone."""
+        return self.forward(last_token(x_BTD, lengths_B), state)

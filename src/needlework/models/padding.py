@@ -12,6 +12,14 @@ def valid_tokens(lengths_B: Tensor, like_BT: Tensor) -> Tensor:
     return position_T < lengths_B[:, None]
 
 
+def last_token(sequence: Tensor, lengths_B: Tensor | None) -> Tensor:
+    """The last valid token of every row: (B, T, ...) as (B, 1, ...); undefined without any."""
+    if lengths_B is None:
+        return sequence[:, -1:]
+    rows_B = torch.arange(len(sequence), device=sequence.device)
+    return sequence[rows_B, (lengths_B - 1).clamp(min=0)][:, None]
+
+
 def in_chunks(sequence: Tensor, size: int) -> Tensor:
     """(B, T, ...) as (B, C, L, ...), the last chunk filled up with zeros."""
     missing = -sequence.shape[1] % size

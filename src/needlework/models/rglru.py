@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from needlework.models import config, cuda, kernels
 from needlework.models.convolution import CausalConvolution
-from needlework.models.padding import in_chunks, valid_tokens
+from needlework.models.mixer import Mixer
+from needlework.models.padding import in_chunks, last_token, valid_tokens
 from needlework.models.state import RowState
 
 SHARPNESS = 8.0
@@ -28,7 +29,7 @@ class RGLRUState(RowState):
     position_B: Tensor
 
 
-class RGLRU(nn.Module):
+class RGLRU(Mixer[RGLRUState]):
     """out(gelu(y(x)) * RG-LRU(convolution(x(x)))); rows of `project_in` are [y, x]."""
 
     def __init__(self, width: int, spec: config.RGLRU) -> None:
@@ -58,21 +59,40 @@ class RGLRU(nn.Module):
         self, x_BTD: Tensor, state: RGLRUState, lengths_B: Tensor | None = None
     ) -> tuple[Tensor, RGLRUState]:
         """Read T new tokens."""
-        tokens = x_BTD.shape[1]
         y_BTE, u_BTE = self.project_in(x_BTD).chunk(2, dim=-1)
+        h_BTE, state = self._recur(u_BTE, state, lengths_B)
+        return self._gated(y_BTE, h_BTE), state
+
+    def read(
+        self, x_BTD: Tensor, state: RGLRUState, lengths_B: Tensor | None = None
+    ) -> tuple[Tensor, RGLRUState]:
+        """Gate and project the last tokens alone."""
+        y_BTE, u_BTE = self.project_in(x_BTD).chunk(2, dim=-1)
+        h_BTE, state = self._recur(u_BTE, state, lengths_B)
+        return self._gated(last_token(y_BTE, lengths_B), last_token(h_BTE, lengths_B)), state
+
+    def _recur(
+        self, u_BTE: Tensor, state: RGLRUState, lengths_B: Tensor | None
+    ) -> tuple[Tensor, RGLRUState]:
+        """The recurrence over the convolved inputs."""
+        tokens, dtype, device = u_BTE.shape[1], u_BTE.dtype, u_BTE.device
         u_BTE, tail_BJE = self.convolution(u_BTE, state.tail_BJE, lengths_B)
         log_decay_BTE, input_BTE = self._gates(u_BTE.to(state.state_BE.dtype), state.position_B)
         if lengths_B is not None:
-            padding_BT1 = ~valid_tokens(lengths_B, x_BTD)[..., None]
+            padding_BT1 = ~valid_tokens(lengths_B, u_BTE)[..., None]
             log_decay_BTE = log_decay_BTE.masked_fill(padding_BT1, 0)
             input_BTE = input_BTE.masked_fill(padding_BT1, 0)
         scan = diagonal_scan
-        if kernels.chosen("diagonal_scan", x_BTD.device, x_BTD.dtype) != kernels.TORCH:
+        if kernels.chosen("diagonal_scan", device, dtype) != kernels.TORCH:
             scan = cuda.diagonal_scan
         h_BTE, state_BE = scan(log_decay_BTE, input_BTE, state.state_BE)
+        new = tokens if lengths_B is None else lengths_B
+        return h_BTE, RGLRUState(tail_BJE, state_BE, state.position_B + new)
+
+    def _gated(self, y_BTE: Tensor, h_BTE: Tensor) -> Tensor:
         gated_BTE = F.gelu(y_BTE, approximate="tanh") * h_BTE.to(y_BTE.dtype)
-        read = tokens if lengths_B is None else lengths_B
-        return self.project_out(gated_BTE), RGLRUState(tail_BJE, state_BE, state.position_B + read)
+        projected: Tensor = self.project_out(gated_BTE)
+        return projected
 
     def _gates(self, u_BTE: Tensor, position_B: Tensor) -> tuple[Tensor, Tensor]:
         """log a = -c r softplus(Lambda) and sqrt(1 - a^2) i u (equations 1 to 4).

@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from needlework.models import config, cuda, kernels
 from needlework.models.convolution import last_valid
-from needlework.models.padding import in_chunks, valid_tokens
+from needlework.models.mixer import Mixer
+from needlework.models.padding import in_chunks, last_token, valid_tokens
 from needlework.models.state import RowState, TokenShiftState
 
 FACTOR_LIMIT = 30.0
@@ -25,7 +26,7 @@ class TimeMixState(RowState):
     state_BHKV: Tensor
 
 
-class TimeMix(nn.Module):
+class TimeMix(Mixer[TimeMixState]):
     """o_t = r_t (S + diag(u) k_t v_t^T) with S = diag(w_t) S + k_t v_t^T, normalised and gated.
 
     Rows of `mix_MD` and of the low-rank factors follow the paper's order w, k, v, r, g.
@@ -99,7 +100,7 @@ class TimeMix(nn.Module):
         return mixed_MBTD.unbind(0)
 
 
-class ChannelMix(nn.Module):
+class ChannelMix(Mixer[TokenShiftState]):
     """sigmoid(W_r x_r) * W_v relu(W_k x_k)^2, each input mixed with the token before."""
 
     def __init__(self, width: int, spec: config.ChannelMix) -> None:
@@ -119,9 +120,21 @@ class ChannelMix(nn.Module):
     ) -> tuple[Tensor, TokenShiftState]:
         """Read T new tokens."""
         difference_BTD, last_BD = token_shift(x_BTD, state.last_BD, lengths_B)
+        return self._mix(x_BTD, difference_BTD), TokenShiftState(last_BD)
+
+    def read(
+        self, x_BTD: Tensor, state: TokenShiftState, lengths_B: Tensor | None = None
+    ) -> tuple[Tensor, TokenShiftState]:
+        """Mix the last tokens with those before them."""
+        difference_BTD, last_BD = token_shift(x_BTD, state.last_BD, lengths_B)
+        ends = last_token(x_BTD, lengths_B), last_token(difference_BTD, lengths_B)
+        return self._mix(*ends), TokenShiftState(last_BD)
+
+    def _mix(self, x_BTD: Tensor, difference_BTD: Tensor) -> Tensor:
         hidden = F.relu(self.key(x_BTD + difference_BTD * self.mix_key_D)).square()
         receptance = torch.sigmoid(self.receptance(x_BTD + difference_BTD * self.mix_receptance_D))
-        return receptance * self.value(hidden), TokenShiftState(last_BD)
+        mixed: Tensor = receptance * self.value(hidden)
+        return mixed
 
 
 def token_shift(x_BTD: Tensor, last_BD: Tensor, lengths_B: Tensor | None) -> tuple[Tensor, Tensor]:

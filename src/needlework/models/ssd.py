@@ -10,8 +10,9 @@ from torch.nn import functional as F
 
 from needlework.models import config, cuda, kernels
 from needlework.models.convolution import CausalConvolution
+from needlework.models.mixer import Mixer
 from needlework.models.norms import RMSNorm
-from needlework.models.padding import in_chunks, valid_tokens
+from needlework.models.padding import in_chunks, last_token, valid_tokens
 from needlework.models.state import RowState
 
 
@@ -23,7 +24,7 @@ class SSDState(RowState):
     state_BHPN: Tensor
 
 
-class SSD(nn.Module):
+class SSD(Mixer[SSDState]):
     """h_t = exp(dt A) h_{t-1} + dt x_t b_t^T and y_t = h_t c_t + D x_t, gated and normalised.
 
     Rows of `project_in` are [z, x, B, C, dt]; the convolution covers [x, B, C].
@@ -33,8 +34,8 @@ class SSD(nn.Module):
         super().__init__()
         self.spec = spec
         inner, shared = spec.heads * spec.head_width, spec.groups * spec.state
-        self.sizes = [inner, inner + 2 * shared, spec.heads]
-        self.project_in = nn.Linear(width, sum(self.sizes), bias=False)
+        self.inner, self.rest = inner, inner + 2 * shared + spec.heads
+        self.project_in = nn.Linear(width, self.inner + self.rest, bias=False)
         self.convolution = CausalConvolution(inner + 2 * shared, spec.convolution)
         self.step_bias_H = nn.Parameter(torch.zeros(spec.heads))
         self.log_rate_H = nn.Parameter(torch.zeros(spec.heads))
@@ -53,30 +54,91 @@ class SSD(nn.Module):
         self, x_BTD: Tensor, state: SSDState, lengths_B: Tensor | None = None
     ) -> tuple[Tensor, SSDState]:
         """Read T new tokens."""
-        spec, wide = self.spec, state.state_BHPN.dtype
-        z_BTE, mixed, step_BTH = torch.split(self.project_in(x_BTD), self.sizes, dim=-1)
-        mixed, tail_BJC = self.convolution(mixed, state.tail_BJC, lengths_B)
-        shared = spec.groups * spec.state
-        x_BTE, write, read = torch.split(F.silu(mixed), [self.sizes[0], shared, shared], dim=-1)
-        step_BTH = F.softplus(step_BTH.to(wide) + self.step_bias_H)
-        if lengths_B is not None:
-            step_BTH = step_BTH.masked_fill(~valid_tokens(lengths_B, x_BTD)[..., None], 0)
-        x_BTHP = torch.unflatten(x_BTE, 2, (spec.heads, -1)).to(wide)
-        scan = selective_scan
-        if kernels.chosen("selective_scan", x_BTD.device, x_BTD.dtype) != kernels.TORCH:
-            scan = cuda.selective_scan
+        if x_BTD.shape[1] == 1 and self._by_torch(x_BTD):
+            return self.read(x_BTD, state, lengths_B)
+        z_BTE, rest = torch.split(self.project_in(x_BTD), [self.inner, self.rest], dim=-1)
+        x_BTHP, step_BTH, write_BTGN, read_BTGN, tail_BJC = self._inputs(rest, state, lengths_B)
+        scan = selective_scan if self._by_torch(x_BTD) else cuda.selective_scan
         y_BTHP, state_BHPN = scan(
             x_BTHP,
             step_BTH,
-            -self.log_rate_H.to(wide).exp(),
+            -self.log_rate_H.to(x_BTHP.dtype).exp(),
+            write_BTGN,
+            read_BTGN,
+            state.state_BHPN,
+            chunk=self.spec.chunk,
+        )
+        return self._gated(y_BTHP, x_BTHP, z_BTE), SSDState(tail_BJC, state_BHPN)
+
+    def read(
+        self, x_BTD: Tensor, state: SSDState, lengths_B: Tensor | None = None
+    ) -> tuple[Tensor, SSDState]:
+        """Carry the state to the last tokens and look at it only there."""
+        if not self._by_torch(x_BTD):
+            return super().read(x_BTD, state, lengths_B)
+        z_weight, rest_weight = torch.split(self.project_in.weight, [self.inner, self.rest])
+        z_B1E = F.linear(last_token(x_BTD, lengths_B), z_weight)
+        x_BTHP, step_BTH, write_BTGN, read_BTGN, tail_BJC = self._inputs(
+            F.linear(x_BTD, rest_weight), state, lengths_B
+        )
+        state_BHPN = last_state(
+            x_BTHP,
+            step_BTH,
+            -self.log_rate_H.to(x_BTHP.dtype).exp(),
+            write_BTGN,
+            state.state_BHPN,
+        )
+        read_B1GN = last_token(read_BTGN, lengths_B)
+        per_group = self.spec.heads // self.spec.groups
+        read_BHN1 = read_B1GN[:, 0].repeat_interleave(per_group, dim=1)[..., None]
+        y_B1HP = (state_BHPN @ read_BHN1)[..., 0][:, None]
+        ends = self._gated(y_B1HP, last_token(x_BTHP, lengths_B), z_B1E)
+        return ends, SSDState(tail_BJC, state_BHPN)
+
+    def _by_torch(self, x_BTD: Tensor) -> bool:
+        return kernels.chosen("selective_scan", x_BTD.device, x_BTD.dtype) == kernels.TORCH
+
+    def _inputs(
+        self, rest_BTC: Tensor, state: SSDState, lengths_B: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """What the scan works on, x, dt, B and C, and the inputs the convolution carries on."""
+        spec, wide = self.spec, state.state_BHPN.dtype
+        mixed, step_BTH = torch.split(rest_BTC, [self.rest - spec.heads, spec.heads], dim=-1)
+        mixed, tail_BJC = self.convolution(mixed, state.tail_BJC, lengths_B)
+        shared = spec.groups * spec.state
+        x_BTE, write, read = torch.split(F.silu(mixed), [self.inner, shared, shared], dim=-1)
+        step_BTH = F.softplus(step_BTH.to(wide) + self.step_bias_H)
+        if lengths_B is not None:
+            step_BTH = step_BTH.masked_fill(~valid_tokens(lengths_B, rest_BTC)[..., None], 0)
+        return (
+            torch.unflatten(x_BTE, 2, (spec.heads, -1)).to(wide),
+            step_BTH,
             torch.unflatten(write, 2, (spec.groups, -1)).to(wide),
             torch.unflatten(read, 2, (spec.groups, -1)).to(wide),
-            state.state_BHPN,
-            chunk=spec.chunk,
+            tail_BJC,
         )
+
+    def _gated(self, y_BTHP: Tensor, x_BTHP: Tensor, z_BTE: Tensor) -> Tensor:
+        """Add what skips the scan; gate, normalise, project."""
         y_BTE = (y_BTHP + x_BTHP * self.skip_H[:, None]).flatten(2)
-        gated_BTE = self.norm(y_BTE * F.silu(z_BTE.to(wide)))
-        return self.project_out(gated_BTE), SSDState(tail_BJC, state_BHPN)
+        projected: Tensor = self.project_out(self.norm(y_BTE * F.silu(z_BTE.to(y_BTE.dtype))))
+        return projected
+
+
+def last_state(
+    x_BTHP: Tensor, step_BTH: Tensor, rate_H: Tensor, write_BTGN: Tensor, state_BHPN: Tensor
+) -> Tensor:
+    """The last state of `selective_scan`, at once: what every token added, decayed to the end.
+
+    Decays are summed from the end, so those of the last tokens, which count most, are exact.
+    """
+    per_group = x_BTHP.shape[2] // write_BTGN.shape[2]
+    log_BTH = step_BTH * rate_H
+    until_end_BTH = log_BTH.flip(1).cumsum(dim=1).flip(1)
+    weight_BTH = step_BTH * (until_end_BTH - log_BTH).exp()
+    x_BHPT = (x_BTHP * weight_BTH[..., None]).permute(0, 2, 3, 1)
+    write_BHTN = write_BTGN.transpose(1, 2).repeat_interleave(per_group, dim=1)
+    return until_end_BTH[:, 0].exp()[..., None, None] * state_BHPN + x_BHPT @ write_BHTN
 
 
 def selective_scan(

@@ -53,7 +53,7 @@ def test_the_longest_context_is_where_memory_ends(name: str) -> None:
     prompt = torch.zeros(1, tokens, dtype=torch.long)
     state = decoder.init_state(1)
     for piece in prompt.split(512, dim=1):
-        _, state = decoder.hidden(piece, state)
+        _, state = decoder.read(piece, state)
     used = weight_bytes(spec, torch.float64) + state.bytes + 5 * 256 * tokens
     assert 0.8 * free < used <= free
 

@@ -23,7 +23,7 @@ tokens = torch.zeros(8, 128, dtype=torch.long)
 @torch.inference_mode()
 def read():
     for _ in range(5):
-        decoder.hidden(tokens, decoder.init_state(8))
+        decoder.read(tokens, decoder.init_state(8))
 
 
 read()
