@@ -196,9 +196,7 @@ class Decoder(NamedTuple):
 
         From the last layer with a memory on, everything but states is for the last token alone.
         """
-        last = max(
-            index for index, kind in enumerate(self.spec.layers) if not isinstance(kind, MLP)
-        )
+        last = self.spec.last_memory
         below, above = self.layers[:last], self.layers[last:]
         each = sum(layer.matrices + layer.chunked for layer in below) + above[0].remembering
         keys = sum(_key_flops(layer, start, end) for layer in below) + above[0].key * _seen(

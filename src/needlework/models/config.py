@@ -139,6 +139,11 @@ class DecoderConfig(Closed):
         """Whether prompts must be read in one call: a hazard lets tokens see later ones."""
         return any(isinstance(layer, Attention) and layer.shifted_window for layer in self.layers)
 
+    @property
+    def last_memory(self) -> int:
+        """The last layer that looks at earlier tokens: above it a prompt is one token."""
+        return max(index for index, each in enumerate(self.layers) if not isinstance(each, MLP))
+
     @model_validator(mode="after")
     def _padded(self) -> "DecoderConfig":
         if self.padded_vocabulary < self.vocabulary:

@@ -19,7 +19,7 @@ from needlework.models.padding import last_token
 from needlework.models.rglru import RGLRU
 from needlework.models.rwkv6 import ChannelMix, TimeMix
 from needlework.models.ssd import SSD
-from needlework.models.state import DecoderState, EmptyState, LayerState
+from needlework.models.state import DecoderState, LayerState
 
 MIXERS: dict[type, type[Mixer[Any]]] = {
     config.Attention: Attention,
@@ -111,8 +111,7 @@ class Decoder(nn.Module):
         is left out, in a model of two blocks almost half of the work.
         """
         x_BTD = self._embed(tokens_BT)
-        remembering = [not isinstance(each, EmptyState) for each in state.layers]
-        last = len(remembering) - 1 - remembering[::-1].index(True)
+        last = self.config.last_memory
         states = []
         for index, (layer, layer_state) in enumerate(zip(self.layers, state.layers, strict=True)):
             if index < last:

@@ -12,7 +12,7 @@ from needlework.cost.formulas import costs
 from needlework.cost.published import CHECKPOINTS, published
 from needlework.engine.memory import row_bytes
 from needlework.models.checkpoints import decoder_config
-from needlework.models.config import MLP, Attention, DecoderConfig
+from needlework.models.config import Attention, DecoderConfig
 from needlework.models.decoder import Decoder
 from tests.models_for_tests import FAMILIES, family
 from tests.unit.models.test_checkpoints import FULL_SIZE
@@ -54,11 +54,10 @@ def unseen(spec: DecoderConfig, tokens: int) -> int:
     The last layer that remembers has one query, which a window alone can keep from a key.
     """
     total = 0
-    last = max(index for index, layer in enumerate(spec.layers) if not isinstance(layer, MLP))
     for index, layer in enumerate(spec.layers):
         if isinstance(layer, Attention):
             window = layer.window or tokens
-            queries = range(tokens if index == last else 1, tokens + 1)
+            queries = range(tokens if index == spec.last_memory else 1, tokens + 1)
             seen = sum(min(token, window) for token in queries)
             total += 4 * layer.heads * layer.head_width * (len(queries) * tokens - seen)
     return total

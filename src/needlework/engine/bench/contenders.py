@@ -59,9 +59,9 @@ class Ours:
         self.decoding = Decoding(decided=job.contender == "ours decided")
         self.tokenizer = Clocked(tokenizers.load(str(job.tokenizer)))
         self.decoder = models.load(job.checkpoint)
-        self.weights = sum(
-            each.numel() for each in self.decoder.layers.parameters() if each.ndim > 1
-        )
+        # From the last layer with a memory on, most weights serve the last token alone.
+        whole = self.decoder.layers[: self.decoder.config.last_memory]
+        self.weights = sum(each.numel() for each in whole.parameters() if each.ndim > 1)
         self.stopwatch = Stopwatch()
         self.stopwatch.watch(self.decoder.embedding, self.decoder.norm)
         self.stopwatch.watch(self.decoder.head, self.decoder.head)
