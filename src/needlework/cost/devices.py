@@ -88,15 +88,15 @@ def assumed(device: Device, family: str, dtype: str) -> Rates:
 
 
 CPU_RATES: Mapping[str, Rates] = {
-    "mamba2": Rates(14.5e9, 1.7e9, 1.5e-3),
-    "mamba2attn": Rates(29.7e9, 1.7e9, 1.8e-3),
-    "transformerpp": Rates(37.2e9, 1.5e9, 1.2e-3),
-    "griffin": Rates(24.2e9, 0.57e9, 0.3e-3),
-    "llama": Rates(50.6e9, 1.3e9, 1.1e-3),
-    "rwkv6": Rates(9.5e9, 0.94e9, 0.5e-3),
+    "mamba2": Rates(42e9, 1.7e9, 1.5e-3),
+    "mamba2attn": Rates(48e9, 1.7e9, 1.8e-3),
+    "transformerpp": Rates(71e9, 1.5e9, 1.2e-3),
+    "griffin": Rates(41e9, 0.57e9, 0.3e-3),
+    "llama": Rates(74e9, 1.3e9, 1.1e-3),
+    "rwkv6": Rates(30e9, 0.94e9, 0.5e-3),
 }
-"""Of the nano models on one core: reading as six jobs did it, writing as `--calibrate` measured it
-(reports/benchmarks.md). Another family is taken to run like Mamba2."""
+"""Of the nano models on one core: reading as one job of each did it, writing as `--calibrate`
+measured it (reports/benchmarks.md). Another family is taken to run like Mamba2."""
 
 
 def home(dtype: str) -> Device:

@@ -71,7 +71,7 @@ def figure_rows(
 def _hours(cell: PlannedCell, benchmarks: Path | None) -> dict[str, float | str]:
     job = None if benchmarks is None else read_job(benchmarks, cell)
     return {
-        "hours": cell.hours if job is None else job.wall_seconds / 3600,
+        "hours": cell.hours if job is None else job.seconds / 3600,
         "kind": "estimated" if job is None else "measured",
         "device": cell.device,
     }

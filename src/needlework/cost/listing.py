@@ -67,8 +67,14 @@ def measured_lines(found: Sequence[tuple[PlannedCell, Measured]]) -> Iterator[st
         seconds = 3600 * cell.hours
         place = [cell.model, cell.suite, str(cell.length)]
         times = [f"{seconds:.1f}", f"{job.seconds:.1f}", f"{seconds / job.seconds:.2f}"]
-        memory = [str(cell.memory_mb), str(job.memory_mb), f"{cell.memory_mb / job.memory_mb:.2f}"]
-        yield _line(MEASURED, [*place, *times, *memory])
+        yield _line(MEASURED, [*place, *times, str(cell.memory_mb), *_measured_memory(cell, job)])
+
+
+def _measured_memory(cell: PlannedCell, job: Measured) -> list[str]:
+    """The peak and its ratio; dashes for a job that was over before anybody looked."""
+    if not job.memory_mb:
+        return ["-", "-"]
+    return [str(job.memory_mb), f"{cell.memory_mb / job.memory_mb:.2f}"]
 
 
 def totals(cells: Sequence[PlannedCell]) -> dict[str, float]:

@@ -14,8 +14,7 @@ class Measured(NamedTuple):
     """What the job of one cell took."""
 
     seconds: float
-    """CPU seconds of a job on the CPU, which other programs hardly change; else wall seconds."""
-    wall_seconds: float
+    """Wall seconds: of CPU time Snakemake sees only what it samples, nothing after 15 s of 29."""
     memory_mb: int
     """Peak resident set, in 10^6 bytes."""
 
@@ -34,14 +33,12 @@ def read_job(folder: Path, cell: PlannedCell) -> Measured | None:
     rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()]
     try:
         values = dict(zip(rows[0], rows[-1], strict=True))
-        wall = float(values["s"])
-        # Snakemake samples every few seconds, so a short job has dashes.
-        busy = _number(values["cpu_time"])
+        seconds = float(values["s"])
+        # Sampled every few seconds, so a short job has a dash.
         memory = _number(values["max_rss"])
     except (IndexError, KeyError, ValueError) as error:
         raise RecordError(f"{path} is not a benchmark file of Snakemake; delete it") from error
-    seconds = busy if cell.device == "cpu" and busy else wall
-    return Measured(seconds, wall, round(memory * (1 << 20) / 1e6))
+    return Measured(seconds, round(memory * (1 << 20) / 1e6))
 
 
 def _number(text: str) -> float:

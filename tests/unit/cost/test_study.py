@@ -159,22 +159,24 @@ def test_expected_shares_come_close_to_counted_ones(tmp_path: Path) -> None:
     assert exact.prompt_tokens == pytest.approx(rough.prompt_tokens, rel=0.05)
 
 
-def test_a_job_on_the_cpu_took_its_cpu_seconds(tmp_path: Path) -> None:
+def test_a_job_took_its_wall_seconds(tmp_path: Path) -> None:
     cell = planned(small_plan())[0]
     assert read_job(tmp_path, cell) is None
     address = Cell(cell.model, "ruler", cell.length)
     write_job(tmp_path, address, "100.0\t0:01:40\t500.0\t-\t-\t-\t0\t0\t50\t20.0")
     job = read_job(tmp_path, cell)
     assert job is not None
-    assert (job.seconds, job.wall_seconds, job.memory_mb) == (20.0, 100.0, 524)
+    assert (job.seconds, job.memory_mb) == (100.0, 524)
 
 
-def test_a_job_too_short_to_be_sampled_has_its_wall_seconds(tmp_path: Path) -> None:
+def test_a_job_too_short_to_be_sampled_has_no_memory(tmp_path: Path) -> None:
     cell = planned(small_plan())[0]
     write_job(tmp_path, Cell(cell.model, "ruler", cell.length), "1.5\t0:00:01" + "\t-" * 8)
     job = read_job(tmp_path, cell)
     assert job is not None
     assert (job.seconds, job.memory_mb) == (1.5, 0)
+    (line,) = list(listing.measured_lines([(cell, job)]))[1:]
+    assert line.split()[-1] == "-"
 
 
 def test_a_torn_benchmark_is_named(tmp_path: Path) -> None:
