@@ -131,7 +131,9 @@ def catch(folder: Path, cells: Sequence[str]) -> list[Caught]:
 
 
 def _freeze(folder: Path, cell: str) -> Caught:
-    (pid,) = [pid for pid in processes() if _computes(pid, cell)]
+    found = [pid for pid in processes() if _computes(pid, folder, cell)]
+    # A child that has not yet become another program still carries its parent's command line.
+    (pid,) = [pid for pid in found if _parent(pid) not in found]
     os.kill(pid, signal.SIGSTOP)
     variables = environment(pid)
     return Caught(
@@ -186,6 +188,18 @@ def _read(pid: int, file: str) -> list[str]:
         return []
 
 
-def _computes(pid: int, predictions: str) -> bool:
+def _computes(pid: int, folder: Path, predictions: str) -> bool:
+    """Whether a process computes this cell of this project; others have cells of the same name."""
     command = words(pid)
-    return "predict" in command and predictions in command and str(COMMAND) in command
+    if not ("predict" in command and predictions in command and str(COMMAND) in command):
+        return False
+    try:
+        return Path(f"/proc/{pid}/cwd").readlink() == folder
+    except OSError:
+        return False  # It has just ended.
+
+
+def _parent(pid: int) -> int | None:
+    for line in _read(pid, "status")[:1]:
+        return int(line.partition("PPid:")[2].split()[0])
+    return None

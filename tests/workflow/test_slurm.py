@@ -46,8 +46,10 @@ CELLS = [
 LONG = [
     f"results/slice/predictions/nano-llama/ruler/{length}.jsonl" for length in (512, 1024, 2048)
 ]
+HARMED_SAMPLES = 50
+"""Enough that a cell whose first samples are finished has not yet read all its prompts."""
 HARMED = STUDY | {
-    "samples": 12,
+    "samples": HARMED_SAMPLES,
     "suites": {"ruler": {"lengths": [512, 1024, 2048]}, "depth": {"lengths": [256, 512]}},
 }
 
@@ -161,7 +163,7 @@ def test_nothing_finished_is_computed_again(harmed: tuple[Path, dict[str, Caught
         lines = journal_lines(folder / cell)
         assert lines[: len(before.finished)] == before.finished
         keys = [json.loads(line)["key"] for line in lines]
-        assert len(set(keys)) == len(keys) == 12 * 13
+        assert len(set(keys)) == len(keys) == HARMED_SAMPLES * 13
         assert len((folder / cell).read_text().splitlines()) == len(keys)
 
 
