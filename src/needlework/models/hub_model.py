@@ -125,7 +125,7 @@ class HubModel(Decoder):
         return torch.stack(logits), cast(DecoderState, HubState(tuple(rows)))
 
     def logits(self, h: Tensor) -> Tensor:
-        """What `hidden` gave."""
+        """What `read` and `hidden` gave."""
         return h
 
     def _read(self, tokens_T: Tensor, row: Row) -> tuple[Tensor, Row]:

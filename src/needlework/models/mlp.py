@@ -6,7 +6,6 @@ from torch.nn import functional as F
 
 from needlework.models import config
 from needlework.models.mixer import Mixer
-from needlework.models.padding import last_token
 from needlework.models.state import EmptyState
 
 
@@ -35,9 +34,3 @@ class MLP(Mixer[EmptyState]):
         else:
             gate_BTF = F.gelu(gate_BTF, approximate="tanh")
         return self.project_out(gate_BTF * up_BTF), state
-
-    def read(
-        self, x_BTD: Tensor, state: EmptyState, lengths_B: Tensor | None = None
-    ) -> tuple[Tensor, EmptyState]:
-        """Transform the last tokens alone."""
-        return self.forward(last_token(x_BTD, lengths_B), state)
