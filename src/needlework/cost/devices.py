@@ -95,7 +95,7 @@ CPU_RATES: Mapping[str, Rates] = {
     "llama": Rates(74e9, 1.3e9, 1.1e-3),
     "rwkv6": Rates(30e9, 0.94e9, 0.5e-3),
 }
-"""Of the nano models on one core: reading as one job of each did it, writing as `--calibrate`
+"""Of the nano models on one core: reading as the job of ruler/2048 did it, writing as `--calibrate`
 measured it (reports/benchmarks.md). Another family is taken to run like Mamba2."""
 
 

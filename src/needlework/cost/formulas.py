@@ -39,10 +39,8 @@ class Layer(NamedTuple):
     """FLOPs of a token in the recurrence while a prompt is read in whole chunks."""
     alone: int = 0
     """The same for a token that is read by itself, as answers are written."""
-    remembering: int = 0
-    """The same as `matrices` and `chunked` where only the state is wanted, as in the last layer."""
     ending: int = 0
-    """What that leaves for the last token."""
+    """FLOPs that serve a token's result and not the state: the last layer spares all but one."""
     key: int = 0
     """FLOPs of a query for every key it sees."""
     window: int | None = None
@@ -59,6 +57,14 @@ class Layer(NamedTuple):
     wide_places: int = 0
     """Numbers a token has in float32 inside the recurrence, pairs of a chunk included."""
 
+    @property
+    def remembering(self) -> int:
+        """FLOPs of a token of which only the state is wanted; no pairs of a chunk are needed then.
+
+        Time mixing, which has no such way, is never the last layer with a memory.
+        """
+        return self.matrices + self.alone - self.ending
+
 
 def _attention(d: int, spec: Attention) -> Layer:
     heads = spec.heads * spec.head_width
@@ -72,7 +78,6 @@ def _attention(d: int, spec: Attention) -> Layer:
         + d * bool(spec.output_bias)
         + channels * (taps + 1 if taps else 0),
         matrices=2 * d * channels + 2 * heads * d + 2 * taps * channels,
-        remembering=2 * d * channels + 2 * taps * channels,
         ending=2 * heads * d,
         key=4 * heads,
         window=spec.window,
@@ -93,7 +98,6 @@ def _ssd(d: int, spec: SSD) -> Layer:
         # Every token with those of its chunk, reads times writes and then times inputs.
         chunked=2 * spec.chunk * (shared + inner) + 4 * state,
         alone=4 * state,
-        remembering=2 * d * (rows - inner) + 2 * taps * channels + 2 * state,
         ending=2 * d * inner + 2 * state + 2 * inner * d,
         kept_elements=(taps - 1) * channels,
         wide_elements=state,
@@ -114,7 +118,6 @@ def _rglru(d: int, spec: RGLRU) -> Layer:
         + 2 * width
         + width * d,
         matrices=2 * d * 2 * width + 2 * taps * width + 2 * gates + 2 * width * d,
-        remembering=2 * d * 2 * width + 2 * taps * width + 2 * gates,
         ending=2 * width * d,
         kept_elements=(taps - 1) * width,
         wide_elements=width,
@@ -133,7 +136,6 @@ def _time_mix(d: int, spec: TimeMix) -> Layer:
         matrices=2 * low_rank + 2 * 5 * d * inner,
         chunked=2 * spec.chunk * 2 * inner + 4 * state,
         alone=2 * 2 * inner + 4 * state,
-        remembering=2 * low_rank + 2 * 5 * d * inner + 2 * spec.chunk * 2 * inner + 4 * state,
         kept_elements=d,
         wide_elements=state,
         widest=7 * d + 4 * inner,
@@ -199,9 +201,8 @@ class Decoder(NamedTuple):
         last = self.spec.last_memory
         below, above = self.layers[:last], self.layers[last:]
         each = sum(layer.matrices + layer.chunked for layer in below) + above[0].remembering
-        keys = sum(_key_flops(layer, start, end) for layer in below) + above[0].key * _seen(
-            above[0], end
-        )
+        keys = sum(_key_flops(layer, start, end) for layer in below)
+        keys += above[0].key * _seen(above[0], end)
         return each * (end - start) + keys + sum(layer.ending for layer in above)
 
     def write_flops(self, position: float) -> float:

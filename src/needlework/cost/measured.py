@@ -14,7 +14,7 @@ class Measured(NamedTuple):
     """What the job of one cell took."""
 
     seconds: float
-    """Wall seconds: of CPU time Snakemake sees only what it samples, nothing after 15 s of 29."""
+    """Wall seconds; of CPU time Snakemake sees what it samples, of a job of 29 s the first 15."""
     memory_mb: int
     """Peak resident set, in 10^6 bytes."""
 

@@ -20,8 +20,8 @@ def prepare_processor(threads: int) -> None:
     """Use this many threads, and keep memory that tensors free for the next ones.
 
     Without being told, glibc returns the megabytes of every activation to the system and asks for
-    them again at the next layer; the system clears each page anew. In nano models that took from 4
-    to 40 % of a forward call (reports/benchmarks.md). Where there is no glibc nothing is changed.
+    them again at the next layer; the system clears each page anew. In nano models that took from 3
+    to 44 % of a forward call (reports/benchmarks.md). Where there is no glibc nothing is changed.
     """
     torch.set_num_threads(threads)
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
