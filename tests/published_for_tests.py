@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from typing import NamedTuple
 
 from needlework.granularity import REFERENCES
 from needlework.paper import DEPTHS, FORMAT_DEPTHS, FORMATS, TASKS
@@ -15,9 +16,28 @@ SAMPLES = 250
 Rows = list[dict[str, str]]
 
 
-def clean_tables(seed: int) -> dict[str, Rows]:
+class Print(NamedTuple):
+    """How numbers are printed."""
+
+    cells: int
+    """Decimals."""
+    averages: int
+    zeros: bool
+    """Whether zeros at the end are kept."""
+
+    def number(self, value: float, *, average: bool) -> str:
+        decimals = self.averages if average else self.cells
+        text = f"{value:.{decimals}f}"
+        return text if self.zeros or not decimals else text.rstrip("0").rstrip(".")
+
+
+AS_THE_PAPER = Print(2, 2, zeros=False)
+
+
+def clean_tables(seed: int, printed: Print = AS_THE_PAPER) -> dict[str, Rows]:
     """The three files of a study in which every printed number follows from counted answers."""
-    return {"ruler": _ruler(seed), "depth": _depth(seed), "format": _format(seed)}
+    ruler, depth, by_format = _ruler(seed, printed), _depth(seed, printed), _format(seed, printed)
+    return {"ruler": ruler, "depth": depth, "format": by_format}
 
 
 def write_tables(folder: Path, tables: dict[str, Rows]) -> Path:
@@ -29,14 +49,12 @@ def write_tables(folder: Path, tables: dict[str, Rows]) -> Path:
     return folder
 
 
-def _printed(value: float) -> str:
-    """Two decimals with the zeros at the end left out, as in the paper's files."""
-    return str(round(value, 2))
-
-
-def _row(head: dict[str, str], columns: dict[str, float], *, average: bool) -> dict[str, str]:
-    shown = columns | ({"average": sum(columns.values()) / len(columns)} if average else {})
-    return head | {name: _printed(value) for name, value in shown.items()}
+def _row(
+    head: dict[str, str], columns: dict[str, float], *, average: bool, printed: Print
+) -> dict[str, str]:
+    row = head | {name: printed.number(value, average=False) for name, value in columns.items()}
+    mean = _mean(list(columns.values()))
+    return row | ({"average": printed.number(mean, average=True)} if average else {})
 
 
 def _task_score(seed: int, model: str, task: str, length: int) -> float:
@@ -52,7 +70,7 @@ def _mean(values: list[float]) -> float:
     return sum(values) / len(values)
 
 
-def _ruler(seed: int) -> Rows:
+def _ruler(seed: int, printed: Print) -> Rows:
     scores = {
         task: {
             model: {str(n): _task_score(seed, model, task, n) for n in LENGTHS} for model in MODELS
@@ -70,13 +88,14 @@ def _ruler(seed: int) -> Rows:
             {"table": str(table), "task": task, "model": model, "label": MODELS[model]},
             columns,
             average=True,
+            printed=printed,
         )
         for table, (task, models) in zip((1, *range(6, 19)), scores.items(), strict=True)
         for model, columns in models.items()
     ]
 
 
-def _depth(seed: int) -> Rows:
+def _depth(seed: int, printed: Print) -> Rows:
     return [
         _row(
             {"table": str(table), "model": model, "label": MODELS[model], "length": str(length)},
@@ -87,13 +106,14 @@ def _depth(seed: int) -> Rows:
                 for depth in DEPTHS
             },
             average=True,
+            printed=printed,
         )
         for table, length in ((2, 2048), (3, 4096))
         for model in MODELS
     ]
 
 
-def _format(seed: int) -> Rows:
+def _format(seed: int, printed: Print) -> Rows:
     return [
         _row(
             {"table": "4", "model": model, "label": MODELS[model], "length": str(length)}
@@ -103,6 +123,7 @@ def _format(seed: int) -> Rows:
                 for depth in FORMAT_DEPTHS
             },
             average=False,
+            printed=printed,
         )
         for model in SHOWN_BY_FORMAT
         for length in LENGTHS

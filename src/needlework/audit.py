@@ -132,13 +132,14 @@ def _granularity(cells: Iterable[Number], samples: int) -> Iterator[Finding]:
 
 
 def _why_not(cell: Number, parts: int, samples: int) -> str:
-    step = f"{samples} samples give multiples of {100 / parts:.4g} %"
+    step = f"give multiples of {100 / parts:.4g} %; the printed number is not one"
     if cell.task == "depth":
-        return f"{step} here; the printed number is none."
+        return f"{samples} samples here {step}."
     references = REFERENCES.get(cell.task, 1)
+    asked = f" with {references} references each" if references > 1 else ""
     fewer = largest_possible(cell.value, cell.half_unit, samples=samples, references=references)
     way_out = f"; at most {fewer} samples can give it" if fewer else ""
-    return f"{step} with {references} reference(s) each; the printed number is none{way_out}."
+    return f"{samples} samples{asked} {step}{way_out}."
 
 
 def _averages(numbers: Sequence[Number]) -> Iterator[Finding]:
@@ -206,11 +207,11 @@ def _unchecked(sums: Iterable[tuple[Number, list[Number], int]]) -> Iterator[str
     """One line per table with numbers whose parts are not printed."""
     for table, group in groupby(sums, key=lambda one: one[0].table):
         totals = list(group)
-        without = sum(not _is_complete(*one) for one in totals)
+        without = [one[0] for one in totals if not _is_complete(*one)]
         if without:
             yield (
-                f"Table {table}: {without} of {len(totals)} numbers sum up numbers that are not "
-                "all printed, so only their granularity and averages were checked."
+                f"Table {table}: {len(without)} of {len(totals)} numbers sum up numbers not all of "
+                f"which are printed, so they were not compared (first: {describe(without[0])})."
             )
 
 
@@ -225,30 +226,38 @@ def _marked_columns(numbers: Iterable[Number]) -> list[list[Number]]:
 
 
 def _bold(columns: Iterable[Sequence[Number]]) -> Iterator[Finding]:
+    """Bold numbers that are not the best, and columns whose best is not bold.
+
+    Of several best numbers one may stand for all.
+    """
     for column in columns:
-        best = max(number.value for number in column)
-        names = " and ".join(number.label for number in column if number.value == best)
-        for number in column:
-            if number.bold != (number.value == best):
-                yield _finding(
-                    number,
-                    "bold",
-                    expected=f"bold: {names}",
-                    explanation=f"The best of its column is {float(best):g} ({names}).",
-                )
+        best = [one for one in column if one.value == max(number.value for number in column)]
+        wrong = [number for number in column if number.bold and number not in best]
+        forgotten = [] if any(number.bold for number in best) else best[:1]
+        names = " and ".join(number.label for number in best)
+        for number in wrong + forgotten:
+            yield _finding(
+                number,
+                "bold",
+                expected=f"bold: {names}",
+                explanation=f"The best of its column is {float(best[0].value):g} ({names}).",
+            )
 
 
 def _blocks(cells: Sequence[Number], samples: int) -> list[list[Number]]:
     """Cells of Tables 2 and 3 whose granularity tells three formats from one, in up to four blocks.
 
     The blocks are: models and depths that Table 4 shows by format, and those that it does not.
+    Cells with so few decimals that several counts round to them tell nothing.
     """
+    parts = samples * len(FORMATS)
     shown = [cell for cell in cells if cell.table == FORMAT_TABLE]
     models, depths = {cell.model for cell in shown}, {cell.depth for cell in shown}
     blocks: dict[tuple[bool, bool], list[Number]] = {}
     for cell in cells:
-        possible = is_possible(cell.value, cell.half_unit, parts=samples * len(FORMATS))
-        if cell.table in DEPTH_TABLES and 0 < cell.value < 100 and possible:
+        telling = 2 * cell.half_unit * parts < 100
+        possible = is_possible(cell.value, cell.half_unit, parts=parts)
+        if cell.table in DEPTH_TABLES and 0 < cell.value < 100 and telling and possible:
             key = (cell.model in models, cell.depth in depths)
             blocks.setdefault(key, []).append(cell)
     return list(blocks.values())
@@ -258,7 +267,8 @@ def _mixed(blocks: Sequence[Sequence[Number]], samples: int) -> Iterator[Finding
     """Blocks that look like the scores of one format in place of the mean of three.
 
     The mean of three formats is a multiple of the single format's step in one case of three; the
-    more cells are, the less chance explains it. Near 100 % chance is even smaller than this.
+    more cells are, the less chance explains it. Near 100 % chance is even smaller than this. It
+    holds for formats that fail independently; the explanation says so.
     """
     for block in blocks:
         single = [cell for cell in block if is_possible(cell.value, cell.half_unit, parts=samples)]
@@ -282,8 +292,9 @@ def _mix_finding(
         explanation=(
             f"{single} of {len(block)} numbers between 0 and 100 are multiples of "
             f"{100 / samples:.4g} %, as the scores of one needle format are; means of "
-            f"{len(FORMATS)} formats would be so one time in {len(FORMATS)} (chance "
-            f"{float(chance):.3f}). Consistent with columns that show one format alone."
+            f"{len(FORMATS)} formats that fail independently would be so one time in "
+            f"{len(FORMATS)} (chance {float(chance):.2g}). Consistent with columns of one format "
+            "alone, or with needles that fail in every format alike."
         ),
         place=", ".join(dict.fromkeys(cell.place for cell in block)),
     )

@@ -1,9 +1,11 @@
 """Published tables as exact numbers: CSV files with one line per row of a printed table.
 
-Knows the columns of such files and how a printed number is read; does not know what the numbers
-mean. A file has the columns table, model and label, may have task, length and format, and then one
-column per context length (tables of tasks) or needle depth (tables with a length), and an average.
-A number printed in bold stands between two pairs of asterisks, as in `**99.2**`.
+Knows the columns of such files, the names in them and how a printed number is read; does not know
+what the numbers mean. A file has the columns table, model and label, then either task, and one
+column per context length, or length (perhaps format, too), and one column per needle depth; and
+perhaps an average. A number in bold stands between two pairs of asterisks, as in `**99.2**`. Tables
+are numbered as in arXiv:2407.08112: 1 for `ruler`, the mean over its tasks, 2 to 4 for needles by
+depth, 6 to 18 for the tasks.
 """
 
 import csv
@@ -15,11 +17,20 @@ from itertools import chain
 from pathlib import Path
 
 from needlework.errors import RecordError
+from needlework.paper import FORMATS, TASK_TABLES, TASKS
 
 AVERAGE = "average"
+OVERALL = "ruler"
 REQUIRED = ("table", "model", "label")
 OPTIONAL = ("task", "length", "format")
-PRINTED = re.compile(r"(?P<bold>\*\*)?(?P<number>-?\d+(?:\.(?P<decimals>\d+))?)(?(bold)\*\*)")
+PRINTED = re.compile(
+    r"(?P<bold>\*\*)?(?P<number>-?\d{1,9}(?:\.(?P<decimals>\d{1,9}))?)(?(bold)\*\*)"
+)
+WHOLE = re.compile(r"\d{1,9}", re.ASCII)
+NAMES = {"task": (OVERALL, *TASKS), "format": FORMATS}
+"""What may stand in columns of names."""
+COMMON = Fraction(1, 3)
+"""The share of a table's numbers that must have more than so many decimals to speak for all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +51,7 @@ class Number:
     value: Fraction
     """In percent, exactly as printed."""
     decimals: int
-    """Most decimals of any number in its table: a zero at the end is often not printed."""
+    """Its own, or those of its table: a zero at the end is often left out."""
     bold: bool
     is_average: bool
     place: str
@@ -67,8 +78,8 @@ def read_tables(folder: Path) -> list[Number]:
     """Every number of the CSV files in a folder, in the order of file names, lines and columns.
 
     Raises:
-        RecordError: there is no CSV file, or one has missing columns, text in place of a number or
-            a row twice; names file and line.
+        RecordError: there is no CSV file, or one has missing columns, no row, an unknown name, text
+            in place of a number or a row twice; names file and line.
     """
     paths = sorted(folder.glob("*.csv"))
     if not paths:
@@ -80,47 +91,81 @@ def read_tables(folder: Path) -> list[Number]:
 
 def _read_file(path: Path) -> list[Number]:
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
             columns = _columns(path, reader.fieldnames or ())
             lines = [(reader.line_num, _complete(path, reader, line)) for line in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise RecordError(f"{path}: {error}; expected a CSV file in UTF-8") from error
+    if not lines:
+        raise RecordError(
+            f"{path}: no row below the names of the columns; add one or drop the file"
+        )
     decimals = _decimals(path, lines, columns)
     return list(chain.from_iterable(_numbers(path, *line, columns, decimals) for line in lines))
 
 
 def _complete(path: Path, reader: "csv.DictReader[str]", line: dict[str, str]) -> dict[str, str]:
-    """The line, if it has no number without a column."""
+    """The line, if it has no number without a column and no name that nobody knows."""
+    place = f"{path}:{reader.line_num}"
     if len(line) > len(reader.fieldnames or ()):
-        raise RecordError(f"{path}:{reader.line_num}: more numbers than columns; mend the row")
+        raise RecordError(f"{place}: more numbers than columns; mend the row")
+    for column, known in NAMES.items():
+        if column in line and line[column] not in known:
+            raise RecordError(
+                f"{place}: {column}: {line[column]!r} is unknown; expected {', '.join(known)}"
+            )
+    table = _whole(path, reader.line_num, line, "table")
+    shown = {1: OVERALL, **TASK_TABLES}.get(table)
+    if "task" in line and shown != line["task"]:
+        raise RecordError(
+            f"{place}: Table {table} is about {shown or 'no task'}, not {line['task']}; mend one"
+        )
     return line
 
 
 def _columns(path: Path, names: Sequence[str]) -> list[str]:
     """The columns of a file that hold numbers."""
-    missing = [name for name in REQUIRED if name not in names]
     found = [name for name in names if name not in REQUIRED + OPTIONAL]
-    strange = [name for name in found if not name.isdecimal() and name != AVERAGE]
-    if missing or strange or not found:
-        problem = f"column {strange[0]!r}" if strange else f"no column {(missing or ['1024'])[0]!r}"
+    strange = [name for name in found if not WHOLE.fullmatch(name) and name != AVERAGE]
+    missing = [name for name in REQUIRED if name not in names]
+    missing += [] if {"task", "length"} & set(names) else ["task"]
+    missing += [] if set(found) - {AVERAGE} else ["1024"]
+    twice = [name for name in names if names.count(name) > 1]
+    if strange or missing or twice:
+        problem = f"column {strange[0]!r}" if strange else f"no column {(missing or [''])[0]!r}"
+        problem = f"column {twice[0]!r} twice" if twice else problem
         raise RecordError(
-            f"{path}: {problem}; expected {', '.join(REQUIRED)}, optionally {', '.join(OPTIONAL)}, "
-            f"then lengths or depths and {AVERAGE}"
+            f"{path}: {problem}; expected {', '.join(REQUIRED)}, then task (or length, perhaps "
+            f"format), then lengths (or depths), perhaps {AVERAGE}"
         )
     return found
 
 
 def _decimals(
     path: Path, lines: Sequence[tuple[int, Mapping[str, str]]], columns: Sequence[str]
-) -> dict[str, int]:
-    """Most decimals of any number, by table."""
-    most: dict[str, int] = {}
+) -> dict[tuple[str, bool], int]:
+    """How many decimals each table and its averages had before zeros at the end were dropped."""
+    shown: dict[tuple[str, bool], list[str]] = {}
     for number, line in lines:
-        shown = (_match(path, number, line, column)["decimals"] for column in columns)
-        widest = max(len(decimals or "") for decimals in shown)
-        most[line["table"]] = max(widest, most.get(line["table"], 0))
-    return most
+        for column in columns:
+            found = _match(path, number, line, column)["number"]
+            shown.setdefault((line["table"], column == AVERAGE), []).append(found)
+    return {table: _printed_with(numbers) for table, numbers in shown.items()}
+
+
+def _printed_with(numbers: Sequence[str]) -> int:
+    """The decimals that many of these numbers show; 0 where each speaks for itself.
+
+    Where zeros at the end were left out, most numbers still have all their decimals; 0 and 100
+    never. One number with more of them is no measure for the others, and one with a zero at the end
+    (`60.0` apart, which is how programs write 60) shows that none was left out.
+    """
+    ends = [number.partition(".")[2] for number in numbers if float(number) not in (0, 100)]
+    if any(len(end) > 1 and end.endswith("0") for end in ends):
+        return 0
+    lengths = sorted(map(len, ends), reverse=True)
+    return lengths[int(COMMON * len(lengths))] if lengths else 0
 
 
 def _match(path: Path, number: int, line: Mapping[str, str], column: str) -> re.Match[str]:
@@ -137,7 +182,7 @@ def _numbers(
     number: int,
     line: Mapping[str, str],
     columns: Sequence[str],
-    decimals: Mapping[str, int],
+    decimals: Mapping[tuple[str, bool], int],
 ) -> Iterator[Number]:
     """The numbers of one line."""
     fixed = _whole(path, number, line, "length") if "length" in line else None
@@ -153,7 +198,7 @@ def _numbers(
             depth=None if fixed is None else at,
             format=line.get("format") or "",
             value=Fraction(found["number"]),
-            decimals=decimals[line["table"]],
+            decimals=max(len(found["decimals"] or ""), decimals[line["table"], column == AVERAGE]),
             bold=found["bold"] is not None,
             is_average=column == AVERAGE,
             place=f"{path.name}:{number}",
@@ -161,7 +206,7 @@ def _numbers(
 
 
 def _whole(path: Path, number: int, line: Mapping[str, str], column: str) -> int:
-    if not (line[column] or "").isdecimal():
+    if not WHOLE.fullmatch(line[column] or ""):
         raise RecordError(f"{path}:{number}: {column}: {line[column]!r} is not a whole number")
     return int(line[column])
 

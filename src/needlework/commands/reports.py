@@ -43,7 +43,11 @@ def agreement(
 def audit(folder: Path, output: Path | None, samples: int, templates: Path) -> None:
     """Find what the published tables in FOLDER cannot be, by their own numbers alone.
 
-    FOLDER holds CSV files like those of resources/published. One line per finding is printed.
+    FOLDER holds CSV files like those of resources/published: the columns table, model, label, then
+    task and one column per length, or length (and format) and one column per needle depth, and
+    perhaps average; a best number as **99.2**. Tasks and the number of references of an answer are
+    those of RULER. One line is printed per finding, and per table of which something was not
+    checked.
     """
     from needlework import audit as auditing
     from needlework.published import read_tables
@@ -51,6 +55,8 @@ def audit(folder: Path, output: Path | None, samples: int, templates: Path) -> N
     result = auditing.audit(read_tables(folder), samples=samples)
     for finding in result.findings:
         click.echo(f"{finding.grade}: {finding.where}: {finding.printed}; {finding.explanation}")
+    for line in result.unchecked:
+        click.echo(f"not checked: {line}")
     click.echo(f"{len(result.findings)} findings in {sum(result.checked.values())} checks")
     if output is not None:
         from needlework.report.audit import write_audit

@@ -116,7 +116,7 @@ def test_what_the_study_lacks_is_said(tmp_path: Path) -> None:
     )
     page = (tmp_path / "out.md").read_text()
     assert "no score for 4 more" in page
-    assert "| Mamba2 | 2048 | — | 71.60 | — | not measured |" in page
+    assert "| Mamba2 | 2048 | — | 71.6 | — | not measured |" in page
 
 
 def test_a_table_that_the_paper_does_not_print_of_these_models(tmp_path: Path) -> None:
