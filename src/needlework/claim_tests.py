@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 from math import log2
 
-from needlework.contrasts import Interval, average, contrast, difference, ratio
+from needlework.contrasts import Interval, average, contrast, difference, ratio, widened
 from needlework.depth_effects import ENDS, MIDDLE, largest_gap, lost_in_the_middle
 from needlework.errors import RecordError
 from needlework.paper import FORMATS
@@ -243,7 +243,8 @@ def straight_line(roster: Roster, lengths: Sequence[int]) -> Iterator[Test]:
             scores = [witness.ruler(model, length) for length in lengths]
             bends = [contrast(weights, scores) for weights in _residuals(doublings, slope)]
             largest = max(bends, key=lambda bend: abs(bend.value))
-            return largest if largest.value > 0 else contrast((-1,), (largest,))
+            bend = largest if largest.value > 0 else contrast((-1,), (largest,))
+            return widened(bend, choices=len(bends))
 
         yield Test(
             subject=model.label,

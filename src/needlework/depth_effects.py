@@ -5,9 +5,7 @@ Knows estimates by depth in percent; does not know models or formats.
 
 from collections.abc import Mapping
 
-from scipy.stats import norm
-
-from needlework.contrasts import Interval, average, difference, interval
+from needlework.contrasts import Interval, average, difference, interval, widened
 from needlework.statistics import Estimate
 
 MIDDLE, ENDS = (40, 50, 60), (0, 100)
@@ -27,17 +25,10 @@ def largest_gap(scores: Mapping[int, Estimate]) -> tuple[int, int, Interval]:
     """The two depths whose scores differ most (best, worst), and their difference.
 
     The pair is chosen because it differs, so the interval is widened for the number of pairs it was
-    chosen from (Bonferroni on the normal scale).
+    chosen from.
     """
     best = max(scores, key=lambda depth: scores[depth].mean)
     worst = min(scores, key=lambda depth: scores[depth].mean)
     pairs = len(scores) * (len(scores) - 1) // 2
     gap = difference(interval(scores[best]), interval(scores[worst]))
-    return best, worst, _widened(gap, pairs)
-
-
-def _widened(gap: Interval, choices: int) -> Interval:
-    """The interval at 1 - 0.05 / choices in place of 95 %."""
-    factor = float(norm.ppf(1 - 0.025 / choices) / norm.ppf(0.975))
-    below, above = gap.value - gap.low, gap.high - gap.value
-    return Interval(gap.value, gap.value - factor * below, gap.value + factor * above)
+    return best, worst, widened(gap, choices=pairs)

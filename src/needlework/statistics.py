@@ -4,7 +4,7 @@ Knows scores between 0 and 1; does not know models, tables or files. Every inter
 """
 
 from collections.abc import Sequence
-from math import hypot, sqrt
+from math import sqrt
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,8 @@ from needlework.records import Closed
 
 Z95 = 1.959963984540054
 """The 97.5 % quantile of the normal distribution."""
+BORROWED = 2.0
+"""Samples of the common mean that each task borrows before its variance is estimated."""
 
 
 class Estimate(Closed):
@@ -50,24 +52,18 @@ def estimate(scores: Sequence[float | None]) -> Estimate:
 
 def wilson(mean: float, *, count: int, failed: int = 0) -> Estimate:
     """A mean of `count` scores with Wilson's interval (1927)."""
-    shrink = 1 + Z95**2 / count
-    centre = (mean + Z95**2 / (2 * count)) / shrink
-    reach = Z95 * sqrt(mean * (1 - mean) / count + Z95**2 / (4 * count**2)) / shrink
-    return Estimate(
-        mean=mean,
-        low=max(0.0, min(mean, centre - reach)),
-        high=min(1.0, max(mean, centre + reach)),
-        count=count,
-        failed=failed,
-    )
+    low, high = _wilson_limits(mean, count)
+    return Estimate(mean=mean, low=low, high=high, count=count, failed=failed)
 
 
 def macro_mean(parts: Sequence[Estimate], *, independent: bool) -> Estimate:
     """The unweighted mean of means, as RULER averages its tasks, with their uncertainty.
 
-    Independent parts (different tasks): the distances to the limits add in quadrature (MOVER, Zou
-    and Donner 2008). Dependent parts (the same needles at several depths or lengths, or in several
-    formats): they add plainly, which covers any correlation.
+    Independent parts are cells (different tasks): Wilson's interval for the number of samples whose
+    mean would vary as much (the effective sample size of Korn and Graubard 1998). Adding the tasks'
+    own intervals in quadrature covers 86 to 91 % where all tasks lie near 0 or 1; this 93 to 96 %.
+    Dependent parts (the same needles at several depths or lengths, or in several formats): the
+    distances to the limits add plainly, which covers any correlation; independence is never wider.
 
     Raises:
         ValueError: there is no part.
@@ -75,17 +71,41 @@ def macro_mean(parts: Sequence[Estimate], *, independent: bool) -> Estimate:
     if not parts:
         raise ValueError("no estimates to average; was every cell scored?")
     mean = min(1.0, sum(part.mean for part in parts) / len(parts))
-    combine = hypot if independent else _total
-    below = combine(*(part.mean - part.low for part in parts)) / len(parts)
-    above = combine(*(part.high - part.mean for part in parts)) / len(parts)
+    low = max(0.0, mean - sum(part.mean - part.low for part in parts) / len(parts))
+    high = min(1.0, mean + sum(part.high - part.mean for part in parts) / len(parts))
+    if independent:
+        limits = _wilson_limits(mean, _effective_count(parts))
+        low, high = max(low, limits[0]), min(high, limits[1])
     return Estimate(
         mean=mean,
-        low=max(0.0, mean - below),
-        high=min(1.0, mean + above),
+        low=min(mean, low),
+        high=max(mean, high),
         count=sum(part.count for part in parts),
         failed=sum(part.failed for part in parts),
     )
 
 
-def _total(*distances: float) -> float:
-    return sum(distances)
+def _wilson_limits(mean: float, count: float) -> tuple[float, float]:
+    shrink = 1 + Z95**2 / count
+    centre = (mean + Z95**2 / (2 * count)) / shrink
+    reach = Z95 * sqrt(mean * (1 - mean) / count + Z95**2 / (4 * count**2)) / shrink
+    return max(0.0, min(mean, centre - reach)), min(1.0, max(mean, centre + reach))
+
+
+def _effective_count(parts: Sequence[Estimate]) -> float:
+    """How many samples of one coin have a mean that varies as much as the mean of these means.
+
+    A task that answers everything seems not to vary at all. So each borrows a few samples of the
+    mean over all tasks, which itself borrows two right and two wrong ones.
+    """
+    total = sum(part.count for part in parts)
+    common = (sum(part.mean * part.count for part in parts) + 2) / (total + 4)
+    means = [
+        (part.mean * part.count + BORROWED * common) / (part.count + BORROWED) for part in parts
+    ]
+    variance = (
+        sum(mean * (1 - mean) / part.count for mean, part in zip(means, parts, strict=True))
+        / len(parts) ** 2
+    )
+    average = sum(means) / len(means)
+    return average * (1 - average) / variance

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import hypot
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,27 @@ def test_an_interval_that_collapses_is_caught(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(laws, "estimate", normal)
     with pytest.raises(AssertionError):
         laws.test_the_interval_encloses_the_mean_and_never_collapses()
+
+
+def test_tasks_whose_intervals_add_in_quadrature_are_caught(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where all tasks lie near 100 % the sum of squares forgets how skewed their intervals are."""
+
+    def quadrature(parts: Sequence[Estimate], *, independent: bool) -> Estimate:
+        found = statistics.macro_mean(parts, independent=independent)
+        below, above = (
+            hypot(*distances) / len(parts)
+            for distances in (
+                [part.mean - part.low for part in parts],
+                [part.high - part.mean for part in parts],
+            )
+        )
+        return found.model_copy(update={"low": found.mean - below, "high": found.mean + above})
+
+    monkeypatch.setattr(laws, "macro_mean", quadrature)
+    with pytest.raises(AssertionError):
+        laws.test_19_of_20_averages_over_tasks_hold_the_truth(50, [0.99] * 13)
 
 
 def test_a_mean_over_fewer_tasks_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

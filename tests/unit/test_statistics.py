@@ -3,6 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
+from needlework.contrasts import interval
 from needlework.statistics import Estimate, estimate, macro_mean
 
 
@@ -41,9 +42,21 @@ def test_an_average_adds_counts_and_failures() -> None:
 
 
 def test_independent_parts_narrow_the_interval() -> None:
-    part = estimate([1.0, 0.0] * 25)
-    found = macro_mean([part] * 4, independent=True)
-    assert found.high - found.mean == pytest.approx((part.high - part.mean) / 2)
+    """Four equal tasks say as much as one with four times the samples."""
+    found = macro_mean([estimate([1.0, 0.0] * 25)] * 4, independent=True)
+    assert interval(found) == pytest.approx(interval(estimate([1.0, 0.0] * 100)))
+
+
+def test_an_average_of_one_part_is_that_part() -> None:
+    part = estimate([1.0] * 7 + [0.25])
+    assert interval(macro_mean([part], independent=True)) == pytest.approx(interval(part))
+
+
+def test_tasks_that_differ_vary_less_than_their_mean_seems_to() -> None:
+    """Half of the tasks solved and half not: no coin flip decides which."""
+    parts = [estimate([1.0] * 50), estimate([0.0] * 50)] * 3
+    found, coin = macro_mean(parts, independent=True), estimate([1.0, 0.0] * 150)
+    assert found.high - found.low < (coin.high - coin.low) / 2
 
 
 def test_dependent_parts_do_not() -> None:

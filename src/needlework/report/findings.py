@@ -24,6 +24,7 @@ from needlework.findings import (
     visible_drops,
     visible_gaps,
 )
+from needlework.paper import TASKS
 from needlework.report.layout import Scores
 from needlework.report.rendering import render
 from needlework.study import Grid, ShownModel, Study
@@ -54,6 +55,8 @@ def write_findings(
         pairs=compared,
         labels={model.name: model.label for model in models},
         drops=visible_drops(study.samples),
+        overall=visible_drops(study.samples * len(TASKS)),
+        tasks=len(TASKS),
         gaps=visible_gaps(study.samples),
         times=TIMES,
         threshold=100 * RULER_THRESHOLD,

@@ -71,8 +71,10 @@ def write_hazards(
 
 def sentence(row: Breakdown) -> str:
     """What a model's breakdown says, in words."""
-    told = [_told(cost) for cost in row.costs if cost.part not in (REMAINDER, TOTAL)]
-    told += [_together(cost) for cost in row.costs if cost.part == REMAINDER]
+    alone = [cost for cost in row.costs if cost.part not in (REMAINDER, TOTAL)]
+    told = [_told(cost) for cost in alone]
+    certain = any(map(_is_certain, alone))
+    told += [_together(cost, certain) for cost in row.costs if cost.part == REMAINDER]
     scores = f"{100 * row.published:.1f} as published, {100 * row.corrected:.1f} corrected"
     return f"**{row.label}**: {scores}. {_capital('; '.join(told))}."
 
@@ -82,18 +84,27 @@ def _told(cost: Cost) -> str:
     if cost.changed == 0:
         return f"{subject} changes no score"
     points, low, high = cost.points
-    if cost.adjusted is None or cost.adjusted >= SIGNIFICANCE:
+    if not _is_certain(cost):
         return f"{subject} makes no certain difference ({_shown(cost.points)} points)"
     if points > 0:
         return f"{subject} costs {_shown(cost.points)} points"
     return f"{subject} flatters by {_shown(Interval(-points, -high, -low))} points"
 
 
-def _together(cost: Cost) -> str:
-    """How the defects act together, beside what each of them does alone."""
+def _is_certain(cost: Cost) -> bool:
+    return cost.adjusted is not None and cost.adjusted < SIGNIFICANCE
+
+
+def _together(cost: Cost, certain: bool) -> str:
+    """How the defects act together, beside what each of them does alone.
+
+    Where no defect makes a certain difference alone, a remainder that mirrors it is none either.
+    """
     points, low, high = cost.points
     if low <= 0 <= high:
         return f"together they cost what they cost one by one (remainder {_shown(cost.points)})"
+    if not certain:
+        return f"what they do together is not certain either (remainder {_shown(cost.points)})"
     size = cost.points if points > 0 else Interval(-points, -high, -low)
     side = "more" if points > 0 else "less"
     return f"together they cost {_shown(size)} points {side} than one by one"
@@ -116,7 +127,7 @@ def _cell(row: Breakdown, part: str) -> str:
         return ""
     if found.changed == 0:
         return "0"
-    mark = "\\*" if found.adjusted is not None and found.adjusted < SIGNIFICANCE else ""
+    mark = "\\*" if _is_certain(found) else ""
     return f"{_shown(found.points)}{mark}"
 
 

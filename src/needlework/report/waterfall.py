@@ -18,9 +18,9 @@ COLOURS: Mapping[str, str] = {
 """Told apart with any colour vision, and by the sign of the number beside the bar."""
 SUITES = {"ruler": "RULER, mean over 13 tasks and", "depth": "One needle, mean over"}
 STEPS = {**LABELS, REMAINDER: "interaction"}
-COLUMNS = 3
+COLUMNS = 2
 TICKS = [0, 20, 40, 60, 80, 100]
-ROOM = 18
+ROOM = 12
 """Percent beyond the end of the longest bar, where its number is written."""
 
 
@@ -63,7 +63,7 @@ def _panel(row: Breakdown, scale: alt.Scale) -> alt.LayerChart:
         x=alt.X("right:Q", scale=scale), text="text:N"
     )
     panel = alt.layer(bars, limits, numbers, data=alt.Data(values=steps))
-    return panel.properties(width=190, height=alt.Step(20), title=row.label)
+    return panel.properties(width=300, height=alt.Step(20), title=row.label)
 
 
 def _steps(row: Breakdown) -> Iterator[dict[str, str | float]]:
@@ -82,13 +82,19 @@ def _score(step: str, value: float) -> dict[str, str | float]:
     return {"step": step, "kind": "score", "text": f"{value:.1f}", "interval": "", **ends}
 
 
+def _signed(points: float) -> str:
+    """With its sign, where anything is left of it after rounding."""
+    text = f"{points:+.1f}"
+    return "0.0" if text in ("+0.0", "-0.0") else text
+
+
 def _step(cost: Cost, start: float) -> dict[str, str | float]:
     points, low, high = (100 * value for value in cost.points)
     return {
         "step": STEPS[cost.part],
         "kind": "mending raises" if points >= 0 else "mending lowers",
-        "text": f"{points:+.1f}",
-        "interval": f"{low:+.1f} to {high:+.1f}",
+        "text": _signed(points) if cost.changed else "0",
+        "interval": f"{_signed(low)} to {_signed(high)}",
         "start": start,
         "end": start + points,
         "low": start + low,

@@ -52,18 +52,24 @@ def row(*costs: Cost) -> Breakdown:
         ),
         (
             cost(REMAINDER, -0.1, -0.2, -0.05, adjusted=None),
-            "Together they cost 10.0 [5.0, 20.0] points less than one by one.",
+            "What they do together is not certain either (remainder -10.0 [-20.0, -5.0]).",
         ),
         (
             cost(REMAINDER, 0.001, -0.2, 0.05, adjusted=None),
             "Together they cost what they cost one by one (remainder 0.1 [-20.0, 5.0]).",
         ),
     ],
-    ids=["costs", "flatters", "nothing", "uncertain", "less", "as much"],
+    ids=["costs", "flatters", "nothing", "uncertain", "mirror", "as much"],
 )
 def test_a_cost_is_told_in_words(part: Cost, words: str) -> None:
     told = sentence(row(part, cost(TOTAL, 0.3, 0.2, 0.4)))
     assert told == f"**M2A**: 50.0 as published, 80.0 corrected. {words}"
+
+
+def test_defects_that_cost_something_may_cost_less_together() -> None:
+    parts = (cost("rg-window", 0.2, 0.1, 0.3), cost(REMAINDER, -0.1, -0.2, -0.05, adjusted=None))
+    told = sentence(row(*parts, cost(TOTAL, 0.1, 0.05, 0.2)))
+    assert told.endswith("together they cost 10.0 [5.0, 20.0] points less than one by one.")
 
 
 @pytest.fixture
@@ -113,6 +119,15 @@ def test_the_picture_leads_from_the_published_score_to_the_corrected_one(written
             assert step["start"] == pytest.approx(before["end"])
         assert steps[-1]["end"] == pytest.approx(steps[-2]["end"])
         assert steps[-1]["end"] == pytest.approx(100 * each.corrected)
+
+
+def test_a_defect_that_changes_nothing_has_no_sign() -> None:
+    """Its bar was once labelled -0.0."""
+    parts = (cost("rg-window", 0, 0, 0, changed=0), cost("uuid-numbers", -0.0004, -0.001, 0.0004))
+    drawn = hazard_waterfall([row(*parts)]).to_dict()
+    (panel,) = drawn["vconcat"][0]["concat"]
+    data = panel.get("data", drawn["vconcat"][0].get("data", drawn.get("data")))
+    assert [step["text"] for step in data["values"]] == ["50.0", "0", "0.0", "80.0"]
 
 
 def test_missing_scores_leave_no_file(tmp_path: Path) -> None:
