@@ -1,54 +1,97 @@
-// Which view an address shows, and the keys.
-let shownRoute = null;
+// Which view an address shows, where the focus is afterwards, and the keys.
+const main = document.getElementById("main");
+const home = document.getElementById("home");
+let shownBefore = false;
+
+const viewOf = (route) =>
+  route.model === null ? tablesView : route.task === null ? cellsView : route.sample === null ? samplesView : sampleView;
 
 async function render(index) {
-  const route = parseRoute(location.hash);
-  const known = route.model === null || index.byName.has(route.model);
-  const view = !known ? unknownView
-    : route.model === null ? tablesView
-    : route.sample !== null ? sampleView
-    : route.task !== null ? samplesView
-    : cellsView;
   const started = location.hash;
-  const nodes = await view(index, route);
+  const route = parseRoute(started);
+  const problem = missing(index, route);
+  const nodes = problem ? message(problem) : await viewOf(route)(index, route);
   if (location.hash !== started) return; // a newer address is being shown
-  document.getElementById("main").replaceChildren(...nodes.flat(Infinity).filter(Boolean));
+  const held = heldControl();
+  main.replaceChildren(...nodes.flat(Infinity).filter(Boolean));
+  if (route.model === null && !problem) home.href = address(route);
   document.getElementById("trail").replaceChildren(...trail(route));
-  document.title = ["needlework", index.study, ...PARTS.map((part) => route[part]).filter(Boolean)].join(" / ");
-  shownRoute = route;
+  document.getElementById("keys").textContent = keyed().map((node) => `${keyOf(node)} ${KEYS[keyOf(node)]}`).join(" \u00b7 ");
+  document.title = titleOf(index, route);
+  if (shownBefore) focusAgain(held);
+  shownBefore = true;
 }
 
-const unknownView = (index, route) => [el("h1", {}, "There is no such model"), el("p", {}, `${route.model} is not in study ${index.study}.`)];
+function titleOf(index, route) {
+  const table = route.model === null ? tableOf(index, route) : null;
+  const filters = Object.entries(route.filters).filter(([name]) => name !== "table").map(([name, value]) => `${name} ${value}`);
+  const words = [table && `Table ${table.number}: ${table.title}`, ...PARTS.map((part) => route[part]), ...filters];
+  return [...words.filter(Boolean), index.study, "needlework"].join(" / ");
+}
 
+// The links to the views above this one; the nearest of them answers to `u`.
 function trail(route) {
   const parts = PARTS.filter((part) => route[part] !== null);
-  return parts.map((part, place) => {
+  const links = parts.map((part, place) => {
     const upto = Object.fromEntries(parts.slice(0, place + 1).map((name) => [name, route[name]]));
-    return el("a", { href: address(upto, part === "task" || part === "sample" ? route.filters : {}) }, part === "sample" ? `#${route[part]}` : route[part]);
+    const filters = part === "task" || part === "sample" ? route.filters : {};
+    return el("a", { href: address(upto, filters) }, part === "sample" ? `#${route[part]}` : route[part]);
   });
+  home.removeAttribute("aria-keyshortcuts");
+  const above = route.sample !== null ? links[3] : route.task !== null ? links[2] : home;
+  if (route.model !== null) above.setAttribute("aria-keyshortcuts", "u");
+  links.at(-1)?.setAttribute("aria-current", "page");
+  return links;
 }
 
-function up(route) {
-  const last = PARTS.filter((part) => route[part] !== null).pop();
-  if (last) go({ ...route, [last]: null }, last === "sample" ? route.filters : {});
+const keyOf = (node) => node.getAttribute("aria-keyshortcuts");
+const nameOf = (node) => node.name || keyOf(node);
+
+// The control of the view that has the focus, and the caret in it.
+function heldControl() {
+  const node = document.activeElement;
+  return main.contains(node) ? { name: nameOf(node), caret: node.selectionStart ?? null, isField: node.matches("select, input") } : null;
 }
 
-const KEYS = {
-  j: () => document.getElementById("next")?.click(),
-  k: () => document.getElementById("previous")?.click(),
-  ArrowRight: () => document.getElementById("next")?.click(),
-  ArrowLeft: () => document.getElementById("previous")?.click(),
-  u: () => up(shownRoute),
-  Escape: () => up(shownRoute),
-  "/": () => document.getElementById("search")?.focus(),
-};
+// A list or box keeps the focus when what it chose is shown, and so does a link that steps on; on
+// any other view the heading has it, which also tells a screen reader where one is.
+function focusAgain(held) {
+  const controls = [...main.querySelectorAll("select, input, a[aria-keyshortcuts]")];
+  const same = held?.name ? controls.find((node) => nameOf(node) === held.name) : null;
+  if (same) same.focus({ preventScroll: true });
+  else focusHeading();
+  if (same && held.caret !== null) same.setSelectionRange(held.caret, held.caret);
+  if (!same || !held.isField) scrollTo(0, 0);
+}
+
+function focusHeading() {
+  const heading = main.querySelector("h1");
+  heading.tabIndex = -1;
+  heading.focus({ preventScroll: true });
+}
+
+// A key presses the control that names it, so only those work, and are announced, that are there.
+const KEYS = { j: "next", k: "previous", u: "up", "/": "search" };
+const keyed = () => Object.keys(KEYS).map((key) => document.querySelector(`[aria-keyshortcuts="${key}"]`)).filter(Boolean);
 
 function pressed(event) {
-  const typing = event.target.matches("input, select");
-  if (typing && event.key === "Escape") event.target.blur();
-  if (typing || event.ctrlKey || event.metaKey || event.altKey || !(event.key in KEYS)) return;
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.matches("input, select")) {
+    leave(event);
+    return;
+  }
+  const node = keyed().find((each) => keyOf(each) === event.key);
+  if (!node) return;
   event.preventDefault();
-  KEYS[event.key]();
+  if (node.matches("input")) node.focus();
+  else node.click();
+}
+
+// Escape leaves the search box with what was typed: browsers would empty it.
+function leave(event) {
+  if (event.key !== "Escape" || !event.target.matches("input")) return;
+  event.preventDefault();
+  focusHeading();
 }
 
 readIndex().then((index) => {

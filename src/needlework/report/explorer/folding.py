@@ -3,6 +3,7 @@
 Knows texts and spans; does not know files or pages.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -16,11 +17,14 @@ LEAST_FOLD = 80
 QUESTION = 1500
 """Characters kept of the question; it may carry documents or an example."""
 MOST_NEEDLES = 8
+SPACE = re.compile(r"\s")
+LONGEST_WORD = 30
+"""Characters that a cut may move to fall between words."""
 
 Kind = Literal["hay", "fold", "needle", "other", "question"]
-Piece = tuple[Kind, str] | tuple[Kind, int] | tuple[Kind, str, float, int]
-"""Text of a kind; `fold`: how many characters are left out; needles: with depth in percent and the
-position of their first character."""
+Piece = tuple[Kind, str] | tuple[Kind, int] | tuple[Kind, str, float, int, int]
+"""Text of a kind; `fold`: how many characters are left out; needles: with depth in percent, the
+position of their first character, and how often the haystack holds them from there on."""
 
 
 def fold(sample: Sample, detail: SampleDetail) -> list[Piece]:
@@ -41,7 +45,9 @@ def fold(sample: Sample, detail: SampleDetail) -> list[Piece]:
         if span.start >= place and span.end <= end:
             pieces += _hay(text[place : span.start], head=CONTEXT if place else HEAD, tail=CONTEXT)
             kind: Kind = "needle" if is_answer else "other"
-            pieces.append((kind, text[span.start : span.end], round(depth, 1), span.start))
+            needle = text[span.start : span.end]
+            often = _occurrences(needle, text[span.start : end])
+            pieces.append((kind, needle, round(depth, 1), span.start, often))
             place = span.end
     pieces += _hay(text[place:end], head=CONTEXT if place else HEAD, tail=CONTEXT)
     return pieces + list(_cut("question", text[end:], head=QUESTION // 2, tail=QUESTION // 2))
@@ -58,13 +64,32 @@ def _hay(text: str, *, head: int, tail: int) -> Iterator[Piece]:
     return _cut("hay", text, head=head, tail=tail)
 
 
+def _occurrences(needle: str, text: str) -> int:
+    """How often a text holds the needle, which it starts with, as words of its own."""
+    if text.count(needle) == 1:
+        return 1
+    return len(re.findall(rf"(?<!\w){re.escape(needle)}(?!\w)", text))
+
+
 def _cut(kind: Kind, text: str, *, head: int, tail: int) -> Iterator[Piece]:
     """Both ends of a text and how much lies between, or all of it when that is hardly more."""
-    hidden = len(text) - head - tail
-    if hidden < LEAST_FOLD:
+    if len(text) - head - tail < LEAST_FOLD:
         if text:
             yield kind, text
         return
-    yield kind, text[:head]
-    yield "fold", hidden
-    yield kind, text[-tail:]
+    first, last = _word_end(text, head), _word_start(text, len(text) - tail)
+    yield kind, text[:first]
+    yield "fold", last - first
+    yield kind, text[last:]
+
+
+def _word_end(text: str, most: int) -> int:
+    """Where the last word ends that `most` characters hold; `most` in the midst of a long one."""
+    spaces = [match.start() for match in SPACE.finditer(text, most - LONGEST_WORD, most + 1)]
+    return spaces[-1] if spaces else most
+
+
+def _word_start(text: str, least: int) -> int:
+    """Where the first word starts from `least` on; `least` in the midst of a long one."""
+    space = SPACE.search(text, least - 1, least + LONGEST_WORD)
+    return space.end() if space else least

@@ -21,6 +21,9 @@ from needlework.paper import MODELS_TABLE, NUMBERS
 from needlework.records import Prediction, Sample, SampleDetail
 from needlework.report.explorer.folding import fold
 from needlework.report.layout import Entry, Row, Scores, Table, build
+from needlework.report.notes import Verified, entry_marks, notes, read_verified, row_marks
+from needlework.report.printing import SIGNS, signs
+from needlework.report.rendering import percent
 from needlework.report.standing import Samples, mark
 from needlework.study import ShownModel
 
@@ -28,6 +31,14 @@ PACKED = re.compile(r'<script type="text/plain" data-key="([^"]*)">([^<]*)</scri
 """A block as it stands in the page, on a line of its own."""
 RAW_DEFLATE = -15
 """The window bits that zlib takes for a stream without header, as DecompressionStream reads it."""
+
+
+class Known(NamedTuple):
+    """What the remarks below a table rest on."""
+
+    samples: Samples
+    verified: Verified | None
+    """What is known of the weights; None makes no statement about them."""
 
 
 class Block(NamedTuple):
@@ -69,7 +80,8 @@ def blocks(study: Path, models: Sequence[ShownModel]) -> Iterator[Block]:
     scores = read_parquet(study / "scores.parquet")
     _check_models(scores, models)
     estimates = read_estimates(study / "cells.parquet")
-    yield Block("index", index(study.name, estimates, models, samples=Samples(scores)))
+    known = Known(Samples(scores), _verified(study, models))
+    yield Block("index", index(study.name, estimates, models, known=known))
     prompts = {model.name: prompts_key(model) for model in models}
     wanted = scores.select("model", "length", "task").unique(maintain_order=True).iter_rows()
     samples: Counter[str] = Counter()
@@ -88,18 +100,18 @@ def prompts_key(model: ShownModel) -> str:
 
 
 def index(
-    study: str, estimates: Sequence[CellEstimate], models: Sequence[ShownModel], *, samples: Samples
+    study: str, estimates: Sequence[CellEstimate], models: Sequence[ShownModel], *, known: Known
 ) -> dict[str, Any]:
     """All that the page needs before it decodes any sample: tables, cells and models."""
-    tables, notes = [], []
+    tables, missing = [], []
     scores = Scores(estimates)
     for number in NUMBERS:
         if number != MODELS_TABLE:
             try:
-                table = mark(build(number, scores, models), samples)
-                tables.append(_table(table, estimates))
+                table = mark(build(number, scores, models), known.samples)
+                tables.append(_table(table, estimates, known))
             except RecordError as error:
-                notes.append(f"Table {number} is not complete: {error}")
+                missing.append(f"Table {number} is not complete: {error}")
     return {
         "study": study,
         "models": [
@@ -112,20 +124,35 @@ def index(
             for model in models
         ],
         "tables": tables,
-        "notes": notes,
+        "missing": missing,
         "cells": [_cell(estimate) for estimate in estimates],
     }
 
 
 def _cell(row: CellEstimate) -> list[Any]:
+    """Where a cell stands and its estimate, unrounded: the page rounds once, as it shows it."""
     found = row.estimate
-    limits = [round(value, 5) for value in (found.mean, found.low, found.high)]
     place = [row.model, row.suite, row.length, row.task, row.format, row.depth]
-    return [*place, *limits, found.count, found.failed]
+    return [*place, found.mean, found.low, found.high, found.count, found.failed]
 
 
-def _table(table: Table, estimates: Sequence[CellEstimate]) -> dict[str, Any]:
+def _verified(study: Path, models: Sequence[ShownModel]) -> Verified | None:
+    """What is known of every model's weights; a variant has those of the model it varies."""
+    paths = sorted((study / "verified").glob("*.json"))
+    found = {_weights(name): one for name, one in read_verified(paths).items()}
+    known = [model.name for model in models if _weights(model.name) in found]
+    return {name: found[_weights(name)] for name in known} if paths else None
+
+
+def _weights(run: str) -> str:
+    return run.partition("+")[0]
+
+
+def _table(table: Table, estimates: Sequence[CellEstimate], known: Known) -> dict[str, Any]:
+    """A table as it is printed elsewhere: the same digits, signs and remarks."""
     depth_tasks = {(cell.format, cell.depth): cell.task for cell in estimates}
+    remarks = notes(table, known.verified, known.samples)
+    trained = ["Underlined: training length."] if table.marks_training else []
     return {
         "number": table.number,
         "title": table.title,
@@ -133,37 +160,42 @@ def _table(table: Table, estimates: Sequence[CellEstimate]) -> dict[str, Any]:
         "columns": table.column_names(),
         "rows": [
             {
-                "heads": row.heads,
+                "heads": [row.heads[0] + signs(row_marks(row, known.verified)), *row.heads[1:]],
                 "cells": [_number(row, entry, depth_tasks) for entry in row.entries],
             }
             for row in table.rows
         ],
+        "notes": trained + [f"{SIGNS.get(one.mark, '')} {one.text}".strip() for one in remarks],
     }
 
 
 def _number(
     row: Row, entry: Entry, depth_tasks: Mapping[tuple[str | None, int | None], str]
-) -> list[Any]:
-    """A number with its interval, how it is set off, and the address that it opens."""
+) -> list[str]:
+    """A number with its interval, how it is set off, its sign, and the address that it opens."""
     found = entry.estimate
     assert found is not None, "without a grid, what is missing is an error"
     marks = ("b" if entry.best else "") + ("u" if entry.trained else "")
-    limits = [round(100 * value, 2) for value in (found.mean, found.low, found.high)]
-    return [*limits, marks, _address(row, entry, depth_tasks)]
+    limits = f"{percent(found.low)} to {percent(found.high)}"
+    address = _address(row, entry, depth_tasks)
+    return [percent(found.mean), limits, marks, signs(entry_marks(entry)), address]
 
 
 def _address(
     row: Row, entry: Entry, depth_tasks: Mapping[tuple[str | None, int | None], str]
 ) -> str:
+    """Model, suite, length and task as far as one of each is meant; the rest are filters."""
     suite = "depth" if entry.task == "depth" else "ruler"
-    parts = [row.model.name, suite]
+    parts, query = [row.model.name, suite], ""
+    task = "" if entry.task in ("depth", "ruler") else entry.task
+    if entry.format:
+        task = depth_tasks[entry.format, int(entry.depth)]
+    elif entry.depth.isdecimal():
+        query = f"?depth={entry.depth}"
     if entry.length.isdecimal():
-        parts.append(entry.length)
-        if entry.format and entry.depth.isdecimal():
-            parts.append(depth_tasks[entry.format, int(entry.depth)])
-        elif suite == "ruler" and entry.task != "ruler":
-            parts.append(entry.task)
-    query = f"?depth={entry.depth}" if entry.depth.isdecimal() and not entry.format else ""
+        parts += [entry.length, task] if task else [entry.length]
+    elif task:
+        query = f"?task={task}"
     return "/".join(parts) + query
 
 
@@ -205,7 +237,7 @@ def _columns(rows: pl.DataFrame, predictions: Sequence[Prediction]) -> dict[str,
     """The answers of one task, column by column: alike values side by side pack well."""
     return {
         "index": rows["index"].to_list(),
-        "score": [None if score is None else round(score, 4) for score in rows["score"]],
+        "score": rows["score"].to_list(),
         "stop": rows["stop_reason"].to_list(),
         "pred": [prediction.pred for prediction in predictions],
         "error": [prediction.error for prediction in predictions],

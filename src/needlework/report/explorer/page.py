@@ -14,7 +14,17 @@ from needlework.study import ShownModel
 
 SOURCES = Path(__file__).parent
 SHELL, STYLES = "explorer.html", "explorer.css"
-SCRIPTS = ("data.js", "route.js", "views.js", "sample.js", "app.js")
+SCRIPTS = (
+    "data.js",
+    "route.js",
+    "elements.js",
+    "tables.js",
+    "cells.js",
+    "samples.js",
+    "sample.js",
+    "missing.js",
+    "app.js",
+)
 STYLE, SCRIPT, DATA = "/* style */", "/* script */", "<!-- data -->"
 """Where the shell holds a place for each part; the first block must stand before the script."""
 

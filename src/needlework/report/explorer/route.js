@@ -3,40 +3,37 @@
 const PARTS = ["model", "suite", "length", "task", "sample"];
 
 function parseRoute(hash) {
-  const [path, query] = decodeURIComponent(hash.replace(/^#/, "")).split("?");
-  const words = path.split("/").filter(Boolean);
+  const [path, ...query] = hash.replace(/^#/, "").split("?");
+  const words = path.split("/").filter(Boolean).map(plain);
   const route = Object.fromEntries(PARTS.map((part, place) => [part, words[place] ?? null]));
-  route.filters = Object.fromEntries(new URLSearchParams(query ?? ""));
-  return route;
+  return { ...route, filters: settled(route, Object.fromEntries(new URLSearchParams(query.join("?")))) };
+}
+
+// A part of a path as it was before it was encoded; what nobody encoded stays as it is.
+function plain(word) {
+  try {
+    return decodeURIComponent(word);
+  } catch {
+    return word;
+  }
+}
+
+// The filters that say something: a model does not differ from itself, and not from nobody.
+function settled(route, filters) {
+  const rival = filters.with === route.model ? "" : filters.with;
+  const outcome = filters.outcome === "differ" && !rival ? "" : filters.outcome;
+  const kept = Object.entries({ ...filters, with: rival, outcome });
+  return Object.fromEntries(kept.filter(([, value]) => value !== "" && value !== null && value !== undefined));
 }
 
 function address(route, filters = route.filters) {
   const words = [];
   for (const part of PARTS) {
     if (route[part] === null || route[part] === undefined) break;
-    words.push(route[part]);
+    words.push(encodeURIComponent(route[part]));
   }
-  const kept = Object.entries(filters ?? {}).filter(([, value]) => value !== "" && value != null);
-  const query = kept.length ? "?" + new URLSearchParams(kept) : "";
-  return "#" + words.join("/") + query;
+  const query = new URLSearchParams(settled(route, filters ?? {})).toString();
+  return "#" + words.join("/") + (query && `?${query}`);
 }
 
 const go = (route, filters) => { location.hash = address(route, filters); };
-
-// An element with attributes and children; text is always text, never markup.
-function el(name, attributes = {}, ...children) {
-  const node = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
-    else if (value !== null && value !== undefined && value !== false) node.setAttribute(key, value);
-  }
-  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
-  return node;
-}
-
-function choice(label, options, value, onchange) {
-  const list = options.map(([key, text]) => el("option", { value: key, selected: String(key) === String(value) }, text));
-  return el("label", {}, label, el("select", { onchange: (event) => onchange(event.target.value) }, list));
-}
-
-const percent = (share) => (100 * share).toFixed(1);

@@ -1,57 +1,79 @@
 // One sample: its prompt with needle and question set off, and what one or two models made of it.
 async function sampleView(index, route) {
   const model = index.byName.get(route.model);
-  const number = Number(route.sample);
-  const [rows, samples] = await Promise.all([chosen(route), dataset(model, route.length, route.task)]);
-  const all = await answers(route.model, route.suite, route.length, route.task);
-  const answer = all?.find((each) => each.index === number);
-  if (!answer || !samples?.[number]) return [el("h1", {}, "There is no such sample"), el("p", {}, address(route))];
-  const [pieces, references, tokens, characters] = samples[number];
-  const place = rows.findIndex((row) => row.answer.index === number);
-  const rivals = index.models.filter((each) => each.prompts === model.prompts && each.name !== model.name);
+  const [rows, samples, all] = await Promise.all([
+    chosen(route),
+    dataset(model, route.length, route.task),
+    answers(route.model, route.suite, route.length, route.task),
+  ]);
+  const here = ({ index: number }) => String(number) === route.sample;
+  const answer = all.find(here);
+  if (!answer) {
+    const sentence = `There is no sample ${route.sample} of ${model.label}, ${route.task}, ${route.length} tokens.`;
+    return message(sentence, [address({ ...route, sample: null }, {}), "Show all samples"]);
+  }
+  const sample = samples[answer.index];
+  const [, references, tokens] = sample;
+  const place = rows.findIndex((row) => here(row.answer));
   return [
-    el("h1", {}, `Sample ${number}: ${route.task}, ${route.length} tokens`),
+    el("h1", {}, `Sample ${route.sample} of ${model.label}: ${route.task}, ${route.length} tokens`),
     el("form", {},
       choice("model", index.models.map((each) => [each.name, each.label]), route.model, (value) => go({ ...route, model: value })),
-      choice("compare with", [["", "nobody"], ...rivals.map((each) => [each.name, each.label])], route.filters.with ?? "", (value) => go(route, { ...route.filters, with: value }))),
-    el("p", {}, step(route, rows, place, -1, "previous"), " \u00b7 ", step(route, rows, place, 1, "next")),
-    el("h2", {}, `Prompt: ${tokens} tokens, ${characters} characters`),
-    el("div", { class: "prompt" }, pieces.map((piece) => shown(piece, tokens / characters))),
+      rivalChoice(index, route)),
+    el("p", {}, step(route, rows, place, -1), " \u00b7 ", step(route, rows, place, 1)),
+    promptOf(sample, `data/${model.prompts}/${route.length}/${route.task}.jsonl`, answer.index + 1),
     el("h2", {}, "References"),
     el("p", {}, references.join(", ")),
     el("div", { class: "sides" },
-      side(model, answer, references),
-      route.filters.with ? await rivalSide(index, route, number, references) : null),
+      side(model, answer, references, tokens),
+      route.filters.with ? await rivalSide(index, route, references, tokens) : null),
   ];
 }
 
-function step(route, rows, place, by, name) {
+function step(route, rows, place, by) {
+  const [name, key] = by > 0 ? ["next", "j"] : ["previous", "k"];
   const target = place < 0 ? null : rows[place + by];
   return target
-    ? el("a", { id: name, href: address({ ...route, sample: target.answer.index }) }, `${name} (#${target.answer.index})`)
+    ? el("a", { "aria-keyshortcuts": key, href: address({ ...route, sample: target.answer.index }) }, `${name} (#${target.answer.index})`)
     : el("span", { class: "note" }, `no ${name}`);
 }
 
-function shown([kind, content, depth, start], tokensPerCharacter) {
-  if (kind === "fold") return el("span", { class: "fold" }, `${content.toLocaleString("en")} characters of hay`);
+function promptOf([pieces, , tokens, characters], file, line) {
+  const whole = `The whole prompt is line ${line} of ${file} in the folder of the study.`;
+  return [
+    el("h2", {}, `Prompt: ${counted(tokens, "token")}, ${counted(characters, "character")}`),
+    el("div", { class: "prompt" }, pieces.map((piece) => shown(piece, tokens / characters, whole))),
+    el("p", { class: "note" },
+      el("mark", { class: "needle" }, "needle"), " with an answer, ",
+      el("mark", { class: "other" }, "needle"), " without, ",
+      el("mark", { class: "question" }, "question"), ". ",
+      `Tokens are estimated: characters before a needle times tokens per character of this prompt. ${whole}`),
+  ];
+}
+
+function shown([kind, content, depth, start, often], tokensPerCharacter, whole) {
+  if (kind === "fold") return el("span", { class: "fold", title: whole }, `${content.toLocaleString("en")} characters left out`);
   if (kind === "hay") return el("span", { class: "hay" }, content);
   if (kind === "question") return el("mark", { class: "question" }, content);
+  const first = often > 1 ? `first of ${often} occurrences, ` : "";
   const token = Math.round(start * tokensPerCharacter);
-  return el("mark", { class: kind }, content, el("small", {}, `depth ${depth} %, about token ${token}`));
+  return el("mark", { class: kind }, content, el("small", {}, `${first}depth ${depth} %, about token ${token}`));
 }
 
-async function rivalSide(index, route, number, references) {
+async function rivalSide(index, route, references, tokens) {
   const rival = index.byName.get(route.filters.with);
   const rows = await answers(rival.name, route.suite, route.length, route.task);
-  const answer = rows?.find((each) => each.index === number);
-  return answer ? side(rival, answer, references) : el("section", {}, el("h2", {}, rival.label), el("p", {}, "has not answered this sample."));
+  const answer = rows?.find((each) => String(each.index) === route.sample);
+  return answer ? side(rival, answer, references, tokens) : el("section", {}, el("h2", {}, rival.label), el("p", {}, "has not answered this sample."));
 }
 
-function side(model, answer, references) {
+function side(model, answer, references, tokens) {
+  const special = answer.prompt - tokens;
   const facts = [
     ["score", el("span", { class: outcome(answer) }, answer.score === null ? "failed" : `${percent(answer.score)} %`)],
-    ["stopped by", { end: "its end token", limit: "the token limit", decided: "the score, which was decided", failed: "a failure" }[answer.stop] ?? answer.stop],
-    ["tokens read", `${answer.prompt}, of which ${answer.shared} were shared with other samples`],
+    ["stopped by", STOPS[answer.stop] ?? answer.stop],
+    ["tokens read", `${answer.prompt}${special > 0 ? `, with ${counted(special, "special token")}` : ""}`],
+    ["shared", `${answer.shared} of them, read once for several samples`],
     ["tokens written", answer.generated],
   ];
   return el("section", {},

@@ -36,10 +36,34 @@ def test_a_needle_knows_its_place() -> None:
     pieces = fold(*made("hay NEEDLE hay? q", [(4, 10)], 16))
     assert pieces == [
         ("hay", "hay "),
-        ("needle", "NEEDLE", 50.0, 4),
+        ("needle", "NEEDLE", 50.0, 4, 1),
         ("hay", " hay? "),
         ("question", "q"),
     ]
+
+
+@given(st.integers(60, 700), st.integers(60, 700))
+def test_a_cut_falls_between_words(before: int, after: int) -> None:
+    """Stretches once ended in `kitchen barre`; every word that is shown is a whole one."""
+    hay = "kitchen barrel salt "
+    start = before * len(hay)
+    text = hay * before + "NEEDLE " + hay * after
+    pieces = fold(*made(text, [(start, start + 6)], len(text)))
+    assert sum(piece[0] == "fold" for piece in pieces) == 2
+    shown = {word for kind, content, *_ in pieces if kind == "hay" for word in str(content).split()}
+    assert shown <= set(hay.split())
+
+
+@pytest.mark.parametrize(
+    ("hay", "often"),
+    [("salt, salted salt. basalt (salt)", 4), ("pepper", 1), ("salted", 1), ("? q: salt", 1)],
+)
+def test_a_needle_knows_how_often_the_haystack_holds_it(hay: str, often: int) -> None:
+    """Words count where they stand alone, in the haystack and not in the question."""
+    text = f"salt {hay}"
+    end = text.find("?") if "?" in text else len(text)
+    pieces = fold(*made(text, [(0, 4)], end))
+    assert pieces[0] == ("needle", "salt", 50.0, 0, often)
 
 
 def test_a_long_question_is_folded_in_its_middle() -> None:

@@ -2,20 +2,31 @@
 
 import base64
 import json
+import re
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from statistics import fmean
 from typing import Any
+from urllib.parse import parse_qsl
 
 import polars as pl
 import pytest
+from pydantic_core import to_json
 
 from needlework.errors import RecordError
+from needlework.files import write_text
+from needlework.parsing import parse, read
+from needlework.records import Verification
 from needlework.report.explorer.packing import Block, blocks
-from needlework.study import ShownModel
+from needlework.report.notes import read_verified
+from needlework.report.tables import read_measured, write_table
+from needlework.study import Grid, ShownModel
 from tests.whole_study_for_tests import make_study
 
 PROMPTS = "nano-base"
+TEMPLATES = Path(__file__).parents[4] / "reports/templates"
+ADDRESS = ("model", "suite", "length", "task")
 Study = tuple[Path, list[ShownModel]]
 
 
@@ -36,7 +47,7 @@ def test_every_score_comes_back(study: Study) -> None:
     for (model, suite, length, task), rows in scores.group_by("model", "suite", "length", "task"):
         packed = found[f"answers/{model}/{suite}/{length}/{task}"]
         wanted = rows.sort("index")["score"]
-        assert packed["score"] == [None if score is None else round(score, 4) for score in wanted]
+        assert packed["score"] == wanted.to_list()
         assert packed["index"] == list(range(4))
 
 
@@ -50,18 +61,101 @@ def test_the_index_comes_first(study: Study) -> None:
     first = next(blocks(*study))
     assert first.key == "index"
     assert [table["number"] for table in first.content["tables"]] == [1, 2, 3, 4, *range(6, 19)]
-    assert first.content["notes"] == []
+    assert first.content["missing"] == []
 
 
-def test_every_number_opens_cells_that_exist(study: Study) -> None:
-    index = next(blocks(*study)).content
-    cells = [
-        f"{model}/{suite}/{length}/{task}" for model, suite, length, task, *_ in index["cells"]
+def behind(index: dict[str, Any], address: str) -> list[float]:
+    """The scores of the cells that an address lists, as the page looks them up."""
+    path, _, query = address.partition("?")
+    wanted = dict(zip(ADDRESS, path.split("/"), strict=False)) | dict(parse_qsl(query))
+    names = (*ADDRESS, "format", "depth", "mean")
+    cells = [dict(zip(names, cell, strict=False)) for cell in index["cells"]]
+    return [
+        cell["mean"]
+        for cell in cells
+        if all(str(cell[name]) == value for name, value in wanted.items())
     ]
+
+
+def test_every_number_is_the_mean_of_the_cells_that_it_opens(study: Study) -> None:
+    """The average of one task once opened the cells of all tasks, whose mean is another."""
+    index = unpacked(next(blocks(*study)))
     for table in index["tables"]:
         for row in table["rows"]:
-            for *_, address in row["cells"]:
-                assert any(cell.startswith(address.split("?")[0]) for cell in cells), address
+            for text, *_, address in row["cells"]:
+                means = behind(index, address)
+                assert float(text) == pytest.approx(100 * fmean(means), abs=0.006), address
+
+
+def test_the_average_of_a_task_opens_that_task_alone(study: Study) -> None:
+    tables = {table["number"]: table for table in next(blocks(*study)).content["tables"]}
+    last = {number: tables[number]["rows"][0]["cells"][-1][-1] for number in (1, 2, 7)}
+    assert last == {
+        1: "nano-mamba2/ruler",
+        2: "nano-mamba2/depth/256",
+        7: "nano-mamba2/ruler?task=niah_single_2",
+    }
+
+
+def test_cells_are_not_rounded_before_they_are_shown(study: Study) -> None:
+    """Rounded to five digits first, 13 of 2,304 scores once showed another last digit."""
+    cells = unpacked(next(blocks(*study)))["cells"]
+    wanted = pl.read_parquet(study[0] / "cells.parquet").select("mean", "low", "high")
+    assert [tuple(cell[6:9]) for cell in cells] == wanted.rows()
+
+
+def verify(folder: Path, model: str, *, difference: float | None) -> None:
+    reason = None if difference is not None else "nothing to compare with"
+    one = Verification(
+        model=model,
+        tensors=1,
+        parameters=1,
+        reference=None if reason else "transformers",
+        tokens=0 if reason else 9,
+        largest_difference=difference,
+        tolerance=None if reason else 1e-5,
+        reason=reason,
+    )
+    write_text(folder / f"verified/{model}.json", to_json(one).decode())
+
+
+def test_tables_carry_the_digits_signs_and_remarks_of_the_printed_ones(
+    study: Study, tmp_path: Path
+) -> None:
+    folder, models = study
+    verify(folder, "nano-mamba2", difference=0.0)
+    verify(folder, "nano-llama", difference=None)
+    tables = next(blocks(*study)).content["tables"]
+    measured = read_measured(
+        folder / "cells.parquet",
+        folder / "scores.parquet",
+        grid=parse(Grid, read(folder / "plan/grid.json"), where="grid"),
+        models=models,
+        verified=read_verified(sorted((folder / "verified").glob("*.json"))),
+    )
+    for table in tables:
+        write_table(table["number"], tmp_path / "table", measured, templates=TEMPLATES)
+        printed = re.sub(r"\*\*|</?ins>", "", (tmp_path / "table.md").read_text(encoding="utf-8"))
+        assert printed.splitlines()[4:] == [
+            *(line_of(row) for row in table["rows"]),
+            *(line for note in table["notes"] for line in ("", note)),
+        ]
+    heads = [row["heads"][0] for table in tables for row in table["rows"]]
+    assert "Llama‡" in heads
+    assert any("†" in line_of(row) for table in tables for row in table["rows"])
+
+
+def line_of(row: dict[str, Any]) -> str:
+    """A row of the index as Markdown, without what sets a number off."""
+    numbers = [text + sign for text, _, _, sign, _ in row["cells"]]
+    return f"| {' | '.join([*row['heads'], *numbers])} |"
+
+
+def test_a_variant_has_the_verified_weights_of_its_model(tmp_path: Path) -> None:
+    plan = make_study(tmp_path, samples=2, models=("nano-llama",))
+    verify(tmp_path / "nano", "nano-llama+bos", difference=0.0)
+    table = next(blocks(tmp_path / "nano", plan.shown())).content["tables"][0]
+    assert table["rows"][0]["heads"] == ["Llama"]
 
 
 def test_an_incomplete_study_shows_what_it_has_and_says_what_is_missing(study: Study) -> None:
@@ -70,7 +164,7 @@ def test_an_incomplete_study_shows_what_it_has_and_says_what_is_missing(study: S
     cells.filter(~((pl.col("task") == "vt") & (pl.col("length") == 512))).write_parquet(path)
     index = next(blocks(*study)).content
     assert {table["number"] for table in index["tables"]}.isdisjoint({1, 14})
-    assert any(note.startswith("Table 14 is not complete") for note in index["notes"])
+    assert any(note.startswith("Table 14 is not complete") for note in index["missing"])
 
 
 def without_a_prediction(folder: Path) -> None:

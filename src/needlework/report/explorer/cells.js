@@ -1,0 +1,52 @@
+// The cells behind a number: those of one model that pass the address and its filters.
+const CELL_FILTERS = ["task", "depth", "format"];
+
+function matching(index, route) {
+  const asked = Object.entries(route.filters).filter(([name]) => CELL_FILTERS.includes(name));
+  return index.cells.filter((cell) =>
+    ["model", "suite", "length"].every((part) => route[part] === null || String(cell[part]) === route[part]) &&
+    asked.every(([name, value]) => String(cell[name]) === value));
+}
+
+const taskTitle = (cell) => (cell.format ? `${cell.format}, depth ${cell.depth}` : cell.task);
+const labelOf = (index, name) => index.byName.get(name)?.label ?? name;
+const CELL_HEADS = [["task"], ["length", "number"], ["score (%)", "number"], ["on the scale from 0 to 100"], ["95 % interval", "number"], ["samples", "number"], ["failed", "number"]];
+
+function cellsView(index, route) {
+  const cells = matching(index, route);
+  const mean = cells.reduce((sum, cell) => sum + cell.mean, 0) / cells.length;
+  return [
+    el("h1", {}, `${labelOf(index, route.model)}: ${counted(cells.length, "cell")}`),
+    route.suite ? el("p", {}, `Mean of these cells: ${percent(mean, 2)} %.`) : null,
+    cellFilters(index, route),
+    listing(`Cells of ${labelOf(index, route.model)}`, CELL_HEADS, cells.map(cellRow)),
+  ];
+}
+
+function cellRow(cell) {
+  const link = (text) => el("a", { href: address(cell, {}) }, text);
+  return el("tr", {},
+    el("th", { scope: "row" }, link(taskTitle(cell))),
+    el("td", { class: "number" }, cell.length),
+    el("td", { class: "number" }, link(percent(cell.mean))),
+    el("td", {}, el("div", { class: "bar", "aria-hidden": "true" },
+      el("i", { style: `left:${percent(cell.low)}%;width:${percent(cell.high - cell.low)}%` }),
+      el("b", { style: `left:calc(${percent(cell.mean)}% - 1px)` }))),
+    el("td", { class: "number" }, `${percent(cell.low)} to ${percent(cell.high)}`),
+    el("td", { class: "number" }, cell.count),
+    el("td", { class: cell.failed ? "number failed" : "number" }, cell.failed));
+}
+
+function cellFilters(index, route) {
+  const own = index.cells.filter((cell) => cell.model === route.model && (route.suite === null || cell.suite === route.suite));
+  const options = (name, cells = own) => [["", "all"], ...distinct(cells.map((cell) => cell[name])).map((value) => [value, value])];
+  const move = (part) => (value) => go({ ...route, [part]: value || null });
+  const filter = (name) => choice(name, options(name), route.filters[name] ?? "", (value) => go(route, { ...route.filters, [name]: value }));
+  const suites = options("suite", index.cells.filter((cell) => cell.model === route.model));
+  return el("form", {},
+    choice("model", index.models.map((model) => [model.name, model.label]), route.model, move("model")),
+    choice("suite", suites, route.suite ?? "", (value) => go({ model: route.model, suite: value || null, length: value ? route.length : null }, {})),
+    route.suite ? choice("length", options("length"), route.length ?? "", move("length")) : null,
+    route.suite === "depth" ? [filter("depth"), filter("format")] : null,
+    route.suite && route.suite !== "depth" ? filter("task") : null);
+}
