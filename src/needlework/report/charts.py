@@ -4,8 +4,11 @@ Knows colours, marks and file formats; does not know scores or models.
 """
 
 import html
+import os
 import re
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,8 @@ SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down"
 
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 """The first one comes with vl-convert, so that text is as wide on every machine."""
+NO_FONTS = "<fontconfig><dir>/nonexistent</dir></fontconfig>"
+"""What fontconfig would read on a machine without any font."""
 PIXELS_PER_POINT = 2
 SUFFIXES = (".svg", ".png", ".pdf", ".html")
 """For pages, for screens, for print, and with values under the pointer."""
@@ -47,16 +52,22 @@ def save(chart: alt.TopLevelMixin, stem: Path) -> None:
     The HTML file holds all that it needs and asks no network for anything.
     """
     spec = chart.configure(**STYLE).to_dict()
-    svg = _numbered(vl_convert.vegalite_to_svg(spec, VEGA_LITE))
-    made = {
-        ".svg": svg.encode(),
-        ".png": vl_convert.svg_to_png(svg, scale=PIXELS_PER_POINT),
-        ".pdf": _ordered(vl_convert.svg_to_pdf(svg)),
-        ".html": _page(spec, title=stem.name.replace("_", " ")).encode(),
-    }
+    with _own_fonts():
+        svg = _numbered(vl_convert.vegalite_to_svg(spec, VEGA_LITE))
+    page = _page(spec, title=stem.name.replace("_", " "))
+    made = {".svg": svg.encode(), ".html": page.encode(), **pictures(svg)}
     for suffix in SUFFIXES:
         with atomic(stem.with_name(stem.name + suffix)) as temporary:
             temporary.write_bytes(made[suffix])
+
+
+def pictures(svg: str) -> dict[str, bytes]:
+    """What a screen (.png) and a printer (.pdf) are given of a drawing."""
+    with _own_fonts():
+        return {
+            ".png": vl_convert.svg_to_png(svg, scale=PIXELS_PER_POINT),
+            ".pdf": _ordered(vl_convert.svg_to_pdf(svg)),
+        }
 
 
 def lacking(chart: alt.TopLevelMixin, cells: Sequence[str]) -> alt.TopLevelMixin:
@@ -94,6 +105,26 @@ def estimate_tips(*fields: str) -> list[alt.Tooltip]:
         alt.Tooltip("high:Q", title="to", format=".2f"),
         alt.Tooltip("count:Q", title="samples"),
     ]
+
+
+@contextmanager
+def _own_fonts() -> Iterator[None]:
+    """Within, vl-convert draws with the fonts that it brings and never with those of the machine.
+
+    Another edition of the same font, or none, once gave a reviewer's machine other bytes. Letters
+    that these fonts lack (they have Latin, Greek and Cyrillic) are in .svg and .html files alone.
+    """
+    before = os.environ.get("FONTCONFIG_FILE")
+    with tempfile.NamedTemporaryFile("w", suffix=".conf", encoding="utf-8") as file:
+        file.write(NO_FONTS)
+        file.flush()
+        os.environ["FONTCONFIG_FILE"] = file.name
+        try:
+            yield
+        finally:
+            del os.environ["FONTCONFIG_FILE"]
+            if before is not None:
+                os.environ["FONTCONFIG_FILE"] = before
 
 
 def _numbered(svg: str) -> str:

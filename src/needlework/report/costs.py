@@ -3,7 +3,7 @@
 Knows marks; what a cell costs is the business of `needlework.cost`, colours and files of `charts`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import altair as alt
 import polars as pl
@@ -12,8 +12,10 @@ from needlework.report.charts import estimate_tips, looks
 from needlework.report.estimates import Scores
 from needlework.study import ShownModel
 
-TOKENS = "datum.label + ' tokens'"
+PANEL = "datum.length + ' tokens'"
 """What stands above a panel."""
+TICKS = [digit * 10.0**power for power in range(-6, 7) for digit in (1, 3)]
+"""Hours with a label: so far apart on a logarithmic axis that no two labels touch."""
 
 
 def score_against_cost(
@@ -22,21 +24,14 @@ def score_against_cost(
     """RULER score over hours, rows as `needlework.cost.figure` gives them; one panel per length."""
     shown = {model.name: model for model in models}
     rows = [_row(row, scores, shown[row["model"]]) for row in hours.iter_rows(named=True)]
-    devices = sorted({row["device"] for row in rows if row["device"]})
+    panels = [f"{length} tokens" for length in sorted({int(row["length"]) for row in rows})]
     look = looks([model.label for model in models])
-    base = alt.Chart().encode(
-        x=alt.X(
-            "hours:Q",
-            title=f"hours of one {devices[0] if len(devices) == 1 else 'device'}",
-            scale=alt.Scale(type="log", nice=False, padding=15),
-            axis=alt.Axis(format="~g", tickCount=4, grid=False),
-        ),
-        color=look["color"],
-    )
+    devices = {str(row["device"]) for row in rows if row["device"]}
+    base = alt.Chart().encode(x=_hours(devices), color=look["color"])
     score = alt.Y("mean:Q", title="RULER score (%)", scale=alt.Scale(domain=[0, 100]))
     panel = alt.layer(
         base.mark_rule().encode(y=alt.Y("low:Q"), y2="high:Q"),
-        base.mark_point(size=70, opacity=1, strokeWidth=1.8).encode(
+        base.mark_point(size=45, opacity=1, strokeWidth=1.8).encode(
             y=score,
             shape=look["shape"],
             fill=alt.condition(
@@ -50,11 +45,20 @@ def score_against_cost(
             ],
         ),
         data=alt.Data(values=rows),
-    ).properties(width=190, height=150)
+    ).properties(width=190, height=200)
     return panel.facet(
-        facet=alt.Facet("length:O", header=alt.Header(title=None, labelExpr=TOKENS)),
+        facet=alt.Facet("panel:N", title=None, sort=panels),
         columns=3,
         title="What a score costs (filled: measured, hollow: estimated; rules: 95 % interval)",
+    ).transform_calculate(panel=PANEL)
+
+
+def _hours(devices: Collection[str]) -> alt.X:
+    return alt.X(
+        "hours:Q",
+        title=f"hours of one {min(devices).upper() if len(devices) == 1 else 'device'}",
+        scale=alt.Scale(type="log", nice=False, padding=15),
+        axis=alt.Axis(format="~g", values=TICKS, grid=False),
     )
 
 

@@ -15,6 +15,8 @@ from needlework.study import ShownModel
 
 SHADES = ("#004D80", "#7CC4F0", "#D55E00")
 """One per needle format: two blues for essays, one orange for repetition; apart in grey as well."""
+GAP = 0.2
+"""The share of a length's place that is left free beside its bars."""
 
 
 def depth_heatmap(scores: Scores, models: Sequence[ShownModel]) -> alt.TopLevelMixin:
@@ -58,15 +60,16 @@ def format_bars(scores: Scores, models: Sequence[ShownModel]) -> alt.TopLevelMix
             "length:N",
             title="context length (tokens)",
             sort=lengths,
-            scale=alt.Scale(paddingInner=0.2, paddingOuter=0.1),
+            scale=alt.Scale(paddingInner=GAP, paddingOuter=GAP / 2),
             axis=alt.Axis(labelAngle=0),
         ),
         "xOffset": alt.XOffset("format:N", sort=list(FORMATS)),
     }
     bars = alt.Chart().mark_bar(stroke="black", strokeWidth=0.5)
-    band = alt.Chart().mark_rect(color="#ececec").transform_filter("datum.trained")
+    # As wide as a step, so that it is seen on both sides of full bars.
+    band = alt.Chart().mark_rect(color="#e4e4e4", width=alt.RelativeBandSize(1 / (1 - GAP)))
     panel = alt.layer(
-        band.encode(x=side["x"]),
+        band.encode(x=side["x"]).transform_filter("datum.trained"),
         bars.encode(
             **side,
             y=alt.Y("mean:Q", title="score (%)", scale=alt.Scale(domain=[0, 100])),
