@@ -24,10 +24,10 @@ check: $(READY)  ## style, types and the workflow's own linter
 report: $(READY)  ## Snakemake's report on a finished study: tables, figures, what made them
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --report report.zip --configfile $(CONFIG)
 
-# Interactive pages, which hold the library that draws them, are made but not committed.
+# Interactive figures, which hold the library that draws them, are made but not committed.
 nano-report: study  ## renew the committed output of the default study
 	rm -rf reports/nano && mkdir -p reports/nano
-	cp -r $(addprefix results/nano/,tables figures report.md) reports/nano/
+	cp -r $(addprefix results/nano/,tables figures report.md explorer.html) reports/nano/
 	rm reports/nano/figures/*.html
 	cp $(wildcard results/nano/*claims.* results/nano/findings.* results/nano/audit.*) reports/nano/
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from pydantic import ValidationError
 
 from needlework import scoring, statistics
 from needlework.errors import RecordError
@@ -22,6 +23,9 @@ from needlework.tasks.specs import Spec
 
 ADDRESS = ("model", "suite", "task", "length", "depth", "format")
 """The columns that name one estimate."""
+
+MACHINE = frozenset({"device", "kernels"})
+"""What predictions say of the machine that made them."""
 
 SCORES = pl.Schema(
     {
@@ -60,12 +64,25 @@ def score_cell(
     """Write one scored row per prediction of a cell.
 
     Raises:
-        RecordError: the file has torn lines, or not exactly `samples` predictions of every task.
+        RecordError: as `scored` does.
+    """
+    _write(scored(predictions, cell=cell, tasks=tasks, samples=samples), output)
+
+
+def scored(
+    predictions: Path, *, cell: Cell, tasks: Mapping[str, Spec], samples: int
+) -> pl.DataFrame:
+    """One row with the columns of SCORES per prediction of a cell, in the order of the file.
+
+    Raises:
+        RecordError: the file has torn lines, not exactly `samples` predictions of every task, or
+            predictions of two models or settings.
     """
     found = read_records(predictions, Prediction)
     _check_complete(found, tasks, samples=samples, path=predictions)
+    _check_one_model(found, path=predictions)
     rows = [_score_row(prediction, tasks[prediction.task], cell) for prediction in found]
-    _write(pl.DataFrame(rows, schema=SCORES), output)
+    return pl.DataFrame(rows, schema=SCORES)
 
 
 def collect(cells: Sequence[Cell], folder: Path, *, scores: Path, estimates: Path) -> None:
@@ -91,27 +108,61 @@ def read_estimates(path: Path) -> list[CellEstimate]:
     """The rows of a cells file.
 
     Raises:
-        RecordError: the file is damaged; names it.
+        RecordError: the file is damaged or a row is no estimate; names it.
     """
-    return [
-        CellEstimate(
-            **{name: row[name] for name in ADDRESS},
-            estimate=Estimate(**{name: row[name] for name in Estimate.model_fields}),
+    frame = read_parquet(path)
+    missing = {*ADDRESS, *Estimate.model_fields} - set(frame.columns)
+    if missing:
+        raise RecordError(f"{path}: no column {min(missing)}; delete the file and ask for it again")
+    return [_estimate(row, path) for row in frame.iter_rows(named=True)]
+
+
+def read_scores(path: Path) -> pl.DataFrame:
+    """The rows of a score file.
+
+    Raises:
+        RecordError: the file is damaged, has other columns, or a score outside 0 to 1; names it.
+    """
+    frame = read_parquet(path)
+    if frame.schema != SCORES:
+        raise RecordError(
+            f"{path}: not the columns of scores; delete the file and ask for it again"
         )
-        for row in read_parquet(path).iter_rows(named=True)
-    ]
+    outside = frame.filter(~pl.col("score").is_between(0, 1))
+    if outside.height:
+        row = outside.row(0, named=True)
+        raise RecordError(
+            f"{path}: {row['task']} #{row['index']} has score {row['score']}, not 0 to 1; "
+            "delete the file and ask for it again"
+        )
+    return frame
 
 
 def read_parquet(path: Path) -> pl.DataFrame:
     """The content of a parquet file.
 
     Raises:
-        RecordError: the file is damaged; names it.
+        RecordError: the file is absent or damaged; names it.
     """
     try:
         return pl.read_parquet(path)
+    except FileNotFoundError as error:
+        raise RecordError(f"{path}: does not exist; ask for it with snakemake") from error
     except pl.exceptions.PolarsError as error:
         raise RecordError(f"{path}: {error}; delete the file and ask for it again") from error
+
+
+def _estimate(row: Mapping[str, Any], path: Path) -> CellEstimate:
+    try:
+        return CellEstimate(
+            **{name: row[name] for name in ADDRESS},
+            estimate=Estimate(**{name: row[name] for name in Estimate.model_fields}),
+        )
+    except ValidationError as error:
+        place = " ".join(str(row[name]) for name in ADDRESS if row[name] is not None)
+        raise RecordError(
+            f"{path}: {place}: {error.errors()[0]['msg']}; delete the file and ask for it again"
+        ) from error
 
 
 def _score_row(prediction: Prediction, spec: Spec, cell: Cell) -> dict[str, Any]:
@@ -152,6 +203,22 @@ def _check_complete(
             )
 
 
+def _check_one_model(found: Sequence[Prediction], *, path: Path) -> None:
+    """All answers of a cell come from the same weights, asked in the same way.
+
+    Devices may differ, and with them the kernels: shards of a cell run where there is room.
+    """
+    first = found[0].others if found else {}
+    for prediction in found:
+        for key in sorted((first.keys() | prediction.others.keys()) - MACHINE):
+            if prediction.others.get(key) != first.get(key):
+                raise RecordError(
+                    f"{path}: {prediction.task} #{prediction.index} has {key} "
+                    f"{prediction.others.get(key)}, the first answer {first.get(key)}; two runs "
+                    "were mixed, delete the file and ask for it again"
+                )
+
+
 def _check_one_study(frames: Mapping[Cell, pl.DataFrame], folder: Path) -> None:
     """Every cell of a suite has the same samples of the same tasks, each once."""
     first: dict[str, dict[str, int]] = {}
@@ -179,9 +246,9 @@ def _score_file(cell: Cell, folder: Path) -> Path:
 
 def _read_scores(cell: Cell, folder: Path) -> pl.DataFrame:
     path = _score_file(cell, folder)
-    frame = read_parquet(path)
+    frame = read_scores(path)
     owners = set(frame.select("model", "suite", "length").unique().iter_rows())
-    if owners != {tuple(cell)} or frame.schema != SCORES:
+    if owners != {tuple(cell)}:
         raise RecordError(
             f"{path}: holds scores of {sorted(owners)} instead of {tuple(cell)}; "
             "delete the file and ask for it again"

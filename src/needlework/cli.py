@@ -86,7 +86,8 @@ def main() -> None:
     except NeedleworkError as error:
         status = _mistake(str(error))
     except OSError as error:
-        status = _mistake(": ".join(map(str, filter(None, [error.filename, error.strerror]))))
+        told = [error.filename, error.strerror] if error.strerror else [type(error).__name__, error]
+        status = _mistake(": ".join(map(str, filter(None, told))))
     except (click.Abort, KeyboardInterrupt):
         status = EXIT_INTERRUPTED
     sys.exit(status)

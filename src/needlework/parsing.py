@@ -21,17 +21,20 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def read(path: Path) -> object:
-    """The content of a YAML file.
+    """The content of a YAML file or, by its suffix, of a JSON file.
 
     Raises:
-        StudyError: the file is absent or is not YAML; names the line.
+        StudyError: the file is absent or is not what its name says; names the line.
     """
+    is_json = path.suffix == ".json"
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)
+        text = path.read_text(encoding="utf-8")
+        return json.loads(text) if is_json else yaml.load(text, Loader=_LOADER)
     except FileNotFoundError as error:
         raise StudyError(f"{path} does not exist; copy it from the repository") from error
-    except yaml.YAMLError as error:
-        raise StudyError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    except (yaml.YAMLError, json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        kind = "JSON" if is_json else "YAML"
+        raise StudyError(f"{path} is not {kind}: {' '.join(str(error).split())}") from error
 
 
 def parse(kind: type[Parsed], values: object, *, where: str) -> Parsed:

@@ -66,7 +66,7 @@ class Prediction(Closed):
     index: int = Field(ge=0)
     pred: str
     """The continuation, decoded without special tokens; empty when the sample failed."""
-    outputs: tuple[str, ...]
+    outputs: tuple[str, ...] = Field(min_length=1)
     stop_reason: StopReason
     """end token, token limit, score already decided, or failed."""
     error: str | None = None
@@ -77,7 +77,8 @@ class Prediction(Closed):
     """Prompt tokens whose computation another sample of the cell paid for."""
     generated_tokens: int
     others: dict[str, str]
-    """What produced it: model revision, protocol, kernels."""
+    """What produced it: model revision, protocol, kernels, and the device of the job that wrote it
+    down (of a resumed cell, the last one)."""
 
     @model_validator(mode="after")
     def _failure_has_a_reason(self) -> "Prediction":

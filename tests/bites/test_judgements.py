@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from needlework import audit as auditing
-from needlework import comparisons, findings, granularity, verdicts
+from needlework import comparisons, findings, granularity, published, verdicts
 from needlework.artifact import checks, unpacking
 from needlework.report import charts
 from tests.unit import test_audit, test_claims, test_findings
@@ -28,6 +28,14 @@ def test_an_audit_that_forgets_partial_credit_raises_false_alarms(
     monkeypatch.setattr(granularity, "REFERENCES", {})
     with pytest.raises(AssertionError):
         test_audit.test_clean_tables_pass(tmp_path, 0)
+
+
+def test_an_audit_that_gives_all_numbers_the_decimals_of_one_raises_false_alarms(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(published, "COMMON", 0)
+    with pytest.raises(AssertionError):
+        test_audit.test_a_number_with_more_decimals_accuses_no_other(tmp_path)
 
 
 def test_an_audit_that_believes_every_number_misses_the_paper(
@@ -88,6 +96,14 @@ def test_a_review_that_renders_nothing_again_is_caught(
     monkeypatch.setattr(checks, "pages", always(iter(())))
     with pytest.raises(AssertionError):
         test_review.test_a_retouched_figure_is_named(study, tmp_path, ".pdf")
+
+
+def test_a_review_that_knows_no_stranger_is_caught(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "_unfounded", always(iter(())))
+    with pytest.raises(AssertionError):
+        test_review.test_a_page_that_nothing_makes_is_named(study, tmp_path)
 
 
 def test_a_review_that_believes_every_verification_is_caught(

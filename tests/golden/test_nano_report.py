@@ -3,6 +3,7 @@
 Renew after a change that is meant: `make study`, then `make nano-report`.
 """
 
+import re
 from pathlib import Path
 
 import polars as pl
@@ -10,10 +11,12 @@ import pytest
 import torch
 
 from needlework import tokenizers
+from needlework.claims import CLAIMS
 from needlework.engine.cell import Dataset, predict_cell
 from needlework.models import load
 from needlework.nano import language
 from needlework.parsing import parse, read
+from needlework.report.charts import pictures
 from needlework.scoring import metric_of, score
 from needlework.study import Study, Tasks
 from needlework.tasks import generate
@@ -79,3 +82,31 @@ def test_a_slice_of_the_committed_tables_is_made_again(
         ]
         mean = sum(scores) / len(scores)
         assert mean == pytest.approx(committed(f"nano-{model}", task), abs=1e-12), task
+
+
+def test_the_readme_has_the_verdicts_of_the_committed_pages() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    told = [
+        [part.strip() for part in line.strip("|").split("|")]
+        for line in readme.splitlines()
+        if re.match(r"\| C\d \|", line)
+    ]
+    pages = [pl.read_csv(REPORT / name) for name in ("published_claims.csv", "claims.csv")]
+    found = [dict(page.select("claim", "verdict").iter_rows()) for page in pages]
+    assert told == [
+        [claim.id, claim.text, *(verdicts[claim.id] for verdicts in found)] for claim in CLAIMS
+    ]
+
+
+def test_the_readme_counts_the_findings_of_the_committed_audit() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (told,) = re.findall(r"has (\d+) findings in the published numbers", readme)
+    assert int(told) == pl.read_csv(REPORT / "audit.csv").height
+
+
+@pytest.mark.parametrize("figure", ["length_curve", "depth_heatmap", "format_bars"])
+def test_pictures_are_the_same_whatever_fonts_a_machine_has(figure: str) -> None:
+    """They once followed the fonts of the machine, and a reviewer's had others."""
+    drawing = (REPORT / f"figures/{figure}.svg").read_text(encoding="utf-8")
+    for suffix, content in pictures(drawing).items():
+        assert content == (REPORT / f"figures/{figure}{suffix}").read_bytes(), suffix

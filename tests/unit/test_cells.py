@@ -1,6 +1,7 @@
 """Cells: every sample scored once, nothing dropped, nothing of another cell."""
 
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -33,6 +34,12 @@ def prediction(task: str, index: int, pred: str | None = "yes") -> Prediction:
         generated_tokens=2,
         others={},
     )
+
+
+def gather(folder: Path) -> Path:
+    """The estimates of the one cell whose scores lie below `folder`."""
+    collect([CELL], folder, scores=folder / "scores.parquet", estimates=folder / "cells.parquet")
+    return folder / "cells.parquet"
 
 
 COMPLETE = [prediction(task, index) for task in TASKS for index in range(2)]
@@ -86,6 +93,19 @@ def test_a_cell_that_is_not_whole_is_refused(
     assert not (tmp_path / "model").exists()
 
 
+def test_answers_of_two_runs_are_refused(tmp_path: Path) -> None:
+    other = COMPLETE[1].model_copy(update={"others": {"revision": "another"}})
+    with pytest.raises(RecordError, match=r"needle #1 has revision another, the first answer None"):
+        scored(tmp_path, [COMPLETE[0], other, *COMPLETE[2:]])
+
+
+def test_shards_of_two_machines_are_one_cell(tmp_path: Path) -> None:
+    machines = ({"device": "NVIDIA A100"}, {"device": "NVIDIA H100", "kernels": "torch"})
+    pairs = zip(COMPLETE, machines * 2, strict=True)
+    found = scored(tmp_path, [each.model_copy(update={"others": told}) for each, told in pairs])
+    assert pl.read_parquet(found).height == len(COMPLETE)
+
+
 def test_a_torn_line_is_named(tmp_path: Path) -> None:
     source = tmp_path / "predictions.jsonl"
     write_records(source, COMPLETE)
@@ -115,6 +135,45 @@ def test_scores_of_another_cell_are_refused(tmp_path: Path) -> None:
             scores=tmp_path / "all",
             estimates=tmp_path / "cells",
         )
+
+
+def test_a_score_above_one_is_refused(tmp_path: Path) -> None:
+    path = scored(tmp_path, COMPLETE)
+    pl.read_parquet(path).with_columns(score=pl.lit(7.0)).write_parquet(path)
+    with pytest.raises(RecordError, match=r"needle #0 has score 7.0, not 0 to 1"):
+        gather(tmp_path)
+
+
+def test_a_missing_score_file_is_named(tmp_path: Path) -> None:
+    """It was once an empty line."""
+    with pytest.raises(RecordError, match=r"256.parquet: does not exist"):
+        gather(tmp_path)
+
+
+def test_a_score_file_without_scores_is_named(tmp_path: Path) -> None:
+    path = scored(tmp_path, COMPLETE)
+    pl.read_parquet(path).drop("score").write_parquet(path)
+    with pytest.raises(RecordError, match="not the columns of scores"):
+        gather(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda cells: cells.drop("low"), "no column low"),
+        (
+            lambda cells: cells.with_columns(low=pl.lit(0.9)),
+            "model depth needle 256 40 .*not an est",
+        ),
+    ],
+    ids=["column", "interval"],
+)
+def test_estimates_that_are_none_are_named(tmp_path: Path, change: Any, message: str) -> None:
+    scored(tmp_path, COMPLETE)
+    path = gather(tmp_path)
+    change(pl.read_parquet(path)).write_parquet(path)
+    with pytest.raises(RecordError, match=message):
+        read_estimates(path)
 
 
 def test_a_damaged_score_file_is_named(tmp_path: Path) -> None:

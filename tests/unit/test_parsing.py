@@ -77,3 +77,23 @@ def test_a_file_that_is_not_yaml_is_named(tmp_path: Path) -> None:
 def test_an_absent_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match=r"none\.yaml does not exist"):
         read(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("a.json", b"[" * 100_000, "JSON"),
+        ("a.json", b"a: 1", "JSON"),
+        ("a.json", b"\xff", "JSON"),
+        ("a.yaml", b"a: [", "YAML"),
+        ("a.yaml", b"\xff", "YAML"),
+    ],
+    ids=["deep", "YAML", "no text", "torn", "no text"],
+)
+def test_a_file_that_is_not_what_its_name_says(
+    tmp_path: Path, name: str, content: bytes, kind: str
+) -> None:
+    """Brackets without end once brought the whole process down, in the C code of a YAML reader."""
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(StudyError, match=f"{name} is not {kind}: "):
+        read(tmp_path / name)

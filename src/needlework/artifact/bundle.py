@@ -13,24 +13,52 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from needlework.artifact.crate import README, crate, readme
 from needlework.errors import ArtifactError, RecordError
 from needlework.files import atomic
+from needlework.records import Closed
 from needlework.sources import digest
 
 MANIFEST, ENVIRONMENT, CRATE = "manifest.json", "environment.json", "ro-crate-metadata.json"
 STUDY, INPUTS = "study", "inputs"
-FORMAT = "needlework-artifact-1"
 LEFT_OUT = frozenset({".journal", ".lock", ".zip"})
 """Kinds of files that are no result of a study."""
+UNFINISHED = frozenset({"partial", "shards"})
+"""Folders of a study with what it had before it was whole."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time that a zip file gives for every part: the earliest it can tell."""
 CODE = ("needlework.cells", "needlework.artifact.rendering")
 """The modules whose sources decide what a review computes."""
 MADE_WITH = ("altair", "jinja2", "numpy", "polars", "scipy", "vl-convert-python")
 """The packages that decide the bytes of tables and figures."""
+
+
+class Manifest(Closed):
+    """What an artifact holds: `manifest.json`."""
+
+    format: Literal["needlework-artifact-2"] = "needlework-artifact-2"
+    study: str
+    version: str
+    """Of needlework."""
+    code: str
+    """The digest of the modules that decide what a review computes."""
+    finished: str
+    """When the last prediction was written."""
+    files: dict[str, str]
+    """The SHA-256 of every file, by name."""
+
+    def description(self, sizes: Mapping[str, int]) -> dict[str, Any]:
+        """The content of `ro-crate-metadata.json`; `sizes` in bytes are of the study and inputs."""
+        return crate(
+            self.study,
+            [*self.files, MANIFEST],
+            self.files,
+            sizes=sizes,
+            date=self.finished,
+            version=self.version,
+        )
 
 
 class Part(NamedTuple):
@@ -52,28 +80,28 @@ def write_artifact(study: Path, output: Path, *, inputs: Sequence[Path]) -> None
     parts = [*_study_parts(study), *_input_parts(inputs)]
     with atomic(output) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         digests = {part.name: _store(archive, part) for part in parts}
-        generated = {ENVIRONMENT: _text(environment(study)), README: readme(study.name)}
+        version = metadata.version("needlework")
+        generated = {ENVIRONMENT: _text(environment(study)), README: readme(study.name, version)}
         for name, text in generated.items():
             digests[name] = hashlib.sha256(text.encode()).hexdigest()
-        generated[MANIFEST] = _text(
-            {"format": FORMAT, "study": study.name, "code": digest(*CODE), "files": digests}
+        manifest = Manifest(
+            study=study.name,
+            version=version,
+            code=digest(*CODE),
+            finished=_date(study),
+            files=digests,
         )
-        names = [*digests, MANIFEST]
+        generated[MANIFEST] = _text(manifest.model_dump())
         sizes = {part.name: part.path.stat().st_size for part in parts}
-        generated[CRATE] = _text(crate(study.name, names, digests, sizes=sizes, date=_date(study)))
+        generated[CRATE] = _text(manifest.description(sizes))
         for name, text in generated.items():
             archive.writestr(_entry(name), text)
 
 
-def environment_versions(path: Path | None) -> Mapping[str, str]:
-    """Versions of packages by name: those that a bundle was made with, or with None those here."""
-    if path is None:
-        return {
-            distribution.name.lower(): distribution.version
-            for distribution in metadata.distributions()
-        }
-    found: Mapping[str, str] = json.loads(path.read_text(encoding="utf-8")).get("packages", {})
-    return found
+def installed_versions() -> dict[str, str]:
+    """Versions of the packages of this Python, by name."""
+    found = {each.name.lower(): each.version for each in metadata.distributions()}
+    return dict(sorted(found.items()))
 
 
 def environment(study: Path) -> dict[str, Any]:
@@ -81,7 +109,7 @@ def environment(study: Path) -> dict[str, Any]:
     return {
         "python": sys.version.split()[0],
         "platform": platform.platform(),
-        "packages": dict(sorted(environment_versions(None).items())),
+        "packages": installed_versions(),
         "cells": {
             str(path.relative_to(study / "predictions").with_suffix("")): _made_by(path)
             for path in sorted((study / "predictions").glob("*/*/*.jsonl"))
@@ -100,7 +128,7 @@ def _made_by(predictions: Path) -> Mapping[str, str]:
 def _study_parts(study: Path) -> Iterator[Part]:
     for path in sorted(study.rglob("*")):
         inside = path.relative_to(study)
-        hidden = any(part.startswith(".") for part in inside.parts)
+        hidden = any(part.startswith(".") for part in inside.parts) or inside.parts[0] in UNFINISHED
         if path.is_file() and not hidden and path.suffix not in LEFT_OUT:
             yield Part(path, f"{STUDY}/{inside.as_posix()}")
 

@@ -4,17 +4,17 @@ Knows the files of a study; which question of a conference a check answers is th
 `checklist`.
 """
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TypeVar
 
 import polars as pl
 
-from needlework.artifact.bundle import CRATE, ENVIRONMENT, FORMAT, INPUTS, MANIFEST, STUDY
-from needlework.artifact.rendering import EXPLORER, outputs
-from needlework.cells import collect, read_parquet, score_cell
+from needlework.artifact.bundle import CRATE, ENVIRONMENT, INPUTS, MANIFEST, STUDY, Manifest
+from needlework.artifact.crate import README, readme
+from needlework.artifact.rendering import EXPLORER, Output, outputs
+from needlework.cells import collect, read_estimates, read_parquet, read_scores, score_cell
 from needlework.errors import ArtifactError, NeedleworkError
 from needlework.files import read_records, sha256
 from needlework.parsing import parse, read
@@ -27,27 +27,44 @@ Content = TypeVar("Content")
 
 NEEDED_INPUTS = ("Snakefile", "workflow/Snakefile", "config/models.yaml")
 """Without these nobody can run the study again."""
+FOUNDATIONS = frozenset({"data", "plan", "predictions", "scores", "verified"})
+"""Folders of a study from which its pages follow."""
+ESTIMATED = ("scores.parquet", "cells.parquet")
+QUOTED = 60
+"""Characters of a line that are shown where it differs."""
 
 
-def read_manifest(artifact: Path) -> dict[str, Any]:
+def read_manifest(artifact: Path) -> Manifest:
     """The manifest of an unpacked artifact.
 
     Raises:
         ArtifactError: there is none of a known format.
     """
-    path = artifact / MANIFEST
     try:
-        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-    except ValueError:
-        found = None
-    if not isinstance(found, dict) or found.get("format") != FORMAT or "files" not in found:
-        raise ArtifactError(f"no {MANIFEST} of format {FORMAT} inside; was it made by `artifact`?")
-    return found
+        return parse(Manifest, read(artifact / MANIFEST), where=MANIFEST)
+    except NeedleworkError as error:
+        told = str(error).splitlines()[0].replace(f"{artifact}/", "")
+        raise ArtifactError(
+            f"no {MANIFEST} of this version inside ({told}); was it made by `snakemake artifact`?"
+        ) from error
+
+
+def read_environment(artifact: Path) -> dict[str, dict[str, Any]]:
+    """What an artifact says of packages and of what made each cell.
+
+    Raises:
+        ArtifactError: it says nothing of them.
+    """
+    found = read(artifact / ENVIRONMENT)
+    for name in ("packages", "cells"):
+        if not isinstance(found, dict) or not isinstance(found.get(name), dict):
+            raise ArtifactError(f"{ENVIRONMENT}: no `{name}`; bundle the study again")
+    return dict(found) if isinstance(found, dict) else {}
 
 
 def digests(artifact: Path) -> Iterator[str]:
     """Files that are missing, strange, or changed since they were bundled."""
-    wanted = dict(read_manifest(artifact)["files"])
+    wanted = read_manifest(artifact).files
     found = {
         path.relative_to(artifact).as_posix(): path
         for path in artifact.rglob("*")
@@ -62,12 +79,37 @@ def digests(artifact: Path) -> Iterator[str]:
 
 
 def described(artifact: Path) -> Iterator[str]:
-    """Files that the description does not name, or with another digest."""
-    graph = json.loads((artifact / CRATE).read_text(encoding="utf-8"))["@graph"]
-    entities = {entity["@id"]: entity for entity in graph}
-    for name, wanted in read_manifest(artifact)["files"].items():
-        if entities.get(name, {}).get("sha256") != wanted:
-            yield f"{CRATE}: {name} is absent or has another digest"
+    """Where the descriptions, for machines and for people, are not those of these files."""
+    manifest = read_manifest(artifact)
+    sizes = {
+        name: (artifact / name).stat().st_size
+        for name in manifest.files
+        if name not in (ENVIRONMENT, README) and (artifact / name).is_file()
+    }
+    wanted = manifest.description(sizes)
+    found = read(artifact / CRATE)
+    if not isinstance(found, dict) or found.keys() != wanted.keys():
+        yield f"{CRATE}: not a description of this format"
+        return
+    yield from _different_entities(found["@graph"], wanted["@graph"])
+    if found["@context"] != wanted["@context"]:
+        yield f"{CRATE}: another @context"
+    text = (artifact / README).read_text(encoding="utf-8") if (artifact / README).is_file() else ""
+    if text != readme(manifest.study, manifest.version):
+        yield f"{README}: not the text that `artifact` writes"
+
+
+def _different_entities(found: Sequence[Any], wanted: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Things that a description lacks, adds, or says otherwise."""
+    entities = {each.get("@id"): each for each in found if isinstance(each, dict)}
+    if len(entities) != len(found):
+        yield f"{CRATE}: something stands twice, or without @id"
+    for each in wanted:
+        own = entities.pop(each["@id"], {})
+        for key in each.keys() | own.keys():
+            if own.get(key) != each.get(key):
+                yield f"{CRATE}: {each['@id']}: {key} is {own.get(key)!r:.80}"
+    yield from (f"{CRATE}: {name}: describes nothing of the study" for name in entities)
 
 
 def inputs(artifact: Path) -> Iterator[str]:
@@ -79,7 +121,7 @@ def inputs(artifact: Path) -> Iterator[str]:
 
 def made(artifact: Path) -> Iterator[str]:
     """Cells that do not say what made them, and models that were found wrong or not looked at."""
-    told = json.loads((artifact / ENVIRONMENT).read_text(encoding="utf-8"))["cells"]
+    told = read_environment(artifact)["cells"]
     for cell in _cells(artifact):
         name = "/".join(map(str, cell))
         if not told.get(name):
@@ -110,25 +152,40 @@ def licences(artifact: Path) -> Iterator[str]:
 def intervals(artifact: Path) -> Iterator[str]:
     """Means without an interval around them, or over other numbers of samples than planned."""
     samples = _plan(artifact, "study", Study).samples
-    for row in read_parquet(artifact / STUDY / "cells.parquet").iter_rows(named=True):
-        if not (row["low"] <= row["mean"] <= row["high"] and row["count"] == samples):
-            yield f"cells.parquet: {_row(row)}: mean {row['mean']} over {row['count']} samples"
+    for row in read_estimates(artifact / STUDY / "cells.parquet"):
+        if row.estimate.count != samples:
+            yield (
+                f"cells.parquet: {row.model} {row.task} at {row.length}: over {row.estimate.count} "
+                f"samples, not {samples}"
+            )
 
 
 def answers(artifact: Path) -> Iterator[str]:
-    """Predictions whose references are not those of the dataset."""
+    """Predictions whose references are not those of the dataset, or that other means made."""
     prompts = {model.name: prompts_key(model) for model in _models(artifact)}
+    told = read_environment(artifact)["cells"]
     references: dict[Path, dict[int, tuple[str, ...]]] = {}
     for cell in _cells(artifact):
-        name = f"predictions/{cell.model}/{cell.suite}/{cell.length}.jsonl"
-        data = artifact / STUDY / "data" / prompts[cell.model] / str(cell.length)
-        for answer in read_records(artifact / STUDY / name, Prediction):
-            path = data / f"{answer.task}.jsonl"
-            if path not in references:
-                found = read_records(path, Sample)
-                references[path] = {sample.index: sample.outputs for sample in found}
-            if references[path].get(answer.index) != answer.outputs:
-                yield f"{name}: {answer.task} #{answer.index}: other references than its sample"
+        place = "/".join(map(str, cell))
+        data = artifact / STUDY / "data" / prompts.get(cell.model, "") / str(cell.length)
+        try:
+            found = read_records(artifact / STUDY / f"predictions/{place}.jsonl", Prediction)
+            for task in dict.fromkeys(answer.task for answer in found):
+                path = data / f"{task}.jsonl"
+                references.setdefault(path, _references(path))
+        except (NeedleworkError, OSError) as error:
+            yield _plain(error, artifact)
+            continue
+        for answer in found:
+            name = f"predictions/{place}.jsonl: {answer.task} #{answer.index}"
+            if references[data / f"{answer.task}.jsonl"].get(answer.index) != answer.outputs:
+                yield f"{name}: other references than its sample"
+            if answer.others != told.get(place):
+                yield f"{name}: made by other means than {ENVIRONMENT} says"
+
+
+def _references(path: Path) -> dict[int, tuple[str, ...]]:
+    return {sample.index: sample.outputs for sample in read_records(path, Sample)}
 
 
 def scores(artifact: Path, again: Path) -> Iterator[str]:
@@ -139,8 +196,12 @@ def scores(artifact: Path, again: Path) -> Iterator[str]:
         place = f"{cell.model}/{cell.suite}/{cell.length}"
         path = again / "scores" / f"{place}.parquet"
         predictions = artifact / STUDY / "predictions" / f"{place}.jsonl"
-        score_cell(predictions, path, cell=cell, tasks=tasks, samples=study.samples)
-        stored = read_parquet(artifact / STUDY / "scores" / f"{place}.parquet")
+        try:
+            score_cell(predictions, path, cell=cell, tasks=tasks, samples=study.samples)
+            stored = read_scores(artifact / STUDY / "scores" / f"{place}.parquet")
+        except (NeedleworkError, OSError) as error:
+            yield _plain(error, artifact)
+            continue
         yield from differences(f"scores/{place}.parquet", stored, read_parquet(path))
 
 
@@ -166,7 +227,7 @@ def estimates(artifact: Path, again: Path) -> Iterator[str]:
         scores=again / "scores.parquet",
         estimates=again / "cells.parquet",
     )
-    for name in ("scores.parquet", "cells.parquet"):
+    for name in ESTIMATED:
         yield from differences(
             name, read_parquet(artifact / STUDY / name), read_parquet(again / name)
         )
@@ -174,11 +235,13 @@ def estimates(artifact: Path, again: Path) -> Iterator[str]:
 
 def pages(artifact: Path, again: Path, templates: Path) -> Iterator[str]:
     """Stored tables, figures and pages that the estimates, computed anew, do not give."""
-    for output in outputs(artifact, again, templates):
+    wanted = list(outputs(artifact, again, templates))
+    yield from _unfounded(artifact, wanted)
+    for output in wanted:
         try:
             output.make()
-        except NeedleworkError as error:
-            yield f"{STUDY}/{output.names[0]}: cannot be made: {error}".replace(f"{again}/", "")
+        except (NeedleworkError, OSError) as error:
+            yield f"{STUDY}/{output.names[0]}: cannot be made: {_plain(error, artifact, again)}"
             continue
         for name in output.names:
             stored = artifact / STUDY / name
@@ -190,21 +253,51 @@ def pages(artifact: Path, again: Path, templates: Path) -> Iterator[str]:
                     yield f"{STUDY}/{name}: {difference}"
 
 
+def _unfounded(artifact: Path, wanted: Sequence[Output]) -> Iterator[str]:
+    """Files of the study that nothing here makes."""
+    known = {*ESTIMATED, *(name for output in wanted for name in output.names)}
+    for path in sorted((artifact / STUDY).rglob("*")):
+        inside = path.relative_to(artifact / STUDY)
+        if path.is_file() and inside.parts[0] not in FOUNDATIONS and inside.as_posix() not in known:
+            yield f"{STUDY}/{inside.as_posix()}: follows from nothing; no command makes it"
+
+
 def _first_difference(stored: Path, found: Path) -> str:
     """What differs; nothing where only the packing of the explorer's data does."""
     try:
         lines = [path.read_text(encoding="utf-8").splitlines() for path in (stored, found)]
         if found.name == EXPLORER:
             blocks = zip_longest(*(map(unpacked, page) for page in lines), fillvalue="")
-            return next((f"{new[:60]!r} was changed" for old, new in blocks if old != new), "")
+            changed = ((old, new) for old, new in blocks if old != new)
+            return next(
+                (_quoted(f"{new.partition(': ')[0]:.60} ", old, new) for old, new in changed), ""
+            )
     except UnicodeDecodeError:
         return "another picture than follows"
     except ValueError as error:
         return f"damaged: {error}"
     for number, (old, new) in enumerate(zip_longest(*lines, fillvalue=""), start=1):
         if old != new:
-            return f"line {number} is {old[:60]!r}, but {new[:60]!r} follows"
+            return _quoted(f"line {number} ", old, new)
     return "other line ends"
+
+
+def _quoted(place: str, old: str, new: str) -> str:
+    """Two lines from a little before where they part."""
+    pairs = enumerate(zip(old, new, strict=False))
+    parted = next((place for place, (one, two) in pairs if one != two), min(len(old), len(new)))
+    start = max(0, parted - QUOTED // 3)
+    cut = "..." if start else ""
+    old, new = (f"{cut}{line[start : start + QUOTED]}" for line in (old, new))
+    return f"{place}is {old!r}, but {new!r} follows"
+
+
+def _plain(error: Exception, *folders: Path) -> str:
+    """What went wrong, with the names that files have in an artifact."""
+    told = f"{error.filename}: missing" if isinstance(error, FileNotFoundError) else str(error)
+    for folder in folders:
+        told = told.replace(f"{folder / STUDY}/", "").replace(f"{folder}/", "")
+    return told
 
 
 def _row(row: dict[str, Any]) -> str:

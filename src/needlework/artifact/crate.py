@@ -4,7 +4,6 @@ Knows the vocabulary of https://w3id.org/ro/wfrun/workflow/0.5; does not read an
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import metadata
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -51,14 +50,15 @@ def crate(
     *,
     sizes: Mapping[str, int],
     date: str,
+    version: str,
 ) -> Entity:
     """The content of `ro-crate-metadata.json` for files of these names."""
-    files = [_file(name, digests.get(name), sizes.get(name)) for name in names]
+    files = [_file(name, digests.get(name), sizes.get(name), version) for name in names]
     graph = [_descriptor(), _root(study, names, date), *files, *_context(study, names, date)]
     return {"@context": "https://w3id.org/ro/crate/1.1/context", "@graph": graph}
 
 
-def readme(study: str) -> str:
+def readme(study: str, version: str) -> str:
     """What a person reads first: what this is, and how to check it."""
     return f"""# needlework study {study}
 
@@ -67,9 +67,9 @@ tables, figures and claims (`study/`), packages and what predicted each cell (`e
 the SHA-256 of every file (`manifest.json`), and a description for machines
 (`ro-crate-metadata.json`: RO-Crate 1.1, Workflow Run profile 0.5).
 
-To check that the tables follow from the predictions, without GPU or network:
+To check that the tables follow from the predictions, without GPU or network, in a checkout of
+needlework {version} (`pip install .`, or `make .venv/ready` there):
 
-    pip install needlework=={metadata.version("needlework")}
     needlework review artifact.zip
 
 Start with `study/report.md`, or open `study/explorer.html` in a browser: every number there leads
@@ -103,7 +103,7 @@ def _root(study: str, names: Sequence[str], date: str) -> Entity:
     }
 
 
-def _file(name: str, digest: str | None, size: int | None) -> Entity:
+def _file(name: str, digest: str | None, size: int | None, version: str) -> Entity:
     entity: Entity = {"@id": name, "@type": "File", "name": PurePosixPath(name).name}
     if name == WORKFLOW:
         entity["@type"] = ["File", "SoftwareSourceCode", "ComputationalWorkflow"]
@@ -111,7 +111,7 @@ def _file(name: str, digest: str | None, size: int | None) -> Entity:
         entity["conformsTo"] = {"@id": WORKFLOW_PROFILE}
         entity["author"] = {"@id": AUTHORS}
         entity["license"] = {"@id": LICENCE}
-        entity["version"] = metadata.version("needlework")
+        entity["version"] = version
     if name == README:
         entity["about"] = {"@id": "./"}
     return (

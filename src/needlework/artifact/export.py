@@ -14,14 +14,15 @@ from typing import Any
 
 import polars as pl
 
-from needlework.cells import CellEstimate, read_estimates, read_parquet
+from needlework.cells import CellEstimate, read_estimates, read_scores, scored
 from needlework.errors import RecordError
 from needlework.files import json_line, read_records, write_text
 from needlework.parsing import parse, read
 from needlework.records import Prediction, Sample
 from needlework.report.explorer.packing import prompts_key
 from needlework.scoring import clean
-from needlework.study import ShownModel
+from needlework.study import Cell, ShownModel, Study
+from needlework.tasks.specs import Spec
 
 METRIC = "{length},none"
 """How lm-evaluation-harness names the score of a RULER task at a length."""
@@ -33,10 +34,11 @@ def write_ruler(study: Path, output: Path) -> None:
     RULER's own `evaluate.py` finds what it needs in these folders and writes the same numbers.
 
     Raises:
-        RecordError: a file of the study is damaged or absent.
+        RecordError: a file of the study is damaged or absent, or answers do not give the scores.
+        StudyError: a part of its plan is damaged or absent.
     """
     content = _Content(study)
-    scores = read_parquet(study / "scores.parquet")
+    scores = _checked_scores(study)
     for key, rows in scores.group_by("model", "suite", "length", maintain_order=True):
         model, suite, length = map(str, key)
         folder = output / model / suite / length
@@ -51,10 +53,11 @@ def write_lm_eval(study: Path, output: Path) -> None:
     """Write `{model}/results.json` and `{model}/samples_{task}.jsonl`, all lengths together.
 
     Raises:
-        RecordError: a file of the study is damaged or absent.
+        RecordError: a file of the study is damaged or absent, or answers do not give the scores.
+        StudyError: a part of its plan is damaged or absent.
     """
     content = _Content(study)
-    scores = read_parquet(study / "scores.parquet")
+    scores = _checked_scores(study)
     estimates = read_estimates(study / "cells.parquet")
     for (name,), own in scores.group_by("model", maintain_order=True):
         model = str(name)
@@ -71,6 +74,22 @@ FORMATS: Mapping[str, Callable[[Path, Path], None]] = {
     "ruler": write_ruler,
 }
 """What can be written, by the name of the tool."""
+
+
+def _checked_scores(study: Path) -> pl.DataFrame:
+    """The scores of a study, every one of which its answers give."""
+    scores = read_scores(study / "scores.parquet")
+    samples = parse(Study, read(study / "plan/study.json"), where="plan/study.json").samples
+    for key, rows in scores.group_by("model", "suite", "length", maintain_order=True):
+        cell = Cell(str(key[0]), "ruler" if key[1] == "ruler" else "depth", int(str(key[2])))
+        path = study / "predictions" / cell.model / cell.suite / f"{cell.length}.jsonl"
+        part = f"plan/{cell.suite}.json"
+        tasks = parse(dict[str, Spec], read(study / part), where=part)
+        if not scored(path, cell=cell, tasks=tasks, samples=samples).equals(rows):
+            raise RecordError(
+                f"{path}: gives other scores than scores.parquet; run the study again"
+            )
+    return scores
 
 
 class _Content:
@@ -90,6 +109,8 @@ class _Content:
         Raises:
             RecordError: there is none.
         """
+        if model not in self._prompts:
+            raise RecordError(f"{self._study / 'plan/models.json'}: no {model}, which has scores")
         folder = self._study / "data" / self._prompts[model] / length
         path = folder / f"{answer.task}.jsonl"
         if path != self._samples[0]:

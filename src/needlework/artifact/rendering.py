@@ -14,6 +14,7 @@ from needlework.artifact.bundle import INPUTS, STUDY
 from needlework.audit import audit
 from needlework.claims import judge
 from needlework.cost.study import PlannedCell
+from needlework.errors import ArtifactError
 from needlework.evidence import Evidence, Published, read_evidence, read_models
 from needlework.paper import MODELS as PAPER_MODELS
 from needlework.paper import MODELS_TABLE, NUMBERS
@@ -70,7 +71,10 @@ class _Again:
         return self.artifact / INPUTS / "resources/published"
 
     def models(self) -> tuple[ShownModel, ...]:
-        return self._plan("models", tuple[ShownModel, ...])
+        found = self._plan("models", tuple[ShownModel, ...])
+        if {model.name for model in found} != set(self._plan("grid", Grid).models):
+            raise ArtifactError("plan/models.json: not the models of plan/grid.json")
+        return found
 
     def study(self) -> Study:
         return self._plan("study", Study)
@@ -91,14 +95,14 @@ class _Again:
             verified=self.verified(),
         )
 
-    def table(self, number: int, stem: str) -> None:
+    def table(self, number: int, stem: str, *, intervals: bool = False) -> None:
         output, templates = self.again / stem, self.templates
         if number == MODELS_TABLE:
             write_models(
                 output, models=self.models(), templates=templates, verified=self.verified()
             )
         else:
-            write_table(number, output, self.measured, templates=templates)
+            write_table(number, output, self.measured, templates=templates, intervals=intervals)
 
     def figure(self, kind: str, stem: str) -> None:
         write_figure(
@@ -198,15 +202,7 @@ def outputs(artifact: Path, again: Path, templates: Path) -> Iterator[Output]:
         names = ("hazards.md", "hazards.csv", *_figure("hazard_waterfall", SUFFIXES))
         yield Output(names, "needlework hazards study/scores.parquet .", made.hazards)
         return
-    for number in NUMBERS:
-        stem = f"tables/table_{number:02}"
-        yield Output(
-            tuple(f"{stem}.{kind}" for kind in ("md", "tex", "csv")),
-            f"needlework models {stem}"
-            if number == MODELS_TABLE
-            else f"needlework table {number} study/cells.parquet study/scores.parquet {stem}",
-            partial(made.table, number, stem),
-        )
+    yield from _tables(made)
     yield from _comparisons(made)
     for kind in (*FIGURES, COST):
         yield Output(
@@ -216,6 +212,26 @@ def outputs(artifact: Path, again: Path, templates: Path) -> Iterator[Output]:
         )
     for name, suffixes, command, make in _pages(made):
         yield Output(tuple(f"{name}{end}" for end in suffixes), f"needlework {command}", make)
+
+
+def _tables(made: _Again) -> Iterator[Output]:
+    """Every table, and with the interval of every number those that were made so."""
+    for number in NUMBERS:
+        command = f"needlework table {number} study/cells.parquet study/scores.parquet"
+        stem = f"tables/table_{number:02}"
+        yield Output(
+            _kinds(stem),
+            f"needlework models {stem}" if number == MODELS_TABLE else f"{command} {stem}",
+            partial(made.table, number, stem),
+        )
+        stem = f"intervals/table_{number:02}"
+        if any((made.artifact / STUDY / name).is_file() for name in _kinds(stem)):
+            make = partial(made.table, number, stem, intervals=True)
+            yield Output(_kinds(stem), f"{command} {stem} --intervals", make)
+
+
+def _kinds(stem: str) -> tuple[str, ...]:
+    return tuple(f"{stem}.{kind}" for kind in ("md", "tex", "csv"))
 
 
 def _comparisons(made: _Again) -> Iterator[Output]:

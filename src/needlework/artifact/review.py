@@ -4,25 +4,39 @@ Knows the order of the checks and what is told of them; what each compares is in
 """
 
 import csv
-import json
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
+from needlework import installed
 from needlework.artifact import checks
-from needlework.artifact.bundle import CODE, ENVIRONMENT, MADE_WITH, environment_versions
+from needlework.artifact.bundle import (
+    CODE,
+    ENVIRONMENT,
+    INPUTS,
+    MADE_WITH,
+    STUDY,
+    Manifest,
+    installed_versions,
+)
 from needlework.artifact.checklist import Verdict, verdicts
 from needlework.artifact.rendering import outputs
 from needlework.artifact.unpacking import unpack
 from needlework.errors import NeedleworkError
+from needlework.files import sha256
+from needlework.parsing import parse, read
 from needlework.sources import digest
+from needlework.study import Study
+
+Thing = TypeVar("Thing")
 
 MOST_SHOWN = 20
 """Problems of one kind that are named one by one."""
+PUBLISHED = Path("resources/published")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,13 +97,21 @@ def review(archive: Path, *, templates: Path) -> Review:
         manifest = checks.read_manifest(artifact)
         return Review(
             lines=tuple(_lines(artifact, again, templates)),
-            remarks=tuple(_remarks(manifest, artifact)),
-            commands=tuple(
+            remarks=_found(_remarks(manifest, artifact)),
+            commands=_found(
                 (output.command, ", ".join(output.names))
                 for output in outputs(artifact, again, templates)
             ),
-            claims=tuple(_claims(again)),
+            claims=_found(_claims(again)),
         )
+
+
+def _found(things: Iterator[Thing]) -> tuple[Thing, ...]:
+    """All there are; none where a file is damaged, which a check has said."""
+    try:
+        return tuple(things)
+    except NeedleworkError:
+        return ()
 
 
 def _lines(artifact: Path, again: Path, templates: Path) -> Iterator[Line]:
@@ -123,7 +145,7 @@ def _line(
     problems: list[str] = []
     try:
         problems += find(artifact, *given)
-    except (NeedleworkError, OSError, json.JSONDecodeError) as error:
+    except (NeedleworkError, OSError) as error:
         problems.append(f"cannot go on: {error}".replace(f"{artifact}/", ""))
     if len(problems) > MOST_SHOWN:
         hidden = len(problems) - MOST_SHOWN
@@ -131,17 +153,47 @@ def _line(
     return Line(key=key, check=check, problems=tuple(problems))
 
 
-def _remarks(manifest: dict[str, Any], artifact: Path) -> Iterator[str]:
-    if manifest.get("code") != digest(*CODE):
+def _remarks(manifest: Manifest, artifact: Path) -> Iterator[str]:
+    """What a reviewer should know that is no disagreement within the artifact."""
+    if manifest.code != digest(*CODE):
         yield (
             "made by another version of needlework: differences may come from it; review with the "
             f"version in {ENVIRONMENT}"
         )
-    path = artifact / ENVIRONMENT
-    theirs, ours = environment_versions(path) if path.is_file() else {}, environment_versions(None)
-    for name in MADE_WITH if theirs else ():
+    yield from _other_versions(artifact)
+    for path in sorted((artifact / INPUTS / PUBLISHED).glob("*.csv")):
+        own = installed.folder(str(PUBLISHED)) / path.name
+        if not own.is_file() or sha256(own) != sha256(path):
+            yield f"{INPUTS}/{PUBLISHED}/{path.name}: not the published numbers of this version"
+    if not any(map(_asks_for(artifact), sorted((artifact / INPUTS / "config").glob("*.yaml")))):
+        yield (
+            f"no file of {INPUTS}/config asks for this study, which was run with another config or "
+            f"with --config; {STUDY}/plan/study.json has what was asked for"
+        )
+
+
+def _other_versions(artifact: Path) -> Iterator[str]:
+    """Packages that decide the bytes of tables and figures, where they differ."""
+    try:
+        theirs, ours = checks.read_environment(artifact)["packages"], installed_versions()
+    except NeedleworkError:
+        return  # A check says so.
+    for name in MADE_WITH:
         if theirs.get(name) != ours.get(name):
             yield f"made with {name} {theirs.get(name)}, reviewed with {ours.get(name)}"
+
+
+def _asks_for(artifact: Path) -> Callable[[Path], bool]:
+    """Whether a file of config/ is that of the study."""
+    wanted = read(artifact / STUDY / "plan" / "study.json")
+
+    def asks(path: Path) -> bool:
+        try:
+            return parse(Study, read(path), where=path.name).model_dump(mode="json") == wanted
+        except NeedleworkError:
+            return False
+
+    return asks
 
 
 def _claims(again: Path) -> Iterator[Claim]:

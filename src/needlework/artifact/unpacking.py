@@ -3,6 +3,8 @@
 Knows names and sizes; does not know what an artifact holds.
 """
 
+import lzma
+import posixpath
 import shutil
 import stat
 import zipfile
@@ -15,10 +17,21 @@ from needlework.errors import ArtifactError
 
 MOST_FILES = 200_000
 MOST_BYTES = 64 << 30
-FREE_BYTES = 1 << 30
+FREE_BYTES = 64 << 20
 """Below this an archive may unpack to any multiple of its size."""
-MOST_EXPANSION = 300
-"""Text of studies packs to a fiftieth at best; a bomb to a thousandth."""
+MOST_EXPANSION = 100
+"""Studies pack to a tenth or twentieth; a bomb to a thousandth."""
+DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    UnicodeDecodeError,
+    OSError,
+)
+"""What reading a file raises that is no zip file, or no longer one."""
 
 
 def unpack(archive: Path, folder: Path) -> None:
@@ -34,7 +47,9 @@ def unpack(archive: Path, folder: Path) -> None:
             _check(archive, entries)
             for entry in entries:
                 _write(opened, entry, folder / entry.filename)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except DAMAGED as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # The disk is full, or the archive cannot be read: no fault of its content.
         raise ArtifactError(f"{archive}: damaged or no zip file ({error}); get it again") from error
 
 
@@ -45,6 +60,8 @@ def _check(archive: Path, entries: Sequence[zipfile.ZipInfo]) -> None:
     for entry in entries:
         if _leads_outside(entry.filename):
             raise ArtifactError(f"{archive}: {entry.filename!r} lies outside the artifact; refused")
+        if entry.filename != posixpath.normpath(entry.filename):  # Another name for some file.
+            raise ArtifactError(f"{archive}: {entry.filename!r} is no plain name; refused")
         if stat.S_ISLNK(entry.external_attr >> 16):
             raise ArtifactError(f"{archive}: {entry.filename!r} is a link; refused")
     name, times = Counter(entry.filename.casefold() for entry in entries).most_common(1)[0]

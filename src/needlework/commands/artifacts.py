@@ -41,15 +41,16 @@ def export(study: Path, output: Path, kind: Literal["lm-eval", "ruler"]) -> None
 
 @click.command()
 @click.argument("archive", type=EXISTING)
-@click.option("--templates", type=FOLDER, default="reports/templates", show_default=True)
-def review(archive: Path, templates: Path) -> None:
+@click.option("--templates", type=FOLDER, help="Other templates than those of this version.")
+def review(archive: Path, templates: Path | None) -> None:
     """Check whether the tables in an artifact follow from its predictions, and say what does not.
 
     Needs no GPU and no network. The exit code is 1 when something does not agree.
     """
+    from needlework import installed
     from needlework.artifact.review import review as check
 
-    found = check(archive, templates=templates)
+    found = check(archive, templates=templates or installed.folder("reports/templates"))
     for line in found.lines:
         click.echo(f"{'ok    ' if line.passed else 'FAILED'} {line.check}")
         for problem in line.problems:

@@ -153,12 +153,13 @@ def _load(model: Model, device: str) -> Decoder:
 
 
 def _origin(model: Model, decoder: Decoder) -> dict[str, str]:
-    """Which weights answered, in which precision and on which kernels."""
+    """Which weights answered, in which precision, and on which kernels and device."""
     return {
         "checkpoint": model.checkpoint,
         "revision": model.revision or _fingerprint(model.checkpoint),
         "dtype": model.dtype,
         "kernels": _kernels(decoder),
+        "device": _device(decoder),
         "backend": _backend(decoder),
         "hazards": " ".join(model.hazards) or "none",
     }
@@ -201,6 +202,12 @@ def _kernels(decoder: Decoder) -> str:
     chosen = kernels.choices(weight.device, weight.dtype)
     special = [f"{name}={package}" for name, package in chosen.items() if package != kernels.TORCH]
     return ",".join(special) or kernels.TORCH
+
+
+def _device(decoder: Decoder) -> str:
+    """What the device is called: a GPU by its model."""
+    device = decoder.embedding.weight.device
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def _fingerprint(checkpoint: str) -> str:

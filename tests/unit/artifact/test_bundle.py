@@ -38,9 +38,13 @@ def test_the_same_study_gives_the_same_bytes(study: Path, tmp_path: Path) -> Non
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
 
 
-def test_journals_and_hidden_files_stay_out(study: Path, tmp_path: Path) -> None:
+def test_journals_hidden_files_and_what_was_unfinished_stay_out(
+    study: Path, tmp_path: Path
+) -> None:
     (study / "predictions/nano-llama/ruler/128.jsonl.journal").write_text("half")
     (study / ".secret").write_text("x")
+    (study / "partial/tables").mkdir(parents=True)
+    (study / "partial/tables/journal.md").write_text("before the study was whole")
     write_artifact(study, tmp_path / "a.zip", inputs=[])
     with zipfile.ZipFile(tmp_path / "a.zip") as opened:
         assert not any("journal" in name or "secret" in name for name in opened.namelist())

@@ -3,6 +3,7 @@
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -36,16 +37,15 @@ def test_rulers_own_formula_gives_the_same_summary(study: Path, tmp_path: Path) 
 
 def test_an_answer_of_control_characters_is_a_null(study: Path, tmp_path: Path) -> None:
     """RULER cleans an answer before it counts: a lone newline is no answer."""
-    path = study / "predictions/nano-llama/ruler/256.jsonl"
+    path = study / "predictions/nano-mamba2/ruler/256.jsonl"
     answers = [json.loads(line) for line in path.read_text().splitlines()]
-    for answer in answers:
-        if (answer["task"], answer["index"]) == ("vt", 0):
-            answer["pred"] = "\n\x00 "
+    wrong = next(each for each in answers if each["pred"].startswith(" </b>"))
+    wrong["pred"] = "\n\x00 "
     path.write_text("".join(json.dumps(answer) + "\n" for answer in answers))
     write_ruler(study, tmp_path)
-    with (tmp_path / "nano-llama/ruler/256/summary.csv").open() as file:
+    with (tmp_path / "nano-mamba2/ruler/256/summary.csv").open() as file:
         _, tasks, _, nulls = csv.reader(file)
-    assert dict(zip(tasks, nulls, strict=True))["vt"] == "1/3"
+    assert dict(zip(tasks, nulls, strict=True))[wrong["task"]] == "1/3"
 
 
 def test_a_line_has_the_fields_that_ruler_reads(study: Path, tmp_path: Path) -> None:
@@ -92,3 +92,38 @@ def test_an_answer_without_its_sample_is_named(study: Path, tmp_path: Path) -> N
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
     with pytest.raises(RecordError, match=r"vt\.jsonl: no sample 2"):
         write_ruler(study, tmp_path / "out")
+
+
+def lines(study: Path, model: str) -> list[str]:
+    return (study / f"predictions/{model}/ruler/256.jsonl").read_text().splitlines(keepends=True)
+
+
+@pytest.mark.parametrize("write", [write_ruler, write_lm_eval])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda study: [*lines(study, "nano-llama"), lines(study, "nano-llama")[0]], "twice"),
+        (lambda study: lines(study, "nano-llama")[1:], "without a prediction"),
+        (lambda study: lines(study, "nano-mamba2"), "gives other scores"),
+    ],
+    ids=["twice", "missing", "of another model"],
+)
+def test_answers_that_do_not_give_the_scores_are_named(
+    study: Path, tmp_path: Path, change: Any, message: str, write: Any
+) -> None:
+    path = study / "predictions/nano-llama/ruler/256.jsonl"
+    path.write_text("".join(change(study)))
+    with pytest.raises(RecordError, match=message):
+        write(study, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("write", [write_ruler, write_lm_eval])
+def test_a_study_without_its_scores_is_named(study: Path, tmp_path: Path, write: Any) -> None:
+    path = study / "scores.parquet"
+    pl.read_parquet(path).drop("score").write_parquet(path)
+    with pytest.raises(RecordError, match="not the columns of scores"):
+        write(study, tmp_path / "out")
+    path.unlink()
+    with pytest.raises(RecordError, match=r"scores\.parquet: does not exist"):
+        write(study, tmp_path / "out")

@@ -1,6 +1,7 @@
 """Review: an honest artifact passes; whatever was changed, and however well hidden, is named."""
 
 import base64
+import hashlib
 import json
 import zipfile
 import zlib
@@ -11,12 +12,12 @@ import polars as pl
 import pytest
 from click.testing import CliRunner
 
-from needlework.artifact.bundle import write_artifact
+from needlework.artifact.bundle import Manifest, write_artifact
 from needlework.artifact.review import Review, review
 from needlework.cli import cli
 from needlework.errors import ArtifactError
 from needlework.report.explorer.packing import Block, unpacked
-from tests.unit.artifact.conftest import INPUTS
+from tests.unit.artifact.conftest import INPUTS, run
 
 TEMPLATES = Path("reports/templates")
 
@@ -57,7 +58,8 @@ def test_an_honest_artifact_passes(archive: Path) -> None:
     found = reviewed(archive)
     assert problems(found) == ""
     assert {verdict.answer for verdict in found.verdicts()} == {"yes", "for people"}
-    assert found.remarks == ()
+    (remark,) = found.remarks
+    assert remark.startswith("no file of inputs/config asks for this study")
 
 
 def test_every_page_comes_with_its_command(archive: Path) -> None:
@@ -93,6 +95,104 @@ def test_a_file_slipped_in_is_named(archive: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "a") as opened:
         opened.writestr("study/extra.txt", "x")
     assert "study/extra.txt: not in the manifest" in problems(reviewed(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("environment.json", b"{}"),
+        ("environment.json", b"no JSON"),
+        ("environment.json", b'{"packages": [], "cells": 3}'),
+        ("ro-crate-metadata.json", b"{}"),
+        ("ro-crate-metadata.json", b"\xff\xfe"),
+        ("ro-crate-metadata.json", b'{"@context": 1, "@graph": [1, {}]}'),
+        ("study/plan/grid.json", b"[" * 100_000),
+        ("study/plan/grid.json", b'{"models": ["m"], "suites": {}}'),
+        ("study/plan/study.json", b"{}"),
+        ("study/plan/models.json", b"[]"),
+        ("study/cells.parquet", b"PAR1"),
+        ("study/scores.parquet", b""),
+    ],
+)
+def test_a_damaged_file_is_a_finding_and_no_accident(
+    archive: Path, tmp_path: Path, name: str, content: bytes
+) -> None:
+    found = reviewed(repacked(archive, tmp_path, name, lambda _: content))
+    assert not found.passed
+    assert name in problems(found)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"[]", b"[" * 100_000, b'{"files": null}', b'{"format": "needlework-artifact-2"}'],
+)
+def test_a_manifest_that_is_none_is_refused(archive: Path, tmp_path: Path, content: bytes) -> None:
+    path = repacked(archive, tmp_path, "manifest.json", lambda _: content)
+    assert "no manifest.json of this version inside" in refused(path)
+
+
+def test_a_changed_description_is_named(archive: Path, tmp_path: Path) -> None:
+    """No digest covers it: it is compared with the one that would be written now."""
+    name = "ro-crate-metadata.json"
+
+    def later(text: bytes) -> bytes:
+        crate = json.loads(text)
+        (run_of_study,) = [each for each in crate["@graph"] if each["@id"] == "#run"]
+        run_of_study["actionStatus"] = "http://schema.org/FailedActionStatus"
+        return json.dumps(crate).encode()
+
+    found = problems(reviewed(repacked(archive, tmp_path, name, later)))
+    assert f"{name}: #run: actionStatus is 'http://schema.org/FailedActionStatus'" in found
+
+
+def resealed(archive: Path, folder: Path, name: str, content: bytes) -> Path:
+    """The artifact with another content of one file, and all digests and sizes set right."""
+    with zipfile.ZipFile(archive) as old, zipfile.ZipFile(folder / "new.zip", "w") as new:
+        parts = {entry: old.read(entry) for entry in old.namelist()} | {name: content}
+        manifest = json.loads(parts["manifest.json"])
+        manifest["files"][name] = hashlib.sha256(content).hexdigest()
+        sizes = {
+            part: len(text)
+            for part, text in parts.items()
+            if part.startswith(("study/", "inputs/"))
+        }
+        parts["manifest.json"] = json.dumps(manifest).encode()
+        crate = Manifest(**manifest).description(sizes)
+        parts["ro-crate-metadata.json"] = json.dumps(crate).encode()
+        for part, text in parts.items():
+            new.writestr(part, text)
+    return folder / "new.zip"
+
+
+def test_an_environment_that_the_answers_contradict_is_named(archive: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(archive) as opened:
+        told = json.loads(opened.read("environment.json"))
+    told["cells"]["nano-llama/ruler/128"]["device"] = "NVIDIA A100"
+    path = resealed(archive, tmp_path, "environment.json", json.dumps(told).encode())
+    found = problems(reviewed(path))
+    assert "predictions/nano-llama/ruler/128.jsonl: niah_single_1 #0: made by other means" in found
+
+
+def test_another_text_for_people_is_named(archive: Path, tmp_path: Path) -> None:
+    found = reviewed(resealed(archive, tmp_path, "README.md", b"All is well."))
+    assert problems(found) == "README.md: not the text that `artifact` writes"
+
+
+def test_other_published_numbers_are_remarked_on(archive: Path, tmp_path: Path) -> None:
+    name = "inputs/resources/published/ruler.csv"
+    with zipfile.ZipFile(archive) as opened:
+        content = opened.read(name).replace(b"38.52", b"48.52")
+    remarks = reviewed(resealed(archive, tmp_path, name, content)).remarks
+    assert f"{name}: not the published numbers of this version" in remarks
+
+
+def test_a_review_works_in_any_folder(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Templates were once looked for below the current folder."""
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(cli, ["review", str(archive)])
+    assert done.exit_code == 0, done.output
 
 
 # From here on whoever changes something bundles anew, so that every digest is right.
@@ -173,7 +273,8 @@ def test_a_changed_answer_in_the_explorer_is_named_by_its_block(
     lines[place] = packed_line(Block("answers/nano-llama/ruler/256/vt", columns))
     path.write_text("\n".join(lines) + "\n")
     found = tampered(study, tmp_path)
-    assert "study/explorer.html: 'answers/nano-llama/ruler/256/vt: {" in found
+    assert "study/explorer.html: answers/nano-llama/ruler/256/vt is '" in found
+    assert "nothing of the sort" in found
 
 
 def test_an_explorer_that_is_only_packed_otherwise_passes(study: Path, tmp_path: Path) -> None:
@@ -193,7 +294,55 @@ def test_an_explorer_that_is_only_packed_otherwise_passes(study: Path, tmp_path:
 def test_a_mean_over_fewer_samples_is_named(study: Path, tmp_path: Path) -> None:
     path = study / "cells.parquet"
     pl.read_parquet(path).with_columns(count=pl.lit(2)).write_parquet(path)
-    assert "mean 1.0 over 2 samples" in tampered(study, tmp_path)
+    wanted = "cells.parquet: nano-mamba2 niah_single_1 at 128: over 2 samples, not 3"
+    assert wanted in tampered(study, tmp_path)
+
+
+def test_a_mean_outside_its_interval_is_named(study: Path, tmp_path: Path) -> None:
+    """It was once a traceback."""
+    path = study / "cells.parquet"
+    pl.read_parquet(path).with_columns(mean=pl.lit(0.01), low=pl.lit(0.5)).write_parquet(path)
+    found = tampered(study, tmp_path)
+    assert "cells.parquet: nano-mamba2 niah_single_1 at 128: mean is 0.01" in found
+    assert (
+        "cells.parquet: nano-mamba2 ruler niah_single_1 128: Value error, not an estimate" in found
+    )
+
+
+def test_answers_of_two_runs_in_one_cell_are_named(study: Path, tmp_path: Path) -> None:
+    path = study / "predictions/nano-llama/ruler/256.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows[3]["others"]["revision"] = "another"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = tampered(study, tmp_path)
+    assert "niah_single_2 #0: made by other means than environment.json says" in found
+    assert "niah_single_2 #0 has revision another, the first answer nano-llama" in found
+
+
+def test_a_page_that_nothing_makes_is_named(study: Path, tmp_path: Path) -> None:
+    (study / "tables/table_99.md").write_text("Llama wins")
+    assert "study/tables/table_99.md: follows from nothing" in tampered(study, tmp_path)
+
+
+def test_tables_with_intervals_are_made_again(study: Path, tmp_path: Path) -> None:
+    plan = {name: study / f"plan/{name}.json" for name in ("grid", "models")}
+    words = ["--grid", plan["grid"], "--models", plan["models"], "--templates", TEMPLATES]
+    stem = study / "intervals/table_06"
+    run("table", 6, study / "cells.parquet", study / "scores.parquet", stem, "--intervals", *words)
+    write_artifact(study, tmp_path / "honest.zip", inputs=INPUTS)
+    assert reviewed(tmp_path / "honest.zip").passed
+    path = stem.with_suffix(".md")
+    path.write_text(path.read_text().replace(" to ", " and ", 1))
+    assert "study/intervals/table_06.md: line" in tampered(study, tmp_path)
+
+
+def test_a_difference_is_quoted_where_it_is(study: Path, tmp_path: Path) -> None:
+    path = study / "report.md"
+    text = path.read_text()
+    last = text.rstrip("\n").splitlines()[-1]
+    assert len(last) > 70
+    path.write_text(text.replace(last, f"{last[:-4]}PAGE"))
+    assert "PAGE', but '..." in tampered(study, tmp_path)
 
 
 def test_weights_that_failed_their_comparison_are_named(study: Path, tmp_path: Path) -> None:
@@ -250,7 +399,7 @@ def test_a_bomb_is_refused_before_anything_is_written(tmp_path: Path) -> None:
         zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as opened,
         opened.open("bomb.txt", "w", force_zip64=True) as bomb,
     ):
-        for _ in range(1200):
+        for _ in range(110):
             bomb.write(bytes(1 << 20))
     assert "refused as a bomb" in refused(tmp_path / "a.zip")
 

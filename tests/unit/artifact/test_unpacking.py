@@ -35,6 +35,32 @@ def test_a_path_outside_is_refused_before_anything_is_written(tmp_path: Path, na
     assert sorted(tmp_path.iterdir()) == [archive]
 
 
+@pytest.mark.parametrize("name", ["./good", "a//b", "a/./b"])
+def test_another_name_for_a_place_is_refused(tmp_path: Path, name: str) -> None:
+    """It would be written over the file that has the plain name."""
+    with pytest.raises(ArtifactError, match="no plain name"):
+        unpack(zipped(tmp_path, ("good", b"x"), (name, b"evil")), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_a_damaged_entry_is_told_in_one_line(tmp_path: Path, method: int) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", method) as archive:
+        archive.writestr("text", b"needle in a haystack" * 1000)
+    content = bytearray((tmp_path / "a.zip").read_bytes())
+    content[44:60] = bytes(16)
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(ArtifactError, match="damaged or no zip file"):
+        unpack(tmp_path / "a.zip", tmp_path / "out")
+
+
+def test_a_name_that_is_no_text_is_told_in_one_line(tmp_path: Path) -> None:
+    archive = zipped(tmp_path, ("näme", b"x"))
+    archive.write_bytes(archive.read_bytes().replace("näme".encode(), b"n\xff\xffme"))
+    with pytest.raises(ArtifactError, match="damaged or no zip file"):
+        unpack(archive, tmp_path / "out")
+
+
 def test_a_link_is_refused(tmp_path: Path) -> None:
     link = zipfile.ZipInfo("link")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16

@@ -101,10 +101,12 @@ def test_predictions_say_what_made_them(folder: Path) -> None:
         "decoding",
         "dtype",
         "kernels",
+        "device",
         "backend",
         "hazards",
     }
     assert len(others["revision"]) == 64
+    assert others["device"] == "cpu"
 
 
 def test_other_weights_do_not_find_the_journal_of_these(folder: Path) -> None:

@@ -1,0 +1,18 @@
+"""Files of this project that lie outside its package: templates of reports, published tables.
+
+Knows where a checkout and where an installation has them; does not read them.
+"""
+
+import sysconfig
+from pathlib import Path
+
+CHECKOUT = Path(__file__).parents[2]
+INSTALLED = Path(sysconfig.get_path("data"), "share", "needlework")
+"""Where `[tool.setuptools.data-files]` of pyproject.toml puts them."""
+
+
+def folder(name: str) -> Path:
+    """A folder of the project, as `reports/templates`: the checkout's, else the installed one."""
+    return next(
+        (root / name for root in (CHECKOUT, INSTALLED) if (root / name).is_dir()), Path(name)
+    )
