@@ -63,7 +63,7 @@ def test_tasks_whose_intervals_add_in_quadrature_are_caught(
 
     monkeypatch.setattr(laws, "macro_mean", quadrature)
     with pytest.raises(AssertionError):
-        laws.test_19_of_20_averages_over_tasks_hold_the_truth(50, [0.99] * 13)
+        laws.test_19_of_20_averages_over_tasks_hold_the_truth(truths=[0.99] * 13, samples=50)
 
 
 def test_a_mean_over_fewer_tasks_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
