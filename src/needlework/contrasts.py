@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from math import inf, sqrt
 from typing import NamedTuple, Protocol
 
-from scipy.stats import norm
+from scipy.special import ndtri
 
 
 class Limits(Protocol):
@@ -91,7 +91,7 @@ def widened(found: Interval, *, choices: int) -> Interval:
 
     Bonferroni on the normal scale: at 1 - 0.05 / `choices` in place of 95 %.
     """
-    factor = float(norm.ppf(1 - 0.025 / choices) / norm.ppf(0.975))
+    factor = float(ndtri(1 - 0.025 / choices) / ndtri(0.975))
     below, above = found.value - found.low, found.high - found.value
     return Interval(found.value, found.value - factor * below, found.value + factor * above)
 
