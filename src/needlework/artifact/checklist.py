@@ -62,7 +62,7 @@ QUESTIONS = (
     Question(
         "NeurIPS 6 Experimental setting",
         ("inputs", "made"),
-        "the config, and what each cell says of revision, protocol and kernels",
+        "the config, and what each cell says of revision, protocol, device and kernels",
     ),
     Question(
         "NeurIPS 7 Statistical significance",

@@ -68,5 +68,7 @@ def review(archive: Path, templates: Path | None) -> None:
     click.echo("\nmade by")
     for command, names in found.commands:
         click.echo(f"  {command} -> {names}")
+    passed = sum(line.passed for line in found.lines)
+    click.echo(f"\n{passed} of {len(found.lines)} checks passed")
     if not found.passed:
         raise click.exceptions.Exit(EXIT_FAILED)

@@ -432,9 +432,11 @@ def test_the_command_says_what_it_found(archive: Path, tmp_path: Path) -> None:
     assert "yes        ACM Results Reproduced" in honest.output
     assert "yes        NeurIPS 7 Statistical significance" in honest.output
     assert "for people ACM Results Replicated" in honest.output
+    assert honest.output.endswith("\n10 of 10 checks passed\n")
     name = "study/claims.md"
     path = repacked(archive, tmp_path, name, lambda text: text + b"!")
     changed = CliRunner().invoke(cli, ["review", str(path)])
     assert changed.exit_code == 1
     assert "FAILED every file has the digest" in changed.output
+    assert changed.output.endswith("\n7 of 10 checks passed\n")
     assert "no         ACM Results Reproduced" in changed.output
