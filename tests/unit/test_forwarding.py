@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+# The child waits for a signal that is blocked until then: one that came just before a `pause` would
+# be handled, and the child pause for ever.
 PARENT = """
 import signal, subprocess, sys
 from needlework.forwarding import pass_on_sigterm
@@ -16,9 +18,9 @@ came = []
 signal.signal(signal.SIGTERM, lambda *_: came.append(1))
 child = [sys.executable, "-c", '''
 import signal
-signal.signal(signal.SIGTERM, lambda *_: None)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 print("ready", flush=True)
-signal.pause()
+signal.sigwait([signal.SIGTERM])
 print("told", flush=True)
 ''']
 subprocess.run(child, check=True)
