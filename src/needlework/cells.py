@@ -210,13 +210,14 @@ def _check_one_model(found: Sequence[Prediction], *, path: Path) -> None:
     """
     first = found[0].others if found else {}
     for prediction in found:
-        for key in sorted((first.keys() | prediction.others.keys()) - MACHINE):
-            if prediction.others.get(key) != first.get(key):
-                raise RecordError(
-                    f"{path}: {prediction.task} #{prediction.index} has {key} "
-                    f"{prediction.others.get(key)}, the first answer {first.get(key)}; two runs "
-                    "were mixed, delete the file and ask for it again"
-                )
+        different = {key for key, _ in first.items() ^ prediction.others.items()} - MACHINE
+        if different:
+            key = min(different)
+            raise RecordError(
+                f"{path}: {prediction.task} #{prediction.index} has {key} "
+                f"{prediction.others.get(key)}, the first answer {first.get(key)}; two runs "
+                "were mixed, delete the file and ask for it again"
+            )
 
 
 def _check_one_study(frames: Mapping[Cell, pl.DataFrame], folder: Path) -> None:

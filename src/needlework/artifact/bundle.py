@@ -16,15 +16,18 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from needlework.artifact.crate import README, crate, readme
+from needlework.cells import MACHINE
 from needlework.errors import ArtifactError, RecordError
-from needlework.files import atomic
-from needlework.records import Closed
+from needlework.files import atomic, read_records
+from needlework.records import Closed, Prediction
 from needlework.sources import digest
 
 MANIFEST, ENVIRONMENT, CRATE = "manifest.json", "environment.json", "ro-crate-metadata.json"
 STUDY, INPUTS = "study", "inputs"
 LEFT_OUT = frozenset({".journal", ".lock", ".zip"})
 """Kinds of files that are no result of a study."""
+AND = " and "
+"""Between the devices, or kernels, of a cell whose shards ran on several."""
 UNFINISHED = frozenset({"partial", "shards"})
 """Folders of a study with what it had before it was whole."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -61,6 +64,25 @@ class Manifest(Closed):
         )
 
 
+class Environment(Closed):
+    """The machine that bundles, its packages, and what made each cell: `environment.json`."""
+
+    python: str
+    platform: str
+    packages: dict[str, str]
+    """Versions by name."""
+    cells: dict[str, dict[str, str]]
+    """By model/suite/length: model revision, protocol, device and kernels, as predictions say."""
+
+    def made(self, cell: str, prediction: Prediction) -> bool:
+        """Whether a prediction is one of those that a cell is said to hold."""
+        told = self.cells.get(cell, {})
+        return prediction.others.keys() == told.keys() and all(
+            value in told[key].split(AND) if key in MACHINE else value == told[key]
+            for key, value in prediction.others.items()
+        )
+
+
 class Part(NamedTuple):
     """One file of an artifact: where it is, and what it is called inside."""
 
@@ -81,7 +103,10 @@ def write_artifact(study: Path, output: Path, *, inputs: Sequence[Path]) -> None
     with atomic(output) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         digests = {part.name: _store(archive, part) for part in parts}
         version = metadata.version("needlework")
-        generated = {ENVIRONMENT: _text(environment(study)), README: readme(study.name, version)}
+        generated = {
+            ENVIRONMENT: _text(environment(study).model_dump()),
+            README: readme(study.name, version),
+        }
         for name, text in generated.items():
             digests[name] = hashlib.sha256(text.encode()).hexdigest()
         manifest = Manifest(
@@ -104,25 +129,31 @@ def installed_versions() -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def environment(study: Path) -> dict[str, Any]:
-    """The machine that bundles, its packages, and what each cell's predictions say made them."""
-    return {
-        "python": sys.version.split()[0],
-        "platform": platform.platform(),
-        "packages": installed_versions(),
-        "cells": {
+def environment(study: Path) -> Environment:
+    """What is known of this machine, and of those that made the predictions of a study.
+
+    Raises:
+        RecordError: a line is no prediction.
+    """
+    return Environment(
+        python=sys.version.split()[0],
+        platform=platform.platform(),
+        packages=installed_versions(),
+        cells={
             str(path.relative_to(study / "predictions").with_suffix("")): _made_by(path)
             for path in sorted((study / "predictions").glob("*/*/*.jsonl"))
         },
+    )
+
+
+def _made_by(predictions: Path) -> dict[str, str]:
+    """What the first prediction of a cell says of what made it, with the machines of all."""
+    found = read_records(predictions, Prediction)
+    first = found[0].others if found else {}
+    return first | {
+        key: AND.join(dict.fromkeys(each.others[key] for each in found if key in each.others))
+        for key in sorted(MACHINE & first.keys())
     }
-
-
-def _made_by(predictions: Path) -> Mapping[str, str]:
-    """What the first prediction of a cell says of model revision, protocol, device and kernels."""
-    with predictions.open(encoding="ascii") as lines:
-        first = json.loads(next(lines, "{}"))
-    found: Mapping[str, str] = first.get("others", {})
-    return found
 
 
 def _study_parts(study: Path) -> Iterator[Part]:

@@ -11,7 +11,15 @@ from typing import Any, TypeVar
 
 import polars as pl
 
-from needlework.artifact.bundle import CRATE, ENVIRONMENT, INPUTS, MANIFEST, STUDY, Manifest
+from needlework.artifact.bundle import (
+    CRATE,
+    ENVIRONMENT,
+    INPUTS,
+    MANIFEST,
+    STUDY,
+    Environment,
+    Manifest,
+)
 from needlework.artifact.crate import README, readme
 from needlework.artifact.rendering import EXPLORER, Output, outputs
 from needlework.cells import collect, read_estimates, read_parquet, read_scores, score_cell
@@ -43,23 +51,19 @@ def read_manifest(artifact: Path) -> Manifest:
     try:
         return parse(Manifest, read(artifact / MANIFEST), where=MANIFEST)
     except NeedleworkError as error:
-        told = str(error).splitlines()[0].replace(f"{artifact}/", "")
+        told = plain(error, artifact).splitlines()[0]
         raise ArtifactError(
             f"no {MANIFEST} of this version inside ({told}); was it made by `snakemake artifact`?"
         ) from error
 
 
-def read_environment(artifact: Path) -> dict[str, dict[str, Any]]:
+def read_environment(artifact: Path) -> Environment:
     """What an artifact says of packages and of what made each cell.
 
     Raises:
-        ArtifactError: it says nothing of them.
+        StudyError: it says nothing of them.
     """
-    found = read(artifact / ENVIRONMENT)
-    for name in ("packages", "cells"):
-        if not isinstance(found, dict) or not isinstance(found.get(name), dict):
-            raise ArtifactError(f"{ENVIRONMENT}: no `{name}`; bundle the study again")
-    return dict(found) if isinstance(found, dict) else {}
+    return parse(Environment, read(artifact / ENVIRONMENT), where=ENVIRONMENT)
 
 
 def digests(artifact: Path) -> Iterator[str]:
@@ -88,10 +92,11 @@ def described(artifact: Path) -> Iterator[str]:
     }
     wanted = manifest.description(sizes)
     found = read(artifact / CRATE)
-    if not isinstance(found, dict) or found.keys() != wanted.keys():
+    graph = found.get("@graph") if isinstance(found, dict) else None
+    if not isinstance(found, dict) or not isinstance(graph, list) or found.keys() != wanted.keys():
         yield f"{CRATE}: not a description of this format"
         return
-    yield from _different_entities(found["@graph"], wanted["@graph"])
+    yield from _different_entities(graph, wanted["@graph"])
     if found["@context"] != wanted["@context"]:
         yield f"{CRATE}: another @context"
     text = (artifact / README).read_text(encoding="utf-8") if (artifact / README).is_file() else ""
@@ -101,7 +106,7 @@ def described(artifact: Path) -> Iterator[str]:
 
 def _different_entities(found: Sequence[Any], wanted: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Things that a description lacks, adds, or says otherwise."""
-    entities = {each.get("@id"): each for each in found if isinstance(each, dict)}
+    entities = {str(each.get("@id")): each for each in found if isinstance(each, dict)}
     if len(entities) != len(found):
         yield f"{CRATE}: something stands twice, or without @id"
     for each in wanted:
@@ -121,7 +126,7 @@ def inputs(artifact: Path) -> Iterator[str]:
 
 def made(artifact: Path) -> Iterator[str]:
     """Cells that do not say what made them, and models that were found wrong or not looked at."""
-    told = read_environment(artifact)["cells"]
+    told = read_environment(artifact).cells
     for cell in _cells(artifact):
         name = "/".join(map(str, cell))
         if not told.get(name):
@@ -163,7 +168,7 @@ def intervals(artifact: Path) -> Iterator[str]:
 def answers(artifact: Path) -> Iterator[str]:
     """Predictions whose references are not those of the dataset, or that other means made."""
     prompts = {model.name: prompts_key(model) for model in _models(artifact)}
-    told = read_environment(artifact)["cells"]
+    environment = read_environment(artifact)
     references: dict[Path, dict[int, tuple[str, ...]]] = {}
     for cell in _cells(artifact):
         place = "/".join(map(str, cell))
@@ -174,13 +179,13 @@ def answers(artifact: Path) -> Iterator[str]:
                 path = data / f"{task}.jsonl"
                 references.setdefault(path, _references(path))
         except (NeedleworkError, OSError) as error:
-            yield _plain(error, artifact)
+            yield plain(error, artifact)
             continue
         for answer in found:
             name = f"predictions/{place}.jsonl: {answer.task} #{answer.index}"
             if references[data / f"{answer.task}.jsonl"].get(answer.index) != answer.outputs:
                 yield f"{name}: other references than its sample"
-            if answer.others != told.get(place):
+            if not environment.made(place, answer):
                 yield f"{name}: made by other means than {ENVIRONMENT} says"
 
 
@@ -200,7 +205,7 @@ def scores(artifact: Path, again: Path) -> Iterator[str]:
             score_cell(predictions, path, cell=cell, tasks=tasks, samples=study.samples)
             stored = read_scores(artifact / STUDY / "scores" / f"{place}.parquet")
         except (NeedleworkError, OSError) as error:
-            yield _plain(error, artifact)
+            yield plain(error, artifact)
             continue
         yield from differences(f"scores/{place}.parquet", stored, read_parquet(path))
 
@@ -241,7 +246,7 @@ def pages(artifact: Path, again: Path, templates: Path) -> Iterator[str]:
         try:
             output.make()
         except (NeedleworkError, OSError) as error:
-            yield f"{STUDY}/{output.names[0]}: cannot be made: {_plain(error, artifact, again)}"
+            yield f"{STUDY}/{output.names[0]}: cannot be made: {plain(error, artifact, again)}"
             continue
         for name in output.names:
             stored = artifact / STUDY / name
@@ -285,14 +290,14 @@ def _first_difference(stored: Path, found: Path) -> str:
 def _quoted(place: str, old: str, new: str) -> str:
     """Two lines from a little before where they part."""
     pairs = enumerate(zip(old, new, strict=False))
-    parted = next((place for place, (one, two) in pairs if one != two), min(len(old), len(new)))
+    parted = next((at for at, (one, two) in pairs if one != two), min(len(old), len(new)))
     start = max(0, parted - QUOTED // 3)
     cut = "..." if start else ""
     old, new = (f"{cut}{line[start : start + QUOTED]}" for line in (old, new))
     return f"{place}is {old!r}, but {new!r} follows"
 
 
-def _plain(error: Exception, *folders: Path) -> str:
+def plain(error: Exception, *folders: Path) -> str:
     """What went wrong, with the names that files have in an artifact."""
     told = f"{error.filename}: missing" if isinstance(error, FileNotFoundError) else str(error)
     for folder in folders:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from needlework import installed
 from needlework.artifact import checks
@@ -146,7 +146,7 @@ def _line(
     try:
         problems += find(artifact, *given)
     except (NeedleworkError, OSError) as error:
-        problems.append(f"cannot go on: {error}".replace(f"{artifact}/", ""))
+        problems.append(f"cannot go on: {checks.plain(error, artifact)}")
     if len(problems) > MOST_SHOWN:
         hidden = len(problems) - MOST_SHOWN
         problems = [*problems[:MOST_SHOWN], f"and {hidden} more"]
@@ -165,7 +165,8 @@ def _remarks(manifest: Manifest, artifact: Path) -> Iterator[str]:
         own = installed.folder(str(PUBLISHED)) / path.name
         if not own.is_file() or sha256(own) != sha256(path):
             yield f"{INPUTS}/{PUBLISHED}/{path.name}: not the published numbers of this version"
-    if not any(map(_asks_for(artifact), sorted((artifact / INPUTS / "config").glob("*.yaml")))):
+    asked = map(_study, sorted((artifact / INPUTS / "config").glob("*.yaml")))
+    if _study(artifact / STUDY / "plan" / "study.json") not in asked:
         yield (
             f"no file of {INPUTS}/config asks for this study, which was run with another config or "
             f"with --config; {STUDY}/plan/study.json has what was asked for"
@@ -175,7 +176,7 @@ def _remarks(manifest: Manifest, artifact: Path) -> Iterator[str]:
 def _other_versions(artifact: Path) -> Iterator[str]:
     """Packages that decide the bytes of tables and figures, where they differ."""
     try:
-        theirs, ours = checks.read_environment(artifact)["packages"], installed_versions()
+        theirs, ours = checks.read_environment(artifact).packages, installed_versions()
     except NeedleworkError:
         return  # A check says so.
     for name in MADE_WITH:
@@ -183,17 +184,12 @@ def _other_versions(artifact: Path) -> Iterator[str]:
             yield f"made with {name} {theirs.get(name)}, reviewed with {ours.get(name)}"
 
 
-def _asks_for(artifact: Path) -> Callable[[Path], bool]:
-    """Whether a file of config/ is that of the study."""
-    wanted = read(artifact / STUDY / "plan" / "study.json")
-
-    def asks(path: Path) -> bool:
-        try:
-            return parse(Study, read(path), where=path.name).model_dump(mode="json") == wanted
-        except NeedleworkError:
-            return False
-
-    return asks
+def _study(path: Path) -> dict[str, Any] | None:
+    """What a file asks for that changes a result; None where it describes no study."""
+    try:
+        return parse(Study, read(path), where=path.name).model_dump()
+    except NeedleworkError:
+        return None
 
 
 def _claims(again: Path) -> Iterator[Claim]:

@@ -106,6 +106,8 @@ def test_a_file_slipped_in_is_named(archive: Path, tmp_path: Path) -> None:
         ("ro-crate-metadata.json", b"{}"),
         ("ro-crate-metadata.json", b"\xff\xfe"),
         ("ro-crate-metadata.json", b'{"@context": 1, "@graph": [1, {}]}'),
+        ("ro-crate-metadata.json", b'{"@context": 1, "@graph": 5}'),
+        ("ro-crate-metadata.json", b'{"@context": 1, "@graph": [{"@id": []}]}'),
         ("study/plan/grid.json", b"[" * 100_000),
         ("study/plan/grid.json", b'{"models": ["m"], "suites": {}}'),
         ("study/plan/study.json", b"{}"),
@@ -317,6 +319,19 @@ def test_answers_of_two_runs_in_one_cell_are_named(study: Path, tmp_path: Path) 
     found = tampered(study, tmp_path)
     assert "niah_single_2 #0: made by other means than environment.json says" in found
     assert "niah_single_2 #0 has revision another, the first answer nano-llama" in found
+
+
+def test_a_cell_whose_shards_ran_on_two_machines_passes(study: Path, tmp_path: Path) -> None:
+    path = study / "predictions/nano-llama/ruler/256.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    for place, row in enumerate(rows):
+        row["others"]["device"] = ("NVIDIA A100", "NVIDIA H100")[place % 2]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_artifact(study, tmp_path / "shards.zip", inputs=INPUTS)
+    assert problems(reviewed(tmp_path / "shards.zip")) == ""
+    with zipfile.ZipFile(tmp_path / "shards.zip") as opened:
+        cells = json.loads(opened.read("environment.json"))["cells"]
+    assert cells["nano-llama/ruler/256"]["device"] == "NVIDIA A100 and NVIDIA H100"
 
 
 def test_a_page_that_nothing_makes_is_named(study: Path, tmp_path: Path) -> None:
