@@ -13,6 +13,4 @@ INSTALLED = Path(sysconfig.get_path("data"), "share", "needlework")
 
 def folder(name: str) -> Path:
     """A folder of the project, as `reports/templates`: the checkout's, else the installed one."""
-    return next(
-        (root / name for root in (CHECKOUT, INSTALLED) if (root / name).is_dir()), Path(name)
-    )
+    return CHECKOUT / name if (CHECKOUT / name).is_dir() else INSTALLED / name

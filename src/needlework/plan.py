@@ -107,7 +107,8 @@ class Plan(Closed):
 
     def weights_of(self, run: str) -> str:
         """The first run with the weights of this one: what is verified there holds here."""
-        return next(name for name in self.models if name.partition("+")[0] == run.partition("+")[0])
+        weights = variants.weights_of(run)
+        return next(name for name in self.models if variants.weights_of(name) == weights)
 
     def suite_tasks(self, suite: SuiteName) -> dict[Name, Spec]:
         """The tasks of a suite, by name."""

@@ -29,8 +29,10 @@ PRINTED = re.compile(
 WHOLE = re.compile(r"\d{1,9}", re.ASCII)
 NAMES = {"task": (OVERALL, *TASKS), "format": FORMATS}
 """What may stand in columns of names."""
+SUBJECTS = {1: OVERALL, **TASK_TABLES}
+"""The task that a table is about; tables without one show needles by depth."""
 COMMON = Fraction(1, 3)
-"""The share of a table's numbers that must have more than so many decimals to speak for all."""
+"""When more than this share of a table's numbers show so many decimals, all of them had as many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,10 +118,10 @@ def _complete(path: Path, reader: "csv.DictReader[str]", line: dict[str, str]) -
                 f"{place}: {column}: {line[column]!r} is unknown; expected {', '.join(known)}"
             )
     table = _whole(path, reader.line_num, line, "table")
-    shown = {1: OVERALL, **TASK_TABLES}.get(table)
-    if "task" in line and shown != line["task"]:
+    if "task" in line and SUBJECTS.get(table) != line["task"]:
+        subject = SUBJECTS.get(table, "no task")
         raise RecordError(
-            f"{place}: Table {table} is about {shown or 'no task'}, not {line['task']}; mend one"
+            f"{place}: Table {table} is about {subject}, not {line['task']}; mend one"
         )
     return line
 
@@ -131,12 +133,12 @@ def _columns(path: Path, names: Sequence[str]) -> list[str]:
     missing = [name for name in REQUIRED if name not in names]
     missing += [] if {"task", "length"} & set(names) else ["task"]
     missing += [] if set(found) - {AVERAGE} else ["1024"]
-    twice = [name for name in names if names.count(name) > 1]
-    if strange or missing or twice:
-        problem = f"column {strange[0]!r}" if strange else f"no column {(missing or [''])[0]!r}"
-        problem = f"column {twice[0]!r} twice" if twice else problem
+    problems = [f"column {name!r} twice" for name in names if names.count(name) > 1]
+    problems += [f"column {name!r}" for name in strange]
+    problems += [f"no column {name!r}" for name in missing]
+    if problems:
         raise RecordError(
-            f"{path}: {problem}; expected {', '.join(REQUIRED)}, then task (or length, perhaps "
+            f"{path}: {problems[0]}; expected {', '.join(REQUIRED)}, then task (or length, perhaps "
             f"format), then lengths (or depths), perhaps {AVERAGE}"
         )
     return found

@@ -60,9 +60,9 @@ def macro_mean(parts: Sequence[Estimate], *, independent: bool) -> Estimate:
     """The unweighted mean of means, as RULER averages its tasks, with their uncertainty.
 
     Independent parts are cells (different tasks): Wilson's interval for the number of samples whose
-    mean would vary as much (the effective sample size of Korn and Graubard 1998). From 50
-    samples on, adding the tasks' own intervals in quadrature covers 86 to 92 % where all tasks lie
-    near 0 or 1; this 93 to 96 %.
+    mean would vary as much (the effective sample size of Korn and Graubard 1998). The
+    tasks' own intervals added in quadrature hold the truth too rarely where all tasks lie near 0 or
+    1 (tests/laws/test_statistics.py and its bite).
     Dependent parts (the same needles at several depths or lengths, or in several formats): the
     distances to the limits add plainly, which covers any correlation; independence is never wider.
 

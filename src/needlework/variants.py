@@ -67,6 +67,11 @@ class StudiedModel(Closed):
     """By suite that a defect touches, and variant: the run whose cells hold its answers."""
 
 
+def weights_of(run: str) -> str:
+    """The model behind a run, whose weights all of its variants share."""
+    return run.partition("+")[0]
+
+
 def variants(model: str, defects: Sequence[StudyHazard]) -> list[Variant]:
     """The corrected model, each defect alone, and the model as it was published."""
     alone = [Variant(model, defect, (defect,)) for defect in defects]

@@ -1,6 +1,7 @@
 """Would we notice? Judges that were made careless, and the tests that catch them."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,44 +75,27 @@ def test_shared_needles_that_count_as_many_are_caught(monkeypatch: pytest.Monkey
         test_findings.test_samples_that_share_a_needle_count_as_one()
 
 
-def test_a_review_that_trusts_the_stored_scores_is_caught(
-    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("skipped", "caught"),
+    [
+        ("differences", test_review.test_one_changed_prediction_is_named_with_its_sample),
+        ("answers", test_review.test_easier_references_are_named),
+        ("pages", partial(test_review.test_a_retouched_figure_is_named, suffix=".pdf")),
+        ("_unfounded", test_review.test_a_page_that_nothing_makes_is_named),
+        ("made", test_review.test_weights_that_failed_their_comparison_are_named),
+    ],
+    ids=["stored scores", "references", "pages", "strange pages", "verifications"],
+)
+def test_a_review_that_trusts_what_it_should_check_is_caught(
+    study: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    skipped: str,
+    caught: Callable[[Path, Path], None],
 ) -> None:
-    monkeypatch.setattr(checks, "differences", always(iter(())))
+    monkeypatch.setattr(checks, skipped, always(iter(())))
     with pytest.raises(AssertionError):
-        test_review.test_one_changed_prediction_is_named_with_its_sample(study, tmp_path)
-
-
-def test_a_review_that_trusts_the_references_is_caught(
-    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(checks, "answers", always(iter(())))
-    with pytest.raises(AssertionError):
-        test_review.test_easier_references_are_named(study, tmp_path)
-
-
-def test_a_review_that_renders_nothing_again_is_caught(
-    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(checks, "pages", always(iter(())))
-    with pytest.raises(AssertionError):
-        test_review.test_a_retouched_figure_is_named(study, tmp_path, ".pdf")
-
-
-def test_a_review_that_knows_no_stranger_is_caught(
-    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(checks, "_unfounded", always(iter(())))
-    with pytest.raises(AssertionError):
-        test_review.test_a_page_that_nothing_makes_is_named(study, tmp_path)
-
-
-def test_a_review_that_believes_every_verification_is_caught(
-    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(checks, "made", always(iter(())))
-    with pytest.raises(AssertionError):
-        test_review.test_weights_that_failed_their_comparison_are_named(study, tmp_path)
+        caught(study, tmp_path)
 
 
 def test_an_archive_that_is_unpacked_unseen_is_caught(

@@ -7,12 +7,15 @@ from typing import ClassVar
 import pytest
 from click.testing import CliRunner
 
+from needlework import claim_tests
 from needlework.claims import CLAIMS, Result, judge
 from needlework.cli import cli
+from needlework.depth_effects import largest_gap
 from needlework.errors import RecordError
 from needlework.evidence import read_evidence, read_models
+from needlework.paper import DEPTHS, FORMATS
 from needlework.report.estimates import Scores
-from needlework.statistics import Estimate, wilson
+from needlework.statistics import Estimate, macro_mean, wilson
 from needlework.study import ShownModel
 from tests.study_for_tests import estimates, small_plan
 
@@ -243,3 +246,13 @@ def test_a_length_that_no_model_has_is_named() -> None:
     assert not lacking["C9"].statistics
     assert all("nano-rwkv6 on ruler at length 1024" in line for line in lacking["C9"].missing)
     assert lacking["C9"].missing
+
+
+def test_few_samples_cannot_show_that_depth_does_not_matter() -> None:
+    """The rule of C5 says from how many samples on it can be supported at all."""
+    assert "below some 120 samples" in CLAIMS[4].rule
+    limits = {}
+    for samples in (50, 110, 120):
+        perfect = macro_mean([wilson(1.0, count=samples)] * len(FORMATS), independent=False)
+        limits[samples] = largest_gap(dict.fromkeys(DEPTHS, perfect))[2].high
+    assert limits[50] > limits[110] > claim_tests.NOTABLE > limits[120]

@@ -65,6 +65,15 @@ def test_a_file_error_names_the_file(
     assert capsys.readouterr().err == "needlework: out.parquet: No space left on device\n"
 
 
+def test_a_file_error_without_a_number_is_no_empty_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Libraries raise such errors with a text alone."""
+    raise_in_command(monkeypatch, FileNotFoundError("no such table"))
+    assert run(monkeypatch, "boom") == 2
+    assert capsys.readouterr().err == "needlework: FileNotFoundError: no such table\n"
+
+
 def test_our_own_mistake_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     raise_in_command(monkeypatch, KeyError("bug"))
     monkeypatch.setattr(sys, "argv", ["needlework", "boom"])

@@ -10,7 +10,7 @@ import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -23,6 +23,8 @@ from needlework.report.explorer.packing import prompts_key
 from needlework.scoring import clean
 from needlework.study import Cell, ShownModel, Study
 from needlework.tasks.specs import Spec
+
+Content = TypeVar("Content")
 
 METRIC = "{length},none"
 """How lm-evaluation-harness names the score of a RULER task at a length."""
@@ -79,25 +81,27 @@ FORMATS: Mapping[str, Callable[[Path, Path], None]] = {
 def _checked_scores(study: Path) -> pl.DataFrame:
     """The scores of a study, every one of which its answers give."""
     scores = read_scores(study / "scores.parquet")
-    samples = parse(Study, read(study / "plan/study.json"), where="plan/study.json").samples
-    for key, rows in scores.group_by("model", "suite", "length", maintain_order=True):
-        cell = Cell(str(key[0]), "ruler" if key[1] == "ruler" else "depth", int(str(key[2])))
+    samples = _plan(study, "study", Study).samples
+    tasks = {suite: _plan(study, suite, dict[str, Spec]) for suite in ("ruler", "depth")}
+    for key, rows in scores.partition_by(*Cell._fields, as_dict=True).items():
+        cell = Cell(*key)
         path = study / "predictions" / cell.model / cell.suite / f"{cell.length}.jsonl"
-        part = f"plan/{cell.suite}.json"
-        tasks = parse(dict[str, Spec], read(study / part), where=part)
-        if not scored(path, cell=cell, tasks=tasks, samples=samples).equals(rows):
+        if not scored(path, cell=cell, tasks=tasks[cell.suite], samples=samples).equals(rows):
             raise RecordError(
                 f"{path}: gives other scores than scores.parquet; run the study again"
             )
     return scores
 
 
+def _plan(study: Path, part: str, kind: type[Content]) -> Content:
+    return parse(kind, read(study / "plan" / f"{part}.json"), where=f"plan/{part}.json")
+
+
 class _Content:
     """The answers and samples of a study, of which only the last used are kept in memory."""
 
     def __init__(self, study: Path) -> None:
-        path = study / "plan/models.json"
-        models = parse(tuple[ShownModel, ...], read(path), where=str(path))
+        models = _plan(study, "models", tuple[ShownModel, ...])
         self._study = study
         self._prompts = {model.name: prompts_key(model) for model in models}
         self._samples: tuple[Path | None, dict[int, Sample]] = (None, {})

@@ -122,8 +122,9 @@ def _own_fonts() -> Iterator[None]:
         try:
             yield
         finally:
-            del os.environ["FONTCONFIG_FILE"]
-            if before is not None:
+            if before is None:
+                del os.environ["FONTCONFIG_FILE"]
+            else:
                 os.environ["FONTCONFIG_FILE"] = before
 
 

@@ -84,8 +84,7 @@ def _score(step: str, value: float) -> dict[str, str | float]:
 
 def _signed(points: float) -> str:
     """With its sign, where anything is left of it after rounding."""
-    text = f"{points:+.1f}"
-    return "0.0" if text in ("+0.0", "-0.0") else text
+    return f"{points:+.1f}" if round(points, 1) else "0.0"
 
 
 def _step(cost: Cost, start: float) -> dict[str, str | float]:

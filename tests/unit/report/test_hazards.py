@@ -1,8 +1,10 @@
 """The page of a hazard study: every cost in words, in the table and in the picture."""
 
 import csv
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -102,18 +104,23 @@ def test_the_page_has_a_line_for_every_model_and_suite(written: Path) -> None:
     assert "trained once" in page
 
 
+def drawn_steps(found: Sequence[Breakdown]) -> list[list[dict[str, Any]]]:
+    """The bars of every panel; panels that share their data leave it to what is around them."""
+    drawn = hazard_waterfall(found).to_dict()
+    return [
+        panel.get("data", part.get("data", drawn.get("data")))["values"]
+        for part in drawn["vconcat"]
+        for panel in part["concat"]
+    ]
+
+
 def test_the_picture_leads_from_the_published_score_to_the_corrected_one(written: Path) -> None:
     for suffix in SUFFIXES:
         assert (written / f"figures/hazard_waterfall{suffix}").stat().st_size > 0
     found = breakdowns(frame(scores()), MODELS, seed=1)
-    panels = [
-        panel.get("data", part.get("data"))
-        for part in hazard_waterfall(found).to_dict()["vconcat"]
-        for panel in part["concat"]
-    ]
+    panels = drawn_steps(found)
     rows = [each for each in found if each.length is None]
-    for panel, each in zip(panels, rows, strict=True):
-        steps = panel["values"]
+    for steps, each in zip(panels, rows, strict=True):
         assert steps[0]["end"] == pytest.approx(100 * each.published)
         for before, step in pairwise(steps[:-1]):
             assert step["start"] == pytest.approx(before["end"])
@@ -124,10 +131,8 @@ def test_the_picture_leads_from_the_published_score_to_the_corrected_one(written
 def test_a_defect_that_changes_nothing_has_no_sign() -> None:
     """Its bar was once labelled -0.0."""
     parts = (cost("rg-window", 0, 0, 0, changed=0), cost("uuid-numbers", -0.0004, -0.001, 0.0004))
-    drawn = hazard_waterfall([row(*parts)]).to_dict()
-    (panel,) = drawn["vconcat"][0]["concat"]
-    data = panel.get("data", drawn["vconcat"][0].get("data", drawn.get("data")))
-    assert [step["text"] for step in data["values"]] == ["50.0", "0", "0.0", "80.0"]
+    (steps,) = drawn_steps([row(*parts)])
+    assert [step["text"] for step in steps] == ["50.0", "0", "0.0", "80.0"]
 
 
 def test_missing_scores_leave_no_file(tmp_path: Path) -> None:

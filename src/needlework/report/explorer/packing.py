@@ -26,6 +26,7 @@ from needlework.report.printing import SIGNS, signs
 from needlework.report.rendering import percent
 from needlework.report.standing import Samples, mark
 from needlework.study import ShownModel
+from needlework.variants import weights_of
 
 PACKED = re.compile(r'<script type="text/plain" data-key="([^"]*)">([^<]*)</script>')
 """A block as it stands in the page, on a line of its own."""
@@ -139,13 +140,9 @@ def _cell(row: CellEstimate) -> list[Any]:
 def _verified(study: Path, models: Sequence[ShownModel]) -> Verified | None:
     """What is known of every model's weights; a variant has those of the model it varies."""
     paths = sorted((study / "verified").glob("*.json"))
-    found = {_weights(name): one for name, one in read_verified(paths).items()}
-    known = [model.name for model in models if _weights(model.name) in found]
-    return {name: found[_weights(name)] for name in known} if paths else None
-
-
-def _weights(run: str) -> str:
-    return run.partition("+")[0]
+    found = {weights_of(name): one for name, one in read_verified(paths).items()}
+    known = [model.name for model in models if weights_of(model.name) in found]
+    return {name: found[weights_of(name)] for name in known} if paths else None
 
 
 def _table(table: Table, estimates: Sequence[CellEstimate], known: Known) -> dict[str, Any]:
