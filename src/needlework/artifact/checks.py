@@ -30,6 +30,7 @@ from needlework.records import Prediction, Sample, Verification
 from needlework.report.explorer.packing import prompts_key, unpacked
 from needlework.study import Cell, Grid, ShownModel, Study
 from needlework.tasks.specs import Spec
+from needlework.variants import weights_of
 
 Content = TypeVar("Content")
 
@@ -111,7 +112,7 @@ def _different_entities(found: Sequence[Any], wanted: Sequence[Mapping[str, Any]
         yield f"{CRATE}: something stands twice, or without @id"
     for each in wanted:
         own = entities.pop(each["@id"], {})
-        for key in each.keys() | own.keys():
+        for key in sorted(each.keys() | own.keys()):
             if own.get(key) != each.get(key):
                 yield f"{CRATE}: {each['@id']}: {key} is {own.get(key)!r:.80}"
     yield from (f"{CRATE}: {name}: describes nothing of the study" for name in entities)
@@ -131,20 +132,22 @@ def made(artifact: Path) -> Iterator[str]:
         name = "/".join(map(str, cell))
         if not told.get(name):
             yield f"{ENVIRONMENT}: nothing about what made predictions/{name}.jsonl"
-    folder = artifact / STUDY / "verified"
-    for model in _models(artifact) if folder.is_dir() else ():
-        path = folder / f"{model.name}.json"
-        if not path.is_file():
-            yield f"verified/{model.name}.json: missing"
-            continue
-        one = parse(Verification, read(path), where=f"verified/{model.name}.json")
-        if one.model != model.name:
-            yield f"verified/{model.name}.json: is about {one.model}"
+    yield from _verified(artifact)
+
+
+def _verified(artifact: Path) -> Iterator[str]:
+    """Weights found wrong or, where some were looked at, left out; variants share theirs."""
+    paths = sorted((artifact / STUDY / "verified").glob("*.json"))
+    found = {weights_of(path.stem): path for path in paths}
+    wanted = dict.fromkeys(weights_of(model.name) for model in _models(artifact))
+    yield from (f"verified/{name}.json: missing" for name in wanted if paths and name not in found)
+    for path in found.values():
+        name = f"verified/{path.name}"
+        one = parse(Verification, read(path), where=name)
+        if one.model != path.stem:
+            yield f"{name}: is about {one.model}"
         if (one.largest_difference or 0.0) > (one.tolerance or 0.0):
-            yield (
-                f"verified/{model.name}.json: logits differ by {one.largest_difference}, more than "
-                f"{one.tolerance}"
-            )
+            yield f"{name}: logits differ by {one.largest_difference}, more than {one.tolerance}"
 
 
 def licences(artifact: Path) -> Iterator[str]:

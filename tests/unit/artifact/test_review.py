@@ -7,17 +7,22 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 from click.testing import CliRunner
+from pydantic_core import to_json
 
-from needlework.artifact.bundle import Manifest, write_artifact
+from needlework.artifact import checks
+from needlework.artifact.bundle import Environment, Manifest, write_artifact
 from needlework.artifact.review import Review, review
 from needlework.cli import cli
 from needlework.errors import ArtifactError
+from needlework.files import write_text
 from needlework.report.explorer.packing import Block, unpacked
 from tests.unit.artifact.conftest import INPUTS, run
+from tests.unit.test_variants import hazard_plan
 
 TEMPLATES = Path("reports/templates")
 
@@ -360,24 +365,46 @@ def test_a_difference_is_quoted_where_it_is(study: Path, tmp_path: Path) -> None
     assert "PAGE', but '..." in tampered(study, tmp_path)
 
 
+def verification(model: str, *, difference: float) -> dict[str, Any]:
+    return {
+        "model": model,
+        "tensors": 3,
+        "parameters": 9,
+        "reference": "another library",
+        "tokens": 8,
+        "largest_difference": difference,
+        "tolerance": 1e-4,
+        "reason": None,
+    }
+
+
 def test_weights_that_failed_their_comparison_are_named(study: Path, tmp_path: Path) -> None:
     for model, difference in (("nano-mamba2", 1e-6), ("nano-llama", 0.5)):
-        verification = {
-            "model": model,
-            "tensors": 3,
-            "parameters": 9,
-            "reference": "another library",
-            "tokens": 8,
-            "largest_difference": difference,
-            "tolerance": 1e-4,
-            "reason": None,
-        }
         path = study / f"verified/{model}.json"
         path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(verification))
+        path.write_text(json.dumps(verification(model, difference=difference)))
     found = tampered(study, tmp_path)
     assert "verified/nano-llama.json: logits differ by 0.5, more than 0.0001" in found
     assert "nano-mamba2.json" not in found
+
+
+@pytest.mark.parametrize(
+    ("checked", "named"),
+    [("nano-llama+corrected", []), ("nano-mamba2", ["verified/nano-llama.json: missing"])],
+)
+def test_variants_share_the_verification_of_their_weights(
+    tmp_path: Path, checked: str, named: list[str]
+) -> None:
+    """An honest study of hazards, which verifies the weights of a model once, was once refused."""
+    plan = hazard_plan("nano-llama")
+    for part in ("grid", "models"):
+        write_text(tmp_path / f"study/plan/{part}.json", to_json(plan.parts()[part]).decode())
+    cells = {"/".join(map(str, cell)): {"revision": "r"} for cell in plan.grid().cells()}
+    told = Environment(python="3", platform="p", packages={}, cells=cells)
+    write_text(tmp_path / "environment.json", told.model_dump_json())
+    one = verification(checked, difference=1e-6)
+    write_text(tmp_path / f"study/verified/{checked}.json", json.dumps(one))
+    assert list(checks.made(tmp_path)) == named
 
 
 def test_a_study_that_nobody_could_run_again_is_named(study: Path, tmp_path: Path) -> None:
