@@ -18,10 +18,10 @@ FORMATS = ("niah_essay_numbers", "niah_essay_uuids", "niah_repeat_numbers")
 _TASKS = parsing.parse(
     study.Tasks, parsing.read(ROOT / "config" / "tasks.yaml"), where="config/tasks.yaml"
 )
-RULER: dict[str, Spec] = _TASKS.nano.ruler
-DEPTH: dict[str, Spec] = _TASKS.nano.depth
+RULER: dict[str, Spec] = _TASKS.nano["ruler"]
+DEPTH: dict[str, Spec] = _TASKS.nano["depth"]
 NANO: dict[str, Spec] = RULER | DEPTH
-ENGLISH: dict[str, Spec] = _TASKS.english.ruler | _TASKS.english.depth
+ENGLISH: dict[str, Spec] = _TASKS.english["ruler"] | _TASKS.english["depth"]
 
 Row = tuple[Sample, SampleDetail]
 

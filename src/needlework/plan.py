@@ -21,6 +21,7 @@ from needlework.prompts import CHAT
 from needlework.resources import DIRECTORY, registry
 from needlework.snapshots import Kind, Snapshot
 from needlework.study import (
+    PAPER,
     Closed,
     Grid,
     ModelEntry,
@@ -29,6 +30,7 @@ from needlework.study import (
     RunName,
     ShownModel,
     Study,
+    Suite,
     SuiteName,
     SuiteTasks,
     Tasks,
@@ -70,7 +72,11 @@ class Plan(Closed):
     def grid(self) -> Grid:
         """The cells of the study, as data."""
         without = variants.without(self.studied)
-        return Grid(models=tuple(self.models), suites=self.study.suites, without=without)
+        suites = {
+            name: suite.model_copy(update={"tasks": tuple(self.tasks[name])})
+            for name, suite in self.study.suites.items()
+        }
+        return Grid(models=tuple(self.models), suites=suites, without=without)
 
     def parts(self) -> dict[str, Any]:
         """What commands read as files, by the name of the file."""
@@ -78,8 +84,7 @@ class Plan(Closed):
             "study": self.study,
             "grid": self.grid(),
             "models": self.shown(),
-            "ruler": self.tasks.ruler,
-            "depth": self.tasks.depth,
+            **self.tasks,
             "published_models": self.published,
             "hazards": self.studied,
             "costs": planned(self),
@@ -112,8 +117,7 @@ class Plan(Closed):
 
     def suite_tasks(self, suite: SuiteName) -> dict[Name, Spec]:
         """The tasks of a suite, by name."""
-        specs: dict[Name, Spec] = getattr(self.tasks, suite)
-        return specs
+        return self.tasks[suite]
 
     def cell_cost(self, model: str, suite: SuiteName, length: int) -> CellCost:
         """What a cell asks a scheduler for: estimates with the safety factors of the cost model."""
@@ -226,7 +230,12 @@ class Plan(Closed):
         return f"{options} --trust-remote-code" if entry.trust_remote_code else options
 
     def _spec(self, task: str) -> Spec:
-        return (self.tasks.ruler | self.tasks.depth)[task]
+        return self.all_tasks[task]
+
+    @property
+    def all_tasks(self) -> dict[Name, Spec]:
+        """The tasks of all suites, by name."""
+        return {name: spec for specs in self.tasks.values() for name, spec in specs.items()}
 
     def _reader(self, prompts: str) -> ModelEntry:
         """A model that reads these prompts."""
@@ -250,10 +259,14 @@ def resolve(config: Mapping[str, Any], folder: Path) -> Plan:
             )
     models = {name: catalogue.models[name] for name in study.models}
     used = {model.tokenizer: catalogue.tokenizers[model.tokenizer] for model in models.values()}
-    suites: SuiteTasks = getattr(tasks, study.material)
-    consistency.check_names(suites, folder)
-    consistency.check_tasks(suites, f"{folder / 'tasks.yaml'}: {study.material}")
-    consistency.check_lengths(study, models)
+    known: SuiteTasks = getattr(tasks, study.material)
+    suites = {name: _chosen(name, suite, known) for name, suite in study.suites.items()}
+    consistency.check_names(suites)
+    if study.tables == PAPER:
+        consistency.check_tasks(suites)
+        consistency.check_lengths(study, models)
+    else:
+        consistency.check_tables(study.tables, suites)
     consistency.check_labels(models, folder)
     consistency.check_sources(models, used, folder)
     return Plan(
@@ -264,6 +277,20 @@ def resolve(config: Mapping[str, Any], folder: Path) -> Plan:
         tokenizers=used,
         tasks=suites,
     )
+
+
+def _chosen(name: str, suite: Suite, known: SuiteTasks) -> dict[Name, Spec]:
+    """The tasks of a suite: those it names, or those of its name in the catalogue."""
+    if not suite.tasks and name not in known:
+        raise StudyError(
+            f"study config: suites.{name}: config/tasks.yaml has {', '.join(known)}; "
+            "name one of them, or list `tasks`"
+        )
+    every = {task: spec for specs in known.values() for task, spec in specs.items()}
+    for task in suite.tasks:
+        if task not in every:
+            raise StudyError(f"study config: suites.{name}.tasks: {unknown(task, every)}")
+    return {task: every[task] for task in suite.tasks or known[name]}
 
 
 def _published(catalogue: Models) -> list[ShownModel]:

@@ -20,9 +20,9 @@ from needlework.hazards import StudyHazard
 from needlework.parsing import unknown
 from needlework.tasks.specs import Spec
 
-SuiteName = Literal["ruler", "depth"]
 Family = Literal["linear", "hybrid", "attention"]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
+SuiteName = Name
 RunName = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*(\+[a-z0-9][a-z0-9-]*)?$")
 ]
@@ -44,6 +44,11 @@ class Suite(Closed):
         min_length=1, description="Context lengths in tokens, answer included, ascending."
     )
 
+    tasks: tuple[Name, ...] = Field(
+        (),
+        description="Tasks of config/tasks.yaml; when left out, those of the suite of this name.",
+    )
+
     @model_validator(mode="after")
     def _ascending(self) -> "Suite":
         if list(self.lengths) != sorted(set(self.lengths)):
@@ -51,11 +56,17 @@ class Suite(Closed):
         return self
 
 
-class Suites(Closed):
-    """The two suites behind the tables."""
+class LengthTable(Closed):
+    """A table with a row per model and a column per length."""
 
-    ruler: Suite = Field(description="The 13 RULER tasks: Tables 1 and 6 to 18.")
-    depth: Suite = Field(description="One needle, 3 formats x 7 depths: Tables 2 to 4.")
+    suite: Name
+    tasks: tuple[Name, ...] = Field((), description="Each number is their mean; all when empty.")
+    title: str = ""
+
+
+FigureName = Literal["cost", "depth_heatmap", "format_bars", "length_curve", "retention_curve"]
+PAPER: Literal["paper"] = "paper"
+"""The preset of tables, figures and pages that arXiv:2407.08112 has."""
 
 
 class Study(Closed):
@@ -73,7 +84,16 @@ class Study(Closed):
     material: Literal["nano", "english"] = Field(
         description="The study's own small language, or English essays and words."
     )
-    suites: Suites
+    suites: dict[Name, Suite] = Field(
+        min_length=1,
+        description="Tasks that run together; the paper's tables show ruler and depth.",
+    )
+    tables: Literal["paper"] | dict[Name, LengthTable] = Field(
+        PAPER, description="The 18 tables of the paper with its figures and pages, or your own."
+    )
+    figures: tuple[FigureName, ...] = Field(
+        ("length_curve",), description="Figures beside tables of your own; of the first suite."
+    )
     models: tuple[Name, ...] = Field(
         min_length=1, description="Entries of config/models.yaml, in the order of the tables."
     )
@@ -189,11 +209,8 @@ class Models(Closed):
         return self
 
 
-class SuiteTasks(Closed):
-    """The tasks of both suites, by name."""
-
-    ruler: dict[Name, Spec]
-    depth: dict[Name, Spec]
+SuiteTasks = dict[Name, dict[Name, Spec]]
+"""The tasks of every suite, by name."""
 
 
 class Tasks(Closed):
@@ -212,10 +229,10 @@ class Cell(NamedTuple):
 
 
 class Grid(Closed):
-    """The cells of a study: every model, on both suites, at every length."""
+    """The cells of a study: every model, on every suite, at every length."""
 
     models: tuple[RunName, ...]
-    suites: Suites
+    suites: dict[Name, Suite] = Field(min_length=1)
     without: tuple[tuple[RunName, SuiteName], ...] = ()
     """Variants and suites without cells: another variant answers there, or nobody needs to."""
 
@@ -224,8 +241,8 @@ class Grid(Closed):
         return [
             Cell(model, suite, length)
             for model in self.models
-            for suite, lengths in self._lengths()
-            for length in lengths
+            for suite, each in self.suites.items()
+            for length in each.lengths
             if (model, suite) not in self.without
         ]
 
@@ -240,8 +257,9 @@ class Grid(Closed):
             raise StudyError(f"cell {unknown(place, known)}; a cell is MODEL/SUITE/LENGTH")
         return known[place]
 
-    def _lengths(self) -> list[tuple[SuiteName, tuple[int, ...]]]:
-        return [("ruler", self.suites.ruler.lengths), ("depth", self.suites.depth.lengths)]
+    def suite_of(self, task: str) -> SuiteName | None:
+        """The suite that has a task."""
+        return next((name for name, suite in self.suites.items() if task in suite.tasks), None)
 
 
 def schema() -> str:

@@ -48,7 +48,7 @@ def test_a_slice_of_the_committed_tables_is_made_again(
 ) -> None:
     """Three tasks of one cell: datasets, answers and scores, from the shipped weights."""
     torch.set_num_threads(1)
-    tasks = parse(Tasks, read(ROOT / "config" / "tasks.yaml"), where="tasks.yaml").nano.ruler
+    tasks = parse(Tasks, read(ROOT / "config" / "tasks.yaml"), where="tasks.yaml").nano["ruler"]
     tokenizer = tokenizers.load(str(ROOT / "resources" / "nano" / "tokenizer"))
     decoder = load(ROOT / "resources" / "nano" / model)
     chosen = ("niah_multikey_3", "cwe", "qa_1")

@@ -61,7 +61,7 @@ def test_a_task_name_belongs_to_one_suite(folder: Path) -> None:
     alter(
         folder / "tasks.yaml", "nano", "depth", "vt", value={"generator": "qa", "source": "facts"}
     )
-    with pytest.raises(StudyError, match="vt: in both suites"):
+    with pytest.raises(StudyError, match="vt is in both ruler and depth"):
         plan.resolve(study_keys(), folder)
 
 

@@ -21,7 +21,7 @@ SHORT = Recipe(seed=0, stages=(Stage(length=24, steps=6, copying=0.4, recall=0.6
 
 @pytest.fixture(scope="module")
 def curriculum() -> Curriculum:
-    return Curriculum(parse(Tasks, read(TASKS), where="tasks").nano.ruler)
+    return Curriculum(parse(Tasks, read(TASKS), where="tasks").nano["ruler"])
 
 
 def test_the_shipped_models_read_these_very_tokens(curriculum: Curriculum) -> None:

@@ -7,7 +7,7 @@ from pydantic_core import to_json
 
 from needlework import cluster, plan, progress, snapshots
 from needlework.errors import StudyError
-from needlework.paper import MODELS as PAPER_MODELS, MODELS_TABLE, NUMBERS as TABLES
+from needlework.paper import MODELS as PAPER_MODELS, MODELS_TABLE, NUMBERS
 from needlework.report.explorer.page import fingerprint
 from needlework.sources import digest
 
@@ -28,11 +28,14 @@ RESULTS, LOGS = Path("results", PLAN.study.study), Path("logs", PLAN.study.study
 CELLS = PLAN.grid().cells()
 RUN = progress.Run(RESULTS, Path("logs"))
 PARTS = {part: to_json(content).decode() for part, content in PLAN.parts().items()}
+OF_PAPER = PLAN.study.tables == "paper"
+TABLES = [f"{number:02}" for number in NUMBERS] if OF_PAPER else list(PLAN.study.tables)
 FIGURES = ["cost", "depth_heatmap", "format_bars", "length_curve", "retention_curve"]
+FIGURES = FIGURES if OF_PAPER else list(PLAN.study.figures)
 TABLE_KINDS = ["md", "tex", "csv"]
 FIGURE_KINDS = [".svg", ".png", ".pdf", ".html"]
-PAGES = ["audit", "claims", "published_claims", "findings"]
-PAGES += ["agreement"] if set(PLAN.models) & set(PAPER_MODELS) else []
+PAGES = ["audit", "claims", "published_claims", "findings"] if OF_PAPER else []
+PAGES += ["agreement"] if OF_PAPER and set(PLAN.models) & set(PAPER_MODELS) else []
 PUBLISHED = [f"resources/published/{name}.csv" for name in ("ruler", "depth", "format")]
 
 
@@ -44,13 +47,13 @@ pathvars:
 
 wildcard_constraints:
     model="|".join(map(re.escape, PLAN.models)),
-    suite="ruler|depth",
+    suite="|".join(map(re.escape, PLAN.tasks)),
     length="[0-9]+",
     prompts="|".join({re.escape(PLAN.prompts(model)) for model in PLAN.models}),
-    task="|".join(PLAN.tasks.ruler | PLAN.tasks.depth),
+    task="|".join(PLAN.all_tasks),
     part="|".join(PARTS),
-    number="|".join(f"{number:02}" for number in TABLES if number != MODELS_TABLE),
-    figure="|".join(FIGURES),
+    number="|".join(name for name in TABLES if name != f"{MODELS_TABLE:02}"),
+    figure="|".join(FIGURES) or "none",
 
 
 # Jobs find `needlework` beside the Snakemake that started them, unless their environment has one.

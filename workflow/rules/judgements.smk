@@ -140,6 +140,7 @@ rule explorer:
     input:
         MADE,
         models="<results>/plan/models.json",
+        study="<results>/plan/study.json",
     output:
         report(
             "<results>/explorer.html",
@@ -162,7 +163,8 @@ rule explorer:
         page=fingerprint(),
         folder=RESULTS,
     shell:
-        "needlework explorer {params.folder} {output} --models {input.models} 2> {log}"
+        "needlework explorer {params.folder} {output} --models {input.models}"
+        " --study {input.study} 2> {log}"
 
 
 # Ours against published, where a study measures the models of the paper.

@@ -11,13 +11,12 @@ PROVEN = [f"--verified {path}" for path in available.verified(RESULTS, PLAN.mode
 rule partial:
     input:
         expand(
-            "<results>/partial/tables/table_{number:02}.{kind}",
+            "<results>/partial/tables/table_{number}.{kind}",
             number=TABLES,
             kind=TABLE_KINDS,
         ),
         expand("<results>/partial/figures/{figure}.svg", figure=FIGURES),
-        "<results>/partial/claims.md",
-        "<results>/partial/findings.md",
+        ["<results>/partial/claims.md", "<results>/partial/findings.md"] if OF_PAPER else [],
     localrule: True
 
 
@@ -43,6 +42,7 @@ use rule table as partial_table with:
         scores="<results>/partial/scores.parquet",
         grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
+        study="<results>/plan/study.json",
         templates=[template("table.md.j2"), template("table.tex.j2")],
     output:
         multiext("<results>/partial/tables/table_{number}", ".md", ".tex", ".csv"),

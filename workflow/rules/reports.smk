@@ -1,6 +1,6 @@
 # What a reader sees. Every table is a target of its own: `snakemake table_2`.
-SCORE_TABLES = [number for number in TABLES if number != MODELS_TABLE]
-COMPARED = SCORE_TABLES if set(PLAN.models) & set(PAPER_MODELS) else []
+SCORE_TABLES = [name for name in TABLES if name != f"{MODELS_TABLE:02}"]
+COMPARED = SCORE_TABLES if OF_PAPER and set(PLAN.models) & set(PAPER_MODELS) else []
 VERIFIED = expand("<results>/verified/{model}.json", model=PLAN.models)
 
 
@@ -8,9 +8,9 @@ for number in TABLES:
 
     rule:
         name:
-            f"table_{number}"
+            f"table_{number.lstrip('0')}"
         input:
-            expand(f"<results>/tables/table_{number:02}.{{kind}}", kind=TABLE_KINDS),
+            expand(f"<results>/tables/table_{number}.{{kind}}", kind=TABLE_KINDS),
             lambda wildcards: MADE,
         localrule: True
 
@@ -21,6 +21,7 @@ rule table:
         scores="<results>/scores.parquet",
         grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
+        study="<results>/plan/study.json",
         verified=VERIFIED,
         templates=[template("table.md.j2"), template("table.tex.j2")],
     output:
@@ -43,14 +44,14 @@ rule table:
         runtime=10,
     params:
         code=digest("needlework.report.tables"),
-        number=lambda wildcards: int(wildcards.number),
+        number=lambda wildcards: wildcards.number.lstrip("0"),
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
         templates=lambda wildcards, input: Path(input.templates[0]).parent,
         verified=lambda wildcards, input: [f"--verified {path}" for path in input.verified],
         intervals="",
     shell:
         "needlework table {params.number} {input.cells} {input.scores} {params.stem}"
-        " --grid {input.grid} --models {input.models} {params.verified}"
+        " --grid {input.grid} --models {input.models} {params.verified} --study {input.study}"
         " --templates {params.templates} {params.intervals} 2> {log}"
 
 
@@ -59,7 +60,7 @@ rule table:
 rule intervals:
     input:
         expand(
-            "<results>/intervals/table_{number:02}.{kind}",
+            "<results>/intervals/table_{number}.{kind}",
             number=SCORE_TABLES,
             kind=TABLE_KINDS,
         ),
@@ -105,7 +106,7 @@ rule comparison:
         runtime=10,
     params:
         code=digest("needlework.report.comparison"),
-        number=lambda wildcards: int(wildcards.number),
+        number=lambda wildcards: wildcards.number.lstrip("0"),
         folder=lambda wildcards, input: Path(input.published[0]).parent,
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
         templates=lambda wildcards, input: Path(input.template).parent,
@@ -184,8 +185,8 @@ rule summary:
     input:
         scores="<results>/scores.parquet",
         study="<results>/plan/study.json",
-        tables=expand("<results>/tables/table_{number:02}.md", number=TABLES),
-        compared=expand("<results>/tables/comparison_{number:02}.md", number=COMPARED),
+        tables=expand("<results>/tables/table_{number}.md", number=TABLES),
+        compared=expand("<results>/tables/comparison_{number}.md", number=COMPARED),
         figures=expand("<results>/figures/{figure}.svg", figure=FIGURES),
         template=template("report.md.j2"),
     output:

@@ -21,7 +21,7 @@ from needlework.parsing import parse, read
 from needlework.records import Prediction, Sample
 from needlework.report.explorer.packing import prompts_key
 from needlework.scoring import clean
-from needlework.study import Cell, ShownModel, Study
+from needlework.study import Cell, Grid, ShownModel, Study
 from needlework.tasks.specs import Spec
 
 Content = TypeVar("Content")
@@ -82,7 +82,9 @@ def _checked_scores(study: Path) -> pl.DataFrame:
     """The scores of a study, every one of which its answers give."""
     scores = read_scores(study / "scores.parquet")
     samples = _plan(study, "study", Study).samples
-    tasks = {suite: _plan(study, suite, dict[str, Spec]) for suite in ("ruler", "depth")}
+    tasks = {
+        suite: _plan(study, suite, dict[str, Spec]) for suite in _plan(study, "grid", Grid).suites
+    }
     for key, rows in scores.partition_by(*Cell._fields, as_dict=True).items():
         cell = Cell(*key)
         path = study / "predictions" / cell.model / cell.suite / f"{cell.length}.jsonl"

@@ -4,7 +4,7 @@ Knows which command makes which file; templates are those of this project, never
 a template is a program.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -32,7 +32,7 @@ from needlework.report.hazards import write_hazards
 from needlework.report.notes import Verified, read_verified
 from needlework.report.summary import write_report
 from needlework.report.tables import Measured, read_measured, write_models, write_table
-from needlework.study import Grid, ShownModel, Study
+from needlework.study import Grid, LengthTable, ShownModel, Study
 from needlework.variants import StudiedModel
 
 Content = TypeVar("Content")
@@ -95,14 +95,21 @@ class _Again:
             verified=self.verified(),
         )
 
-    def table(self, number: int, stem: str, *, intervals: bool = False) -> None:
-        output, templates = self.again / stem, self.templates
+    @property
+    def own(self) -> Mapping[str, LengthTable] | None:
+        tables = self.study().tables
+        return tables if isinstance(tables, dict) else None
+
+    def table(self, number: int | str, stem: str, *, intervals: bool = False) -> None:
+        output, templates, own = self.again / stem, self.templates, self.own
         if number == MODELS_TABLE:
             write_models(
                 output, models=self.models(), templates=templates, verified=self.verified()
             )
         else:
-            write_table(number, output, self.measured, templates=templates, intervals=intervals)
+            write_table(
+                number, output, self.measured, templates=templates, intervals=intervals, own=own
+            )
 
     def figure(self, kind: str, stem: str) -> None:
         write_figure(
@@ -129,7 +136,7 @@ class _Again:
         folder = self.again / "explored" / self.study().study
         folder.parent.mkdir()
         folder.symlink_to(self.artifact / STUDY, target_is_directory=True)
-        write_explorer(folder, self.again / EXPLORER, models=self.models())
+        write_explorer(folder, self.again / EXPLORER, models=self.models(), own=self.own)
 
     def comparison(self, number: int, stem: str) -> None:
         write_comparison(
@@ -204,7 +211,7 @@ def outputs(artifact: Path, again: Path, templates: Path) -> Iterator[Output]:
         return
     yield from _tables(made)
     yield from _comparisons(made)
-    for kind in (*FIGURES, COST):
+    for kind in (*FIGURES, COST) if made.own is None else made.study().figures:
         yield Output(
             _figure(kind, (*SUFFIXES, ".csv")),
             f"needlework figure {kind} study/cells.parquet figures/{kind}",
@@ -216,15 +223,16 @@ def outputs(artifact: Path, again: Path, templates: Path) -> Iterator[Output]:
 
 def _tables(made: _Again) -> Iterator[Output]:
     """Every table, and with the interval of every number those that were made so."""
-    for number in NUMBERS:
+    for number in NUMBERS if made.own is None else made.own:
         command = f"needlework table {number} study/cells.parquet study/scores.parquet"
-        stem = f"tables/table_{number:02}"
+        label = f"{number:02}" if isinstance(number, int) else number
+        stem = f"tables/table_{label}"
         yield Output(
             _kinds(stem),
             f"needlework models {stem}" if number == MODELS_TABLE else f"{command} {stem}",
             partial(made.table, number, stem),
         )
-        stem = f"intervals/table_{number:02}"
+        stem = f"intervals/table_{label}"
         if any((made.artifact / STUDY / name).is_file() for name in _kinds(stem)):
             make = partial(made.table, number, stem, intervals=True)
             yield Output(_kinds(stem), f"{command} {stem} --intervals", make)
@@ -236,7 +244,7 @@ def _kinds(stem: str) -> tuple[str, ...]:
 
 def _comparisons(made: _Again) -> Iterator[Output]:
     """Each table beside the published one, where the study measures the models of the paper."""
-    if _is_published(made):
+    if _is_published(made) and made.own is None:
         for number in (number for number in NUMBERS if number != MODELS_TABLE):
             stem = f"tables/comparison_{number:02}"
             yield Output(
@@ -259,6 +267,9 @@ def _pages(made: _Again) -> Iterator[tuple[str, tuple[str, ...], str, Callable[[
     """Pages: the stem of their files, the suffixes, the command and what carries it out."""
     published, scores = "inputs/resources/published", "study/scores.parquet"
     page = (".md", ".csv")
+    yield "report", (".md",), f"report study {scores}", made.report
+    if made.own is not None:
+        return
     yield "claims", page, "claims study/cells.parquet claims", made.claims
     yield "published_claims", page, f"claims {published} published_claims", made.published_claims
     yield "audit", page, f"audit {published} --output audit", made.audit
@@ -271,4 +282,3 @@ def _pages(made: _Again) -> Iterator[tuple[str, tuple[str, ...], str, Callable[[
     if _is_published(made):
         command = f"agreement {published} study/cells.parquet agreement"
         yield "agreement", (*page, *SUFFIXES), command, made.agreement
-    yield "report", (".md",), f"report study {scores}", made.report

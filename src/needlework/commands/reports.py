@@ -117,7 +117,8 @@ def claims(
 @click.argument("folder", type=EXISTING_FOLDER)
 @click.argument("output", type=FILE)
 @click.option("--models", type=EXISTING, required=True, help="What to say of every model.")
-def explorer(folder: Path, output: Path, models: Path) -> None:
+@click.option("--study", type=EXISTING, help="Where the tables are described.")
+def explorer(folder: Path, output: Path, models: Path, study: Path | None) -> None:
     """Write the study in FOLDER as one HTML page in which every number leads to its samples.
 
     Reads FOLDER/scores.parquet, cells.parquet, data and predictions. The page needs no server and
@@ -125,10 +126,11 @@ def explorer(folder: Path, output: Path, models: Path) -> None:
     """
     from needlework.parsing import parse, read
     from needlework.report.explorer.page import write_explorer
-    from needlework.study import ShownModel
+    from needlework.study import ShownModel, Study
 
     shown = parse(tuple[ShownModel, ...], read(models), where=str(models))
-    write_explorer(folder, output, models=shown)
+    tables = parse(Study, read(study), where=str(study)).tables if study else None
+    write_explorer(folder, output, models=shown, own=tables if isinstance(tables, dict) else None)
 
 
 @click.command()

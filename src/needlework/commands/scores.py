@@ -1,7 +1,6 @@
 """Commands that turn predictions into scores and estimates."""
 
 from pathlib import Path
-from typing import Literal
 
 import click
 
@@ -38,7 +37,7 @@ def collect(folder: Path, scores: Path, cells: Path, grid: Path, only: tuple[str
 @click.argument("predictions", type=EXISTING)
 @click.argument("output", type=FILE)
 @click.option("--model", required=True)
-@click.option("--suite", type=click.Choice(["ruler", "depth"]), required=True)
+@click.option("--suite", required=True)
 @click.option("--length", type=int, required=True)
 @click.option("--samples", type=int, required=True, help="Samples of every task.")
 @click.option("--tasks", type=EXISTING, required=True, help="The suite's tasks, by name.")
@@ -46,7 +45,7 @@ def score(
     predictions: Path,
     output: Path,
     model: str,
-    suite: Literal["ruler", "depth"],
+    suite: str,
     length: int,
     samples: int,
     tasks: Path,

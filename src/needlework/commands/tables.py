@@ -74,27 +74,29 @@ def models(output: Path, models: Path, verified: tuple[Path, ...], templates: Pa
 
 
 @click.command()
-@click.argument("number", type=int)
+@click.argument("number")
 @click.argument("cells", type=EXISTING)
 @click.argument("scores", type=EXISTING)
 @click.argument("output", type=FILE)
 @click.option("--grid", type=EXISTING, required=True, help="Models, suites and lengths.")
 @click.option("--models", type=EXISTING, required=True, help="What to say of every model.")
 @VERIFIED
+@click.option("--study", type=EXISTING, help="Where tables are described that have a name.")
 @click.option("--intervals", is_flag=True, help="Show the 95 % interval of every number.")
 @click.option("--templates", type=EXISTING_FOLDER, required=True)
 def table(
-    number: int,
+    number: str,
     cells: Path,
     scores: Path,
     output: Path,
     grid: Path,
     models: Path,
     verified: tuple[Path, ...],
+    study: Path | None,
     intervals: bool,
     templates: Path,
 ) -> None:
-    """Write table NUMBER of the paper as OUTPUT.md, OUTPUT.tex and OUTPUT.csv.
+    """Write table NUMBER of the paper as OUTPUT.md, OUTPUT.tex and OUTPUT.csv, or one of a study.
 
     CELLS holds the estimates and SCORES the samples behind them, which tell what is as good as the
     best. Cells of the grid that CELLS lacks are named, and no mean is taken without them.
@@ -102,8 +104,9 @@ def table(
     from needlework.parsing import parse, read
     from needlework.report.notes import read_verified
     from needlework.report.tables import read_measured, write_table
-    from needlework.study import Grid, ShownModel
+    from needlework.study import Grid, ShownModel, Study
 
+    tables = parse(Study, read(study), where=str(study)).tables if study else {}
     measured = read_measured(
         cells,
         scores,
@@ -111,4 +114,11 @@ def table(
         models=parse(tuple[ShownModel, ...], read(models), where=str(models)),
         verified=read_verified(verified) if verified else None,
     )
-    write_table(number, output, measured, templates=templates, intervals=intervals)
+    write_table(
+        int(number) if number.isdecimal() else number,
+        output,
+        measured,
+        templates=templates,
+        intervals=intervals,
+        own=tables if isinstance(tables, dict) else {},
+    )

@@ -139,7 +139,7 @@ def train_from_tasks(architecture: str, tasks_file: Path, folder: Path, *, seed:
     if architecture not in LAYERS:
         raise StudyError(f"architecture {unknown(architecture, LAYERS)}")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    tasks = parse(Tasks, read(tasks_file), where=str(tasks_file)).nano.ruler
+    tasks = parse(Tasks, read(tasks_file), where=str(tasks_file)).nano["ruler"]
     train(architecture, Curriculum(tasks), Recipe(seed=seed), folder)
 
 

@@ -10,7 +10,7 @@ import altair as alt
 from needlework.effective_length import retention
 from needlework.report.charts import estimate_tips, looks
 from needlework.report.estimates import Scores
-from needlework.study import ShownModel
+from needlework.study import ShownModel, SuiteName
 
 FAMILIES = ("linear", "hybrid", "attention")
 TIMES = (1, 2, 4, 8, 16)
@@ -18,25 +18,23 @@ MOST_KEPT = 1.2
 """Where the axis of what is kept ends; what is above is drawn at its end."""
 
 
-def length_curve(scores: Scores, models: Sequence[ShownModel]) -> alt.TopLevelMixin:
-    """RULER score by length with its 95 % interval; one panel per family, one line per model."""
-    lengths = scores.lengths("ruler")
-    rows = [
-        _point(scores, model, length)
-        for model in models
-        for length in scores.computed(model, "ruler")
-    ]
+def length_curve(
+    scores: Scores, models: Sequence[ShownModel], suite: SuiteName = "ruler"
+) -> alt.TopLevelMixin:
+    """A suite's score by length with its interval; one panel per family, one line per model."""
+    rows = list(_points(scores, models, suite))
+    name = "RULER" if suite == "ruler" else suite
     look = looks([model.label for model in models])
     base = alt.Chart().encode(
         x=alt.X(
             "length:Q",
             title="context length (tokens)",
             scale=alt.Scale(type="log", base=2),
-            axis=alt.Axis(values=lengths, format="d"),
+            axis=alt.Axis(values=scores.lengths(suite), format="d"),
         ),
         color=look["color"],
     )
-    mean = alt.Y("mean:Q", title="RULER score (%)", scale=alt.Scale(domain=[0, 100]))
+    mean = alt.Y("mean:Q", title=f"{name} score (%)", scale=alt.Scale(domain=[0, 100]))
     trained = alt.Chart().mark_rule(strokeDash=[4, 3], color="#777777")
     panel = alt.layer(
         trained.encode(x="max(trained):Q", detail="label:N"),
@@ -96,9 +94,19 @@ def retention_curve(scores: Scores, models: Sequence[ShownModel]) -> alt.TopLeve
     )
 
 
-def _point(scores: Scores, model: ShownModel, length: int) -> dict[str, str | float]:
+def _points(
+    scores: Scores, models: Sequence[ShownModel], suite: SuiteName
+) -> Iterator[dict[str, str | float]]:
+    for model in models:
+        for length in scores.computed(model, suite):
+            yield _point(scores, model, length, suite)
+
+
+def _point(
+    scores: Scores, model: ShownModel, length: int, suite: SuiteName
+) -> dict[str, str | float]:
     """One model at one length, in percent."""
-    found = scores.ruler(model, length)
+    found = scores.mean(model, scores.tasks(suite), length)
     return {
         "label": model.label,
         "family": model.family,

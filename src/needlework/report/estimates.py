@@ -33,6 +33,7 @@ class Scores:
     def __init__(self, cells: Iterable[CellEstimate], grid: Grid | None = None) -> None:
         self._cells = list(cells)
         self._wanted = set(grid.cells()) if grid else set()
+        self._grid = grid
         found = {(cell.model, cell.suite, cell.length) for cell in self._cells}
         strange = found - self._wanted
         self._missing = {cell for cell in self._wanted if cell not in found}
@@ -70,7 +71,8 @@ class Scores:
         """
         found = self._by_key.get((model.name, task, length))
         if found is None:
-            cell = Cell(model.name, "ruler" if task in TASKS else "depth", length)
+            suite = self._grid and self._grid.suite_of(task)
+            cell = Cell(model.name, suite or ("ruler" if task in TASKS else "depth"), length)
             if cell in self._wanted:
                 raise NotComputedError(cell)
             raise RecordError(
@@ -94,6 +96,16 @@ class Scores:
     def ruler(self, model: ShownModel, length: int) -> Estimate:
         """The mean over the 13 RULER tasks."""
         return macro_mean([self.task(model, task, length) for task in TASKS], independent=True)
+
+    def tasks(self, suite: SuiteName) -> list[str]:
+        """The tasks of a suite, in its order."""
+        if self._grid:
+            return list(self._grid.suites[suite].tasks)
+        return list(dict.fromkeys(cell.task for cell in self._cells if cell.suite == suite))
+
+    def mean(self, model: ShownModel, tasks: Iterable[str], length: int) -> Estimate:
+        """The mean over tasks that ask different questions."""
+        return macro_mean([self.task(model, task, length) for task in tasks], independent=True)
 
     def over_formats(self, model: ShownModel, *, depth: int, length: int) -> Estimate:
         """The mean over the needle formats, which hide the same needles."""

@@ -63,12 +63,16 @@ def write_figure(
     if kind not in (*FIGURES, COST):
         raise StudyError(f"there is no figure {kind}; choose one of {', '.join((*FIGURES, COST))}")
     scores = Scores(read_estimates(cells), grid)
+    suite = "ruler" if kind == COST else FIGURES[kind].suite
     if kind == COST:
         hours = figure_rows(read_parquet(cells), models, planned, benchmarks=benchmarks)
         chart = costs.score_against_cost(hours, scores, models)
+    elif kind == "length_curve":
+        suite = next(iter(grid.suites))
+        chart = curves.length_curve(scores, models, suite)
     else:
         chart = FIGURES[kind].draw(scores, models)
-    missing = scores.missing("ruler" if kind == COST else FIGURES[kind].suite)
+    missing = scores.missing(suite)
     labels = {model.name: model.label for model in models}
     rows = chart.to_dict()["data"]["values"]
     charts.save(charts.lacking(chart, named(missing, labels)), output)

@@ -12,7 +12,7 @@ from typing import Literal
 from needlework.paper import DEPTHS, FORMAT_DEPTHS, FORMATS, TASK_TABLES, TASKS
 from needlework.report.estimates import NotComputedError, Scores
 from needlework.statistics import Estimate, macro_mean
-from needlework.study import Cell, ShownModel
+from needlework.study import Cell, LengthTable, ShownModel, SuiteName
 
 __all__ = ["AVERAGE", "Entry", "Row", "Scores", "Table", "build"]
 
@@ -69,13 +69,19 @@ class Row:
 class Table:
     """A table before it is printed."""
 
-    number: int
+    number: int | str
+    """Its number in the paper, or its name in the study."""
     title: str
     heads: tuple[str, ...]
     spans: tuple[tuple[str, int], ...] = ()
     """A line above the columns: titles and how many columns each covers."""
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
+
+    @property
+    def label(self) -> str:
+        """What other text refers to it by."""
+        return f"{self.number:02}" if isinstance(self.number, int) else self.number
 
     @property
     def marks_training(self) -> bool:
@@ -98,13 +104,27 @@ def build(number: int, scores: Scores, models: Sequence[ShownModel]) -> Table:
         RecordError: a cell that the table shows is none of the study.
     """
     if number == 1:
-        return _length_table(1, "RULER: mean over the 13 tasks", TASKS, scores, models)
+        title = "RULER: mean over the 13 tasks"
+        return _length_table(1, title, TASKS, scores, models, suite="ruler")
     if number in (2, 3):
         return _depth_table(number, scores, models)
     if number == 4:
         return _format_table(scores, models)
     task = TASK_TABLES[number]
-    return _length_table(number, f"RULER task {task}", (task,), scores, models)
+    title = f"RULER task {task}"
+    return _length_table(number, title, (task,), scores, models, suite="ruler")
+
+
+def build_own(name: str, spec: LengthTable, scores: Scores, models: Sequence[ShownModel]) -> Table:
+    """A table that a study describes itself.
+
+    Raises:
+        RecordError: a cell that the table shows is none of the study.
+    """
+    tasks = spec.tasks or tuple(scores.tasks(spec.suite))
+    mean = f"mean over {len(tasks)} tasks" if len(tasks) > 1 else f"task {tasks[0]}"
+    title = spec.title or f"{spec.suite}: {mean}"
+    return _length_table(name, title, tasks, scores, models, suite=spec.suite)
 
 
 def _entry(
@@ -149,17 +169,23 @@ def _average(entries: Sequence[Entry], *, length: str, depth: str = "") -> Entry
 
 
 def _length_table(
-    number: int, title: str, tasks: Sequence[str], scores: Scores, models: Sequence[ShownModel]
+    number: int | str,
+    title: str,
+    tasks: Sequence[str],
+    scores: Scores,
+    models: Sequence[ShownModel],
+    *,
+    suite: SuiteName,
 ) -> Table:
-    lengths = scores.lengths("ruler")
-    name = tasks[0] if len(tasks) == 1 else "ruler"
+    lengths = scores.lengths(suite)
+    name = tasks[0] if len(tasks) == 1 else suite
 
     def row(model: ShownModel) -> Row:
         entries = [
             _entry(
-                partial(scores.ruler, model, length)
-                if name == "ruler"
-                else partial(scores.task, model, name, length),
+                partial(scores.task, model, name, length)
+                if len(tasks) == 1
+                else partial(scores.mean, model, tasks, length),
                 about=(name, str(length), "", ""),
                 sources=[(task, length) for task in tasks],
                 trained=length == model.trained_length,

@@ -12,7 +12,6 @@ import polars as pl
 
 from needlework.comparisons import holm, interval_test, sign_flip_test
 from needlework.contrasts import difference, interval
-from needlework.paper import TASKS
 from needlework.report.layout import Entry, Row, Table
 from needlework.study import ShownModel
 
@@ -44,18 +43,20 @@ class Samples:
         places = [(model.name, task, length) for task, length in dict.fromkeys(sources)]
         return Counter(error for place in places for error in self._errors.get(place, []))
 
-    def totals(self, model: ShownModel, sources: Sequence[tuple[str, int]]) -> list[float]:
+    def totals(
+        self, model: ShownModel, sources: Sequence[tuple[str, int]], *, one_needle: bool = False
+    ) -> list[float]:
         """One total per question over these tasks and lengths; empty where one has no samples.
 
-        Samples that share a needle (one index in several formats or depths) or a question (one
-        index of a task at several lengths) are one question: they are not evidence of their own.
+        Samples of one index are one question, and no evidence of their own, at several lengths of a
+        task and, with `one_needle`, in several tasks: formats or depths of the same needle.
         """
         totals: dict[tuple[str, int], float] = {}
         for task, length in sources:
             scores = self._scores.get((model.name, task, length), [])
             if not scores:
                 return []
-            question = task if task in TASKS else "depth"
+            question = "" if one_needle else task
             for index, score in enumerate(scores):
                 totals[question, index] = totals.get((question, index), 0.0) + score
         return list(totals.values())
@@ -104,7 +105,10 @@ def _compared(best: tuple[Row, Entry], other: tuple[Row, Entry], samples: Sample
     """The other entry with how often chance alone makes a difference as large to the best."""
     (first_row, first), (second_row, second) = best, other
     if first.sources == second.sources and _same_prompts(first_row.model, second_row.model):
-        sides = [samples.totals(row.model, entry.sources) for row, entry in (best, other)]
+        sides = [
+            samples.totals(row.model, entry.sources, one_needle=entry.task == "depth")
+            for row, entry in (best, other)
+        ]
         if sides[0] and len(sides[0]) == len(sides[1]):
             return replace(second, p_value=sign_flip_test(*sides), test="paired")
     assert first.estimate is not None, "it has a merit"

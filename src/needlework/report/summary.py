@@ -11,7 +11,7 @@ import polars as pl
 from needlework.cells import read_parquet
 from needlework.files import write_text
 from needlework.report.rendering import render
-from needlework.study import Study
+from needlework.study import PAPER, Study
 
 SHOWN = ("01", "02", "03", "05")
 """Tables that the report quotes; it links to the others."""
@@ -36,12 +36,16 @@ def write_report(study: Study, folder: Path, *, scores: Path, template: Path) ->
     """
     tables = sorted((folder / "tables").glob("table_*.md"))
     compared = {path.stem[-2:] for path in (folder / "tables").glob("comparison_*.md")}
-    shown = [path.read_text(encoding="utf-8") for path in tables if path.stem[-2:] in SHOWN]
+    paper = study.tables == PAPER
+    shown = [
+        path.read_text(encoding="utf-8") for path in tables if not paper or path.stem[-2:] in SHOWN
+    ]
     text = render(
         template,
         study=study,
         cost=_cost(read_parquet(scores)),
         shown=shown,
+        paper=paper,
         links=[f"tables/{path.stem}" for path in tables],
         compared=compared,
     )

@@ -5,7 +5,7 @@ Knows files; which number stands where is the business of `layout`, how it is pr
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,14 @@ from needlework.cells import read_estimates, read_parquet
 from needlework.errors import StudyError
 from needlework.files import write_text
 from needlework.paper import MODELS_TABLE, NUMBERS
+from needlework.parsing import unknown
 from needlework.report import printing
-from needlework.report.layout import Entry, Row, Scores, Table, build
+from needlework.report.layout import Entry, Row, Scores, Table, build, build_own
 from needlework.report.notes import Verified, missing_cells, notes, row_marks
 from needlework.report.rendering import render
 from needlework.report.standing import Samples, mark
 from needlework.statistics import Estimate
-from needlework.study import Grid, ShownModel
+from needlework.study import Grid, LengthTable, ShownModel
 
 COLUMNS = ("table", "task", "model", "label", "length", "depth", "format")
 """The columns of a CSV table that say what a line is about; the estimate follows."""
@@ -61,7 +62,13 @@ def read_measured(
 
 
 def write_table(
-    number: int, output: Path, measured: Measured, *, templates: Path, intervals: bool = False
+    number: int | str,
+    output: Path,
+    measured: Measured,
+    *,
+    templates: Path,
+    intervals: bool = False,
+    own: Mapping[str, LengthTable] | None = None,
 ) -> None:
     """Write a table of estimates as `output` with the suffixes .md, .tex and .csv.
 
@@ -71,9 +78,7 @@ def write_table(
         RecordError: a cell that the table shows is none of the study.
         StudyError: there is no table of that number.
     """
-    if number not in NUMBERS or number == MODELS_TABLE:
-        raise StudyError(f"there is no table {number} of scores; choose 1 to 4 or 6 to 18")
-    table = mark(build(number, measured.scores, measured.models), measured.samples)
+    table = mark(_built(number, measured, own or {}), measured.samples)
     pages = {
         suffix: render(
             templates / f"table{suffix}.j2",
@@ -89,6 +94,16 @@ def write_table(
     }
     for suffix, page in (pages | {".csv": _csv(table)}).items():
         write_text(output.with_name(output.name + suffix), page)
+
+
+def _built(number: int | str, measured: Measured, own: Mapping[str, LengthTable]) -> Table:
+    if isinstance(number, str):
+        if number not in own:
+            raise StudyError(f"table {unknown(number, own)}")
+        return build_own(number, own[number], measured.scores, measured.models)
+    if number not in NUMBERS or number == MODELS_TABLE:
+        raise StudyError(f"there is no table {number} of scores; choose 1 to 4 or 6 to 18")
+    return build(number, measured.scores, measured.models)
 
 
 def write_models(

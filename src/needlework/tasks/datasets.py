@@ -70,7 +70,7 @@ def find_spec(
     from needlework.study import SuiteTasks, Tasks
 
     suites: SuiteTasks = getattr(parse(Tasks, read(tasks_file), where=str(tasks_file)), material)
-    known = suites.ruler | suites.depth
+    known = {name: spec for specs in suites.values() for name, spec in specs.items()}
     if task not in known:
         raise StudyError(f"--task: {unknown(task, known)}; {tasks_file} lists them all")
     return known[task]

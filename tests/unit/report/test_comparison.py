@@ -34,7 +34,7 @@ SHOWN = {model.name: model for model in PLAN.shown()}
 def as_printed(model: str, task: str, length: int) -> Estimate:
     """The score that the paper prints of a RULER task or, by format, of a depth."""
     try:
-        if task in PLAN.tasks.ruler:
+        if task in PLAN.tasks["ruler"]:
             return PAPER.task(SHOWN[model], task, length)
         depth = int(task.rsplit("_", 1)[1])
         return PAPER.over_formats(SHOWN[model], depth=depth, length=length)

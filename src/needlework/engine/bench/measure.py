@@ -75,7 +75,7 @@ def _cells(samples: int) -> Iterator[Cell]:
     """Both suites of the nano study at every length."""
     suites = parse(Tasks, read(Path("config/tasks.yaml")), where="config/tasks.yaml").nano
     tokenizer = tokenizers.load(str(NANO / "tokenizer"))
-    for suite, specs in (("ruler", suites.ruler), ("depth", suites.depth)):
+    for suite, specs in suites.items():
         for length in LENGTHS:
             made = []
             for name, spec in specs.items():

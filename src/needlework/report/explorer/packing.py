@@ -8,7 +8,8 @@ import json
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,12 +21,12 @@ from needlework.files import read_records
 from needlework.paper import MODELS_TABLE, NUMBERS
 from needlework.records import Prediction, Sample, SampleDetail
 from needlework.report.explorer.folding import fold
-from needlework.report.layout import Entry, Row, Scores, Table, build
+from needlework.report.layout import Entry, Row, Scores, Table, build, build_own
 from needlework.report.notes import Verified, entry_marks, notes, read_verified, row_marks
 from needlework.report.printing import SIGNS, signs
 from needlework.report.rendering import percent
 from needlework.report.standing import Samples, mark
-from needlework.study import ShownModel
+from needlework.study import LengthTable, ShownModel
 from needlework.variants import weights_of
 
 PACKED = re.compile(r'<script type="text/plain" data-key="([^"]*)">([^<]*)</script>')
@@ -72,7 +73,9 @@ def unpacked(line: str) -> str:
         raise ValueError(f"{found[1]}: {error}") from error
 
 
-def blocks(study: Path, models: Sequence[ShownModel]) -> Iterator[Block]:
+def blocks(
+    study: Path, models: Sequence[ShownModel], own: Mapping[str, LengthTable] | None = None
+) -> Iterator[Block]:
     """The index, then every dataset once, then the answers of every model, task by task.
 
     Raises:
@@ -82,7 +85,7 @@ def blocks(study: Path, models: Sequence[ShownModel]) -> Iterator[Block]:
     _check_models(scores, models)
     estimates = read_estimates(study / "cells.parquet")
     known = Known(Samples(scores), _verified(study, models))
-    yield Block("index", index(study.name, estimates, models, known=known))
+    yield Block("index", index(study.name, estimates, models, known=known, own=own))
     prompts = {model.name: prompts_key(model) for model in models}
     wanted = scores.select("model", "length", "task").unique(maintain_order=True).iter_rows()
     samples: Counter[str] = Counter()
@@ -101,18 +104,21 @@ def prompts_key(model: ShownModel) -> str:
 
 
 def index(
-    study: str, estimates: Sequence[CellEstimate], models: Sequence[ShownModel], *, known: Known
+    study: str,
+    estimates: Sequence[CellEstimate],
+    models: Sequence[ShownModel],
+    *,
+    known: Known,
+    own: Mapping[str, LengthTable] | None = None,
 ) -> dict[str, Any]:
     """All that the page needs before it decodes any sample: tables, cells and models."""
     tables, missing = [], []
     scores = Scores(estimates)
-    for number in NUMBERS:
-        if number != MODELS_TABLE:
-            try:
-                table = mark(build(number, scores, models), known.samples)
-                tables.append(_table(table, estimates, known))
-            except RecordError as error:
-                missing.append(f"Table {number} is not complete: {error}")
+    for number, built in _tables(scores, models, own):
+        try:
+            tables.append(_table(mark(built(), known.samples), estimates, known))
+        except RecordError as error:
+            missing.append(f"Table {number} is not complete: {error}")
     return {
         "study": study,
         "models": [
@@ -128,6 +134,19 @@ def index(
         "missing": missing,
         "cells": [_cell(estimate) for estimate in estimates],
     }
+
+
+def _tables(
+    scores: Scores, models: Sequence[ShownModel], own: Mapping[str, LengthTable] | None
+) -> Iterator[tuple[int | str, Callable[[], Table]]]:
+    """The tables of the paper, or those of the study's own, each when it is asked for."""
+    if own is not None:
+        for name, spec in own.items():
+            yield name, partial(build_own, name, spec, scores, models)
+    else:
+        for number in NUMBERS:
+            if number != MODELS_TABLE:
+                yield number, partial(build, number, scores, models)
 
 
 def _cell(row: CellEstimate) -> list[Any]:
@@ -148,6 +167,7 @@ def _verified(study: Path, models: Sequence[ShownModel]) -> Verified | None:
 def _table(table: Table, estimates: Sequence[CellEstimate], known: Known) -> dict[str, Any]:
     """A table as it is printed elsewhere: the same digits, signs and remarks."""
     depth_tasks = {(cell.format, cell.depth): cell.task for cell in estimates}
+    suites = {cell.task: cell.suite for cell in estimates}
     remarks = notes(table, known.verified, known.samples)
     trained = ["Underlined: training length."] if table.marks_training else []
     return {
@@ -158,7 +178,7 @@ def _table(table: Table, estimates: Sequence[CellEstimate], known: Known) -> dic
         "rows": [
             {
                 "heads": [row.heads[0] + signs(row_marks(row, known.verified)), *row.heads[1:]],
-                "cells": [_number(row, entry, depth_tasks) for entry in row.entries],
+                "cells": [_number(row, entry, depth_tasks, suites) for entry in row.entries],
             }
             for row in table.rows
         ],
@@ -167,24 +187,30 @@ def _table(table: Table, estimates: Sequence[CellEstimate], known: Known) -> dic
 
 
 def _number(
-    row: Row, entry: Entry, depth_tasks: Mapping[tuple[str | None, int | None], str]
+    row: Row,
+    entry: Entry,
+    depth_tasks: Mapping[tuple[str | None, int | None], str],
+    suites: Mapping[str, str],
 ) -> list[str]:
     """A number with its interval, how it is set off, its sign, and the address that it opens."""
     found = entry.estimate
     assert found is not None, "without a grid, what is missing is an error"
     marks = ("b" if entry.best else "") + ("u" if entry.trained else "")
     limits = f"{percent(found.low)} to {percent(found.high)}"
-    address = _address(row, entry, depth_tasks)
+    address = _address(row, entry, depth_tasks, suites)
     return [percent(found.mean), limits, marks, signs(entry_marks(entry)), address]
 
 
 def _address(
-    row: Row, entry: Entry, depth_tasks: Mapping[tuple[str | None, int | None], str]
+    row: Row,
+    entry: Entry,
+    depth_tasks: Mapping[tuple[str | None, int | None], str],
+    suites: Mapping[str, str],
 ) -> str:
     """Model, suite, length and task as far as one of each is meant; the rest are filters."""
-    suite = "depth" if entry.task == "depth" else "ruler"
+    suite = suites.get(entry.task, entry.task)
     parts, query = [row.model.name, suite], ""
-    task = "" if entry.task in ("depth", "ruler") else entry.task
+    task = entry.task if entry.task in suites else ""
     if entry.format:
         task = depth_tasks[entry.format, int(entry.depth)]
     elif entry.depth.isdecimal():

@@ -4,13 +4,13 @@ Knows how blocks stand in the page; does not know what is in them.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
 from needlework.files import atomic
 from needlework.report.explorer.packing import blocks
-from needlework.study import ShownModel
+from needlework.study import LengthTable, ShownModel
 
 SOURCES = Path(__file__).parent
 SHELL, STYLES = "explorer.html", "explorer.css"
@@ -37,7 +37,13 @@ def fingerprint() -> str:
     return total.hexdigest()[:16]
 
 
-def write_explorer(study: Path, output: Path, *, models: Sequence[ShownModel]) -> None:
+def write_explorer(
+    study: Path,
+    output: Path,
+    *,
+    models: Sequence[ShownModel],
+    own: Mapping[str, LengthTable] | None = None,
+) -> None:
     """Write the explorer of a study's folder as one HTML file that needs nothing else.
 
     Blocks are written as they are made, so memory holds one of them at a time.
@@ -52,7 +58,7 @@ def write_explorer(study: Path, output: Path, *, models: Sequence[ShownModel]) -
     middle = middle.replace(SCRIPT, script)
     with atomic(output) as temporary, temporary.open("w", encoding="utf-8") as out:
         out.write(head)
-        for place, block in enumerate(blocks(study, models)):
+        for place, block in enumerate(blocks(study, models, own)):
             key = escape(block.key)
             out.write(f'<script type="text/plain" data-key="{key}">{block.packed()}</script>\n')
             if place == 0:
