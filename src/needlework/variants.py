@@ -8,9 +8,9 @@ from typing import NamedTuple, get_args
 
 from needlework.errors import StudyError
 from needlework.hazards import Hazard, StudyHazard
-from needlework.paper import FORMATS, needle_format
+from needlework.paper import FORMATS
 from needlework.study import Closed, ModelEntry, Name, RunName, Study, SuiteName
-from needlework.tasks.specs import NiahSpec, Spec
+from needlework.tasks.specs import NiahSpec, Spec, needle_format
 
 CORRECTED, PUBLISHED = "corrected", "published"
 SUITES: tuple[SuiteName, ...] = ("ruler", "depth")
