@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from needlework import consistency, variants
+from needlework.catalogue import MaterialTasks, read_tasks
 from needlework.cost.architectures import Weights
 from needlework.cost.estimate import CellCost, reserved
 from needlework.cost.study import planned
@@ -33,7 +34,6 @@ from needlework.study import (
     Suite,
     SuiteName,
     SuiteTasks,
-    Tasks,
     TokenizerEntry,
     Wrapper,
 )
@@ -250,7 +250,7 @@ def resolve(config: Mapping[str, Any], folder: Path) -> Plan:
     """
     study = parse(Study, config, where="study config")
     catalogue = parse(Models, read(folder / "models.yaml"), where=str(folder / "models.yaml"))
-    tasks = parse(Tasks, read(folder / "tasks.yaml"), where=str(folder / "tasks.yaml"))
+    tasks = read_tasks(folder / "tasks.yaml")
     for name in study.models:
         if name not in catalogue.models:
             raise StudyError(
@@ -259,7 +259,7 @@ def resolve(config: Mapping[str, Any], folder: Path) -> Plan:
             )
     models = {name: catalogue.models[name] for name in study.models}
     used = {model.tokenizer: catalogue.tokenizers[model.tokenizer] for model in models.values()}
-    known: SuiteTasks = getattr(tasks, study.material)
+    known: MaterialTasks = getattr(tasks, study.material)
     suites = {name: _chosen(name, suite, known) for name, suite in study.suites.items()}
     consistency.check_names(suites)
     if study.tables == PAPER:
@@ -279,18 +279,10 @@ def resolve(config: Mapping[str, Any], folder: Path) -> Plan:
     )
 
 
-def _chosen(name: str, suite: Suite, known: SuiteTasks) -> dict[Name, Spec]:
-    """The tasks of a suite: those it names, or those of its name in the catalogue."""
-    if not suite.tasks and name not in known:
-        raise StudyError(
-            f"study config: suites.{name}: config/tasks.yaml has {', '.join(known)}; "
-            "name one of them, or list `tasks`"
-        )
-    every = {task: spec for specs in known.values() for task, spec in specs.items()}
-    for task in suite.tasks:
-        if task not in every:
-            raise StudyError(f"study config: suites.{name}.tasks: {unknown(task, every)}")
-    return {task: every[task] for task in suite.tasks or known[name]}
+def _chosen(name: str, suite: Suite, known: MaterialTasks) -> dict[Name, Spec]:
+    """The tasks of a suite: what it names, or the list of its name."""
+    asked = suite.tasks if "tasks" in suite.model_fields_set else None
+    return known.chosen(name, asked, where=f"study config: suites.{name}.tasks")
 
 
 def _published(catalogue: Models) -> list[ShownModel]:

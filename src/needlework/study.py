@@ -46,7 +46,7 @@ class Suite(Closed):
 
     tasks: tuple[Name, ...] = Field(
         (),
-        description="Tasks of config/tasks.yaml; when left out, those of the suite of this name.",
+        description="Tasks and lists of config/tasks.yaml; when left out, the list of this name.",
     )
 
     @model_validator(mode="after")
@@ -210,14 +210,7 @@ class Models(Closed):
 
 
 SuiteTasks = dict[Name, dict[Name, Spec]]
-"""The tasks of every suite, by name."""
-
-
-class Tasks(Closed):
-    """The parsed form of config/tasks.yaml: the tasks of each material."""
-
-    nano: SuiteTasks
-    english: SuiteTasks
+"""The tasks of every suite of a study, by name."""
 
 
 class Cell(NamedTuple):
