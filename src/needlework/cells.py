@@ -108,7 +108,9 @@ def gathered(paths: Sequence[Path]) -> pl.DataFrame:
     Raises:
         RecordError: a file is damaged, or two of them hold the same sample.
     """
-    frame = pl.concat([read_scores(path) for path in paths]) if paths else pl.DataFrame(schema=SCORES)
+    frame = (
+        pl.concat([read_scores(path) for path in paths]) if paths else pl.DataFrame(schema=SCORES)
+    )
     place = ("model", "suite", "length", "task", "index")
     twice = frame.filter(frame.select(place).is_duplicated()).select(place)
     if twice.height:

@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import product
 from typing import Literal, NamedTuple, TypedDict
 
+from pydantic import Field
+
 from needlework.definitions import (
     FigureDefinition,
     Multiples,
@@ -18,7 +20,6 @@ from needlework.definitions import (
     TableDefinition,
 )
 from needlework.errors import StudyError
-from needlework.parsing import unknown
 from needlework.records import Closed
 from needlework.study import AskedSuite, AskedTask, Cell, Grid, ShownModel, Study
 
@@ -41,8 +42,8 @@ class Shown(Closed):
 
     tables: tuple[TableDefinition, ...] = ()
     figures: tuple[FigureDefinition, ...] = ()
-    comparisons: tuple[Name, ...] = ()
-    """Tables that are set beside the published ones."""
+    comparisons: dict[Name, TableDefinition] = Field({})
+    """Tables of the paper that are set beside the published ones, by the name of the files."""
     pages: tuple[Page, ...] = ()
     left_out: tuple[str, ...] = ()
     """What the study would show if it had the cells, a line each."""
@@ -227,11 +228,15 @@ def present(
     tables = tuple(table for each in shown for table in each.tables)
     _check_asked(tables, grid, models)
     compared = [each for each in paper.tables if each.value == "score" and published]
-    comparisons = [each.name for each in compared if problem(each, grid, models) is None]
+    comparisons = {
+        COMPARISON + each.name.removeprefix("table_"): each
+        for each in compared
+        if problem(each, grid, models) is None
+    }
     return Shown(
         tables=tables,
         figures=tuple(figure for each in shown for figure in each.figures),
-        comparisons=tuple(comparisons),
+        comparisons=comparisons,
         pages=_pages(is_paper=not faults, is_compared=bool(comparisons)),
         left_out=(f"no tables of the paper: {faults[0]}",) if faults and not study.tables else (),
     )
@@ -274,10 +279,12 @@ def _derived_tables(name: Name, suite: AskedSuite) -> Iterator[TableDefinition]:
         by_row: _ByRow = {"suite": name, "rows": ("model", "length")}
         tasks = tuple(task.name for task in suite.tasks if task.depth is not None)
         yield TableDefinition(
-            name=f"{stem}_depth", columns=("depth",), tasks=tasks, quoted=True, **by_row
+            name=f"{stem}_by_depth", columns=("depth",), tasks=tasks, quoted=True, **by_row
         )
         if len(_formats(suite.tasks)) > 1:
-            yield TableDefinition(name=f"{stem}_format", columns=("format",), tasks=tasks, **by_row)
+            yield TableDefinition(
+                name=f"{stem}_by_format", columns=("format",), tasks=tasks, **by_row
+            )
     for task in suite.tasks:
         if task.depth is None:
             only = len(suite.tasks) == 1
@@ -290,7 +297,7 @@ def _derived_figures(name: Name, suite: AskedSuite) -> Iterator[FigureDefinition
     stem = _stem(name)
     yield FigureDefinition(name=f"{stem}_length_curve", kind="length_curve", suite=name)
     if _depths(suite.tasks):
-        yield FigureDefinition(name=f"{stem}_depth_heatmap", kind="depth_heatmap", suite=name)
+        yield FigureDefinition(name=f"{stem}_heatmap", kind="depth_heatmap", suite=name)
     yield FigureDefinition(name=f"{stem}_cost", kind="cost", suite=name)
 
 

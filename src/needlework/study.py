@@ -66,9 +66,9 @@ class Study(Closed):
     )
     tables: Literal["paper", "auto"] | tuple[TableDefinition, ...] | None = Field(
         None,
-        description="`paper`: those of config/tables/paper.yaml; `auto`: of every suite a mean, one "
-        "of each task and one by depth; or definitions of your own. Left out: `paper` where the "
-        "study has its cells, else `auto`.",
+        description="`paper`: those of config/tables/paper.yaml; `auto`: of every suite a mean, "
+        "one of each task and one by depth; or definitions of your own. Left out: `paper` where "
+        "the study has its cells, else `auto`.",
     )
     models: tuple[Name, ...] = Field(
         min_length=1, description="Entries of config/models.yaml, in the order of the tables."
@@ -186,14 +186,7 @@ class Models(Closed):
 
 
 SuiteTasks = dict[Name, dict[Name, Spec]]
-"""The tasks of every suite, by name."""
-
-
-class Tasks(Closed):
-    """The parsed form of config/tasks.yaml: the tasks of each material."""
-
-    nano: SuiteTasks
-    english: SuiteTasks
+"""The tasks of every suite of a study, by name."""
 
 
 class Cell(NamedTuple):

@@ -87,6 +87,7 @@ def retention_curve(
         alt.Tooltip("low:Q", title="95 % interval from", format=".3f"),
         alt.Tooltip("high:Q", title="to", format=".3f"),
     ]
+    kept = f"{spoken(figure.suite)} score kept beyond the training length"
     panel = alt.layer(
         base.mark_area(opacity=0.2).encode(y=alt.Y("low:Q", scale=share), y2="high:Q"),
         base.mark_line(point=True).encode(
@@ -100,7 +101,7 @@ def retention_curve(
     return panel.facet(
         facet=alt.Facet("label:N", title=None, sort=[model.label for model in models]),
         columns=3,
-        title=f"{spoken(figure.suite)} score kept beyond the training length (bands: 95 % interval)",
+        title=f"{kept} (bands: 95 % interval)",
     )
 
 

@@ -6,9 +6,10 @@ Knows what a study asks for and what was scored; does not know tables.
 from collections.abc import Collection, Iterable
 
 from needlework.cells import CellEstimate
+from needlework.definitions import Name
 from needlework.errors import RecordError
 from needlework.statistics import Estimate, macro_mean
-from needlework.study import AskedSuite, Cell, Grid, Name, ShownModel, SuiteName
+from needlework.study import AskedSuite, Cell, Grid, ShownModel, SuiteName
 
 
 class NotComputedError(RecordError):
