@@ -6,8 +6,17 @@ those of a study that lists none.
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, StringConstraints, model_validator
+from pydantic import (
+    Discriminator,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    StringConstraints,
+    Tag,
+    model_validator,
+)
 
+from needlework.parsing import by_form
 from needlework.records import Closed
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
@@ -34,9 +43,10 @@ class Selection(Closed):
     )
     formats: tuple[Name, ...] = Field((), description="Only needles of these formats.")
     depths: tuple[Depth, ...] = Field((), description="Only needles at these depths, in percent.")
-    lengths: tuple[PositiveInt, ...] | Multiples = Field(
-        (), description="Only these lengths in tokens, or multiples of the training length."
-    )
+    lengths: Annotated[
+        Annotated[tuple[PositiveInt, ...], Tag("=list")] | Annotated[Multiples, Tag("=keys")],
+        Discriminator(by_form),
+    ] = Field((), description="Only these lengths in tokens, or multiples of the training length.")
 
 
 class TableDefinition(Selection):
@@ -59,7 +69,7 @@ class TableDefinition(Selection):
     @model_validator(mode="after")
     def _readable(self) -> "TableDefinition":
         if self.value == "models":
-            if self.model_fields_set & {"suite", "tasks", "formats", "depths", "lengths"}:
+            if self.suite or self.tasks or self.formats or self.depths or self.lengths:
                 raise ValueError("value `models` shows no scores; remove suite and filters")
             return self
         if self.suite is None:

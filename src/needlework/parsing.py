@@ -16,6 +16,10 @@ from needlework.errors import StudyError
 
 Parsed = TypeVar("Parsed")
 
+BRANCH = "="
+"""How tags begin that say which of several forms a value has; people need not know them."""
+FORMS = {"=text": "a word", "=list": "a list", "=keys": "keys with values"}
+"""What people call those forms."""
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The same in C where PyYAML was built with it, which every command waits for."""
 
@@ -88,15 +92,28 @@ def _explain(
     kind: str, place: tuple[int | str, ...], message: str, value: object, known: set[str]
 ) -> str:
     """One pydantic error as `key: what is wrong; what to do`."""
+    place = tuple(part for part in place if not str(part).startswith(BRANCH))
     path = ".".join(map(str, place))
     if kind == "extra_forbidden":
         section = ".".join(map(str, place[:-1]))
         return ": ".join(filter(None, [section, unknown(str(place[-1]), known)]))
     if kind == "missing":
         return f"{path}: is missing"
+    if kind == "union_tag_invalid" and "by_form" in message:
+        wanted = [
+            name for tag, name in FORMS.items() if f"'{tag}'" in message.partition("any of")[2]
+        ]
+        message = f"must be {' or '.join(wanted)}"
     got = "" if isinstance(value, dict) else f" (got {value!r})"
     text = f"{message.removeprefix('Value error, ')}{got}"
     return f"{path}: {text}" if path else text
+
+
+def by_form(value: object) -> str:
+    """The tag of a value's form: text, a list or keys. For unions whose members differ in it."""
+    if isinstance(value, str):
+        return "=text"
+    return "=list" if isinstance(value, list | tuple) else "=keys"
 
 
 def unknown(name: str, known: Iterable[str]) -> str:

@@ -7,12 +7,19 @@ import json
 from collections.abc import Collection
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field, PositiveInt, StringConstraints, model_validator
+from pydantic import (
+    Discriminator,
+    Field,
+    PositiveInt,
+    StringConstraints,
+    Tag,
+    model_validator,
+)
 
 from needlework.definitions import Name, TableDefinition
 from needlework.errors import StudyError
 from needlework.hazards import StudyHazard
-from needlework.parsing import unknown
+from needlework.parsing import by_form, unknown
 from needlework.records import Closed
 from needlework.tasks.specs import Spec
 
@@ -64,7 +71,14 @@ class Study(Closed):
     suites: dict[Name, Suite] = Field(
         min_length=1, description="What is asked: tasks that run together, by any name."
     )
-    tables: Literal["paper", "auto"] | tuple[TableDefinition, ...] | None = Field(
+    tables: (
+        Annotated[
+            Annotated[Literal["paper", "auto"], Tag("=text")]
+            | Annotated[tuple[TableDefinition, ...], Tag("=list")],
+            Discriminator(by_form),
+        ]
+        | None
+    ) = Field(
         None,
         description="`paper`: those of config/tables/paper.yaml; `auto`: of every suite a mean, "
         "one of each task and one by depth; or definitions of your own. Left out: `paper` where "
