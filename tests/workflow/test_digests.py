@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from needlework import sources
+from needlework.tasks import code
 
 RULES = sorted((Path(__file__).parents[2] / "workflow/rules").glob("*.smk"))
 NAMED = sorted(set(re.findall(r'"(needlework\.[\w.]+)"', "".join(f.read_text() for f in RULES))))
@@ -26,7 +27,8 @@ def test_a_named_module_exists(module: str) -> None:
 def test_a_rule_that_calls_the_package_carries_its_digest(block: str) -> None:
     """Fetched files are the exception: their SHA-256 says what they are, whatever fetched them."""
     calls = re.findall(r'"needlework (\S+)', block)
-    assert bool(set(calls) - {"fetch"}) == ("code=digest(" in block)
+    carries = "code=digest(" in block or "code=lambda wildcards: PLAN.dataset_code(" in block
+    assert bool(set(calls) - {"fetch"}) == carries
 
 
 @pytest.mark.parametrize("block", blocks(), ids=lambda block: block.split("log:")[1].split()[0])
@@ -44,6 +46,29 @@ def test_the_digest_stays_out_of_what_is_not_imported() -> None:
     """A change of a figure must not predict anything again."""
     assert not any("report" in name for name in sources.closure("needlework.engine.predict"))
     assert "needlework.study" not in sources.closure("needlework.engine.predict")
+
+
+def test_every_module_behind_a_dataset_is_in_the_digest_of_some_task() -> None:
+    """Going round other generators leaves out nothing else."""
+    kinds = [
+        code.deciding(kind, protocol=protocol, material=material)
+        for kind in code.GENERATORS
+        for protocol in ("corrected", "released")
+        for material in code.MATERIALS
+    ]
+    assert set().union(*kinds) == sources.closure(code.FRAME) - code.TABLES
+
+
+def test_a_dataset_depends_on_its_own_generator_alone() -> None:
+    found = code.deciding("niah", protocol="corrected", material="nano")
+    assert "needlework.tasks.niah" in found
+    assert not found & {"needlework.tasks.qa", "needlework.tasks.own", "needlework.tasks.english"}
+    assert "needlework.released.niah" not in found
+
+
+def test_a_generator_keeps_what_it_takes_from_another_one() -> None:
+    found = code.deciding("frequent_words", protocol="corrected", material="nano")
+    assert "needlework.tasks.common_words" in found
 
 
 def test_a_changed_module_changes_the_digest(monkeypatch: pytest.MonkeyPatch) -> None:
