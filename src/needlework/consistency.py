@@ -11,6 +11,7 @@ from needlework.errors import StudyError
 from needlework.paper import DEPTHS, FORMATS, TASKS, needle_format
 from needlework.parsing import unknown
 from needlework.study import LengthTable, ModelEntry, Study, SuiteTasks, TokenizerEntry
+from needlework.tasks.specs import OWN
 
 RESOURCES = Path("resources")
 RESERVED = frozenset({"study", "grid", "models", "published_models", "hazards", "costs"})
@@ -67,6 +68,22 @@ def check_names(suites: SuiteTasks) -> None:
                     f"study config: suites: {task} is in both {owner[task]} and {suite}, but a "
                     "dataset is found by its task name; remove one"
                 )
+
+
+def check_own(study: Study, suites: SuiteTasks) -> None:
+    """Tasks of one's own have their files; the artifact, which is replayed, had none of them."""
+    tasks = {name: spec for specs in suites.values() for name, spec in specs.items()}
+    for name, spec in tasks.items():
+        if study.protocol == "released" and isinstance(spec, OWN):
+            raise StudyError(
+                f"study config: {name} is a task of your own ({spec.generator}), and protocol "
+                "`released` replays those of the artifact; set protocol: corrected, or take it out"
+            )
+        if isinstance(spec, OWN) and not Path(spec.path).is_file():
+            raise StudyError(
+                f"config/tasks.yaml: {study.material}.tasks.{name}: {spec.path} does not exist; a "
+                "path starts at the working directory"
+            )
 
 
 def check_lengths(study: Study, models: Mapping[str, ModelEntry]) -> None:

@@ -283,6 +283,7 @@ def resolve(config: Mapping[str, Any], folder: Path) -> Plan:
     known: MaterialTasks = getattr(tasks, study.material)
     suites = {name: _chosen(name, suite, known) for name, suite in study.suites.items()}
     consistency.check_names(suites)
+    consistency.check_own(study, suites)
     if study.tables == PAPER:
         consistency.check_tasks(suites)
         consistency.check_lengths(study, models)

@@ -69,24 +69,37 @@ def generate(
         RecordError: a line is broken, has no references, or too few lines belong to the length.
         ResourceError: there is no such file.
     """
-    path, counter = Path(spec.path), Counter(tokenizer)
+    counter = Counter(tokenizer)
+    lines = chosen_lines(spec, Path(spec.path), length=length, samples=samples)
+    for index, (number, line) in enumerate(lines):
+        text = _wrapped(line, wrapper)
+        tokens = counter(text)
+        if tokens > budget:
+            raise BudgetError(
+                f"{spec.path}:{number}: the prompt takes {tokens} tokens, but length {length} "
+                f"leaves {budget} for it; ask at a longer length, or take the line out"
+            )
+        taken = tokens + spec.tokens_to_generate
+        yield (
+            Sample(index=index, input=text, outputs=line.outputs, length=taken),
+            _detail(index, tokens, len(wrapper.before) + len(line.input)),
+        )
+
+
+def chosen_lines(
+    spec: FileSpec, path: Path, *, length: int, samples: int
+) -> Iterator[tuple[int, Line]]:
+    """Yield the lines of a dataset with their numbers, from the file of the task at `path`.
+
+    Raises:
+        RecordError: a line is broken, has no references, or too few lines belong to the length.
+        ResourceError: there is no such file.
+    """
     chosen = _chosen(spec, list(_places(path, spec)), length=length, samples=samples)
     with path.open("rb") as file:
-        for index, place in enumerate(chosen):
+        for place in chosen:
             file.seek(place.offset)
-            line = _parse(file.readline(), path, place.number, spec)
-            text = _wrapped(line, wrapper)
-            tokens = counter(text)
-            if tokens > budget:
-                raise BudgetError(
-                    f"{path}:{place.number}: the prompt takes {tokens} tokens, but length {length} "
-                    f"leaves {budget} for it; ask at a longer length, or take the line out"
-                )
-            taken = tokens + spec.tokens_to_generate
-            yield (
-                Sample(index=index, input=text, outputs=line.outputs, length=taken),
-                _detail(index, tokens, len(wrapper.before) + len(line.input)),
-            )
+            yield place.number, _parse(file.readline(), path, place.number, spec)
 
 
 def _wrapped(line: Line, wrapper: Wrapper) -> str:

@@ -4,7 +4,7 @@ Knows how it is found, called and checked; does not know what it does. What goes
 in one line that names file, function and error.
 """
 
-import importlib.util
+import sys
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -81,12 +81,11 @@ def _function(spec: OwnSpec) -> Function:
 
 @cache
 def _module(path: str) -> types.ModuleType:
-    """The module of a file, which other files cannot import."""
-    described = importlib.util.spec_from_file_location(Path(path).stem, path)
-    assert described is not None, "files of Python end in .py"
-    assert described.loader is not None
-    module = importlib.util.module_from_spec(described)
-    described.loader.exec_module(module)
+    """The module of a file: read each time, for Python may take an old `.pyc` for a new source."""
+    module = types.ModuleType(f"own:{path}")
+    module.__file__ = path
+    sys.modules[module.__name__] = module  # Where dataclasses look their annotations up.
+    exec(compile(Path(path).read_bytes(), path, "exec"), vars(module))
     return module
 
 
