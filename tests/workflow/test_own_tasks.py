@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.workflow.conftest import copy_project, edit, planned, run_snakemake
+from tests.workflow.conftest import ROOT, copy_project, edit, planned, run_snakemake
 
 SAMPLES = 4
 LENGTH = 128
@@ -45,6 +45,7 @@ def line(number: int) -> str:
 def own_study(folder: Path) -> Path:
     """A copy of the project with a study of three tasks, two of them its own."""
     copy_project(folder)
+    shutil.copy2(ROOT / "pyproject.toml", folder)
     tasks = yaml.safe_load((folder / "config/tasks.yaml").read_text(encoding="utf-8"))
     tasks["nano"]["tasks"]["numbers"] = NUMBERS
     (folder / "config/tasks.yaml").write_text(yaml.safe_dump(tasks, sort_keys=False))
@@ -55,7 +56,7 @@ def own_study(folder: Path) -> Path:
 
 
 def snakemake(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return run_snakemake(folder, *words, "--configfile", "config/mine.yaml")
+    return run_snakemake(folder, "--configfile", "config/mine.yaml", *words)
 
 
 def review(folder: Path, archive: Path) -> subprocess.CompletedProcess[str]:
