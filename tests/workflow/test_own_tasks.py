@@ -8,6 +8,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import polars as pl
 import pytest
 import yaml
 
@@ -98,8 +99,11 @@ def test_answers_of_ones_own_task_are_scored_by_its_metric(finished: Path) -> No
     answers = [json.loads(each) for each in predictions.read_text().splitlines()]
     numbers = [answer for answer in answers if answer["task"] == "numbers"]
     assert {answer["stop_reason"] for answer in numbers} <= {"limit", "end"}
-    csv = (finished / "results/mine/tables/table_own.csv").read_text(encoding="utf-8")
-    assert "nano-llama" in csv
+    path = finished / f"results/mine/scores/nano-llama/own/{LENGTH}.parquet"
+    rows = pl.read_parquet(path).filter(pl.col("task") == "numbers")
+    right = [answer["pred"].strip(" .") == answer["outputs"][0].strip(" .") for answer in numbers]
+    assert rows["score"].to_list() == [float(each) for each in right]
+    assert any(right)
 
 
 @pytest.mark.slow
