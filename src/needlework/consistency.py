@@ -11,7 +11,7 @@ from needlework.errors import StudyError
 from needlework.paper import DEPTHS, FORMATS, TASKS, needle_format
 from needlework.parsing import unknown
 from needlework.study import LengthTable, ModelEntry, Study, SuiteTasks, TokenizerEntry
-from needlework.tasks.specs import OWN
+from needlework.tasks.specs import OWN, Spec
 
 RESOURCES = Path("resources")
 RESERVED = frozenset({"study", "grid", "models", "published_models", "hazards", "costs"})
@@ -73,16 +73,26 @@ def check_names(suites: SuiteTasks) -> None:
 def check_own(study: Study, suites: SuiteTasks) -> None:
     """Tasks of one's own have their files; the artifact, which is replayed, had none of them."""
     tasks = {name: spec for specs in suites.values() for name, spec in specs.items()}
+    if study.protocol == "released":
+        _check_released(tasks)
     for name, spec in tasks.items():
-        if study.protocol == "released" and isinstance(spec, OWN):
-            raise StudyError(
-                f"study config: {name} is a task of your own ({spec.generator}), and protocol "
-                "`released` replays those of the artifact; set protocol: corrected, or take it out"
-            )
         if isinstance(spec, OWN) and not Path(spec.path).is_file():
             raise StudyError(
                 f"config/tasks.yaml: {study.material}.tasks.{name}: {spec.path} does not exist; a "
                 "path starts at the working directory"
+            )
+
+
+def _check_released(tasks: Mapping[str, Spec]) -> None:
+    """The artifact's tasks are found by name, whatever else an entry says."""
+    from needlework.released import catalog
+
+    for name, spec in tasks.items():
+        own = f" ({spec.path})" if isinstance(spec, OWN) else ""
+        if own or name not in catalog.TASKS:
+            raise StudyError(
+                f"study config: {name}{own} is no task of the published artifact, which protocol "
+                "`released` replays; set protocol: corrected, or take it out"
             )
 
 

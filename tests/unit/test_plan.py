@@ -114,8 +114,23 @@ def test_a_file_of_ones_own_must_be_there_before_the_first_job(folder: Path) -> 
 
 def test_the_artifact_had_no_tasks_of_ones_own(folder: Path) -> None:
     """Found out before 5 GB are fetched, not in the job."""
-    with pytest.raises(StudyError, match=r"mine is a task of your own \(file\), and protocol"):
+    told = r"mine \(mine\.jsonl\) is no task of the published artifact, which protocol `released`"
+    with pytest.raises(StudyError, match=told):
         with_own_task(folder, protocol="released", material="english", models=["mamba2"])
+
+
+def test_the_artifact_had_no_other_parameters_under_a_name_of_ones_own(folder: Path) -> None:
+    spec = {"generator": "niah", "haystack": "repeat", "keys": 9}
+    alter(folder / "tasks.yaml", "english", "tasks", "many", value=spec)
+    keys = study_keys(
+        protocol="released",
+        material="english",
+        models=["mamba2"],
+        suites={"own": {"lengths": [1024], "tasks": ["vt", "many"]}},
+        tables={"mine": {"suite": "own"}},
+    )
+    with pytest.raises(StudyError, match="many is no task of the published artifact"):
+        plan.resolve(keys, folder)
 
 
 def test_a_task_of_ones_own_says_that_it_needs_essays() -> None:

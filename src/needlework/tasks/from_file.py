@@ -67,7 +67,7 @@ def generate(
     Raises:
         BudgetError: a prompt takes more than `budget` tokens.
         RecordError: a line is broken, has no references, or too few lines belong to the length.
-        ResourceError: there is no such file.
+        ResourceError: the file cannot be read.
     """
     counter = Counter(tokenizer)
     lines = chosen_lines(spec, Path(spec.path), length=length, samples=samples)
@@ -93,7 +93,7 @@ def chosen_lines(
 
     Raises:
         RecordError: a line is broken, has no references, or too few lines belong to the length.
-        ResourceError: there is no such file.
+        ResourceError: the file cannot be read.
     """
     chosen = _chosen(spec, list(_places(path, spec)), length=length, samples=samples)
     with path.open("rb") as file:
@@ -126,12 +126,16 @@ def _places(path: Path, spec: FileSpec) -> Iterator[_Place]:
 
     Raises:
         RecordError: a line is broken.
-        ResourceError: there is no such file.
+        ResourceError: the file cannot be read.
     """
-    if not path.is_file():
-        raise ResourceError(f"{path}: no such file; a path starts at the working directory")
+    try:
+        opened = path.open("rb")
+    except OSError as error:
+        raise ResourceError(
+            f"{path}: {error.strerror}; name a file that can be read, from the working directory"
+        ) from error
     offset = 0
-    with path.open("rb") as file:
+    with opened as file:
         for number, text in enumerate(file, start=1):
             line = _parse(text, path, number, spec)
             yield _Place(number, offset, line.depth, line.length)

@@ -1,8 +1,6 @@
 """Prompts from a file: which lines a length takes, how they are asked, and what is refused."""
 
 import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +17,9 @@ from tests.tasks_for_tests import Row, item, nano_tokenizer
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path) -> Iterator[None]:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Paths of one's own start at the working directory."""
-    before = Path.cwd()
-    os.chdir(tmp_path)
-    yield
-    os.chdir(before)
+    monkeypatch.chdir(tmp_path)
 
 
 def spec(**changed: Any) -> FileSpec:
@@ -172,7 +167,9 @@ def test_a_reference_that_an_empty_answer_would_meet_is_refused(metric: str) -> 
 
 
 def test_a_file_that_is_not_there_is_named() -> None:
-    assert refusal(ResourceError).startswith("my.jsonl: no such file")
+    assert refusal(ResourceError).startswith("my.jsonl: No such file or directory; name")
+    Path("my.jsonl").mkdir()
+    assert refusal(ResourceError).startswith("my.jsonl: Is a directory; name")
 
 
 @pytest.mark.parametrize("path", ["../my.jsonl", "/my.jsonl", "a/../my.jsonl", "my {x}.jsonl", ""])

@@ -1,7 +1,5 @@
 """Generators of one's own: what a function is given, and every way in which it can go wrong."""
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +38,10 @@ def facts(parameters, material, item):
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path) -> Iterator[None]:
-    before = Path.cwd()
-    os.chdir(tmp_path)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paths of one's own start at the working directory."""
+    monkeypatch.chdir(tmp_path)
     own._module.cache_clear()
-    yield
-    os.chdir(before)
 
 
 def spec(**changed: Any) -> OwnSpec:
