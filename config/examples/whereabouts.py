@@ -91,7 +91,7 @@ def story(
     people = draws.sample(language.people, 1 + others)
     things = draws.sample(language.things, 1 + others)
     places = draws.sample(language.places, moves + others)
-    events = []
+    events: list[tuple[float, str, bool]] = []
     for number, (person, thing) in enumerate(zip(people, things, strict=True)):
         own = places[:moves] if number == 0 else [places[moves + number - 1]]
         said = [language.takes.format(person=person, thing=thing)]

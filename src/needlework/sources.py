@@ -53,8 +53,16 @@ def closure(*modules: str, without: frozenset[str] = frozenset()) -> set[str]:
 @cache
 def _imports(name: str) -> frozenset[str]:
     """What one module imports from this package, at its top or inside a function."""
-    nodes = ast.walk(ast.parse(_source(name)))
-    return frozenset(found for node in nodes for found in _named(node))
+    return imported(_source(name))
+
+
+def imported(source: bytes) -> frozenset[str]:
+    """What a source imports from this package, at its top or inside a function.
+
+    Raises:
+        SyntaxError: the source is not Python.
+    """
+    return frozenset(found for node in ast.walk(ast.parse(source)) for found in _named(node))
 
 
 def _named(node: ast.AST) -> Iterator[str]:

@@ -7,6 +7,7 @@ import pytest
 
 from needlework import sources
 from needlework.tasks import code
+from needlework.tasks.specs import FUNCTION, OwnSpec
 
 RULES = sorted((Path(__file__).parents[2] / "workflow/rules").glob("*.smk"))
 NAMED = sorted(set(re.findall(r'"(needlework\.[\w.]+)"', "".join(f.read_text() for f in RULES))))
@@ -69,6 +70,19 @@ def test_a_dataset_depends_on_its_own_generator_alone() -> None:
 def test_a_generator_keeps_what_it_takes_from_another_one() -> None:
     found = code.deciding("frequent_words", protocol="corrected", material="nano")
     assert "needlework.tasks.common_words" in found
+
+
+def test_what_a_file_of_ones_own_imports_of_us_decides_its_datasets(tmp_path: Path) -> None:
+    own = {"generator": "config/examples/whereabouts.py:f", "metric": "all"}
+    spec = OwnSpec.model_validate(own | {"tokens_to_generate": 4})
+    assert "needlework.nano.vocabulary" in code._borrowed(Path(spec.path))
+    without = code.deciding(FUNCTION, protocol="corrected", material="english")
+    assert "needlework.nano.vocabulary" not in without
+    made = code.dataset_code(spec, protocol="corrected", material="english")
+    assert made != sources.digest_of(without)
+    for broken in ("def (", "import needlework.nothing", "\0"):
+        (tmp_path / "own.py").write_text(broken)
+        assert code._borrowed(tmp_path / "own.py") == set()
 
 
 def test_a_changed_module_changes_the_digest(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,9 +4,10 @@ Knows which module each choice leads to; does not know what is in them.
 """
 
 from functools import cache
+from pathlib import Path
 
-from needlework.sources import closure, digest_of
-from needlework.tasks.specs import FUNCTION, Spec, generator
+from needlework.sources import closure, digest_of, imported
+from needlework.tasks.specs import FUNCTION, OwnSpec, Spec, generator
 
 FRAME = "needlework.tasks.datasets"
 RELEASED = "needlework.released"
@@ -34,10 +35,25 @@ def deciding(kind: str, *, protocol: str, material: str) -> frozenset[str]:
 
 
 def dataset_code(spec: Spec, *, protocol: str, material: str) -> str:
-    """A digest of the sources that decide the samples of a task, and of no other generator."""
-    return _digest(generator(spec), protocol, material)
+    """A digest of the sources that decide the samples of a task, and of no other generator.
+
+    A file of one's own is no part of it, but a file that datasets are made from; what it imports of
+    this package is.
+    """
+    own = spec.path if isinstance(spec, OwnSpec) else None
+    return _digest(generator(spec), protocol, material, own)
 
 
 @cache
-def _digest(kind: str, protocol: str, material: str) -> str:
-    return digest_of(deciding(kind, protocol=protocol, material=material))
+def _digest(kind: str, protocol: str, material: str, own: str | None) -> str:
+    borrowed = _borrowed(Path(own)) if own else set()
+    return digest_of(deciding(kind, protocol=protocol, material=material) | borrowed)
+
+
+def _borrowed(path: Path) -> set[str]:
+    """What a file of one's own takes from this package; nothing where it cannot be run, which is
+    told where it is."""
+    try:
+        return closure(*imported(path.read_bytes()), without=TABLES)
+    except (ModuleNotFoundError, OSError, SyntaxError, ValueError):
+        return set()
