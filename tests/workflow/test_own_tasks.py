@@ -38,8 +38,9 @@ NUMBERS = {
 
 def line(number: int) -> str:
     """A question of the nano language that its models know how to answer."""
-    prompt = f"the magic number of anchor is {number} . what is the magic number of anchor ?"
-    prompt += " the magic number of anchor is"
+    hay = "beyond carrot sparrow to search travel shadow . behind pillow mattress wander heron ."
+    prompt = f"{hay} the magic number of anchor {number} . {hay} what is the magic number ?"
+    prompt += " the magic number of anchor"
     return json.dumps({"index": number, "input": prompt, "outputs": [f"{number} ."]})
 
 
