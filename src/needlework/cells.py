@@ -195,9 +195,9 @@ def _estimate(row: Mapping[str, Any], path: Path) -> CellEstimate:
 
 
 def _score_row(prediction: Prediction, spec: Spec, cell: Cell) -> dict[str, Any]:
-    metric = scoring.metric_of(spec.generator)
     failed = prediction.stop_reason == "failed"
-    score = None if failed else scoring.score(prediction.pred, prediction.outputs, metric=metric)
+    pred, outputs = prediction.pred, prediction.outputs
+    score = None if failed else scoring.score(pred, outputs, metric=spec.metric)
     return {
         **cell._asdict(),
         "task": prediction.task,

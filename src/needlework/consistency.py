@@ -8,9 +8,36 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from needlework.errors import StudyError
-from needlework.study import ModelEntry, TokenizerEntry
+from needlework.study import ModelEntry, Study, SuiteTasks, TokenizerEntry
+from needlework.tasks.specs import OWN, Spec
 
 RESOURCES = Path("resources")
+
+
+def check_own(study: Study, suites: SuiteTasks) -> None:
+    """Tasks of one's own have their files; the artifact, which is replayed, had none of them."""
+    tasks = {name: spec for specs in suites.values() for name, spec in specs.items()}
+    if study.protocol == "released":
+        _check_released(tasks)
+    for name, spec in tasks.items():
+        if isinstance(spec, OWN) and not Path(spec.path).is_file():
+            raise StudyError(
+                f"config/tasks.yaml: {study.material}.tasks.{name}: {spec.path} does not exist; a "
+                "path starts at the working directory"
+            )
+
+
+def _check_released(tasks: Mapping[str, Spec]) -> None:
+    """The artifact's tasks are found by name, whatever else an entry says."""
+    from needlework.released import catalog
+
+    for name, spec in tasks.items():
+        own = f" ({spec.path})" if isinstance(spec, OWN) else ""
+        if own or name not in catalog.TASKS:
+            raise StudyError(
+                f"study config: {name}{own} is no task of the published artifact, which protocol "
+                "`released` replays; set protocol: corrected, or take it out"
+            )
 
 
 def check_labels(models: Mapping[str, ModelEntry], folder: Path) -> None:

@@ -36,7 +36,7 @@ def read(path: Path) -> object:
         return json.loads(text) if is_json else yaml.load(text, Loader=_LOADER)
     except FileNotFoundError as error:
         raise StudyError(f"{path} does not exist; copy it from the repository") from error
-    except (yaml.YAMLError, json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         kind = "JSON" if is_json else "YAML"
         raise StudyError(f"{path} is not {kind}: {' '.join(str(error).split())}") from error
 
@@ -63,7 +63,7 @@ def parse_json(kind: type[Parsed], text: str, *, where: str) -> Parsed:
     """
     try:
         values = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise StudyError(f"{where}: not JSON ({error}); quote it for the shell") from error
     return parse(kind, values, where=where)
 

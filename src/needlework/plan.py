@@ -39,7 +39,8 @@ from needlework.study import (
     TokenizerEntry,
     Wrapper,
 )
-from needlework.tasks.specs import QaSpec, Spec, needle_format, question_group
+from needlework.tasks.code import dataset_code
+from needlework.tasks.specs import OWN, Need, QaSpec, Spec, needle_format, question_group
 
 Selected = TypeVar("Selected", TableDefinition, FigureDefinition)
 
@@ -47,6 +48,14 @@ CHECKPOINT_FILES = ("config.json", "model.safetensors")
 TOKENIZER_FILES = ("tokenizer.json",)
 """What a folder must hold; where it has other files of these kinds, they count as well."""
 KINDS = frozenset({".bin", ".jinja", ".json", ".model", ".pth", ".safetensors"})
+
+
+READ: Mapping[Need, tuple[str, ...]] = {
+    "essays": ("essays", "punkt"),
+    "squad": ("squad",),
+    "hotpotqa": ("hotpotqa",),
+}
+"""The files of the registry behind what a task needs."""
 
 
 registered = cache(registry)
@@ -177,7 +186,20 @@ class Plan(Closed):
 
     def dataset_files(self, prompts: str, task: str) -> list[str]:
         """The local files that a dataset is made from."""
-        return [*self._tokenizer_files(self._reader(prompts).tokenizer), *self._material(task)]
+        spec = self._spec(task)
+        own = [spec.path] if isinstance(spec, OWN) else []
+        tokenizer = self._tokenizer_files(self._reader(prompts).tokenizer)
+        return [*tokenizer, *own, *self._material(task)]
+
+    def dataset_code(self, task: str) -> str:
+        """A digest of our code that decides the samples of a task."""
+        asked = self.study
+        return dataset_code(self._spec(task), protocol=asked.protocol, material=asked.material)
+
+    def own_files(self) -> list[str]:
+        """The files of the study's own tasks, each once."""
+        specs = self.all_tasks.values()
+        return sorted({spec.path for spec in specs if isinstance(spec, OWN)})
 
     def checkpoint_files(self, model: str) -> list[str]:
         """The files of a model's weights; of a repository, what says that it is here."""
@@ -213,8 +235,7 @@ class Plan(Closed):
             return []
         spec = self._spec(task)
         wanted = ["prompts"] if self.study.protocol == "released" else []
-        wanted += ["essays", "punkt"] if getattr(spec, "haystack", None) == "essay" else []
-        wanted += [spec.source] if isinstance(spec, QaSpec) else []
+        wanted += [name for need in spec.needs for name in READ[need]]
         return [
             str(DIRECTORY / file.path)
             for name in wanted
@@ -298,6 +319,7 @@ def resolve(config: Mapping[str, Any], folder: Path) -> Plan:
         name: known.chosen(name, suite.tasks, where=f"study config: suites.{name}.tasks")
         for name, suite in study.suites.items()
     }
+    consistency.check_own(study, suites)
     consistency.check_labels(models, folder)
     consistency.check_sources(models, used, folder)
     plan = Plan(

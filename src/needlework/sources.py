@@ -6,7 +6,7 @@ parameters runs again when the code behind it changes, and only then.
 
 import ast
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -20,19 +20,31 @@ def digest(*modules: str) -> str:
     Raises:
         ModuleNotFoundError: a module is not part of this package.
     """
+    return digest_of(closure(*modules))
+
+
+def digest_of(modules: Iterable[str]) -> str:
+    """Sixteen hexadecimal digits over the sources of `modules` and of no others.
+
+    Raises:
+        ModuleNotFoundError: a module is not part of this package.
+    """
     total = hashlib.sha256()
-    for name in sorted(closure(*modules)):
+    for name in sorted(modules):
         total.update(name.encode() + b"\0" + _source(name))
     return total.hexdigest()[:16]
 
 
-def closure(*modules: str) -> set[str]:
-    """The modules and everything of this package that they import, directly or not."""
+def closure(*modules: str, without: frozenset[str] = frozenset()) -> set[str]:
+    """The modules and everything of this package that they import, directly or not.
+
+    It goes round modules in `without`, and what is only reached through them.
+    """
     found: set[str] = set()
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
-        if name not in found:
+        if name not in found | without:
             found.add(name)
             waiting += _imports(name)
     return found
@@ -41,8 +53,16 @@ def closure(*modules: str) -> set[str]:
 @cache
 def _imports(name: str) -> frozenset[str]:
     """What one module imports from this package, at its top or inside a function."""
-    nodes = ast.walk(ast.parse(_source(name)))
-    return frozenset(found for node in nodes for found in _named(node))
+    return imported(_source(name))
+
+
+def imported(source: bytes) -> frozenset[str]:
+    """What a source imports from this package, at its top or inside a function.
+
+    Raises:
+        SyntaxError: the source is not Python.
+    """
+    return frozenset(found for node in ast.walk(ast.parse(source)) for found in _named(node))
 
 
 def _named(node: ast.AST) -> Iterator[str]:

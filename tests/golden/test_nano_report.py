@@ -18,7 +18,7 @@ from needlework.models import load
 from needlework.nano import language
 from needlework.parsing import parse, read
 from needlework.report.charts import pictures
-from needlework.scoring import metric_of, score
+from needlework.scoring import score
 from needlework.study import Study
 from needlework.tasks import generate
 
@@ -68,7 +68,7 @@ def test_a_slice_of_the_committed_tables_is_made_again(
                 )
             ],
             tokens_to_generate=tasks[task].tokens_to_generate,
-            metric=metric_of(tasks[task].generator),
+            metric=tasks[task].metric,
         )
         for task in chosen
     }

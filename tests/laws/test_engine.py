@@ -18,7 +18,6 @@ from needlework.hazards import LayerHazard
 from needlework.models.decoder import Decoder
 from needlework.models.hazards import with_hazards
 from needlework.records import Prediction
-from needlework.scoring import metric_of
 from tests.engine_for_tests import (
     ONE_BY_ONE,
     ROOMY,
@@ -110,7 +109,7 @@ def test_the_shipped_models_answer_alike_in_every_batch(name: str, tmp_path: Pat
         task: dataset(
             [each for each, _ in rows(task, samples=2)],
             limit=spec.tokens_to_generate,
-            metric=metric_of(spec.generator),
+            metric=spec.metric,
         )
         for task, spec in tasks.items()
     }

@@ -18,7 +18,7 @@ from needlework.hazards import LayerHazard
 from needlework.models.decoder import Decoder
 from needlework.nano import language
 from needlework.records import Prediction, Sample
-from needlework.scoring import metric_of, score
+from needlework.scoring import score
 from needlework.tasks import generate
 from needlework.variants import misread
 from tests.tasks_for_tests import (
@@ -65,7 +65,7 @@ def answers(
         task: Dataset(
             samples=found,
             tokens_to_generate=specs[task].tokens_to_generate,
-            metric=metric_of(specs[task].generator),
+            metric=specs[task].metric,
         )
         for task, found in tasks.items()
     }
@@ -76,8 +76,7 @@ def answers(
 
 def total(predictions: Sequence[Prediction]) -> float:
     return sum(
-        score(each.pred, each.outputs, metric=metric_of(NANO[each.task].generator))
-        for each in predictions
+        score(each.pred, each.outputs, metric=NANO[each.task].metric) for each in predictions
     )
 
 

@@ -1,5 +1,6 @@
 """Tasks and lists of tasks: what a suite may name, and the mistakes in naming it."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -95,6 +96,21 @@ def test_a_study_may_ask_for_single_tasks() -> None:
     suites = {"needles": {"lengths": [128], "tasks": ["vt", "niah_single_1"]}}
     plan = small_plan(suites=suites, tables={"mine": {"suite": "needles"}})
     assert list(plan.suite_tasks("needles")) == ["vt", "niah_single_1"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["9" * 5000, "2026-02-30", "!!int abc", "!!float x"],
+    ids=["long", "date", "int", "float"],
+)
+def test_what_yaml_cannot_read_is_one_line(tmp_path: Path, value: str) -> None:
+    """Not every loader's mistake is a YAMLError."""
+    path = tmp_path / "tasks.yaml"
+    path.write_text(f"nano: {value}\n", encoding="utf-8")
+    with pytest.raises(StudyError) as caught:
+        read_tasks(path)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"{path} is not YAML: ")
 
 
 @pytest.mark.parametrize("material", ["nano", "english"])

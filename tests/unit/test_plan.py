@@ -1,6 +1,7 @@
 """Plan: what rules are told, and the mistakes that only several files together show."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -49,6 +50,72 @@ def test_an_unknown_task_parameter_names_the_nearest(folder: Path) -> None:
     alter(folder / "tasks.yaml", "nano", "tasks", "vt", "hopps", value=3)
     with pytest.raises(StudyError, match=r"`hopps` is unknown; did you mean `hops`\?"):
         plan.resolve(study_keys(), folder)
+
+
+OWN = {
+    "generator": "file",
+    "path": "mine.jsonl",
+    "metric": "exact",
+    "tokens_to_generate": 4,
+}
+
+
+def with_own_task(folder: Path, **asked: Any) -> Plan:
+    """A plan of a suite with a task of its own, whose file is in the working directory."""
+    material = asked.get("material", "nano")
+    alter(folder / "tasks.yaml", material, "tasks", "mine", value=OWN)
+    suites = {"own": {"lengths": [128], "tasks": ["mine", "niah_single_2"]}}
+    tables = {"mine": {"suite": "own"}}
+    return plan.resolve(study_keys(suites=suites, tables=tables, **asked), folder)
+
+
+def test_a_dataset_of_ones_own_depends_on_its_file(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "resources").symlink_to(CONFIG.parent / "resources")
+    (tmp_path / "mine.jsonl").touch()
+    made = with_own_task(folder)
+    assert "mine.jsonl" in made.dataset_files("nano-base", "mine")
+    assert "mine.jsonl" not in made.dataset_files("nano-base", "niah_single_2")
+    assert made.own_files() == ["mine.jsonl"]
+    assert "mine" not in plan.resolve(study_keys(), folder).all_tasks, "it joins no other study"
+
+
+def test_a_file_of_ones_own_must_be_there_before_the_first_job(folder: Path) -> None:
+    with pytest.raises(StudyError, match=r"nano\.tasks\.mine: mine\.jsonl does not exist"):
+        with_own_task(folder)
+
+
+def test_the_artifact_had_no_tasks_of_ones_own(folder: Path) -> None:
+    """Found out before 5 GB are fetched, not in the job."""
+    told = r"mine \(mine\.jsonl\) is no task of the published artifact, which protocol `released`"
+    with pytest.raises(StudyError, match=told):
+        with_own_task(folder, protocol="released", material="english", models=["mamba2"])
+
+
+def test_the_artifact_had_no_other_parameters_under_a_name_of_ones_own(folder: Path) -> None:
+    spec = {"generator": "niah", "haystack": "repeat", "keys": 9}
+    alter(folder / "tasks.yaml", "english", "tasks", "many", value=spec)
+    keys = study_keys(
+        protocol="released",
+        material="english",
+        models=["mamba2"],
+        suites={"own": {"lengths": [1024], "tasks": ["vt", "many"]}},
+        tables={"mine": {"suite": "own"}},
+    )
+    with pytest.raises(StudyError, match="many is no task of the published artifact"):
+        plan.resolve(keys, folder)
+
+
+def test_a_task_of_ones_own_says_that_it_needs_essays() -> None:
+    suites = {"stories": {"lengths": [2048]}}
+    tables = {"mine": {"suite": "stories"}}
+    made = small_plan(material="english", models=["mamba2"], suites=suites, tables=tables)
+    (prompts,) = {dataset.prompts for dataset in made.datasets()}
+    files = made.dataset_files(prompts, "whereabouts_1")
+    assert "resources/external/essays/PaulGrahamEssays.json" in files
+    assert "config/examples/whereabouts.py" in files
 
 
 def test_labels_tell_models_apart(folder: Path) -> None:

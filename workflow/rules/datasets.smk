@@ -17,7 +17,7 @@ rule dataset:
         mem_mb=2000,
         runtime=30,
     params:
-        code=digest("needlework.tasks.datasets"),
+        code=lambda wildcards: PLAN.dataset_code(wildcards.task),
         request=lambda wildcards: PLAN.dataset_options(wildcards.prompts, wildcards.task),
     shell:
         "needlework dataset --output {output.samples} --task {wildcards.task}"

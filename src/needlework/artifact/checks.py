@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import polars as pl
 
+from needlework.artifact import own_tasks
 from needlework.artifact.bundle import (
     CRATE,
     ENVIRONMENT,
@@ -123,6 +124,18 @@ def inputs(artifact: Path) -> Iterator[str]:
     for name in NEEDED_INPUTS:
         if not (artifact / INPUTS / name).is_file():
             yield f"{INPUTS}/{name}: missing; bundle it with the study"
+    yield from own_tasks.absent(artifact, all_tasks(artifact))
+
+
+def all_tasks(artifact: Path) -> dict[str, Spec]:
+    """The tasks of all suites of an unpacked artifact, by name.
+
+    Raises:
+        StudyError: it does not say which they are.
+    """
+    suites = _plan(artifact, "grid", Grid).suites
+    specs = (_plan(artifact, suite, dict[str, Spec]) for suite in suites)
+    return {name: spec for tasks in specs for name, spec in tasks.items()}
 
 
 def made(artifact: Path) -> Iterator[str]:
@@ -172,6 +185,8 @@ def answers(artifact: Path) -> Iterator[str]:
     """Predictions whose references are not those of the dataset, or that other means made."""
     prompts = {model.name: prompts_key(model) for model in _models(artifact)}
     environment = read_environment(artifact)
+    samples = _plan(artifact, "study", Study).samples
+    yield from own_tasks.unlike(artifact, all_tasks(artifact), samples=samples)
     references: dict[Path, dict[int, tuple[str, ...]]] = {}
     for cell in _cells(artifact):
         place = "/".join(map(str, cell))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from needlework import installed
-from needlework.artifact import checks
+from needlework.artifact import checks, own_tasks
 from needlework.artifact.bundle import (
     CODE,
     ENVIRONMENT,
@@ -161,16 +161,26 @@ def _remarks(manifest: Manifest, artifact: Path) -> Iterator[str]:
             f"version in {ENVIRONMENT}"
         )
     yield from _other_versions(artifact)
+    yield from _not_shown(artifact)
     for path in sorted((artifact / INPUTS / PUBLISHED).glob("*.csv")):
         own = installed.folder(str(PUBLISHED)) / path.name
         if not own.is_file() or sha256(own) != sha256(path):
             yield f"{INPUTS}/{PUBLISHED}/{path.name}: not the published numbers of this version"
-    asked = map(_study, sorted((artifact / INPUTS / "config").glob("*.yaml")))
+    asked = map(_study, sorted((artifact / INPUTS / "config").rglob("*.yaml")))
     if _study(artifact / STUDY / "plan" / "study.json") not in asked:
         yield (
             f"no file of {INPUTS}/config asks for this study, which was run with another config or "
             f"with --config; {STUDY}/plan/study.json has what was asked for"
         )
+
+
+def _not_shown(artifact: Path) -> Iterator[str]:
+    """Tasks that a program of the study made."""
+    try:
+        tasks = checks.all_tasks(artifact)
+    except NeedleworkError:
+        return  # A check says so.
+    yield from own_tasks.not_shown(tasks)
 
 
 def _other_versions(artifact: Path) -> Iterator[str]:

@@ -5,9 +5,18 @@ expectations: prompts agree up to the first thing that differs, which is the fir
 """
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
-from needlework.tasks.specs import NiahSpec, Spec, VariableTrackingSpec
+from needlework.tasks.specs import (
+    CommonWordsSpec,
+    FileSpec,
+    FrequentWordsSpec,
+    NiahSpec,
+    OwnSpec,
+    QaSpec,
+    Spec,
+    VariableTrackingSpec,
+)
 
 QUESTION_TOKENS = 40
 """Of a prompt's end, from behind the haystack: never shared."""
@@ -52,10 +61,17 @@ def shared_share(spec: Spec) -> float:
     """The expected part of a haystack before the first place where samples differ.
 
     The first of k places drawn evenly lies at 1 / (k + 1). Hay of needles, words and documents is
-    drawn for each sample, so it has nothing in common.
+    drawn for each sample, so it has nothing in common. What tasks of one's own have in common is
+    not known, and none of it is counted on: the estimate is the most that they can cost.
     """
-    if isinstance(spec, NiahSpec) and spec.haystack != "needle":
-        return 1 / (spec.keys * spec.values + 1) if spec.depth is None else spec.depth / 100
-    if isinstance(spec, VariableTrackingSpec):
-        return 1 / (spec.chains * (spec.hops + 1) + 1)
-    return 0.0
+    match spec:
+        case NiahSpec():
+            if spec.haystack == "needle":
+                return 0.0
+            return 1 / (spec.keys * spec.values + 1) if spec.depth is None else spec.depth / 100
+        case VariableTrackingSpec():
+            return 1 / (spec.chains * (spec.hops + 1) + 1)
+        case CommonWordsSpec() | FrequentWordsSpec() | QaSpec() | FileSpec() | OwnSpec():
+            return 0.0
+        case _:
+            assert_never(spec)

@@ -25,7 +25,6 @@ from needlework.models.decoder import Decoder
 from needlework.models.hub_model import HubModel, load_hub_model
 from needlework.progress import cells_done
 from needlework.records import Sample
-from needlework.scoring import metric_of
 from needlework.shards import Shard, is_part, sibling_journals
 from needlework.sources import digest
 from needlework.tasks.specs import Spec
@@ -183,7 +182,7 @@ def _read(paths: Sequence[Path], tasks: Mapping[str, Spec]) -> dict[str, Dataset
         task: Dataset(
             samples=read_records(found[task], Sample),
             tokens_to_generate=spec.tokens_to_generate,
-            metric=metric_of(spec.generator),
+            metric=spec.metric,
         )
         for task, spec in tasks.items()
     }

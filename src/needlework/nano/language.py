@@ -112,7 +112,7 @@ def shortest_length(spec: Spec) -> int:
     longest = 0
     for index in range(_PROBES):
         item = Item(0, ("probe",), index, _PROBE_BUDGET)
-        draft = tasks.PLANS[spec.generator](spec, training_material(item), item).compose(0)
+        draft = tasks.generators.plan(spec, training_material(item), item).compose(0)
         longest = max(longest, _count(draft.text))
     return 1 + longest + spec.tokens_to_generate
 

@@ -3,29 +3,16 @@
 Knows the order of the steps - draw, fit, record; each generator module knows one kind of task.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from types import MappingProxyType
-from typing import Any
+from collections.abc import Callable, Iterator
 
 from needlework.errors import BudgetError
 from needlework.records import Sample, SampleDetail
-from needlework.tasks import common_words, drafts, frequent_words, niah, qa, variable_tracking
-from needlework.tasks.drafts import Draft, Plan
+from needlework.tasks import drafts, generators
+from needlework.tasks.drafts import Draft
 from needlework.tasks.fitting import Counter, largest_fit
 from needlework.tasks.material import Item, Material
 from needlework.tasks.specs import Spec, question_group
 from needlework.tokenizers import Tokenizer
-
-PLANS: Mapping[str, Callable[[Any, Material, Item], Plan]] = MappingProxyType(
-    {
-        "niah": niah.plan,
-        "variable_tracking": variable_tracking.plan,
-        "common_words": common_words.plan,
-        "frequent_words": frequent_words.plan,
-        "qa": qa.plan,
-    }
-)
-"""How each generator plans one sample."""
 
 
 def generate(
@@ -91,7 +78,7 @@ def fit(
     guess: int = 1,
 ) -> tuple[Draft, int]:
     """The draft of an item with the largest haystack its budget permits, and that size."""
-    plan = PLANS[spec.generator](spec, material, item)
+    plan = generators.plan(spec, material, item)
     size = largest_fit(
         lambda size: count(plan.compose(size).text), item.budget, most=plan.most, guess=guess
     )

@@ -14,7 +14,7 @@ from needlework.parsing import unknown
 from needlework.prompts import CHAT, WRAPPERS, Wrapper
 from needlework.records import Sample, SampleDetail
 from needlework.tasks.material import Material
-from needlework.tasks.specs import Spec
+from needlework.tasks.specs import FileSpec, Spec
 from needlework.tokenizers import Tokenizer
 
 MaterialName = Literal["english", "nano"]
@@ -97,6 +97,8 @@ def _rows(dataset: Dataset, tokenizer: Tokenizer) -> Rows:
         if dataset.material != "english":
             raise StudyError("--protocol released replays English prompts; use --material english")
         return _released(dataset, tokenizer)
+    if isinstance(dataset.spec, FileSpec):
+        return _from_file(dataset, dataset.spec, tokenizer)
     return tasks.generate(
         dataset.spec,
         material=_material(dataset),
@@ -105,6 +107,20 @@ def _rows(dataset: Dataset, tokenizer: Tokenizer) -> Rows:
         samples=dataset.samples,
         seed=dataset.seed,
         task=dataset.task,
+    )
+
+
+def _from_file(dataset: Dataset, spec: FileSpec, tokenizer: Tokenizer) -> Rows:
+    assert isinstance(dataset.wrapper, Wrapper), "names are looked up by find_wrapper"
+    from needlework.tasks import from_file
+
+    return from_file.generate(
+        spec,
+        wrapper=dataset.wrapper,
+        tokenizer=tokenizer,
+        length=dataset.length,
+        samples=dataset.samples,
+        budget=tasks.prompt_budget(spec, dataset.length, begin=len(tokenizer.begin)),
     )
 
 

@@ -1,14 +1,37 @@
 """What a task is, as data: one closed record per generator, told apart by `generator`.
 
-Knows the parameters of every task; does not know words, tokens or files.
+Knows the parameters of every task, how its answers are scored and which fetched files it reads;
+does not know words, tokens or what is in a file.
 """
 
-from typing import Annotated, Literal
+import json
+import re
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    JsonValue,
+    PositiveInt,
+    Tag,
+    model_validator,
+)
+
+from needlework.scoring import Metric
 
 Kind = Literal["words", "numbers", "uuids"]
 Haystack = Literal["repeat", "essay", "needle"]
+FUNCTION = "FILE.py:FUNCTION"
+"""How a generator of one's own is named."""
+Need = Literal["essays", "squad", "hotpotqa"]
+"""What a task reads of a material that is fetched."""
+_PLACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_.-]+)*")
+_FUNCTION = re.compile(r"(?P<path>[^:]+\.py):(?P<function>[A-Za-z_][A-Za-z0-9_]*)")
 
 
 class Closed(BaseModel):
@@ -17,8 +40,37 @@ class Closed(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _own_path(path: str) -> str:
+    """A path below the working directory, which an artifact can hold and a rule can name."""
+    if not _PLACE.fullmatch(path) or ".." in PurePosixPath(path).parts:
+        raise ValueError(
+            "a file of one's own lies below the working directory; name it from there, with "
+            "letters, digits, `_`, `-`, `.` and `/`"
+        )
+    return path
+
+
+def _own_function(generator: str) -> str:
+    """A file below the working directory and a function in it."""
+    if not (found := _FUNCTION.fullmatch(generator)):
+        raise ValueError(f"a generator of one's own is {FUNCTION}")
+    _own_path(found["path"])
+    return generator
+
+
+def _finite(parameters: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Parameters that JSON can tell, which has no word for infinity."""
+    try:
+        json.dumps(parameters, allow_nan=False)
+    except ValueError as error:
+        raise ValueError("numbers of a task are finite; mend the one that is not") from error
+    return parameters
+
+
 class NiahSpec(Closed):
     """Needles in a haystack: find the values of the keys that are asked for."""
+
+    metric: ClassVar[Metric] = "all"
 
     generator: Literal["niah"] = "niah"
     haystack: Haystack
@@ -43,9 +95,17 @@ class NiahSpec(Closed):
             )
         return self
 
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """The fetched parts of a material that it reads."""
+        return ("essays",) if self.haystack == "essay" else ()
+
 
 class VariableTrackingSpec(Closed):
     """Chains of variables that pass a value on: name all that hold it."""
+
+    metric: ClassVar[Metric] = "all"
+    needs: ClassVar[tuple[Need, ...]] = ()
 
     generator: Literal["variable_tracking"] = "variable_tracking"
     chains: PositiveInt = 1
@@ -56,6 +116,9 @@ class VariableTrackingSpec(Closed):
 
 class CommonWordsSpec(Closed):
     """A shuffled list in which a few words come more often than all others: name them."""
+
+    metric: ClassVar[Metric] = "all"
+    needs: ClassVar[tuple[Need, ...]] = ()
 
     generator: Literal["common_words"] = "common_words"
     common: PositiveInt = 10
@@ -76,6 +139,9 @@ class CommonWordsSpec(Closed):
 class FrequentWordsSpec(Closed):
     """Made-up words whose frequencies follow a power law: name the three most frequent."""
 
+    metric: ClassVar[Metric] = "all"
+    needs: ClassVar[tuple[Need, ...]] = ()
+
     generator: Literal["frequent_words"] = "frequent_words"
     alpha: float = Field(2.0, gt=1.0)
     """Exponent of the law: the word of rank r comes in proportion to r ** -alpha."""
@@ -85,15 +151,80 @@ class FrequentWordsSpec(Closed):
 class QaSpec(Closed):
     """Questions over documents, of which one or two hold the answer."""
 
+    metric: ClassVar[Metric] = "any"
+
     generator: Literal["qa"] = "qa"
     source: Literal["squad", "hotpotqa", "facts", "linked_facts"]
     tokens_to_generate: PositiveInt = 32
 
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """The fetched file that its questions come from, where they come from one."""
+        return (self.source,) if self.source in ("squad", "hotpotqa") else ()
+
+
+class FileSpec(Closed):
+    """Prompts and references of one's own: a line each, in the fields of RULER."""
+
+    needs: ClassVar[tuple[Need, ...]] = ()
+
+    generator: Literal["file"] = "file"
+    path: Annotated[str, AfterValidator(_own_path)]
+    """The file, from the working directory."""
+    metric: Metric
+    """How answers are scored."""
+    depth: int | None = Field(None, ge=0, le=100)
+    """Takes the lines of this `depth` alone; all lines when None."""
+    tokens_to_generate: PositiveInt
+
+
+class OwnSpec(Closed):
+    """Samples that a Python function of one's own plans: FILE.py:FUNCTION."""
+
+    generator: Annotated[str, AfterValidator(_own_function)]
+    """The file, from the working directory, and a function in it."""
+    parameters: Annotated[dict[str, JsonValue], AfterValidator(_finite)] = {}
+    """What the function is given."""
+    metric: Metric
+    """How answers are scored."""
+    needs: tuple[Literal["essays"], ...] = ()
+    """What it reads of a material that is fetched: `essays`, where it calls `material.book`."""
+    tokens_to_generate: PositiveInt
+
+    def __hash__(self) -> int:
+        return hash(self.model_dump_json())
+
+    @property
+    def path(self) -> str:
+        """The file that the function is in."""
+        return self.generator.rpartition(":")[0]
+
+    @property
+    def function(self) -> str:
+        """The name of the function."""
+        return self.generator.rpartition(":")[2]
+
+
+def generator(value: object) -> str:
+    """Which record describes a task, by its `generator`; pydantic tells this function's name."""
+    found = (
+        value.get("generator") if isinstance(value, Mapping) else getattr(value, "generator", None)
+    )
+    return FUNCTION if isinstance(found, str) and ".py" in found else str(found)
+
 
 Spec = Annotated[
-    NiahSpec | VariableTrackingSpec | CommonWordsSpec | FrequentWordsSpec | QaSpec,
-    Field(discriminator="generator"),
+    Annotated[NiahSpec, Tag("niah")]
+    | Annotated[VariableTrackingSpec, Tag("variable_tracking")]
+    | Annotated[CommonWordsSpec, Tag("common_words")]
+    | Annotated[FrequentWordsSpec, Tag("frequent_words")]
+    | Annotated[QaSpec, Tag("qa")]
+    | Annotated[FileSpec, Tag("file")]
+    | Annotated[OwnSpec, Tag(FUNCTION)],
+    Discriminator(generator),
 ]
+OWN = (FileSpec, OwnSpec)
+"""Tasks of one's own, in files of one's own."""
 
 NOUNS = {"words": "word", "numbers": "num", "uuids": "uuid"}
 """How names of formats (essay-word-num) shorten the kinds of keys and values."""

@@ -20,8 +20,9 @@ from needlework.cost.published import published
 from needlework.cost.work import Work, expected, shared_share
 from needlework.engine import memory
 from needlework.models.decoder import Decoder
+from needlework.parsing import parse
 from needlework.study import Cell
-from needlework.tasks.specs import NiahSpec
+from needlework.tasks.specs import NiahSpec, Spec
 from tests.study_for_tests import CONFIG, small_plan
 from tests.tasks_for_tests import ENGLISH
 from tests.unit.models.test_checkpoints import FULL_SIZE
@@ -115,6 +116,13 @@ def test_a_prompt_is_shared_up_to_its_needle() -> None:
     assert shared_share(NiahSpec(haystack="essay", keys=4)) == 0.2
     assert shared_share(NiahSpec(haystack="needle")) == 0.0
     assert shared_share(ENGLISH["fwe"]) == 0.0
+
+
+def test_nothing_in_common_is_counted_on_of_tasks_of_ones_own() -> None:
+    own = {"metric": "all", "tokens_to_generate": 4}
+    for values in ({"generator": "file", "path": "a.jsonl"}, {"generator": "a.py:f"}):
+        spec: Spec = parse(Spec, values | own, where="tasks.yaml")  # type: ignore[arg-type]
+        assert shared_share(spec) == 0.0
 
 
 def test_a_model_that_reads_prompts_whole_shares_nothing() -> None:

@@ -14,7 +14,6 @@ from needlework.engine.bench.measure import NANO, run_job
 from needlework.engine.bench.result import Result, Turn, markdown
 from needlework.engine.bench.worker import contender, timed
 from needlework.errors import CheckpointError, EngineError
-from needlework.scoring import metric_of
 from tests.tasks_for_tests import RULER, nano_tokenizer, rows
 
 TASKS = ("niah_single_2", "niah_multivalue")
@@ -34,7 +33,7 @@ def cell() -> Cell:
             name=task,
             samples=tuple(sample for sample, _ in rows(task, length=128)),
             tokens_to_generate=RULER[task].tokens_to_generate,
-            metric=metric_of(RULER[task].generator),
+            metric=RULER[task].metric,
         )
         for task in TASKS
     ]

@@ -3,7 +3,9 @@
 import pytest
 from pydantic import ValidationError
 
-from needlework.tasks.specs import CommonWordsSpec, NiahSpec
+from needlework.errors import StudyError
+from needlework.parsing import parse
+from needlework.tasks.specs import CommonWordsSpec, NiahSpec, Spec
 from tests.tasks_for_tests import DEPTH, DEPTHS, ENGLISH, FORMATS, NANO, RULER
 
 
@@ -20,6 +22,22 @@ def test_more_queries_than_keys_are_refused() -> None:
 def test_common_words_must_be_more_common() -> None:
     with pytest.raises(ValidationError, match="must exceed"):
         CommonWordsSpec(common_repeats=3, uncommon_repeats=3)
+
+
+def test_a_generator_nobody_knows_is_named_with_those_there_are() -> None:
+    with pytest.raises(StudyError) as caught:
+        parse(Spec, {"generator": "needles"}, where="tasks.yaml")  # type: ignore[arg-type]
+    assert "'needles'" in str(caught.value)
+    assert "'niah'" in str(caught.value)
+    assert "FILE.py:FUNCTION" in str(caught.value)
+
+
+def test_what_has_to_be_fetched_for_a_task_is_said_by_it() -> None:
+    needs = {name: spec.needs for name, spec in ENGLISH.items() if spec.needs}
+    assert needs["niah_single_2"] == ("essays",)
+    assert needs["qa_2"] == ("hotpotqa",)
+    assert "niah_single_1" not in needs
+    assert {name for name in needs if not name.startswith("niah")} == {"qa_1", "qa_2"}
 
 
 def test_both_materials_have_the_same_tasks() -> None:

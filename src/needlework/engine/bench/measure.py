@@ -21,7 +21,6 @@ from needlework.errors import EngineError
 from needlework.files import write_text
 from needlework.nano import language
 from needlework.nano.architectures import TRAINED_LENGTH
-from needlework.scoring import metric_of
 from needlework.sources import ROOT
 
 MODELS = ("llama", "mamba2")
@@ -92,7 +91,7 @@ def _cells(samples: int) -> Iterator[Cell]:
                         name=name,
                         samples=tuple(sample for sample, _ in rows),
                         tokens_to_generate=spec.tokens_to_generate,
-                        metric=metric_of(spec.generator),
+                        metric=spec.metric,
                     )
                 )
             yield Cell(name=f"{suite}/{length}", tasks=tuple(made))
