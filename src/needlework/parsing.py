@@ -32,9 +32,21 @@ def read(path: Path) -> object:
         return json.loads(text) if is_json else yaml.load(text, Loader=_LOADER)
     except FileNotFoundError as error:
         raise StudyError(f"{path} does not exist; copy it from the repository") from error
-    except (yaml.YAMLError, json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         kind = "JSON" if is_json else "YAML"
         raise StudyError(f"{path} is not {kind}: {' '.join(str(error).split())}") from error
+
+
+def read_keys(path: Path) -> dict[str, object]:
+    """The keys of a study config.
+
+    Raises:
+        StudyError: the file is absent, is not YAML, or has none.
+    """
+    keys = read(path)
+    if not isinstance(keys, dict):
+        raise StudyError(f"{path} holds no keys; start from config/config.yaml")
+    return keys
 
 
 def parse(kind: type[Parsed], values: object, *, where: str) -> Parsed:

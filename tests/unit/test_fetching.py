@@ -62,9 +62,7 @@ def registry(content: bytes = CONTENT, **changes: Any) -> Registry:
         "terms": terms,
         "files": [file | changes],
     }
-    return Registry.model_validate(
-        {"sources": {}, "resources": {"thing": entry}, "repositories": {}}
-    )
+    return Registry.model_validate({"sources": {}, "resources": {"thing": entry}})
 
 
 def fetch(folder: Path, server: Server, entries: Registry | None = None, **options: Any) -> Path:
@@ -201,7 +199,6 @@ def test_a_file_is_made_from_a_verified_archive(tmp_path: Path) -> None:
         {
             "sources": {"archive.zip": origin},
             "resources": {"thing": entry},
-            "repositories": {},
         }
     )
     assert fetch(tmp_path, Server({URL: content}), entries).read_text() == "a\nb\nc"

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.locks_for_tests import lock_all
+
 ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "workflow", "config", "envs", "profiles", "reports", "resources", "src")
 MODELS = ("nano-mamba2", "nano-llama")
@@ -83,8 +85,10 @@ def outputs(folder: Path) -> list[Path]:
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project after a run of the small study, its outputs empty; copy it before a change."""
+    """The project after a run of the small study, its outputs empty and all models locked; copy it
+    before a change."""
     folder = copy_project(tmp_path_factory.mktemp("made"))
+    lock_all(folder / "config")
     small_study(folder / "config/config.yaml")
     for model in MODELS:
         give_weights(folder, model)
