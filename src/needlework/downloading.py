@@ -186,10 +186,11 @@ class Downloader:
                     raise ResourceError(
                         f"{wanted.url} sends more than {limit:,} bytes, all it may have"
                     )
-                if self.clock() - began > _WINDOW:
-                    if out.tell() - before < _WINDOW * _SLOWEST:
+                seconds = self.clock() - began
+                if seconds > _WINDOW:
+                    if out.tell() - before < seconds * _SLOWEST:
                         raise TimeoutError(f"fewer than {_SLOWEST:,} bytes a second")
-                    began, before = self.clock(), out.tell()
+                    began, before = began + seconds, out.tell()
 
 
 _NETWORK = (http.client.HTTPException, TimeoutError, ConnectionError, ValueError)

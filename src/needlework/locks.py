@@ -191,7 +191,7 @@ def load(path: Path) -> Lock:
             raise StudyError(f"{path} is torn: its last line is not `{_END}`")
         return parse(Lock, content or {}, where=str(path))
     except StudyError as error:
-        reason = str(error).partition("\n")[0]
+        reason = str(error).partition("\n")[0][:400]
         raise StudyError(
             f"{reason}; get it back (`git checkout {path}`), or mend it by hand"
         ) from error
