@@ -61,6 +61,7 @@ def fetch_study(configfile: Path, fetcher: Fetcher) -> None:
             for path in fetcher.fetch(name):
                 click.echo(f"{name}: {path}")
     _tell(missing)
+    click.echo(f"{configfile}: all that it needs is here ({len(names)} files and repositories)")
 
 
 def move(hub: str, fetcher: Fetcher) -> None:

@@ -68,8 +68,10 @@ class _Lines:
         self._last = time.monotonic()
 
     def tell(self, count: int) -> None:
+        """Show it, when the last line is long enough ago."""
         self._done += count
-        if time.monotonic() - self._last >= _EVERY:
-            self._last = time.monotonic()
+        now = time.monotonic()
+        if now - self._last >= _EVERY:
+            self._last = now
             of = f" of {self._total / 1e6:,.0f}" if self._total else ""
             click.echo(f"needlework: {self._name}: {self._done / 1e6:,.0f}{of} MB", err=True)

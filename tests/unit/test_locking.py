@@ -86,6 +86,9 @@ def test_everything_is_locked_then_fetched(project: Path, hub: Hub) -> None:
     assert entry.tokenizers.keys() == {"tokenizer.json"}
     assert (folder_of(project) / "model.safetensors").read_bytes() == WEIGHTS
     assert f"locked checkpoints {NAME} at {COMMIT}: 3 files, 1.0 MB" in done.stdout
+    assert done.stdout.endswith(
+        "study.yaml: all that it needs is here (2 files and repositories)\n"
+    )
 
 
 def test_a_second_time_nothing_is_asked_and_nothing_changes(project: Path, hub: Hub) -> None:

@@ -2,7 +2,6 @@
 hub on this machine: locked and fetched, planned, and run on a cluster without a network.
 """
 
-import fcntl
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,6 @@ from tests.hub_for_tests import TOKEN, Hub, needlework, serving
 from tests.paper_for_tests import PAPER, repositories
 from tests.workflow.conftest import ROOT, edit, planned
 from tests.workflow.slurm_for_tests import cluster_project, finish, snakemake
-from tests.workflow.test_slurm import running_slurm
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slurm")]
 
@@ -95,17 +93,13 @@ def test_the_whole_paper_can_be_planned(
 
 
 @pytest.mark.slurm
+@pytest.mark.usefixtures("state")
 def test_it_runs_on_a_cluster_without_a_network(
     fetched: "tuple[Path, subprocess.CompletedProcess[str]]",
 ) -> None:
     """Every cell in a job of its own, on whichever node; the table has all eight."""
-    state = running_slurm()
-    if state is None:
-        pytest.skip("no Slurm: slurm_up.sh STATE --nodes 3 --mem 6000 --with-dbd of the reference")
     folder, _ = fetched
-    with (state / "tests.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        finish(snakemake(folder), seconds=1800)
+    finish(snakemake(folder), seconds=1800)
     cells = list((folder / "results/tiny/predictions").glob("*/ruler/*.jsonl"))
     assert len(cells) == 8 * 2
     assert all(len(cell.read_text(encoding="utf-8").splitlines()) == 3 for cell in cells)
