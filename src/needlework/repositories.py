@@ -74,13 +74,14 @@ def listing(hub_id: str, *, revision: str | None) -> Listing:
 
 def _remote(hub_id: str, commit: str, file: "RepoSibling") -> Remote:
     size = file.lfs.size if file.lfs else file.size
-    if size is None:
-        raise LookupError(f"{file.rfilename} without its size")
+    digest = file.lfs.sha256 if file.lfs else None
+    if size is None or size < 0 or (digest and not re.fullmatch("[0-9a-f]{64}", digest)):
+        raise LookupError(f"{file.rfilename} without its size or digest")
     return Remote(
-        name=str(file.rfilename),
+        name=file.rfilename,
         url=address(hub_id, file.rfilename, commit=commit),
         bytes=size,
-        sha256=str(file.lfs.sha256) if file.lfs else None,
+        sha256=digest,
         git=file.blob_id,
     )
 

@@ -41,7 +41,8 @@ _BESIDE = ("*.json", "*.jinja", "*.model", "*.txt", "*.py")
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 """The same weights in several formats; the first one there is taken."""
 
-FileName = Annotated[str, StringConstraints(pattern=r"^[^/.][^/]*$")]
+_FILE_NAME = r"^[^/.\x00-\x1f\x7f][^/\x00-\x1f\x7f]*$"
+FileName = Annotated[str, StringConstraints(pattern=_FILE_NAME)]
 """A file of a repository: at its top, and none of those that a download works with."""
 
 
@@ -144,7 +145,7 @@ def needed(snapshot: Snapshot, names: Sequence[str]) -> list[str]:
     Raises:
         ResourceError: there are none of this kind, or weights that are not read from the hub.
     """
-    top = [name for name in names if "/" not in name and name[0] != "." and name != MANIFEST]
+    top = [name for name in names if re.fullmatch(_FILE_NAME, name) and name != MANIFEST]
     if snapshot.kind == "tokenizers":
         taken = _matching(top, TOKENIZER)
     else:

@@ -188,6 +188,17 @@ def test_a_pin_that_cannot_be_moved_is_one_line(project: Path, hub: Hub) -> None
     assert f"gives {NAME} a `revision` of its own ({COMMIT}), which wins over the lock" in line
 
 
+def test_a_revision_that_the_hub_has_not_is_one_line(project: Path, hub: Hub) -> None:
+    models = project / "config/models.yaml"
+    text = models.read_text(encoding="utf-8")
+    models.write_text(
+        text.replace(f"checkpoint: {NAME}", f"checkpoint: {NAME}\n    revision: '{SECOND}'")
+    )
+    line = needlework(project, hub, *FETCH).stderr
+    assert line.startswith(f"needlework: {NAME} at {SECOND}: the hub has no such commit; correct")
+    assert line.count("\n") == 1
+
+
 def test_terms_are_told_with_the_way_to_accept_them(project: Path, hub: Hub) -> None:
     hub.gated = True
     line = only_line(needlework(project, hub, *FETCH))
@@ -212,7 +223,25 @@ def test_what_the_hub_has_not_is_one_line(
     assert not (project / locks.PATH).exists()
 
 
-@pytest.mark.parametrize("answer", [b"<html>Log in</html>", b"[]", b'{"siblings": [{}]}', b"null"])
+LISTED = f'{{"id": "me/tiny", "sha": "{COMMIT}", "siblings": [%s]}}'
+SHORT = (
+    '{"rfilename": "model.safetensors", "lfs": {"size": 1, "sha256": "short", "pointerSize": 1}}'
+)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"<html>Log in</html>",
+        b"[]",
+        b"null",
+        b'{"siblings": [{}]}',
+        (LISTED % '{"rfilename": "model.safetensors"}').encode(),
+        (LISTED % '{"rfilename": 7, "size": 1}').encode(),
+        (LISTED % '{"rfilename": "model.safetensors", "size": "many"}').encode(),
+        (LISTED % SHORT).encode(),
+    ],
+)
 def test_what_is_no_hub_is_one_line(
     project: Path, hub: Hub, answer: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

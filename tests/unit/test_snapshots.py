@@ -82,7 +82,7 @@ def test_weights_are_taken_in_one_format(names: list[str], taken: set[str]) -> N
 
 def test_our_own_mark_and_hidden_files_are_never_taken() -> None:
     """A repository's own manifest.json would say that everything is here."""
-    names = ["config.json", "manifest.json", ".x.json", "model.safetensors"]
+    names = ["config.json", "manifest.json", ".x.json", "model.safetensors", "a\nb.json", ""]
     assert snapshots.needed(SNAPSHOT, names) == ["config.json", "model.safetensors"]
 
 
