@@ -166,21 +166,27 @@ def lock(wanted: Repository, path: Path, puller: Puller) -> tuple[Lock, bool]:
         known, new = locks.add(path, known.key(wanted.hub, wanted.revision), found), True
 
 
-def update(hub: str, kinds: list[Kind], path: Path, puller: Puller) -> tuple[Locked | None, Locked]:
-    """What the lock said of a hub id, and what it says now: its last commit, with all of its kinds.
+def update(uses: list[Repository], path: Path, puller: Puller) -> tuple[Locked | None, Locked]:
+    """What the lock said of a hub id, and what it says now: its last commit, with all kinds in use.
+
+    `uses` are those of models.yaml, all of one hub id; a commit that one of them names stays.
 
     Raises:
         ResourceError: the hub does not say what they are.
         StudyError: the file is no lock.
     """
-    old = locks.load(path).find(hub, None)
+    hub, old = uses[0].hub, locks.load(path).find(uses[0].hub, None)
+    kinds = [each.kind for each in uses if each.revision is None]
     new = puller.resolve(Repository(kinds[0], hub, None))
     for kind in kinds[1:]:
         new = new.joined(puller.resolve(Repository(kind, hub, new.revision)))
+    entries = {hub: new}
     if old is not None and old.revision == new.revision:
-        new = old.joined(new)
-    locks.change(path, lambda _: {hub: new})
-    return old, new
+        entries = {hub: old.joined(new)}
+    elif old is not None and any(each.revision == old.revision for each in uses):
+        entries[f"{hub}@{old.revision}"] = old
+    locks.change(path, lambda _: entries)
+    return old, entries[hub]
 
 
 def _is(path: Path, stored: Stored) -> bool:

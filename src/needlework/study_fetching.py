@@ -84,7 +84,7 @@ def move(hub: str, fetcher: Fetcher) -> None:
             f"{path} gives {hub} a `revision` of its own ({uses[0].revision}), which wins over the "
             "lock; change that, or remove it"
         )
-    old, new = locking.update(hub, kinds, locks.PATH, fetcher.puller)
+    old, new = locking.update(uses, locks.PATH, fetcher.puller)
     click.echo(f"{hub}: {old.revision if old else 'not locked'} -> {new.revision}")
     for kind in kinds:
         before: Contents = (old.files(kind) if old else None) or {}

@@ -175,6 +175,22 @@ def test_a_pin_is_moved_and_what_changed_is_told(project: Path, hub: Hub) -> Non
     assert (folder_of(project, SECOND) / "manifest.json").exists()
 
 
+def test_a_commit_that_models_name_stays_when_the_pin_moves(project: Path, hub: Hub) -> None:
+    """Here the tokenizer's: its bytes are not believed a second time."""
+    needlework(project, hub, *FETCH)
+    before = lock_of(project).repositories[NAME]
+    models = project / "config/models.yaml"
+    content = yaml.safe_load(models.read_text(encoding="utf-8"))
+    content["tokenizers"]["tiny"]["revision"] = COMMIT
+    write(models, content)
+    hub.commit = SECOND
+    assert needlework(project, hub, "pin", "--update", NAME).returncode == 0
+    entries = lock_of(project).repositories
+    assert entries[f"{NAME}@{COMMIT}"] == before
+    assert (entries[NAME].revision, entries[NAME].tokenizers) == (SECOND, None)
+    assert needlework(project, hub, *FETCH).returncode == 0
+
+
 def test_a_pin_that_cannot_be_moved_is_one_line(project: Path, hub: Hub) -> None:
     assert "did you mean `me/tiny`?" in only_line(
         needlework(project, hub, "pin", "--update", "me/tyni")
