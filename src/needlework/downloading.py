@@ -154,6 +154,8 @@ class Downloader:
         """Append what is still missing; whether all of it came."""
         part = wanted.part
         done = part.stat().st_size if part.exists() else 0
+        if done and done == wanted.size:
+            return True
         request = urllib.request.Request(wanted.url, headers={"User-Agent": "needlework"})
         for name, value in wanted.headers.items():
             request.add_unredirected_header(name, value)

@@ -172,6 +172,16 @@ def test_what_waits_from_a_wrong_page_is_begun_anew(tmp_path: Path) -> None:
     assert server.ranges == ["bytes=6-", None]
 
 
+def test_what_is_complete_but_for_its_name_is_not_asked_for(tmp_path: Path) -> None:
+    """Killed between the last byte and the check."""
+    part = tmp_path / "a/b.bin.part"
+    part.parent.mkdir()
+    part.write_bytes(CONTENT)
+    server = Server({URL: CONTENT})
+    assert fetch(tmp_path, server, registry(bytes=len(CONTENT))).read_bytes() == CONTENT
+    assert server.ranges == []
+
+
 def test_a_piece_from_another_place_is_not_taken(tmp_path: Path) -> None:
     part = tmp_path / "a/b.bin.part"
     part.parent.mkdir()
