@@ -14,14 +14,16 @@ from threading import Thread
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 TOKEN = "hf_example"
+Answer = tuple[int, bytes, Mapping[str, str]]
 
 
 @dataclass
 class Hub:
-    """One repository at one commit, and what was asked of it."""
+    """One repository at its last commit, and what was asked of it."""
 
     hub_id: str
     files: Mapping[str, bytes]
+    commit: str = COMMIT
     gated: bool = False
     breaks_after: int | None = None
     """Bytes of a file after which the connection breaks off."""
@@ -42,7 +44,7 @@ class Hub:
                 digest = hashlib.sha256(content).hexdigest()
                 entry["lfs"] = {"size": len(content), "sha256": digest, "pointerSize": 130}
             siblings.append(entry)
-        return json.dumps({"id": self.hub_id, "sha": COMMIT, "siblings": siblings}).encode()
+        return json.dumps({"id": self.hub_id, "sha": self.commit, "siblings": siblings}).encode()
 
     def downloads(self) -> list[tuple[str, str | None]]:
         """Name and range of every file that was asked for."""
@@ -57,10 +59,32 @@ class Hub:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
         return kept | {"HF_ENDPOINT": self.url} | others
 
+    def answer(self, path: str, span: str | None, token: str | None) -> Answer:
+        """Status, body and headers for a path of this repository."""
+        name = path.rpartition("/")[2]
+        listings = (
+            f"/api/models/{self.hub_id}",
+            f"/api/models/{self.hub_id}/revision/{self.commit}",
+        )
+        if path in listings:
+            return 200, self.listing(), {}
+        if path.startswith("/api/"):
+            return 404, b"", {"X-Error-Code": "RevisionNotFound"}
+        if path != f"/{self.hub_id}/resolve/{self.commit}/{name}" or name not in self.files:
+            return 404, b"", {"X-Error-Code": "EntryNotFound"}
+        if self.gated and token != f"Bearer {TOKEN}":
+            return 401, b"", {"X-Error-Code": "GatedRepo"}
+        content = self.swapped.get(name, self.files[name])
+        start = int(span.removeprefix("bytes=").split("-")[0]) if span else 0
+        about = {"ETag": f'"{name}"', "X-Repo-Commit": self.commit}
+        if span:
+            about["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        return 206 if span else 200, content[start:], about
+
 
 @contextmanager
-def serving(hub: Hub) -> Iterator[Hub]:
-    """The hub, reachable at `hub.url`."""
+def serving(hub: Hub, *others: Hub) -> Iterator[Hub]:
+    """The hub with one or more repositories, reachable at `hub.url`."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -77,29 +101,23 @@ def serving(hub: Hub) -> Iterator[Hub]:
         def _answer(self) -> None:
             path, span = self.path.partition("?")[0], self.headers.get("Range")
             hub.asked.append((self.command, path, span))
-            name = path.rpartition("/")[2]
-            if path.startswith(f"/api/models/{hub.hub_id}"):
-                self._send(200, hub.listing())
-            elif path != f"/{hub.hub_id}/resolve/{COMMIT}/{name}" or name not in hub.files:
-                self._send(404, b"", {"X-Error-Code": "EntryNotFound"})
-            elif hub.gated and self.headers.get("Authorization") != f"Bearer {TOKEN}":
-                self._send(401, b"", {"X-Error-Code": "GatedRepo"})
+            owner = "/".join(path.removeprefix("/api/models").split("/")[1:3])
+            asked = next((each for each in (hub, *others) if each.hub_id == owner), None)
+            if asked is None:
+                self._send(hub, 404, b"", {"X-Error-Code": "RepoNotFound"})
             else:
-                content = hub.swapped.get(name, hub.files[name])
-                start = int(span.removeprefix("bytes=").split("-")[0]) if span else 0
-                about = {"ETag": f'"{name}"', "X-Repo-Commit": COMMIT}
-                self._send(206 if span else 200, content[start:], about)
+                self._send(asked, *asked.answer(path, span, self.headers.get("Authorization")))
 
-        def _send(self, status: int, body: bytes, about: Mapping[str, str] | None = None) -> None:
+        def _send(self, asked: Hub, status: int, body: bytes, about: Mapping[str, str]) -> None:
             self.send_response(status)
-            for name, value in (about or {}).items():
+            for name, value in about.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             if self.command == "HEAD":
                 return
-            if hub.breaks_after is not None and "/resolve/" in self.path:
-                body = body[: hub.breaks_after]
+            if asked.breaks_after is not None and "/resolve/" in self.path:
+                body = body[: asked.breaks_after]
                 self.close_connection = True
             self.wfile.write(body)
 

@@ -136,7 +136,7 @@ def check_fetched(missing: Sequence[str]) -> None:
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         raise ResourceError(
             f"{', '.join(map(str, missing[:3]))}{more}: not fetched yet, and compute nodes have no "
-            "network; run `snakemake --profile slurm fetch` here first"
+            "network; run `needlework fetch --configfile FILE` here first"
         )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from needlework.errors import StudyError
+from needlework.snapshots import is_hub_id
 from needlework.study import ModelEntry, Study, SuiteTasks, TokenizerEntry
 from needlework.tasks.specs import OWN, Spec
 
@@ -55,7 +56,7 @@ def check_labels(models: Mapping[str, ModelEntry], folder: Path) -> None:
 def check_sources(
     models: Mapping[str, ModelEntry], tokenizers: Mapping[str, TokenizerEntry], folder: Path
 ) -> None:
-    """What has no revision is a path: one that exists, or one that the workflow makes."""
+    """What is no hub id is a path: one that exists, or one that the workflow makes."""
     sources = {
         f"models.{name}.checkpoint": each.checkpoint
         for name, each in models.items()
@@ -67,8 +68,12 @@ def check_sources(
         if not each.revision
     }
     for key, source in sources.items():
-        if not Path(source).exists() and Path(source).parts[:1] != RESOURCES.parts:
+        known = Path(source).exists() or Path(source).parts[:1] == RESOURCES.parts
+        if not known and not is_hub_id(source):
+            home = (
+                "write the home folder out in place of `~`" if source[:1] == "~" else "correct it"
+            )
             raise StudyError(
-                f"{folder / 'models.yaml'}: {key}: {source} does not exist; if it is a hub id, add "
-                "its `revision`, the 40 digits of a commit"
+                f"{folder / 'models.yaml'}: {key}: {source} does not exist, and is no hub id "
+                f"(OWNER/NAME); {home}"
             )

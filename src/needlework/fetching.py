@@ -1,7 +1,7 @@
 """Getting what is missing: from a mirror, or from the network.
 
-Knows the registry, mirrors and the hub's repositories; does not know what files are for. A file
-takes its place only when its digest is right.
+Knows the registry and mirrors, and hands repositories of the hub to `needlework.locking`; does not
+know what files are for. A file takes its place only when its digest is right.
 """
 
 import os
@@ -12,14 +12,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from needlework import files, repositories, snapshots
+from needlework import files, snapshots
 from needlework.downloading import Downloader, Open, open_url
 from needlework.errors import ResourceError
+from needlework.locking import MIRROR, Puller
+from needlework.locks import NONE, Lock
 from needlework.resources import File, Origin, Registry, Resource, verify
-from needlework.snapshots import Manifest, Snapshot, Stored
-
-MIRROR = "NEEDLEWORK_MIRROR"
-"""The environment variable that names a folder with the files of the registry at their paths."""
+from needlework.terminal import Meter, silent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +31,11 @@ class Fetcher:
     offline: bool = False
     accepted: frozenset[str] = frozenset()
     """Resources whose terms the user has accepted."""
+    lock: Lock = NONE
+    """The bytes of repositories of the hub."""
     open_url: Open = open_url
     pause: Callable[[float], None] = time.sleep
+    meter: Meter = silent
 
     def fetch(self, name: str) -> Iterator[Path]:
         """Every file of a resource (or the one at a path), or the manifest of a repository.
@@ -41,56 +43,37 @@ class Fetcher:
         Raises:
             ResourceError: a file cannot be had, or is not what the registry or the hub says.
         """
-        snapshot = self._snapshot_of(name)
+        snapshot = snapshots.at(name)
         if snapshot is not None:
-            yield self._snapshot(snapshot)
+            yield self.puller.manifest(snapshot)
             return
         owner, wanted = self.registry.find(name)
         for file in wanted:
             yield self._file(owner, self.registry.resource(owner), file)
 
-    def _snapshot_of(self, name: str) -> Snapshot | None:
-        repository = self.registry.repositories.get(name)
-        if repository is None:
-            return snapshots.at(name)
-        return Snapshot("checkpoints", repository.hub, repository.revision or snapshots.UNPINNED)
+    @property
+    def puller(self) -> Puller:
+        """The same for repositories of the hub."""
+        return Puller(
+            directory=self.directory,
+            lock=self.lock,
+            mirror=self.mirror,
+            offline=self.offline,
+            downloader=self.downloader,
+        )
 
-    def _snapshot(self, snapshot: Snapshot) -> Path:
-        """The manifest of a repository's folder, every file of it verified."""
-        manifest = self.directory / snapshot.manifest
-        snapshots.refuse_unpinned([str(manifest)], self.directory)
-        if _is_complete(manifest):
-            return manifest
-        mirrored = self.mirror / snapshot.manifest if self.mirror else None
-        if mirrored is not None and mirrored.is_file():
-            return self._from_mirror(mirrored, manifest)
-        self._need_network(snapshot.manifest)
-        return self._from_hub(snapshot, manifest)
+    @property
+    def downloader(self) -> Downloader:
+        """How to reach the network."""
+        return Downloader(self.open_url, self.pause, meter=self.meter)
 
-    def _from_mirror(self, mirrored: Path, manifest: Path) -> Path:
-        """The manifest of a repository that was fetched elsewhere."""
-        found = snapshots.read_manifest(mirrored)
-        for name, stored in found.files.items():
-            target = manifest.with_name(name)
-            if not (target.is_file() and files.sha256(target) == stored.sha256):
-                self._copy(mirrored.with_name(name), target, Origin(sha256=stored.sha256))
-        files.write_text(manifest, found.model_dump_json(indent=1))
-        return manifest
-
-    def _from_hub(self, snapshot: Snapshot, manifest: Path) -> Path:
-        """The manifest of a repository, written when all of its files are here."""
-        listed = repositories.files(snapshot.hub, revision=snapshot.revision)
-        remotes = {remote.name: remote for remote in listed}
-        downloader, stored = Downloader(self.open_url, self.pause), {}
-        for name in snapshots.needed(snapshot, list(remotes)):
-            remote, target = remotes[name], manifest.with_name(name)
-            headers = repositories.ask(remote, snapshot.hub)
-            downloader.get([remote.url], target, check=remote.check, headers=headers)
-            digest = remote.sha256 or files.sha256(target)
-            stored[name] = Stored(bytes=target.stat().st_size, sha256=digest)
-        complete = Manifest(hub=snapshot.hub, revision=snapshot.revision, files=stored)
-        files.write_text(manifest, complete.model_dump_json(indent=1))
-        return manifest
+    def missing_bytes(self, name: str) -> int:
+        """How much of a file of the registry, or of a repository, is not here; as far as known."""
+        snapshot = snapshots.at(name)
+        if snapshot is not None:
+            return self.puller.missing_bytes(snapshot)
+        wanted = self.registry.find(name)[1]
+        return sum(file.bytes or 0 for file in wanted if not (self.directory / file.path).is_file())
 
     def _file(self, name: str, resource: Resource, file: File) -> Path:
         target = self.directory / file.path
@@ -156,23 +139,14 @@ class Fetcher:
     def _download(self, origin: Origin, target: Path) -> Path:
         """The first of the URLs that serves the right bytes."""
         try:
-            return Downloader(self.open_url, self.pause).get(
-                origin.urls, target, check=lambda path: verify(path, origin)
+            return self.downloader.get(
+                origin.urls, target, check=lambda path: verify(path, origin), size=origin.bytes
             )
         except ResourceError as error:
             raise ResourceError(
                 f"{target.name} cannot be downloaded: {error}; try again, or put it into the "
                 f"folder that {MIRROR} names"
             ) from error
-
-
-def _is_complete(manifest: Path) -> bool:
-    """Whether a repository is here, byte for byte."""
-    return manifest.is_file() and all(
-        manifest.with_name(name).is_file()
-        and files.sha256(manifest.with_name(name)) == stored.sha256
-        for name, stored in snapshots.read_manifest(manifest).files.items()
-    )
 
 
 def _sorted_lines(sources: Sequence[Path], file: File) -> str:

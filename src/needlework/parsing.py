@@ -41,6 +41,18 @@ def read(path: Path) -> object:
         raise StudyError(f"{path} is not {kind}: {' '.join(str(error).split())}") from error
 
 
+def read_keys(path: Path) -> dict[str, object]:
+    """The keys of a study config.
+
+    Raises:
+        StudyError: the file is absent, is not YAML, or has none.
+    """
+    keys = read(path)
+    if not isinstance(keys, dict):
+        raise StudyError(f"{path} holds no keys; start from config/config.yaml")
+    return keys
+
+
 def parse(kind: type[Parsed], values: object, *, where: str) -> Parsed:
     """The values as a `kind`.
 

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from needlework import consistency, presentation, variants
+from needlework import consistency, locks, presentation, variants
 from needlework.catalogue import MaterialTasks, read_tasks
 from needlework.cost.architectures import Weights
 from needlework.cost.estimate import CellCost, reserved
@@ -83,6 +83,7 @@ class Plan(Closed):
     tasks: SuiteTasks
     shows: Shown = Shown()
     """What the study shows."""
+    lock: locks.Lock = locks.NONE
 
     def grid(self) -> Grid:
         """The cells of the study, as data."""
@@ -224,6 +225,10 @@ class Plan(Closed):
         ]
         return sorted({name for name in used if Path(name).is_relative_to(DIRECTORY)})
 
+    def repositories(self) -> list[locks.Repository]:
+        """What the study needs of the hub."""
+        return locks.repositories(self.models, self.tokenizers)
+
     def _tokenizer_files(self, tokenizer: str) -> list[str]:
         entry = self.tokenizers[tokenizer]
         fetched = _fetched("tokenizers", entry.source, entry.revision)
@@ -298,13 +303,15 @@ class Plan(Closed):
 
 
 def resolve(config: Mapping[str, Any], folder: Path) -> Plan:
-    """The plan behind a study's keys, with `models.yaml` and `tasks.yaml` of a config folder.
+    """The plan behind a study's keys, with `models.yaml`, its lock and `tasks.yaml` of a folder.
 
     Raises:
         StudyError: one line per mistake, each naming key, value and way out.
     """
     study = parse(Study, config, where="study config")
     catalogue = parse(Models, read(folder / "models.yaml"), where=str(folder / "models.yaml"))
+    lock = locks.load(folder / locks.NAME)
+    catalogue = lock.pinned(catalogue)
     tasks = read_tasks(folder / "tasks.yaml")
     for name in study.models:
         if name not in catalogue.models:
@@ -329,6 +336,7 @@ def resolve(config: Mapping[str, Any], folder: Path) -> Plan:
         published=tuple(_published(catalogue)),
         tokenizers=used,
         tasks=suites,
+        lock=lock,
     )
     return plan.model_copy(update={"shows": _presented(plan, known, folder)})
 
@@ -362,9 +370,13 @@ def _with_tasks(shown: Selected, known: MaterialTasks, where: str) -> Selected:
 
 
 def _published(catalogue: Models) -> list[ShownModel]:
-    """The models of the published tables, with the prompts they were published with."""
+    """The models of the published tables, with the prompts they were published with.
+
+    At which commits, the tables do not say.
+    """
     found = [(name, catalogue.models[name]) for name in PUBLISHED if name in catalogue.models]
-    return [entry.shown(name, entry.wrapper.released) for name, entry in found]
+    shown = [entry.shown(name, entry.wrapper.released) for name, entry in found]
+    return [each.model_copy(update={"revision": None}) for each in shown]
 
 
 def _asked(name: Name, spec: Spec) -> AskedTask:

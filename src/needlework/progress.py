@@ -15,8 +15,7 @@ from typing import IO
 
 import click
 
-from needlework import snapshots
-from needlework.errors import NeedleworkError, ResourceError
+from needlework.errors import NeedleworkError
 
 LOCK = Path(".snakemake") / "needlework.lock"
 RUN = "NEEDLEWORK_RUN"
@@ -25,15 +24,6 @@ RUN = "NEEDLEWORK_RUN"
 
 class BusyError(NeedleworkError):
     """Another workflow runs in this folder."""
-
-
-def refuse_unpinned(files: Iterable[str]) -> None:
-    """End a run before its first job where the commit of a checkpoint is not known."""
-    try:
-        snapshots.refuse_unpinned(map(str, files))
-    except ResourceError as error:
-        click.echo(f"needlework: {error}", err=True)
-        sys.exit(2)
 
 
 @dataclass

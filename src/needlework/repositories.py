@@ -4,13 +4,18 @@ Knows the hub's client and its refusals; does not download, and does not know wh
 """
 
 import hashlib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from needlework.errors import ResourceError
 from needlework.files import sha256
+
+if TYPE_CHECKING:
+    from huggingface_hub.hf_api import RepoSibling
 
 
 @dataclass(frozen=True)
@@ -19,6 +24,7 @@ class Remote:
 
     name: str
     url: str
+    bytes: int
     sha256: str | None
     """Of large files."""
     git: str | None
@@ -36,33 +42,58 @@ class Remote:
             found, wanted = _git_digest(path), self.git or "nothing"
         if found != wanted:
             raise ResourceError(
-                f"{path.name} has digest {found}, the hub says {wanted}; delete {path} and fetch "
-                "it again"
+                f"{self.name} has digest {found}, the hub says {wanted}; try again, or elsewhere"
             )
 
 
-def files(hub_id: str, *, revision: str) -> list[Remote]:
-    """Every file of a repository at a commit.
+@dataclass(frozen=True)
+class Listing:
+    """A repository at a commit."""
+
+    commit: str
+    remotes: Mapping[str, Remote]
+
+
+def listing(hub_id: str, *, revision: str | None) -> Listing:
+    """Every file of a repository at a commit, or at the last one of its main branch.
 
     Raises:
-        ResourceError: the hub refuses or does not answer.
+        ResourceError: the hub refuses, does not answer, or answers something else.
     """
     import huggingface_hub
 
-    with _explained(f"{hub_id} at {revision}", hub_id):
+    at = f"{hub_id} at {revision}" if revision else hub_id
+    with _explained(at, hub_id):
         about = huggingface_hub.HfApi().model_info(hub_id, revision=revision, files_metadata=True)
-    return [
-        Remote(
-            name=file.rfilename,
-            url=huggingface_hub.hf_hub_url(hub_id, file.rfilename, revision=revision),
-            sha256=file.lfs.sha256 if file.lfs else None,
-            git=file.blob_id,
-        )
-        for file in about.siblings or ()
-    ]
+        commit = str(about.sha)
+        remotes = [_remote(hub_id, commit, file) for file in about.siblings or ()]
+    if not re.fullmatch("[0-9a-f]{40}", commit) or revision not in (None, commit):
+        raise ResourceError(f"{at}: the hub says that its commit is {commit}; check HF_ENDPOINT")
+    return Listing(commit, {remote.name: remote for remote in remotes})
 
 
-def ask(remote: Remote, hub_id: str) -> dict[str, str]:
+def _remote(hub_id: str, commit: str, file: "RepoSibling") -> Remote:
+    size = file.lfs.size if file.lfs else file.size
+    digest = file.lfs.sha256 if file.lfs else None
+    if size is None or size < 0 or (digest and not re.fullmatch("[0-9a-f]{64}", digest)):
+        raise LookupError(f"{file.rfilename} without its size or digest")
+    return Remote(
+        name=file.rfilename,
+        url=address(hub_id, file.rfilename, commit=commit),
+        bytes=size,
+        sha256=digest,
+        git=file.blob_id,
+    )
+
+
+def address(hub_id: str, name: str, *, commit: str) -> str:
+    """The URL of a file at a commit."""
+    import huggingface_hub
+
+    return huggingface_hub.hf_hub_url(hub_id, name, revision=commit)
+
+
+def ask(url: str, hub_id: str) -> dict[str, str]:
     """The headers with which the hub gives a file to this user.
 
     Raises:
@@ -70,32 +101,22 @@ def ask(remote: Remote, hub_id: str) -> dict[str, str]:
     """
     import huggingface_hub
 
-    with _explained(remote.url, hub_id):
-        huggingface_hub.get_hf_file_metadata(remote.url)
+    with _explained(url, hub_id):
+        huggingface_hub.get_hf_file_metadata(url)
     token = huggingface_hub.get_token()
     return {"Authorization": f"Bearer {token}"} if token else {}
-
-
-def latest(hub_id: str) -> str:
-    """The 40 digits of the last commit on a repository's main branch.
-
-    Raises:
-        ResourceError: the hub refuses or does not answer.
-    """
-    import huggingface_hub
-
-    with _explained(hub_id, hub_id):
-        commit = huggingface_hub.HfApi().model_info(hub_id).sha
-    if commit is None:
-        raise ResourceError(f"{hub_id}: the hub does not say at which commit it is")
-    return commit
 
 
 @contextmanager
 def _explained(what: str, hub_id: str) -> Iterator[None]:
     """The client's errors as one line that says what to do."""
-    from httpx2 import HTTPError
-    from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
+    from httpx2 import HTTPError, InvalidURL
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HFValidationError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
 
     try:
         yield
@@ -109,12 +130,27 @@ def _explained(what: str, hub_id: str) -> Iterator[None]:
             f"{hub_id}: the hub has no such repository, or hides it from you; check the name, or "
             "set HF_TOKEN to your token"
         ) from error
-    except (HTTPError, HFValidationError, OSError) as error:
-        reason = " ".join(str(error).split())[:200]
+    except RevisionNotFoundError as error:
         raise ResourceError(
-            f"{what} cannot be had from the hub ({type(error).__name__}: {reason}); try again "
-            "where there is a network, or name a mirror with NEEDLEWORK_MIRROR"
+            f"{what}: the hub has no such commit; correct `revision` in models.yaml, or run "
+            f"`needlework pin --update {hub_id}`"
         ) from error
+    except HFValidationError as error:
+        raise ResourceError(f"{hub_id} is no name of a repository on the hub") from error
+    except (ValueError, TypeError, LookupError, AttributeError, InvalidURL) as error:
+        raise ResourceError(
+            f"{what}: what answers is not the hub ({type(error).__name__}: {_brief(error)}); is "
+            "there a portal to log in to? Check HF_ENDPOINT and the network"
+        ) from error
+    except (HTTPError, OSError) as error:
+        raise ResourceError(
+            f"{what} cannot be had from the hub ({type(error).__name__}: {_brief(error)}); try "
+            "again where there is a network, or name a mirror with NEEDLEWORK_MIRROR"
+        ) from error
+
+
+def _brief(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
 
 
 def _git_digest(path: Path) -> str:

@@ -64,24 +64,12 @@ class Resource(_Closed):
     files: tuple[File, ...] = Field(min_length=1)
 
 
-class Repository(_Closed):
-    """A model on the Hugging Face hub."""
-
-    hub: str
-    revision: str | None = Field(None, pattern="^[0-9a-f]{40}$")
-    """Null where nobody could look it up yet: such a model is refused."""
-    licence: str
-    needed_by: str
-    terms: str | None = None
-
-
 class Registry(_Closed):
     """Everything that comes from outside."""
 
     sources: Mapping[str, Origin]
     """What files are made from; never used themselves."""
     resources: Mapping[str, Resource]
-    repositories: Mapping[str, Repository]
 
     def free(self) -> list[str]:
         """The resources without terms of their own."""
@@ -94,7 +82,7 @@ class Registry(_Closed):
             ResourceError: there is none.
         """
         if name not in self.resources:
-            raise ResourceError(unknown(name, [*self.resources, *self.repositories]))
+            raise ResourceError(unknown(name, self.resources))
         return self.resources[name]
 
     def find(self, name_or_path: str) -> tuple[str, tuple[File, ...]]:

@@ -5,7 +5,7 @@ says it is complete; does not know networks.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -20,12 +20,13 @@ from needlework.resources import DIRECTORY
 Kind = Literal["checkpoints", "tokenizers"]
 """What is taken from a repository, and the folder it lies in."""
 MANIFEST = "manifest.json"
-UNPINNED = "unpinned"
+"""Our own mark; a file of that name in a repository is never taken."""
 
 _PATH = re.compile(
     rf"(?P<kind>checkpoints|tokenizers)/(?P<owner>[\w.-]+?)--(?P<name>[\w.-]+)"
-    rf"/(?P<revision>[0-9a-f]{{40}}|{UNPINNED})/{re.escape(MANIFEST)}"
+    rf"/(?P<revision>[0-9a-f]{{40}})/{re.escape(MANIFEST)}"
 )
+_HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*/[\w.-]+")
 TOKENIZER = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -37,8 +38,12 @@ TOKENIZER = (
 """What defines a tokenizer in a repository."""
 _BESIDE = ("*.json", "*.jinja", "*.model", "*.txt", "*.py")
 """What a checkpoint has beside its weights; code is run for `trust_remote_code` alone."""
-_WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "*.pth")
+_WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 """The same weights in several formats; the first one there is taken."""
+
+_FILE_NAME = r"^[^/.\x00-\x1f\x7f][^/\x00-\x1f\x7f]*$"
+FileName = Annotated[str, StringConstraints(pattern=_FILE_NAME)]
+"""A file of a repository: at its top, and none of those that a download works with."""
 
 
 class Stored(BaseModel):
@@ -47,7 +52,7 @@ class Stored(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     bytes: NonNegativeInt
-    sha256: str
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Manifest(BaseModel):
@@ -57,12 +62,12 @@ class Manifest(BaseModel):
 
     hub: str
     revision: str
-    files: dict[Annotated[str, StringConstraints(pattern=r"^[^/]+$")], Stored]
+    files: dict[FileName, Stored]
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A repository at a commit, or at one that nobody has looked up yet (`unpinned`)."""
+    """A repository at a commit."""
 
     kind: Kind
     hub: str
@@ -88,26 +93,17 @@ def at(path: str) -> Snapshot | None:
     return Snapshot(kind, f"{found['owner']}/{found['name']}", found["revision"])
 
 
-def refuse_unpinned(paths: Iterable[str], directory: Path = DIRECTORY) -> None:
-    """Accept only commits among the repositories whose manifests are to be made.
+def is_hub_id(source: str) -> bool:
+    """Whether a checkpoint or tokenizer lies on the hub: OWNER/NAME, where no such path is.
 
-    Raises:
-        ResourceError: nobody has looked up the commit of one.
+    What lies below resources/ is a path before it is there, for the workflow may fetch it.
     """
-    asked = (
-        at(str(Path(path).relative_to(directory))) for path in paths if _below(path, directory)
+    path = Path(source)
+    return (
+        _HUB_ID.fullmatch(source) is not None
+        and path.parts[0] != DIRECTORY.parts[0]
+        and not path.exists()
     )
-    hubs = sorted({each.hub for each in asked if each is not None and each.revision == UNPINNED})
-    if hubs:
-        raise ResourceError(
-            f"{', '.join(hubs)}: unpinned; `needlework pin {' '.join(hubs)}` prints the last "
-            "commit of each: write it as `revision` into config/models.yaml, and into "
-            "resources/registry.yaml where it stands there"
-        )
-
-
-def _below(path: str, directory: Path) -> bool:
-    return Path(path).is_relative_to(directory)
 
 
 def find(
@@ -147,9 +143,9 @@ def needed(snapshot: Snapshot, names: Sequence[str]) -> list[str]:
     """The files of a repository to take: no folders, and weights in one format only.
 
     Raises:
-        ResourceError: there are none of this kind.
+        ResourceError: there are none of this kind, or weights that are not read from the hub.
     """
-    top = [name for name in names if "/" not in name]
+    top = [name for name in names if re.fullmatch(_FILE_NAME, name) and name != MANIFEST]
     if snapshot.kind == "tokenizers":
         taken = _matching(top, TOKENIZER)
     else:
@@ -160,9 +156,11 @@ def needed(snapshot: Snapshot, names: Sequence[str]) -> list[str]:
         beside = [name for name in _matching(top, _BESIDE) if name not in other]
         taken = [*beside, *weights] if weights else []
     if not taken:
+        alone = sorted(_matching(top, ["*.pth"]))
+        way_out = f"download one of {', '.join(alone)} and name its path" if alone else "check it"
         raise ResourceError(
             f"{snapshot.hub} at {snapshot.revision} has no {snapshot.kind} among its files "
-            f"({', '.join(top) or 'none'}); check the name"
+            f"({', '.join(top) or 'none'}) that can be read from the hub; {way_out}"
         )
     return sorted(taken)
 

@@ -112,8 +112,8 @@ class Study(Closed):
 class TokenizerEntry(Closed):
     """Where a tokenizer comes from."""
 
-    source: str = Field(description="A file or folder, or a hub id (then with its revision).")
-    revision: Commit | Literal["unpinned"] | None = None
+    source: str = Field(description="A file or folder, or a hub id.")
+    revision: Commit | None = Field(None, description="A commit of the hub id, not the lock's.")
 
 
 class Wrappers(Closed):
@@ -133,10 +133,8 @@ class ModelEntry(Closed):
 
     label: str = Field(description="The name shown in tables.")
     family: Family
-    checkpoint: str = Field(description="A folder, or a hub id (then with its revision).")
-    revision: Commit | Literal["unpinned"] | None = Field(
-        None, description="Commit of the hub id; `unpinned` until someone looked it up."
-    )
+    checkpoint: str = Field(description="A folder, or a hub id.")
+    revision: Commit | None = Field(None, description="A commit of the hub id, not the lock's.")
     tokenizer: Name = Field(description="An entry of `tokenizers` in the same file.")
     wrapper: Wrappers = Field(
         description="The prompt format around every question, one name or one per protocol; "

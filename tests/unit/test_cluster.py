@@ -95,7 +95,7 @@ def test_jobs_that_a_killed_run_left_are_named(commands: Path) -> None:
 
 def test_what_is_not_fetched_is_told_with_the_way_to_get_it() -> None:
     with pytest.raises(
-        ResourceError, match=r"a, b, c and 1 more: .*snakemake --profile slurm fetch"
+        ResourceError, match=r"a, b, c and 1 more: .*needlework fetch --configfile FILE"
     ):
         cluster.check_fetched(["a", "b", "c", "d"])
     cluster.check_fetched([])

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 from needlework import fetching
 from needlework.cli import cli
+from needlework.downloading import Downloader
 from needlework.errors import ResourceError
 from needlework.fetching import Fetcher
 from needlework.resources import File, Registry
@@ -34,6 +35,8 @@ class Server:
     """Bytes of one answer before the connection breaks off."""
     status: int | None = None
     """An error to answer with."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Of every answer, in place of the right ones."""
     ranges: list[str | None] = field(default_factory=list)
 
     @contextmanager
@@ -41,14 +44,18 @@ class Server:
         asked = request.get_header("Range")
         self.ranges.append(asked)
         if self.status is not None:
-            raise urllib.error.HTTPError(request.full_url, self.status, "no", Message(), None)
+            told = Message()
+            for name, value in self.headers.items():
+                told[name] = value
+            raise urllib.error.HTTPError(request.full_url, self.status, "no", told, None)
         if request.full_url not in self.pages:
             raise urllib.error.URLError("name or service not known")
         start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
         content = self.pages[request.full_url][start:]
         answer = io.BytesIO(content[: self.breaks_after])
         answer.status = 206 if start else 200  # type: ignore[attr-defined]
-        answer.headers = {"Content-Length": str(len(content))}  # type: ignore[attr-defined]
+        right = {"Content-Length": str(len(content))}
+        answer.headers = {**right, **self.headers}  # type: ignore[attr-defined]
         yield answer
 
 
@@ -62,9 +69,7 @@ def registry(content: bytes = CONTENT, **changes: Any) -> Registry:
         "terms": terms,
         "files": [file | changes],
     }
-    return Registry.model_validate(
-        {"sources": {}, "resources": {"thing": entry}, "repositories": {}}
-    )
+    return Registry.model_validate({"sources": {}, "resources": {"thing": entry}})
 
 
 def fetch(folder: Path, server: Server, entries: Registry | None = None, **options: Any) -> Path:
@@ -139,6 +144,82 @@ def test_a_busy_server_is_tried_again(tmp_path: Path) -> None:
     assert len(server.ranges) == 4
 
 
+def test_a_server_is_given_the_time_it_asks_for(tmp_path: Path) -> None:
+    pauses: list[float] = []
+    server = Server({}, status=429, headers={"Retry-After": "30"})
+    with pytest.raises(ResourceError, match="HTTP 429"):
+        Downloader(server.open, pauses.append).get([URL], tmp_path / "a", check=lambda _: None)
+    assert pauses == [0, 30, 30, 30]
+    server = Server({}, status=429, headers={"Retry-After": "3600"})
+    with pytest.raises(ResourceError, match="HTTP 429, try again in 3600 seconds"):
+        fetch(tmp_path, server)
+    assert len(server.ranges) == 1
+
+
+def test_a_short_wrong_page_is_not_gone_on_with(tmp_path: Path) -> None:
+    """With status 200, as portals and dead hosts serve it: its bytes would stay for ever."""
+    other = "https://example.org/other"
+    pages = {URL: b"<html>", other: CONTENT}
+    assert fetch(tmp_path, Server(pages), registry(urls=[URL, other])).read_bytes() == CONTENT
+
+
+def test_what_waits_from_a_wrong_page_is_begun_anew(tmp_path: Path) -> None:
+    part = tmp_path / "a/b.bin.part"
+    part.parent.mkdir()
+    part.write_bytes(b"<html>")
+    server = Server({URL: CONTENT})
+    assert fetch(tmp_path, server).read_bytes() == CONTENT
+    assert server.ranges == ["bytes=6-", None]
+
+
+def test_what_is_complete_but_for_its_name_is_not_asked_for(tmp_path: Path) -> None:
+    """Killed between the last byte and the check."""
+    part = tmp_path / "a/b.bin.part"
+    part.parent.mkdir()
+    part.write_bytes(CONTENT)
+    server = Server({URL: CONTENT})
+    assert fetch(tmp_path, server, registry(bytes=len(CONTENT))).read_bytes() == CONTENT
+    assert server.ranges == []
+
+
+def test_a_piece_from_another_place_is_not_taken(tmp_path: Path) -> None:
+    part = tmp_path / "a/b.bin.part"
+    part.parent.mkdir()
+    part.write_bytes(CONTENT[:100])
+    server = Server({URL: CONTENT}, headers={"Content-Range": "bytes 50-10239/10240"})
+    assert fetch(tmp_path, server).read_bytes() == CONTENT
+    assert server.ranges == ["bytes=100-", None]
+
+
+@pytest.mark.parametrize("announced", ["many", "", "-1", "9" * 5000])
+def test_an_announcement_that_is_no_number_counts_as_none(tmp_path: Path, announced: str) -> None:
+    server = Server({URL: CONTENT}, headers={"Content-Length": announced})
+    assert fetch(tmp_path, server).read_bytes() == CONTENT
+
+
+def test_a_body_without_end_is_cut_where_it_should_end(tmp_path: Path) -> None:
+    server = Server({URL: CONTENT * 200}, headers={"Content-Length": ""})
+    with pytest.raises(ResourceError, match=r"sends more than 10,240 bytes, all it may have"):
+        fetch(tmp_path, server, registry(bytes=len(CONTENT)))
+    assert not list(tmp_path.rglob("b.bin*"))
+
+
+def test_a_trickle_counts_as_a_broken_connection(tmp_path: Path) -> None:
+    """One byte in a while would keep a time limit of silence from ever coming."""
+    server = Server({URL: CONTENT * 1000})
+    clock = iter(range(0, 10**6, 6100))
+    slow = Downloader(server.open, lambda _: None, lambda: next(clock))
+    with pytest.raises(ResourceError, match="fewer than 1,000 bytes a second"):
+        slow.get([URL], tmp_path / "a", check=lambda _: None)
+
+
+def test_an_address_that_is_none_is_one_line(tmp_path: Path) -> None:
+    """A broken `Location`, for one."""
+    downloader = Downloader(pause=lambda _: None)
+    with pytest.raises(ResourceError, match="ValueError"):
+        downloader.get(["nowhere"], tmp_path / "a", check=lambda _: None)
+
+
 def test_the_mirror_comes_first(tmp_path: Path) -> None:
     mirror = tmp_path / "mirror"
     (mirror / "a").mkdir(parents=True)
@@ -201,7 +282,6 @@ def test_a_file_is_made_from_a_verified_archive(tmp_path: Path) -> None:
         {
             "sources": {"archive.zip": origin},
             "resources": {"thing": entry},
-            "repositories": {},
         }
     )
     assert fetch(tmp_path, Server({URL: content}), entries).read_text() == "a\nb\nc"

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from needlework import plan
+from needlework import locks, plan
 from needlework.errors import StudyError
+from needlework.locks import Locked
 from needlework.plan import Plan
 from tests.study_for_tests import CONFIG, small_plan, study_keys
 
@@ -124,10 +125,29 @@ def test_labels_tell_models_apart(folder: Path) -> None:
         plan.resolve(study_keys(), folder)
 
 
-def test_a_hub_id_without_a_revision_is_refused(folder: Path) -> None:
-    alter(folder / "models.yaml", "models", "nano-llama", "checkpoint", value="owner/name")
-    with pytest.raises(StudyError, match=r"owner/name does not exist; if it is a hub id"):
+def test_what_is_neither_a_path_nor_a_hub_id_is_refused(folder: Path) -> None:
+    alter(folder / "models.yaml", "models", "nano-llama", "checkpoint", value="no/such/folder")
+    with pytest.raises(StudyError, match=r"no/such/folder does not exist, and is no hub id"):
         plan.resolve(study_keys(), folder)
+    alter(folder / "models.yaml", "models", "nano-llama", "checkpoint", value="~/llama")
+    with pytest.raises(StudyError, match=r"~/llama does not exist.*write the home folder out"):
+        plan.resolve(study_keys(), folder)
+
+
+def test_a_hub_id_is_known_by_the_commit_of_the_lock(folder: Path) -> None:
+    """Without one it can be planned, but not asked for."""
+    alter(folder / "models.yaml", "models", "nano-llama", "checkpoint", value="me/tiny")
+    assert ("checkpoints", "me/tiny", None) in plan.resolve(study_keys(), folder).repositories()
+    commit = "ab" * 20
+    locks.add(folder / locks.NAME, "me/tiny", Locked(revision=commit))
+    found = plan.resolve(study_keys(), folder)
+    assert found.models["nano-llama"].revision == commit
+    assert f"--revision {commit}" in found.predict_options("nano-llama")
+
+
+def test_the_models_of_the_published_tables_have_no_commit() -> None:
+    """So that a new lock moves no page about them."""
+    assert {model.revision for model in small_plan().published} == {None}
 
 
 def test_models_with_equal_prompts_share_datasets() -> None:

@@ -1,10 +1,8 @@
 """The registry and what is handed out: verified files or an error with the way out."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from needlework import resources
 from needlework.errors import ResourceError, StudyError
@@ -20,9 +18,7 @@ def small(content: bytes, *, digest: str | None = None) -> Registry:
 
     file = {"path": "a/b.txt", "sha256": digest or hashlib.sha256(content).hexdigest()}
     entry = {"licence": "MIT", "needed_by": "tests", "files": [file]}
-    return Registry.model_validate(
-        {"sources": {}, "resources": {"thing": entry}, "repositories": {}}
-    )
+    return Registry.model_validate({"sources": {}, "resources": {"thing": entry}})
 
 
 def folder(path: Path, content: bytes) -> Path:
@@ -67,22 +63,6 @@ def test_the_registry_is_complete() -> None:
             assert file.sha256 is not None
             assert file.urls or file.made_from
             assert set(file.made_from) <= registry.sources.keys()
-
-
-def test_the_registry_and_the_models_name_the_same_revisions() -> None:
-    models: dict[str, Any] = yaml.safe_load(
-        (REPOSITORY / "config/models.yaml").read_text(encoding="utf-8")
-    )["models"]
-    from_hub = {
-        name: (entry["checkpoint"], entry["revision"])
-        for name, entry in models.items()
-        if "revision" in entry
-    }
-    registered = {
-        name: (entry.hub, entry.revision or "unpinned")
-        for name, entry in resources.registry().repositories.items()
-    }
-    assert registered == from_hub
 
 
 def test_the_mirror_holds_what_the_registry_says(shared: Path) -> None:

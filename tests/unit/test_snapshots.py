@@ -1,13 +1,11 @@
 """Where repositories of the hub lie, and which of their files are taken. No network."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from needlework import files, resources, snapshots
+from needlework import files, snapshots
 from needlework.errors import ResourceError, StudyError
-from needlework.fetching import Fetcher
 from needlework.snapshots import Manifest, Snapshot, Stored
 
 COMMIT = "ab" * 20
@@ -61,7 +59,7 @@ def test_a_manifest_names_no_file_elsewhere(tmp_path: Path) -> None:
             ["config.json", "pytorch_model.bin", "training_args.bin"],
             {"config.json", "pytorch_model.bin"},
         ),
-        (["a.pth", "config.json", "modeling_a.py"], {"a.pth", "config.json", "modeling_a.py"}),
+        (["a.bin", "pytorch_model.bin", "modeling_a.py"], {"pytorch_model.bin", "modeling_a.py"}),
         (
             [
                 "model-00001-of-00002.safetensors",
@@ -82,25 +80,22 @@ def test_weights_are_taken_in_one_format(names: list[str], taken: set[str]) -> N
     assert set(snapshots.needed(SNAPSHOT, names)) == taken
 
 
-def test_unpinned_repositories_are_named_together() -> None:
-    paths = [
-        f"resources/external/checkpoints/a--b/{revision}/manifest.json"
-        for revision in (COMMIT, "unpinned")
-    ]
-    snapshots.refuse_unpinned([paths[0], "results/x.json"])
-    with pytest.raises(ResourceError, match=r"^a/b: unpinned; `needlework pin a/b`"):
-        snapshots.refuse_unpinned(paths)
+def test_our_own_mark_and_hidden_files_are_never_taken() -> None:
+    """A repository's own manifest.json would say that everything is here."""
+    names = ["config.json", "manifest.json", ".x.json", "model.safetensors", "a\nb.json", ""]
+    assert snapshots.needed(SNAPSHOT, names) == ["config.json", "model.safetensors"]
 
 
-def fetch(name: str, folder: Path, **options: Any) -> list[Path]:
-    return list(Fetcher(registry=resources.registry(), directory=folder, **options).fetch(name))
+def test_weights_that_cannot_be_read_from_the_hub_are_not_downloaded() -> None:
+    """A repository of `.pth` files has every size of a model."""
+    with pytest.raises(ResourceError, match=r"download one of 1b\.pth, 3b\.pth and name its path"):
+        snapshots.needed(SNAPSHOT, ["config.json", "3b.pth", "1b.pth"])
 
 
-def test_a_model_without_a_revision_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ResourceError, match="needlework pin state-spaces/mamba2attn"):
-        fetch("mamba2attn", tmp_path)
-
-
-def test_offline_models_are_not_fetched(tmp_path: Path) -> None:
-    with pytest.raises(ResourceError, match="--offline"):
-        fetch("mamba2", tmp_path, offline=True)
+def test_a_hub_id_is_told_from_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert snapshots.is_hub_id("state-spaces/mamba2-2.7b")
+    for path in ("resources/x", "./here/x", "~/x", "a/b/c", "name", "../a", "a/", "/a/b", ""):
+        assert not snapshots.is_hub_id(path)
+    (tmp_path / "me/tiny").mkdir(parents=True)
+    assert not snapshots.is_hub_id("me/tiny")

@@ -1,14 +1,19 @@
-"""A copy of the project in which every output of a small study is marked as made."""
+"""A copy of the project in which every output of a small study is marked as made; and the Slurm of
+this machine.
+"""
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import yaml
+
+from tests.locks_for_tests import lock_all
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "workflow", "config", "envs", "profiles", "reports", "resources", "src")
@@ -83,8 +88,10 @@ def outputs(folder: Path) -> list[Path]:
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project after a run of the small study, its outputs empty; copy it before a change."""
+    """The project after a run of the small study, its outputs empty and all models locked; copy it
+    before a change."""
     folder = copy_project(tmp_path_factory.mktemp("made"))
+    lock_all(folder / "config")
     small_study(folder / "config/config.yaml")
     for model in MODELS:
         give_weights(folder, model)
@@ -100,3 +107,36 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def project(made: Path, tmp_path: Path) -> Path:
     """A copy of the project with every output made, to change at will."""
     return shutil.copytree(made, tmp_path / "project", dirs_exist_ok=True)
+
+
+def running_slurm() -> Path | None:
+    """The folder of the running Slurm."""
+    configuration = Path("/etc/slurm/slurm.conf")
+    if configuration.is_symlink() and shutil.which("sinfo"):
+        folder = configuration.resolve().parent
+        asked = subprocess.run(["sinfo", "-h"], capture_output=True, timeout=30, check=False)
+        if asked.returncode == 0 and (folder / "run/slurmdbd.pid").exists():
+            return folder
+    return None
+
+
+@pytest.fixture(scope="module")
+def state() -> Iterator[Path]:
+    """The folder of the running Slurm, for this process alone; else a skip that says why, and in CI
+    a failure.
+
+    Two workers once had the tests of this file between them: the node that one of them killed took
+    the other's jobs with it.
+    """
+    folder = running_slurm()
+    if folder is None:
+        reason = "no Slurm: slurm_up.sh STATE --nodes 3 --mem 6000 --with-dbd of the reference"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with (folder / "tests.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pytest.fail("another process runs these tests on this Slurm; they kill its nodes")
+        yield folder

@@ -62,10 +62,10 @@ def snakemake(folder: Path, *targets: str) -> "subprocess.Popen[str]":
     )
 
 
-def finish(run: "subprocess.Popen[str]") -> str:
-    """What a run says until it ends well."""
+def finish(run: "subprocess.Popen[str]", *, seconds: int = WAIT_SECONDS) -> str:
+    """What a run says until it ends well, which it has so long for."""
     try:
-        said, _ = run.communicate(timeout=WAIT_SECONDS)
+        said, _ = run.communicate(timeout=seconds)
     finally:
         run.kill()
     assert run.returncode == 0, said[-4000:]

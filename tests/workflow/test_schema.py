@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from needlework import plan, study
+from needlework import locks, plan, study
 from needlework.parsing import parse, read
+from needlework.snapshots import is_hub_id
 
 CONFIG = Path(__file__).parents[2] / "config"
 STUDIES = (
@@ -30,11 +31,22 @@ def test_a_shipped_study_resolves(name: str) -> None:
     assert len(plan.resolve(config, CONFIG).grid().cells()) > 0
 
 
-def test_every_model_names_a_revision_or_a_folder() -> None:
-    """A hub id without a commit is a moving target; `unpinned` says so and is refused when run."""
+def test_commits_stand_in_one_place() -> None:
+    """What is on the hub has none in models.yaml, and five of the paper's eight are locked."""
     models = parse(study.Models, read(CONFIG / "models.yaml"), where="models.yaml").models
-    folders = {name: model for name, model in models.items() if model.revision is None}
-    assert all(model.checkpoint.startswith("resources/") for model in folders.values())
+    assert {model.revision for model in models.values()} == {None}
+    on_hub = {each.checkpoint for each in models.values() if is_hub_id(each.checkpoint)}
+    locked = locks.load(CONFIG / locks.NAME).repositories.keys()
+    assert (len(on_hub), len(locked)) == (8, 5)
+    assert locked < on_hub
+
+
+def test_the_lock_is_as_the_program_writes_it(tmp_path: Path) -> None:
+    """A fetch then changes the lines of what it locks, and no others."""
+    shipped = locks.load(CONFIG / locks.NAME)
+    locks.change(tmp_path / locks.NAME, lambda _: shipped.repositories)
+    text = (tmp_path / locks.NAME).read_text(encoding="utf-8")
+    assert text == (CONFIG / locks.NAME).read_text(encoding="utf-8")
 
 
 def test_the_two_papers_differ_only_in_protocol() -> None:

@@ -4,13 +4,9 @@ The Slurm is started by `slurm_up.sh STATE --nodes 3 --mem 6000 --with-dbd` of t
 material, which `.ci/run` does. Its GPUs are devices without a driver, so cells compute on CPUs.
 """
 
-import fcntl
 import json
 import os
-import shutil
 import signal
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -54,39 +50,6 @@ HARMED = STUDY | {
     "samples": HARMED_SAMPLES,
     "suites": {"ruler": {"lengths": [512, 1024, 2048]}, "depth": {"lengths": [256, 512]}},
 }
-
-
-def running_slurm() -> Path | None:
-    """The folder of the running Slurm."""
-    configuration = Path("/etc/slurm/slurm.conf")
-    if configuration.is_symlink() and shutil.which("sinfo"):
-        folder = configuration.resolve().parent
-        asked = subprocess.run(["sinfo", "-h"], capture_output=True, timeout=30, check=False)
-        if asked.returncode == 0 and (folder / "run/slurmdbd.pid").exists():
-            return folder
-    return None
-
-
-@pytest.fixture(scope="module")
-def state() -> Iterator[Path]:
-    """The folder of the running Slurm, for this process alone; else a skip that says why, and in CI
-    a failure.
-
-    Two workers once had the tests of this file between them: the node that one of them killed took
-    the other's jobs with it.
-    """
-    folder = running_slurm()
-    if folder is None:
-        reason = "no Slurm: slurm_up.sh STATE --nodes 3 --mem 6000 --with-dbd of the reference"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with (folder / "tests.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pytest.fail("another process runs these tests on this Slurm; they kill its nodes")
-        yield folder
 
 
 @pytest.fixture(scope="module")

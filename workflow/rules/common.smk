@@ -1,12 +1,13 @@
 # The only place that reads `config`: it becomes a PLAN, and rules receive the slice they need.
+import os
 import re
 import sys
 from pathlib import Path
 
 from pydantic_core import to_json
 
-from needlework import cluster, plan, progress, snapshots
-from needlework.errors import StudyError
+from needlework import cluster, plan, progress
+from needlework.errors import NeedleworkError
 from needlework.report.explorer.page import fingerprint
 from needlework.sources import digest
 
@@ -16,10 +17,13 @@ if "study" not in config:
     configfile: "config/config.yaml"
 
 
+CONFIGFILE = os.path.relpath(next(reversed(workflow.configfiles), "FILE"))
+
 try:
     PLAN = plan.resolve(config, Path("config"))
     CLUSTER = cluster.read_cluster(Path("config/cluster.yaml"))
-except StudyError as error:
+    PLAN.lock.refuse_unlocked(PLAN.repositories(), study=CONFIGFILE)
+except NeedleworkError as error:
     print(f"needlework: {error}", file=sys.stderr)
     sys.exit(2)
 

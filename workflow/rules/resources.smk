@@ -1,6 +1,6 @@
-# What comes from outside: fetched once, verified, never changed. `snakemake fetch` gets all that a
-# study needs - files of the registry, checkpoints and tokenizers of the hub - so that jobs can run
-# where there is no network. Of a repository the manifest is asked for, written when all is there: an
+# What comes from outside: fetched once, verified, never changed. `needlework fetch --configfile FILE`
+# locks and gets all that a study needs, so that jobs can run where there is no network; `snakemake
+# fetch` gets what is locked. Of a repository the manifest is asked for, written when all is there: an
 # output would be deleted before a job is tried again, what was downloaded of a checkpoint must not be.
 rule fetch:
     input:
@@ -23,7 +23,7 @@ rule external:
         mem_mb=1000,
         runtime=60,
     shell:
-        "HF_HUB_OFFLINE=0 needlework fetch {wildcards.path} 2> {log}"
+        "HF_HUB_OFFLINE=0 needlework fetch {wildcards.path:q} 2> {log:q}"
 
 
 # The parts of the study that commands read as files. A part is written again when it changes, and

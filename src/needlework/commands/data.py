@@ -5,7 +5,7 @@ from typing import Literal
 
 import click
 
-from needlework.commands.options import EXISTING_FOLDER, FILE, FOLDER
+from needlework.commands.options import EXISTING, EXISTING_FOLDER, FILE, FOLDER
 
 
 @click.command()
@@ -98,52 +98,63 @@ def dataset(
 
 @click.command()
 @click.argument("names", nargs=-1)
+@click.option("--configfile", type=EXISTING, help="A study: lock and get all that it needs.")
 @click.option("--directory", type=FOLDER, default="resources/external", show_default=True)
 @click.option("--offline", is_flag=True, help="Use what is there and the mirror, no network.")
 @click.option(
     "--accept", multiple=True, metavar="NAME", help="Accept the terms of a resource (Gemma)."
 )
-def fetch(names: tuple[str, ...], directory: Path, offline: bool, accept: tuple[str, ...]) -> None:
-    """Get external files, verified: all without terms of their own, or those of NAMES.
+def fetch(
+    names: tuple[str, ...],
+    configfile: Path | None,
+    directory: Path,
+    offline: bool,
+    accept: tuple[str, ...],
+) -> None:
+    """Get external files, verified: all that a study needs, or those of NAMES.
 
-    Names of files and models stand in resources/registry.yaml; `snakemake fetch` gets all that a
-    study needs. Files come from the folder that NEEDLEWORK_MIRROR names where it has them,
-    otherwise from the network; what broke off is resumed. What cannot be had is named at the end,
-    after all the rest.
+    With --configfile, the first step where there is a network: commits and digests of what is on
+    the hub are written to config/models.lock.yaml where they do not stand there yet, then all is
+    downloaded; from then on it is that or nothing. NAMES stand in resources/registry.yaml. The
+    folder that NEEDLEWORK_MIRROR names comes before the network; what broke off is resumed.
+
+    \b
+    needlework fetch --configfile config/paper.yaml --accept gemma
     """
-    from needlework import fetching, resources
-    from needlework.errors import ResourceError
+    from needlework import fetching, locks, resources, study_fetching, terminal
 
-    registry = resources.registry()
     fetcher = fetching.Fetcher(
-        registry=registry,
+        registry=resources.registry(),
         directory=directory,
         mirror=fetching.mirror_from_environment(),
         offline=offline,
         accepted=frozenset(accept),
+        lock=locks.load(locks.PATH),
+        meter=terminal.meter,
     )
-    missing = {}
-    for name in names or registry.free():
-        try:
-            for path in fetcher.fetch(name):
-                click.echo(f"{name}: {path}")
-        except ResourceError as error:
-            missing[name] = str(error)
-    if len(missing) > 1:
-        for name, reason in missing.items():
-            click.echo(f"{name}: {reason}", err=True)
-        raise ResourceError(
-            f"{', '.join(missing)} could not be fetched, see above; the rest is there"
-        )
-    for reason in missing.values():
-        raise ResourceError(reason)
+    if configfile is None:
+        study_fetching.get(names or fetcher.registry.free(), fetcher)
+    elif names:
+        raise click.UsageError("give NAMES or --configfile, not both")
+    else:
+        study_fetching.fetch_study(configfile, fetcher)
 
 
 @click.command()
-@click.argument("hub_ids", nargs=-1, required=True)
-def pin(hub_ids: tuple[str, ...]) -> None:
-    """Print the last commit of every one of HUB_IDS, to be written as `revision`."""
-    from needlework import repositories
+@click.option(
+    "--update", "hub_ids", multiple=True, required=True, metavar="HUB_ID", help="What to move."
+)
+@click.option("--directory", type=FOLDER, default="resources/external", show_default=True)
+def pin(hub_ids: tuple[str, ...], directory: Path) -> None:
+    """Move hub ids in config/models.lock.yaml to their last commit, and say what changed.
 
+    Weights are downloaded by the next `needlework fetch --configfile FILE`. Only the cells of these
+    models are computed again.
+    """
+    from needlework import fetching, locks, resources, study_fetching
+
+    fetcher = fetching.Fetcher(
+        registry=resources.registry(), directory=directory, lock=locks.load(locks.PATH)
+    )
     for hub_id in hub_ids:
-        click.echo(f"{hub_id} {repositories.latest(hub_id)}")
+        study_fetching.move(hub_id, fetcher)

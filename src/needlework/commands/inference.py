@@ -35,11 +35,14 @@ class ModelOptions(CheckpointOptions):
 @click.option("--probe", is_flag=True, help="On a GPU, also read until its memory is full.")
 def doctor(models: Path, probe: bool) -> None:
     """Show what this machine can do: device, kernels, versions, longest context of every model."""
+    from needlework import locks
     from needlework.engine.doctor import examine
     from needlework.parsing import parse, read
     from needlework.study import Models
 
-    for line in examine(parse(Models, read(models), where=str(models)).models, probe=probe):
+    lock = locks.load(models.with_name(locks.NAME))
+    catalogue = lock.pinned(parse(Models, read(models), where=str(models)))
+    for line in examine(catalogue.models, probe=probe):
         click.echo(line)
 
 

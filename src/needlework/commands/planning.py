@@ -56,9 +56,10 @@ def plan(
     """
     from needlework.cost import listing, study
     from needlework.files import write_text
+    from needlework.parsing import read_keys
     from needlework.plan import resolve
 
-    the_plan = resolve(_keys(configfile), Path("config"))
+    the_plan = resolve(read_keys(configfile), Path("config"))
     cells, said = _estimated(the_plan, device, exact=exact, calibrate=calibrate)
     unknown = study.undescribed(the_plan)
     disk = study.disk_bytes(the_plan, cells)
@@ -72,17 +73,6 @@ def plan(
             the_plan.study.study, cells, said=said, undescribed=unknown, disk=disk
         )
         write_text(document, to_json(found, indent=2).decode() + "\n")
-
-
-def _keys(configfile: Path) -> dict[str, object]:
-    """The keys of a study config."""
-    from needlework.errors import StudyError
-    from needlework.parsing import read
-
-    keys = read(configfile)
-    if not isinstance(keys, dict):
-        raise StudyError(f"{configfile} holds no keys; start from config/config.yaml")
-    return keys
 
 
 def _estimated(

@@ -14,6 +14,8 @@ from needlework.cost.published import published
 from needlework.errors import CheckpointError
 from needlework.models.config import DecoderConfig
 from needlework.models.hazards import SWITCHES, with_hazards
+from needlework.resources import DIRECTORY
+from needlework.snapshots import Snapshot
 from needlework.study import ModelEntry
 
 CONFIG = "config.json"
@@ -63,12 +65,15 @@ def _decoder(checkpoint: str, revision: str | None) -> DecoderConfig | None:
 
 
 def _config_path(checkpoint: str, revision: str | None) -> Path | None:
-    """Where the configuration lies, in a folder or in the cache of the hub; None for nowhere."""
+    """Where the configuration lies: in a folder, fetched, or in the hub's cache; None: nowhere."""
     local = Path(checkpoint) / CONFIG
     if local.is_file():
         return local
     if revision is None or checkpoint.count("/") != 1:
         return None
+    fetched = DIRECTORY / Snapshot("checkpoints", checkpoint, revision).folder / CONFIG
+    if fetched.is_file():
+        return fetched
     # Imported here: the hub's client is slow to import and few studies need it.
     from huggingface_hub import try_to_load_from_cache
 

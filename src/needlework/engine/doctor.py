@@ -20,6 +20,7 @@ from needlework.models import kernels
 from needlework.models.checkpoints import allocate, reading, rwkv6
 from needlework.models.config import DecoderConfig
 from needlework.models.decoder import Decoder
+from needlework.snapshots import is_hub_id
 from needlework.study import ModelEntry
 
 PACKAGES = ("needlework", "torch", "transformers", "tokenizers", "safetensors", "snakemake")
@@ -72,7 +73,8 @@ def _longest(entry: ModelEntry, free: int) -> str:
     if spec is None and entry.backend == "transformers":
         return "unknown: transformers keeps its state"
     if spec is None:
-        fetch = "run `snakemake fetch`" if entry.revision else "there is no such checkpoint here"
+        fetch = "run `needlework fetch --configfile FILE`"
+        fetch = fetch if is_hub_id(entry.checkpoint) else "there is no such checkpoint here"
         return f"unknown: {entry.checkpoint} has no config.json; {fetch}"
     needed = f"{entry.dtype}, weights {weight_bytes(spec, _dtype(entry)) / MIB:,.0f} MiB"
     tokens = longest_context(spec, _dtype(entry), free)

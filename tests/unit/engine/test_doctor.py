@@ -83,15 +83,17 @@ def test_every_model_gets_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     said = findings(
         llama=entry(NANO / "llama"),
         mine=entry(pth),
-        published=entry("state-spaces/transformerpp-2.7b", revision="unpinned", dtype="bfloat16"),
-        other=entry("me/other", revision="0" * 40),
+        published=entry("state-spaces/transformerpp-2.7b", dtype="bfloat16"),
+        other=entry("me/other"),
         lost=entry("no/such/folder"),
         hub=entry("me/gpt", revision="0" * 40, backend="transformers"),
     )
     assert said["llama"].endswith("tokens (float32, weights 2 MiB)")
     assert said["mine"].startswith("any length: its state does not grow")
     assert said["published"].endswith("tokens (bfloat16, weights 5,086 MiB)")
-    assert said["other"] == "unknown: me/other has no config.json; run `snakemake fetch`"
+    assert said["other"] == (
+        "unknown: me/other has no config.json; run `needlework fetch --configfile FILE`"
+    )
     assert said["lost"].endswith("there is no such checkpoint here")
     assert said["hub"] == "unknown: transformers keeps its state"
 

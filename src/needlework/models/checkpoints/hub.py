@@ -41,7 +41,7 @@ def find(path_or_hub_id: str | Path, *, revision: str | None) -> Path:
         offline = " (HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE") else ""
         raise CheckpointError(
             f"{name} at {revision} is not in the local cache and the hub has not given it"
-            f"{offline}; run `snakemake fetch` where there is a network"
+            f"{offline}; run `needlework fetch --configfile FILE` where there is a network"
         ) from error
 
 
