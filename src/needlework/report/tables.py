@@ -15,6 +15,7 @@ from needlework.errors import StudyError
 from needlework.files import write_text
 from needlework.paper import MODELS_TABLE, NUMBERS
 from needlework.parsing import unknown
+from needlework.records import Verification
 from needlework.report import printing
 from needlework.report.layout import Entry, Row, Scores, Table, build, build_own
 from needlework.report.notes import Verified, missing_cells, notes, row_marks
@@ -115,7 +116,9 @@ def write_models(
 ) -> None:
     """Write Table 5, the models and where their weights are, as `output` .md, .tex and .csv."""
     pages = {
-        suffix: render(templates / f"models{suffix}.j2", models=models, verified=verified)
+        suffix: render(
+            templates / f"models{suffix}.j2", models=models, verified=verified, compared=_compared
+        )
         for suffix in (".md", ".tex")
     }
     lines = [model.model_dump() | _verification(model, verified) for model in models]
@@ -124,12 +127,31 @@ def write_models(
 
 
 def _verification(model: ShownModel, verified: Verified | None) -> dict[str, Any]:
-    """What is known of a model's weights, as columns; none where nothing is to be said."""
+    """What is known of a model's weights, as columns; none where nothing is to be said.
+
+    Only what is the same on every machine: measured differences change with the processor and stay
+    in `verified/`.
+    """
     if verified is None:
         return {}
     found = verified.get(model.name)
-    names = ("parameters", "reference", "tokens", "largest_difference", "tolerance", "reason")
-    return {name: getattr(found, name) if found else None for name in names}
+    names = ("parameters", "reference", "reason", "dtype", "tokens", "decoded", "tolerance")
+    known = {name: getattr(found, name) if found else None for name in names}
+    return known | {"passed": ("yes" if found.passed else "no") if found else None}
+
+
+def _compared(found: Verification) -> str:
+    """How a model's logits were compared, in words that are the same on every machine."""
+    read = f"{found.tokens:,} tokens"
+    read += f" in pieces and {found.decoded} one by one" if found.decoded else " in one pass only"
+    if found.tokens < found.needed:
+        read += f", fewer than the {found.needed:,} that cross its window and two chunks"
+    agree = "agree" if found.passed else "do not agree"
+    other = found.reference or "the model itself"
+    return (
+        f"after {read}, logits {agree} with those of {other} in one pass, within "
+        f"{100 * found.tolerance:g} % of the largest, in {found.dtype}"
+    )
 
 
 def _csv(table: Table) -> str:
