@@ -107,7 +107,10 @@ def test_a_nano_model_is_what_transformers_computes_from_its_tensors(
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("mamba2attn", "no other implementation of mamba2attn"), ("rwkv6", "only the rwkv package")],
+    [
+        ("mamba2attn", "nobody else is known to compute mamba2attn"),
+        ("rwkv6", "only the rwkv package"),
+    ],
 )
 @pytest.mark.usefixtures("short")
 def test_what_nobody_else_computes_is_compared_with_its_own_single_pass(
