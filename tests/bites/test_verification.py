@@ -14,8 +14,10 @@ from needlework.errors import CheckpointError
 from needlework.models import convolution, load, rwkv6
 from needlework.models.attention import Attention
 from needlework.models.decoder import Decoder
+from needlework.models.hub_model import HubModel, Row
 from needlework.models.state import KeyValueState
 from tests.bites.test_mixers import zeros
+from tests.reference.test_against_upstream import llama, randomise
 from tests.unit.engine.test_verification import NANO, candidate, verified
 
 FORMER = 64
@@ -106,3 +108,21 @@ def test_a_state_that_is_not_carried_is_caught_and_one_call_did_not_see_it(
         verified(tmp_path, candidate(NANO / name))
     monkeypatch.setattr(verification, "plan_trial", former)
     assert verified(tmp_path, candidate(NANO / name)).largest_difference < 1e-5
+
+
+@pytest.mark.upstream
+def test_a_cache_that_only_the_short_probe_finds_right_is_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It forgets what was before a long piece; whether it may be kept was tried on 13 tokens."""
+    model = llama()
+    randomise(model)
+    model.save_pretrained(tmp_path / "llama")
+    honest = HubModel._read
+
+    def forgetful(self: HubModel, tokens_T: Tensor, row: Row) -> tuple[Tensor, Row]:
+        return honest(self, tokens_T, row if len(tokens_T) < FORMER else Row((), None))
+
+    monkeypatch.setattr(HubModel, "_read", forgetful)
+    with pytest.raises(CheckpointError, match="try another version of transformers"):
+        verified(tmp_path, candidate(tmp_path / "llama", backend="transformers"))

@@ -164,12 +164,15 @@ def _difference(shown: _Shown, reference: Reference, model: Candidate, tolerance
         raise CheckpointError(
             f"{model.checkpoint} is not computed as by {reference.name}: after a prompt of "
             f"{prompt:,} tokens and {step} more a logit differs by {difference:.3g} of the "
-            f"largest, where {tolerance:g} would pass in {model.dtype}; {_way_out(reference)}"
+            f"largest, where {tolerance:g} would pass in {model.dtype}; "
+            f"{_way_out(reference, model)}"
         )
     return difference
 
 
-def _way_out(reference: Reference) -> str:
-    if reference.name == ITSELF:
-        return "uninstall the kernels that `needlework doctor` names, or try another device"
-    return "check config.json, or set `backend: transformers`"
+def _way_out(reference: Reference, model: Candidate) -> str:
+    if reference.name != ITSELF:
+        return "check config.json, or set `backend: transformers`"
+    if model.backend == "transformers":
+        return "its cache is wrong there, so try another version of transformers"
+    return "uninstall the kernels that `needlework doctor` names, or try another device"
