@@ -4,9 +4,11 @@ Field names `index`, `input`, `outputs`, `length`, `pred` and `others` are RULER
 read our files.
 """
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from needlework.tolerances import TOLERANCES, DeviceKind, Dtype
 
 StopReason = Literal["end", "limit", "decided", "failed"]
 
@@ -87,17 +89,46 @@ class Prediction(Closed):
         return self
 
 
-class Verification(Closed):
-    """What is known of a model's weights: `verified/{model}.json`."""
+class Verification(Closed, strict=True):
+    """What is known of a model's weights: `verified/{model}.json`.
+
+    The model read prompts as cells do, and some answers; its logits after them were compared with
+    those of one pass over the same tokens, by another implementation where there is one.
+    """
 
     model: str
     tensors: int = Field(ge=0)
     parameters: int = Field(ge=0)
+    dtype: Dtype
+    device: DeviceKind
+    kernels: dict[str, str]
+    """What computed each operation; nothing is known of a model that transformers computes."""
     reference: str | None
-    """The implementation whose logits ours were compared with; None where nothing was compared."""
-    tokens: int = Field(ge=0)
-    """Positions at which logits were compared."""
-    largest_difference: float | None
-    tolerance: float | None
+    """The other implementation; None where the model was compared with its own single pass."""
     reason: str | None
-    """Why nothing was compared."""
+    """Why there is no other."""
+    tokens: int = Field(ge=1)
+    """Of the longest prompt."""
+    needed: int = Field(ge=0)
+    """Tokens that cross the model's window and two of its chunks; a CPU may be too slow to read."""
+    decoded: int = Field(ge=0)
+    """Tokens read one by one after every prompt; 0 where a model reads all again for each."""
+    largest_difference: float = Field(ge=0, allow_inf_nan=False)
+    """As a share of the largest logit; changes with the processor."""
+    tolerance: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether the logits are those of the reference."""
+        return self.largest_difference <= self.tolerance
+
+    @model_validator(mode="after")
+    def _as_we_verify(self) -> Self:
+        if (self.reference is None) != bool(self.reason):
+            raise ValueError("there is either a reference or a reason why there is none")
+        ours = TOLERANCES[self.dtype, self.device]
+        if self.tolerance != ours:
+            raise ValueError(
+                f"tolerance {self.tolerance} is not that of {self.dtype} on {self.device}, {ours}"
+            )
+        return self

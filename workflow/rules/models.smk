@@ -33,8 +33,8 @@ rule train_nano_model:
         "needlework train-nano {wildcards.architecture} {params.folder} 2>&1 | tee {log}"
 
 
-# Before a checkpoint may answer, its tensors are accounted for and its logits compared with those
-# of another library. A failure stops the cells of this model; the others go on.
+# Before a checkpoint may answer, its tensors are accounted for, and its logits, read as a cell reads,
+# compared with those of another library. A failure stops the cells of this model; the others go on.
 rule verify_model:
     input:
         lambda wildcards: PLAN.checkpoint_files(wildcards.model),
@@ -49,13 +49,13 @@ rule verify_model:
     threads: 1
     resources:
         **CLUSTER.words(),
-        # In float32, and for a moment as the other library holds it.
+        # In the dtype that answers, and as the other library holds it, in float32.
         mem_mb=lambda wildcards, attempt: CLUSTER.megabytes(
             2 * first_cost(wildcards.model).memory_mb, attempt
         ),
         runtime=lambda wildcards, attempt: CLUSTER.minutes(60, attempt),
     params:
-        code=digest("needlework.models.verification"),
+        code=digest("needlework.engine.verification"),
         model=lambda wildcards: PLAN.checkpoint_options(wildcards.model),
     shell:
         "needlework verify-model {output} {params.model} --threads {threads} 2>&1 | tee {log}"

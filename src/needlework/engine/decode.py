@@ -7,6 +7,7 @@ Knows decoders, states and rows; does not know text, files or how a prompt was r
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -15,7 +16,6 @@ from needlework.engine.choosing import Chooser
 from needlework.engine.interruption import Interruption
 from needlework.engine.memory import out_of_memory_after
 from needlework.engine.prefill import Ready
-from needlework.engine.stopping import Answer
 from needlework.models.decoder import Decoder
 from needlework.models.state import DecoderState
 from needlework.records import StopReason
@@ -23,6 +23,19 @@ from needlework.records import StopReason
 REFILL = 2
 """Finished rows are replaced when one in this many is, not one by one: it copies every state."""
 NOT_FINITE = "the model's logits are not finite numbers"
+
+
+class Writing(Protocol):
+    """What one row has written so far, and what ends it."""
+
+    tokens: list[int]
+
+    @property
+    def length(self) -> int:
+        """Tokens of the prompt and the answer so far."""
+
+    def add(self, token: int) -> StopReason | None:
+        """Write one token; why the answer is finished, or None when it goes on."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +55,7 @@ class Finished:
 def decode(
     decoder: Decoder,
     ready: Iterator[Ready],
-    answers: Sequence[Answer],
+    answers: Sequence[Writing],
     choose: Chooser,
     *,
     rows: int,
@@ -82,7 +95,7 @@ class _Batch:
     """Rows in step with each other; a finished row lingers, unread, until others join."""
 
     def __init__(
-        self, decoder: Decoder, answers: Sequence[Answer], choose: Chooser, vocabulary: int
+        self, decoder: Decoder, answers: Sequence[Writing], choose: Chooser, vocabulary: int
     ) -> None:
         self.decoder = decoder
         self.answers = answers

@@ -130,6 +130,11 @@ class Decoder(nn.Module):
             logits = self.config.logit_cap * torch.tanh(logits / self.config.logit_cap)
         return logits
 
+    def logits_at(self, tokens_T: Tensor, positions_P: Tensor) -> Tensor:
+        """Logits of shape (P, V) after the tokens at P positions of one sequence, in one pass."""
+        hidden_BTD, _ = self.hidden(tokens_T[None], self.init_state(1))
+        return self.logits(hidden_BTD[0, positions_P])
+
     def _embed(self, tokens_BT: Tensor) -> Tensor:
         x_BTD: Tensor = self.embedding(tokens_BT)
         if self.config.embedding_scale != 1.0:

@@ -128,6 +128,12 @@ class HubModel(Decoder):
         """What `read` and `hidden` gave."""
         return h
 
+    def logits_at(self, tokens_T: Tensor, positions_P: Tensor) -> Tensor:
+        """Logits of shape (P, V) after the tokens at P positions of one sequence, in one pass."""
+        kept = {"logits_to_keep": positions_P} if self.last_only else {}
+        logits_TV: Tensor = self.model(tokens_T[None], use_cache=False, **kept).logits[0]
+        return logits_TV if self.last_only else logits_TV[positions_P]
+
     def _read(self, tokens_T: Tensor, row: Row) -> tuple[Tensor, Row]:
         if not len(tokens_T):
             return self.embedding.weight.new_zeros(self.config.padded_vocabulary), row

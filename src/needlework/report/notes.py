@@ -173,7 +173,7 @@ def _doubt(model: ShownModel, verified: Verified | None) -> str:
     found = verified.get(model.name)
     if found is None:
         return "not verified"
-    return "" if found.largest_difference is not None else found.reason or "no reason given"
+    return found.reason or ""
 
 
 def _listed(words: Iterable[str]) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from needlework.cells import estimated, gathered
 from needlework.definitions import TableDefinition
 from needlework.files import write_text
+from needlework.records import Verification
 from needlework.report import printing
 from needlework.report.estimates import Scores
 from needlework.report.layout import Entry, Row, Table, build
@@ -104,7 +105,11 @@ def write_models(
     """Write what there is to say of models and their weights, as `output` .md, .tex and .csv."""
     pages = {
         suffix: render(
-            templates / f"models{suffix}.j2", table=definition, models=models, verified=verified
+            templates / f"models{suffix}.j2",
+            table=definition,
+            models=models,
+            verified=verified,
+            compared=_compared,
         )
         for suffix in (".md", ".tex")
     }
@@ -114,12 +119,31 @@ def write_models(
 
 
 def _verification(model: ShownModel, verified: Verified | None) -> dict[str, Any]:
-    """What is known of a model's weights, as columns; none where nothing is to be said."""
+    """What is known of a model's weights, as columns; none where nothing is to be said.
+
+    Only what is the same on every machine: measured differences change with the processor and stay
+    in `verified/`.
+    """
     if verified is None:
         return {}
     found = verified.get(model.name)
-    names = ("parameters", "reference", "tokens", "largest_difference", "tolerance", "reason")
-    return {name: getattr(found, name) if found else None for name in names}
+    names = ("parameters", "reference", "reason", "dtype", "tokens", "decoded", "tolerance")
+    known = {name: getattr(found, name) if found else None for name in names}
+    return known | {"passed": ("yes" if found.passed else "no") if found else None}
+
+
+def _compared(found: Verification) -> str:
+    """How a model's logits were compared, in words that are the same on every machine."""
+    read = f"{found.tokens:,} tokens"
+    read += f" in pieces and {found.decoded} one by one" if found.decoded else " in one pass only"
+    if found.tokens < found.needed:
+        read += f", fewer than the {found.needed:,} that cross its window and two chunks"
+    agree = "agree" if found.passed else "do not agree"
+    other = found.reference or "the model itself"
+    return (
+        f"after {read}, logits {agree} with those of {other} in one pass, within "
+        f"{100 * found.tolerance:g} % of the largest, in {found.dtype}"
+    )
 
 
 def _csv(table: Table) -> str:
