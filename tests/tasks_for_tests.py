@@ -53,7 +53,7 @@ def rows(
 
 
 def item(index: int = 0, *, budget: int = 256, seed: int = 42) -> Item:
-    return Item(seed, ("test",), index, budget)
+    return Item(seed, ("test",), index, budget, budget)
 
 
 def needle_texts(row: Row) -> list[str]:

@@ -17,7 +17,7 @@ from needlework.cost.study import planned
 from needlework.errors import StudyError
 from needlework.paper import MODELS as PUBLISHED
 from needlework.parsing import parse, read, unknown
-from needlework.prompts import CHAT
+from needlework.prompts import CHAT, WordingName
 from needlework.resources import DIRECTORY, registry
 from needlework.snapshots import Kind, Snapshot
 from needlework.study import (
@@ -125,9 +125,16 @@ class Plan(Closed):
         return reserved(weights, tasks, samples=self.study.samples, length=length)
 
     def wrapper(self, model: str) -> Wrapper:
-        """The prompt format of a model under the study's protocol, with what spoils its samples."""
+        """The prompt format of a model under the study's protocol, and what else tells its samples
+        from those of others: a wording that is not its language's, or what spoils them."""
         entry = self.models[model]
-        return "+".join([self._format(entry), *variants.of_data(entry.hazards)])
+        words = ["plain"] if self._wording(model) == "plain" else []
+        return "+".join([self._format(entry), *words, *variants.of_data(entry.hazards)])
+
+    def _wording(self, model: str) -> WordingName | None:
+        """Whose words a model is asked in, where there is a choice."""
+        chosen = self.study.material == "english" and self.study.protocol == "corrected"
+        return variants.wording_of(self.study, model) if chosen else None
 
     def _format(self, entry: ModelEntry) -> Wrapper:
         name: Wrapper = getattr(entry.wrapper, self.study.protocol)
@@ -143,7 +150,9 @@ class Plan(Closed):
 
     def dataset_files(self, prompts: str, task: str) -> list[str]:
         """The local files that a dataset is made from."""
-        return [*self._tokenizer_files(self._reader(prompts).tokenizer), *self._material(task)]
+        reader = self._reader(prompts)
+        tokenizer = self._tokenizer_files(self.models[reader].tokenizer)
+        return [*tokenizer, *self._material(task, self._wording(reader))]
 
     def checkpoint_files(self, model: str) -> list[str]:
         """The files of a model's weights; of a repository, what says that it is here."""
@@ -173,12 +182,12 @@ class Plan(Closed):
         fetched = _fetched("tokenizers", entry.source, entry.revision)
         return fetched or _files(Path(entry.source), TOKENIZER_FILES)
 
-    def _material(self, task: str) -> list[str]:
+    def _material(self, task: str, wording: WordingName | None) -> list[str]:
         """The fetched files that the samples of a task are made of; the nano material has none."""
         if self.study.material == "nano":
             return []
         spec = self._spec(task)
-        wanted = ["prompts"] if self.study.protocol == "released" else []
+        wanted = [] if wording == "plain" else ["prompts"]
         wanted += ["essays", "punkt"] if getattr(spec, "haystack", None) == "essay" else []
         wanted += [spec.source] if isinstance(spec, QaSpec) else []
         return [
@@ -189,14 +198,16 @@ class Plan(Closed):
 
     def dataset_options(self, prompts: str, task: str) -> str:
         """What `needlework dataset` needs to know beside paths, task name and length."""
-        reader = self._reader(prompts)
+        run = self._reader(prompts)
+        reader, wording = self.models[run], self._wording(run)
         tokenizer = self.tokenizers[reader.tokenizer]
         spec = variants.misread(self._spec(task), reader.hazards)
-        questions = self._material(task)[-1:] if isinstance(spec, QaSpec) else []
+        questions = self._material(task, wording)[-1:] if isinstance(spec, QaSpec) else []
         return _options(
             parameters=spec.model_dump_json(),
             protocol=self.study.protocol,
             material=self.study.material,
+            wording=wording,
             seed=self.study.seed,
             samples=self.study.samples,
             tokenizer=tokenizer.source,
@@ -237,9 +248,9 @@ class Plan(Closed):
         """The tasks of all suites, by name."""
         return {name: spec for specs in self.tasks.values() for name, spec in specs.items()}
 
-    def _reader(self, prompts: str) -> ModelEntry:
-        """A model that reads these prompts."""
-        return next(self.models[name] for name in self.models if self.prompts(name) == prompts)
+    def _reader(self, prompts: str) -> RunName:
+        """A run that reads these prompts."""
+        return next(name for name in self.models if self.prompts(name) == prompts)
 
 
 def resolve(config: Mapping[str, Any], folder: Path) -> Plan:

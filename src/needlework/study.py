@@ -18,6 +18,7 @@ from pydantic import (
 from needlework.errors import StudyError
 from needlework.hazards import StudyHazard
 from needlework.parsing import unknown
+from needlework.prompts import WordingName
 from needlework.tasks.specs import Spec
 
 Family = Literal["linear", "hybrid", "attention"]
@@ -84,6 +85,11 @@ class Study(Closed):
     material: Literal["nano", "english"] = Field(
         description="The study's own small language, or English essays and words."
     )
+    wording: WordingName | Annotated[tuple[WordingName, ...], Field(min_length=1)] | None = Field(
+        None,
+        description="Whose words prompts are in: RULER's own (English's default), or plain ones of "
+        "ours (the nano language's). A list: every model runs in each of them.",
+    )
     suites: dict[Name, Suite] = Field(
         min_length=1,
         description="Tasks that run together; the paper's tables show ruler and depth.",
@@ -117,6 +123,31 @@ class Study(Closed):
                 "protocol: corrected, or remove hazards"
             )
         return self
+
+    @model_validator(mode="after")
+    def _speakable(self) -> "Study":
+        if "ruler" in self.wordings and self.material == "nano":
+            raise ValueError("wording `ruler` is English; remove wording, or set material: english")
+        if "plain" in self.wordings and self.protocol == "released":
+            raise ValueError(
+                "protocol `released` replays RULER's prompts; remove wording `plain`, or set "
+                "protocol: corrected"
+            )
+        if len(set(self.wordings)) < len(self.wordings):
+            raise ValueError(f"wording {list(self.wordings)} must not repeat")
+        if len(self.wordings) > 1 and self.hazards:
+            raise ValueError(
+                f"wording {list(self.wordings)} and hazards both make variants of every model; "
+                "study one of them at a time"
+            )
+        return self
+
+    @property
+    def wordings(self) -> tuple[WordingName, ...]:
+        """Every wording that prompts are in; one, or more that make variants of every model."""
+        if self.wording is None:
+            return ("plain",) if self.material == "nano" else ("ruler",)
+        return (self.wording,) if isinstance(self.wording, str) else self.wording
 
 
 class TokenizerEntry(Closed):

@@ -27,7 +27,7 @@ def test_filling_leaves_the_words_between_answers_open() -> None:
 def test_an_official_format_surrounds_the_request() -> None:
     wrapper = prompts.WRAPPERS["gemma"]
     assert wrapper.before.startswith("<start_of_turn>user")
-    assert wrapper.after.endswith("<start_of_turn>model")
+    assert wrapper.after.endswith("<start_of_turn>model\n")
 
 
 def texts(wording: Wording) -> list[str]:

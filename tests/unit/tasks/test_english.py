@@ -71,4 +71,4 @@ def test_codes_are_uuids(shared: Path, tokenizer: tokenizers.Tokenizer) -> None:
 
 def test_questions_without_a_file_say_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="add --questions FILE"):
-        qa.plan(QaSpec(source="squad"), english.material(tmp_path), item())
+        qa.plan(QaSpec(source="squad"), english.material(tmp_path, wording="plain"), item())
