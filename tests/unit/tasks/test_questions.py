@@ -84,4 +84,6 @@ def test_a_file_of_another_kind_is_refused(content: object, tmp_path: Path) -> N
 
 def test_a_file_that_is_absent_is_named(tmp_path: Path) -> None:
     with pytest.raises(ResourceError, match=r"gone\.json"):
-        questions.from_file("squad", tmp_path / "gone.json")(english.material(tmp_path, wording="plain"), item())
+        questions.from_file("squad", tmp_path / "gone.json")(
+            english.material(tmp_path, wording="plain"), item()
+        )
