@@ -3,9 +3,9 @@
     git clone https://github.com/NVIDIA/RULER && git -C RULER checkout c3f5e3b
     NEEDLEWORK_SHARED=... .venv/bin/python -m tests.compare_with_ruler RULER
 
-What they wrote is kept in RULER/out and not made again. The file holds counts and digests of forms
-(`prompt_forms_for_tests`), never a text of RULER's; `tests/golden/test_ruler_agreement.py` makes our
-side of it again.
+What they wrote is kept in RULER/out and not made again. The file holds counts and digests of
+forms (`prompt_forms_for_tests`), never a text of RULER's; `tests/golden/test_ruler_agreement.py`
+makes our side of it again.
 """
 
 import csv

@@ -1,7 +1,7 @@
 """The form of a prompt: its text with everything blanked that differs from sample to sample.
 
-Works on texts alone, so prompts of any generator of RULER's can be compared. Texts of RULER are taken
-from the fetched prompts, never written here.
+Works on texts alone, so prompts of any generator of RULER's can be compared. Texts of RULER are
+taken from the fetched prompts, never written here.
 """
 
 import re

@@ -4,7 +4,7 @@ Knows names, lengths and sources; does not know files, tensors or scores.
 """
 
 import json
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, get_args
 
 from pydantic import (
     BaseModel,
@@ -12,6 +12,7 @@ from pydantic import (
     Field,
     PositiveInt,
     StringConstraints,
+    field_validator,
     model_validator,
 )
 
@@ -123,6 +124,19 @@ class Study(Closed):
                 "protocol: corrected, or remove hazards"
             )
         return self
+
+    @field_validator("wording", mode="before")
+    @classmethod
+    def _named(cls, value: object) -> object:
+        """One line for a mistake, where a choice of forms would tell one for each form."""
+        known = get_args(WordingName)
+        named = [value] if value is None or isinstance(value, str) else value
+        if not isinstance(named, list | tuple) or not named:
+            raise ValueError(f"name {' or '.join(known)}, or list both")
+        for each in named:
+            if each is not None and each not in known:
+                raise ValueError(unknown(str(each), known))
+        return value
 
     @model_validator(mode="after")
     def _speakable(self) -> "Study":

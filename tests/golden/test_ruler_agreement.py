@@ -7,27 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from needlework import tokenizers
-from needlework.tasks import english, generate
 from tests.compare_with_ruler import ASKED, COMMIT, TOKENIZER, Agreement, agreement, read
-from tests.tasks_for_tests import ENGLISH
-
-QUESTIONS = {"qa_1": "golden/qa/squad.json", "qa_2": "golden/qa/hotpotqa.json"}
+from tests.tasks_for_tests import english_rows
 
 
 def ours(line: Agreement, shared: Path) -> Agreement:
     """The line of our dataset of the same task, length and size."""
-    questions = shared / QUESTIONS[line.task] if line.task in QUESTIONS else None
-    rows = list(
-        generate(
-            ENGLISH[line.task],
-            material=english.material(shared / "mirror", questions),
-            tokenizer=tokenizers.load(str(shared / "mirror/tokenizers" / TOKENIZER)),
-            length=line.length,
-            samples=line.samples,
-            seed=42,
-            task=line.task,
-        )
+    rows = english_rows(
+        line.task, shared, length=line.length, samples=line.samples, tokenizer=TOKENIZER
     )
     texts, lengths = [sample.input for sample, _ in rows], [sample.length for sample, _ in rows]
     return agreement(line.task, line.length, texts, lengths, shared)
