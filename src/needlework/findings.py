@@ -25,7 +25,6 @@ from needlework.paper import DEPTHS
 from needlework.power import detectable_difference, detectable_paired_difference
 from needlework.statistics import Estimate, estimate
 from needlework.study import ShownModel
-from needlework.variants import weights_of
 
 TIMES = (2, 4, 8)
 SIGNIFICANCE = 0.05
@@ -148,7 +147,7 @@ def _compared(
     keys = ["suite", "length", "task", "index"]
     for one, other in combinations(models, 2):
         same_prompts = (one.tokenizer, one.wrapper) == (other.tokenizer, other.wrapper)
-        if same_prompts or weights_of(one.name) == weights_of(other.name):
+        if same_prompts or one.weights == other.weights:
             sides = [scores.filter(pl.col("model") == model.name) for model in (one, other)]
             both = sides[0].join(sides[1], on=keys, suffix="_other", maintain_order="left")
             for (suite, length), rows in both.group_by("suite", "length", maintain_order=True):

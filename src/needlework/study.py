@@ -237,6 +237,11 @@ class ShownModel(Closed):
     trained_length: PositiveInt
     licence: str
 
+    @property
+    def weights(self) -> str:
+        """The model whose weights these are, its own or those that it shares as a variant."""
+        return self.name.partition("+")[0]
+
 
 class Models(Closed):
     """The parsed form of config/models.yaml."""

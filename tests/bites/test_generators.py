@@ -104,7 +104,7 @@ def test_another_needle_sentence_than_rulers_is_caught(
 
     def singular(texts: Prompts) -> Wording:
         says = honest(texts)
-        return replace(says, needle=says.needle.replace("{nouns}", "{noun}"))
+        return replace(says, nouns={**says.nouns, "numbers": ("number", "number")})
 
     monkeypatch.setattr(ruler, "wording", singular)
     with pytest.raises(AssertionError):

@@ -127,7 +127,7 @@ def _verification(model: ShownModel, verified: Verified | None) -> dict[str, Any
     """What is known of a model's weights, as columns; none where nothing is to be said."""
     if verified is None:
         return {}
-    found = verified.get(model.name)
+    found = verified.get(model.weights)
     names = ("parameters", "reference", "tokens", "largest_difference", "tolerance", "reason")
     return {name: getattr(found, name) if found else None for name in names}
 

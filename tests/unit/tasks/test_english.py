@@ -56,7 +56,7 @@ def test_references_are_in_their_needles(
 
 
 def test_all_tasks_fit_into_1024_tokens(shared: Path, tokenizer: tokenizers.Tokenizer) -> None:
-    """The shortest length of the paper's tables; RULER's own common words need 4096."""
+    """The shortest length of the paper's tables; RULER's full lists of common words need 4096."""
     lengths = [
         sample.length for task in SHOWN for sample, _ in rows(task, shared, tokenizer, length=1024)
     ]
