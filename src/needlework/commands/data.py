@@ -99,8 +99,7 @@ def dataset(
         questions=questions,
     )
     loaded = tokenizers.load(tokenizer, revision=revision, begins=wrapper != CHAT)
-    watch = terminal.bar(f"{task} at {length}", total=samples)
-    datasets.write(wanted, output, tokenizer=loaded, watch=watch)
+    datasets.write(wanted, output, loaded, watch=terminal.bar(f"{task} at {length}", total=samples))
 
 
 @click.command()

@@ -103,7 +103,7 @@ def find_wrapper(
     return WRAPPERS[name]
 
 
-def write(dataset: Dataset, output: Path, *, tokenizer: Tokenizer, watch: Watch) -> None:
+def write(dataset: Dataset, output: Path, tokenizer: Tokenizer, *, watch: Watch) -> None:
     """Write the samples to `output` and their details beside it, both whole or not at all.
 
     `watch` sees the samples pass, to show progress.

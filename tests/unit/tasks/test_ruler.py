@@ -28,8 +28,8 @@ def needle(shared: Path, wrapper: Wrapper | None = None, **parameters: object) -
 
 def test_one_value_is_asked_for_in_the_singular(shared: Path) -> None:
     text = needle(shared).text
-    assert text.startswith("A special magic number is hidden")
-    assert text.endswith(" mentioned in the provided text is")
+    assert text.startswith("A special magic number is ")
+    assert text.endswith(" provided text is")
 
 
 def test_needles_stay_in_the_plural(shared: Path) -> None:
@@ -43,7 +43,7 @@ def test_needles_stay_in_the_plural(shared: Path) -> None:
 def test_several_keys_are_listed_as_ruler_lists_them(shared: Path) -> None:
     """Two of them, too, have a comma before `and`."""
     asked = needle(shared, keys=2, queries=2).text.rpartition(" numbers for ")[2]
-    assert re.fullmatch(r"[^,]+, and [^,]+ mentioned in the provided text are", asked)
+    assert re.fullmatch(r"[^ ,]+, and [^ ,]+ mentioned .* text are", asked)
 
 
 def test_the_singular_leaves_the_format_of_a_model_alone(shared: Path) -> None:
@@ -84,7 +84,7 @@ def test_the_number_of_common_words_is_that_of_the_task(shared: Path) -> None:
     spec = CommonWordsSpec(common=3, common_repeats=4, uncommon_repeats=1)
     made = common_words.plan(spec, material(shared), item()).compose(9)
     assert made.text[made.question_start :].count("3 most common words") == 1
-    assert made.text.endswith("The top 3 words that appear most often in the list are:")
+    assert made.text.count("The top 3 words ") == 2  # in the example, too
 
 
 def test_short_lists_repeat_their_words_less_often(shared: Path) -> None:
