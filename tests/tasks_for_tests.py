@@ -6,8 +6,9 @@ from pathlib import Path
 from needlework import tokenizers
 from needlework.catalogue import read_tasks
 from needlework.nano import language
+from needlework.prompts import WordingName
 from needlework.records import Sample, SampleDetail
-from needlework.tasks import generate
+from needlework.tasks import english, generate
 from needlework.tasks.material import Item, Material
 from needlework.tasks.specs import Spec
 from needlework.tokenizers import Tokenizer
@@ -51,8 +52,34 @@ def rows(
     )
 
 
+def english_rows(
+    task: str,
+    shared: Path,
+    *,
+    length: int = 1024,
+    samples: int = 2,
+    seed: int = 42,
+    tokenizer: str = "gpt-neox-20b",
+    wording: WordingName = "ruler",
+) -> list[Row]:
+    """Samples of an English task; questions are the made-up ones of the reference material."""
+    source = getattr(ENGLISH[task], "source", None)
+    questions = shared / f"golden/qa/{source}.json" if source else None
+    return list(
+        generate(
+            ENGLISH[task],
+            material=english.material(shared / "mirror", questions, wording=wording),
+            tokenizer=tokenizers.load(str(shared / "mirror/tokenizers" / tokenizer)),
+            length=length,
+            samples=samples,
+            seed=seed,
+            task=task,
+        )
+    )
+
+
 def item(index: int = 0, *, budget: int = 256, seed: int = 42) -> Item:
-    return Item(seed, ("test",), index, budget)
+    return Item(seed, ("test",), index, budget, budget)
 
 
 def needle_texts(row: Row) -> list[str]:

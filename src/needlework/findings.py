@@ -93,7 +93,11 @@ def middles(scores: Scores, models: Sequence[ShownModel], suite: SuiteName) -> l
 
 
 def pairs(scores: pl.DataFrame, models: Sequence[ShownModel], grid: Grid) -> list[Pair]:
-    """Every two models with the same prompts, per suite and length, on all samples they share."""
+    """Every two runs that are asked the same, per suite and length, on all samples they share.
+
+    That are models with the same prompts, and one model in two wordings: samples of an index ask
+    for the same there, in other words.
+    """
     found = list(_compared(scores.join(_questions(grid), on=["suite", "task"]), models))
     corrected = holm([comparison.p_value for *_, comparison in found])
     return [Pair(*one, p_value) for one, p_value in zip(found, corrected, strict=True)]
@@ -164,7 +168,8 @@ def _compared(
 ) -> Iterator[tuple[str, str, str, int, Comparison]]:
     keys = ["suite", "length", "task", "index"]
     for one, other in combinations(models, 2):
-        if (one.tokenizer, one.wrapper) == (other.tokenizer, other.wrapper):
+        same_prompts = (one.tokenizer, one.wrapper) == (other.tokenizer, other.wrapper)
+        if same_prompts or one.weights == other.weights:
             sides = [scores.filter(pl.col("model") == model.name) for model in (one, other)]
             both = sides[0].join(sides[1], on=keys, suffix="_other", maintain_order="left")
             for (suite, length), rows in both.group_by("suite", "length", maintain_order=True):

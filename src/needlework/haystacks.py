@@ -20,7 +20,7 @@ NOISE = (
     "The clock ticks in the hall.",
     "The cat is asleep.",
 )
-"""A paragraph in which nothing happens, in our own words."""
+"""A paragraph in which nothing happens, in our own words; that of `wording: plain`."""
 
 _LETTERS_PER_TOKEN = 8
 _SPARE_LETTERS = 4000

@@ -20,7 +20,7 @@ from needlework.errors import StudyError
 from needlework.paper import MODELS as PUBLISHED
 from needlework.parsing import parse, read, unknown
 from needlework.presentation import Shown, present
-from needlework.prompts import CHAT
+from needlework.prompts import CHAT, WordingName
 from needlework.records import Closed
 from needlework.resources import DIRECTORY, registry
 from needlework.snapshots import Kind, Snapshot
@@ -40,7 +40,7 @@ from needlework.study import (
     Wrapper,
 )
 from needlework.tasks.code import dataset_code
-from needlework.tasks.specs import OWN, Need, QaSpec, Spec, needle_format, question_group
+from needlework.tasks.specs import OWN, FileSpec, Need, QaSpec, Spec, needle_format, question_group
 
 Selected = TypeVar("Selected", TableDefinition, FigureDefinition)
 
@@ -169,9 +169,16 @@ class Plan(Closed):
         return reserved(weights, chosen, samples=self.study.samples, length=cell.length)
 
     def wrapper(self, model: str) -> Wrapper:
-        """The prompt format of a model under the study's protocol, with what spoils its samples."""
+        """The prompt format of a model under the study's protocol, and what else tells its samples
+        from those of others: a wording that is not its language's, or what spoils them."""
         entry = self.models[model]
-        return "+".join([self._format(entry), *variants.of_data(entry.hazards)])
+        words = ["plain"] if self._wording(model) == "plain" else []
+        return "+".join([self._format(entry), *words, *variants.of_data(entry.hazards)])
+
+    def _wording(self, model: str) -> WordingName | None:
+        """Whose words a model is asked in, where there is a choice."""
+        chosen = self.study.material == "english" and self.study.protocol == "corrected"
+        return variants.wording_of(self.study, model) if chosen else None
 
     def _format(self, entry: ModelEntry) -> Wrapper:
         name: Wrapper = getattr(entry.wrapper, self.study.protocol)
@@ -187,10 +194,10 @@ class Plan(Closed):
 
     def dataset_files(self, prompts: str, task: str) -> list[str]:
         """The local files that a dataset is made from."""
-        spec = self._spec(task)
+        reader, spec = self._reader(prompts), self._spec(task)
         own = [spec.path] if isinstance(spec, OWN) else []
-        tokenizer = self._tokenizer_files(self._reader(prompts).tokenizer)
-        return [*tokenizer, *own, *self._material(task)]
+        tokenizer = self._tokenizer_files(self.models[reader].tokenizer)
+        return [*tokenizer, *own, *self._material(task, self._wording(reader))]
 
     def dataset_code(self, task: str) -> str:
         """A digest of our code that decides the samples of a task."""
@@ -234,12 +241,13 @@ class Plan(Closed):
         fetched = _fetched("tokenizers", entry.source, entry.revision)
         return fetched or _files(Path(entry.source), TOKENIZER_FILES)
 
-    def _material(self, task: str) -> list[str]:
+    def _material(self, task: str, wording: WordingName | None) -> list[str]:
         """The fetched files that the samples of a task are made of; the nano material has none."""
         if self.study.material == "nano":
             return []
         spec = self._spec(task)
-        wanted = ["prompts"] if self.study.protocol == "released" else []
+        needs_prompts = wording != "plain" and not isinstance(spec, FileSpec)
+        wanted = ["prompts"] if needs_prompts else []
         wanted += [name for need in spec.needs for name in READ[need]]
         return [
             str(DIRECTORY / file.path)
@@ -249,14 +257,16 @@ class Plan(Closed):
 
     def dataset_options(self, prompts: str, task: str) -> str:
         """What `needlework dataset` needs to know beside paths, task name and length."""
-        reader = self._reader(prompts)
+        run = self._reader(prompts)
+        reader, wording = self.models[run], self._wording(run)
         tokenizer = self.tokenizers[reader.tokenizer]
         spec = variants.misread(self._spec(task), reader.hazards)
-        questions = self._material(task)[-1:] if isinstance(spec, QaSpec) else []
+        questions = self._material(task, wording)[-1:] if isinstance(spec, QaSpec) else []
         return _options(
             parameters=spec.model_dump_json(),
             protocol=self.study.protocol,
             material=self.study.material,
+            wording=wording,
             seed=self.study.seed,
             samples=self.study.samples,
             tokenizer=tokenizer.source,
@@ -297,9 +307,9 @@ class Plan(Closed):
         """The tasks of all suites, by name."""
         return {name: spec for specs in self.tasks.values() for name, spec in specs.items()}
 
-    def _reader(self, prompts: str) -> ModelEntry:
-        """A model that reads these prompts."""
-        return next(self.models[name] for name in self.models if self.prompts(name) == prompts)
+    def _reader(self, prompts: str) -> RunName:
+        """A run that reads these prompts."""
+        return next(name for name in self.models if self.prompts(name) == prompts)
 
 
 def resolve(config: Mapping[str, Any], folder: Path) -> Plan:

@@ -1,12 +1,16 @@
 """Every word of a prompt that is not haystack, as data: one wording per language.
 
-Knows templates; does not know which numbers or needles are put into them. The wording is our own:
-RULER's, for the `released` protocol, is fetched and parsed.
+Knows templates; does not know which numbers or needles are put into them. The wording here is our
+own: RULER's, in which English studies ask, is fetched and parsed (`needlework.tasks.ruler`).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
+from typing import Literal
+
+WordingName = Literal["ruler", "plain"]
+"""RULER's own prompt texts, or ours."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,8 @@ class Frame:
     between: str
     """What stands before the second and every further answer."""
     end: str
+    gap: str = "\n\n"
+    """What stands between a solved example and the task."""
 
     def fill(self, **values: str) -> "Frame":
         """The frame with its placeholders filled in, but for those of `between`."""
@@ -49,11 +55,19 @@ class Wording:
     last_comma: str
     needle: str
     hay_separator: str
+    """Between the sentences of a book and its needles."""
+    line_separator: str
+    """Between the units of all other hay and their needles."""
     one_needle: Frame
     many_needles: Frame
     assignment: str
+    """A variable receives a number."""
+    passing: str
+    """A variable receives what another one holds."""
     tracking: Frame
     numbered: str
+    named: str
+    """A common word in the answer of the solved example."""
     common: Frame
     filler: str
     """The word that is most frequent and is not asked for."""
@@ -82,6 +96,7 @@ ENGLISH = Wording(
     last_comma=" and ",
     needle="The magic {noun} of {key} is {value}.",
     hay_separator=" ",
+    line_separator=" ",
     one_needle=Frame(
         head="Somewhere in the text below a magic {noun} is written down. Keep it in mind; "
         "a question about it follows the text.\n\n",
@@ -99,6 +114,7 @@ ENGLISH = Wording(
         end=".",
     ),
     assignment="Let {name} be {source}.",
+    passing="Let {name} be {source}.",
     tracking=Frame(
         head="Between the sentences below, variables receive a number or the content of another "
         "variable. Follow who holds what.\n\n",
@@ -109,6 +125,7 @@ ENGLISH = Wording(
         end=".",
     ),
     numbered="{number}. {word}",
+    named="{word}",
     common=Frame(
         head="Some words of the numbered list below come more often than the others. "
         "Keep count.\n\n",
@@ -151,6 +168,7 @@ NANO = Wording(
     last_comma=" ",
     needle="the magic {noun} of {key} {value} .",
     hay_separator=" ",
+    line_separator=" ",
     one_needle=Frame(
         head="",
         question=" what is the magic {noun} ?",
@@ -166,6 +184,7 @@ NANO = Wording(
         end=" .",
     ),
     assignment="copy {source} {name} .",
+    passing="copy {source} {name} .",
     tracking=Frame(
         head="",
         question=" which hold {value} ?",
@@ -174,6 +193,7 @@ NANO = Wording(
         end=" .",
     ),
     numbered="{word}",
+    named="{word}",
     common=Frame(
         head="words : ",
         question=" . what words are common ?",
@@ -204,7 +224,7 @@ NANO = Wording(
 WRAPPERS: Mapping[str, Wrapper] = MappingProxyType(
     {
         "base": Wrapper(),
-        "gemma": Wrapper("<start_of_turn>user\n", "<end_of_turn>\n<start_of_turn>model"),
+        "gemma": Wrapper("<start_of_turn>user\n", "<end_of_turn>\n<start_of_turn>model\n"),
         "sheared-llama-sharegpt": Wrapper(
             "You are a helpful assistant. Write a response that appropriately completes the "
             "request.\n\n### Input:\n",

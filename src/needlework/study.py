@@ -5,7 +5,7 @@ Knows names, lengths and sources; does not know files, tensors or scores.
 
 import json
 from collections.abc import Collection
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, get_args
 
 from pydantic import (
     Discriminator,
@@ -13,6 +13,7 @@ from pydantic import (
     PositiveInt,
     StringConstraints,
     Tag,
+    field_validator,
     model_validator,
 )
 
@@ -20,6 +21,7 @@ from needlework.definitions import Name, TableDefinition
 from needlework.errors import StudyError
 from needlework.hazards import StudyHazard
 from needlework.parsing import by_form, unknown
+from needlework.prompts import WordingName
 from needlework.records import Closed
 from needlework.tasks.specs import Spec
 
@@ -68,6 +70,11 @@ class Study(Closed):
     material: Literal["nano", "english"] = Field(
         description="The study's own small language, or English essays and words."
     )
+    wording: WordingName | Annotated[tuple[WordingName, ...], Field(min_length=1)] | None = Field(
+        None,
+        description="Whose words prompts are in: RULER's own (English's default), or plain ones of "
+        "ours (the nano language's). A list: every model runs in each of them.",
+    )
     suites: dict[Name, Suite] = Field(
         min_length=1, description="What is asked: tasks that run together, by any name."
     )
@@ -107,6 +114,44 @@ class Study(Closed):
                 "protocol: corrected, or remove hazards"
             )
         return self
+
+    @field_validator("wording", mode="before")
+    @classmethod
+    def _named(cls, value: object) -> object:
+        """One line for a mistake, where a choice of forms would tell one for each form."""
+        known = get_args(WordingName)
+        named = [value] if value is None or isinstance(value, str) else value
+        if not isinstance(named, list | tuple) or not named:
+            raise ValueError(f"name {' or '.join(known)}, or list both")
+        for each in named:
+            if each is not None and each not in known:
+                raise ValueError(unknown(str(each), known))
+        return value
+
+    @model_validator(mode="after")
+    def _speakable(self) -> "Study":
+        if "ruler" in self.wordings and self.material == "nano":
+            raise ValueError("wording `ruler` is English; remove wording, or set material: english")
+        if "plain" in self.wordings and self.protocol == "released":
+            raise ValueError(
+                "protocol `released` replays RULER's prompts; remove wording `plain`, or set "
+                "protocol: corrected"
+            )
+        if len(set(self.wordings)) < len(self.wordings):
+            raise ValueError(f"wording {list(self.wordings)} must not repeat")
+        if len(self.wordings) > 1 and self.hazards:
+            raise ValueError(
+                f"wording {list(self.wordings)} and hazards both make variants of every model; "
+                "study one of them at a time"
+            )
+        return self
+
+    @property
+    def wordings(self) -> tuple[WordingName, ...]:
+        """Every wording that prompts are in; one, or more that make variants of every model."""
+        if self.wording is None:
+            return ("plain",) if self.material == "nano" else ("ruler",)
+        return (self.wording,) if isinstance(self.wording, str) else self.wording
 
 
 class TokenizerEntry(Closed):
@@ -179,6 +224,11 @@ class ShownModel(Closed):
     wrapper: str
     trained_length: PositiveInt
     licence: str
+
+    @property
+    def weights(self) -> str:
+        """The model whose weights these are, its own or those that it shares as a variant."""
+        return self.name.partition("+")[0]
 
 
 class Models(Closed):

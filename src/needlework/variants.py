@@ -1,4 +1,4 @@
-"""Models with some published defects switched on: each defect alone, all together, and none.
+"""Models with some published defects switched on, or asked in several wordings.
 
 Knows what a defect touches and what a variant is called; does not know files or scores.
 """
@@ -10,6 +10,7 @@ from needlework.definitions import Name
 from needlework.errors import StudyError
 from needlework.hazards import Hazard, StudyHazard
 from needlework.paper import FORMATS
+from needlework.prompts import WordingName
 from needlework.records import Closed
 from needlework.study import ModelEntry, RunName, Study, SuiteName
 from needlework.tasks.specs import NiahSpec, Spec, needle_format
@@ -27,6 +28,9 @@ LABELS: Mapping[str, str] = {
     PUBLISHED: "as published",
 }
 """What tables and figures call a variant, after the label of its model."""
+
+WORDINGS: Mapping[WordingName, str] = {"ruler": "in RULER's words", "plain": "in plain words"}
+"""The same for a variant that is asked in one of several wordings."""
 
 _REACH: Mapping[StudyHazard, tuple[SuiteName, ...]] = {
     "mamba-sampling": SUITES,
@@ -74,6 +78,11 @@ def weights_of(run: str) -> str:
     return run.partition("+")[0]
 
 
+def wording_of(study: Study, run: str) -> WordingName:
+    """Whose words a run is asked in."""
+    return next((each for each in study.wordings if run.endswith(f"+{each}")), study.wordings[0])
+
+
 def variants(model: str, defects: Sequence[StudyHazard]) -> list[Variant]:
     """The corrected model, each defect alone, and the model as it was published."""
     alone = [Variant(model, defect, (defect,)) for defect in defects]
@@ -85,6 +94,14 @@ def runs(study: Study, models: Mapping[str, ModelEntry]) -> dict[str, ModelEntry
 
     Each description keeps the defects that are on, and no others.
     """
+    if len(study.wordings) > 1:
+        return {
+            f"{name}+{wording}": model.model_copy(
+                update={"hazards": (), "label": f"{model.label}, {WORDINGS[wording]}"}
+            )
+            for name, model in models.items()
+            for wording in study.wordings
+        }
     if not study.hazards:
         return {
             name: model.model_copy(

@@ -1,15 +1,21 @@
 """Would the laws of tasks notice? Each generator below is broken in one way a benchmark was."""
 
 import random
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from needlework import tasks
 from needlework.nano import language
-from needlework.tasks import drafts, niah
+from needlework.prompts import Wording, WordingName
+from needlework.released.prompts import Prompts
+from needlework.tasks import drafts, english, niah, ruler
 from needlework.tasks.fitting import Counter
-from needlework.tasks.material import Item
+from needlework.tasks.material import Item, Material
+from tests import compare_with_ruler
+from tests.golden import test_ruler_agreement as agreement
 from tests.laws import test_tasks as laws
 from tests.tasks_for_tests import RULER, rows
 
@@ -74,6 +80,52 @@ def test_a_lost_needle_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(niah.drafts, "weave", drop)
     with pytest.raises(AssertionError):
         laws.test_answers_lie_where_claimed("niah_multikey_1")
+
+
+@pytest.mark.parametrize("name", ["_MISSPELT", "SINGULAR"])
+def test_another_template_than_rulers_is_caught(
+    name: str, monkeypatch: pytest.MonkeyPatch, shared: Path
+) -> None:
+    """A word of the template that is not replaced where RULER replaces it."""
+    task = {"_MISSPELT": "vt", "SINGULAR": "niah_single_1"}[name]
+    nothing = ("", "") if name == "_MISSPELT" else ()
+    line = next(line for line in compare_with_ruler.read() if line.task == task)
+    monkeypatch.setattr(ruler, name, nothing)
+    with pytest.raises(AssertionError):
+        agreement.test_our_prompts_have_the_form_of_rulers(line, shared)
+
+
+def test_another_needle_sentence_than_rulers_is_caught(
+    monkeypatch: pytest.MonkeyPatch, shared: Path
+) -> None:
+    """The plural of its needles is odd, but RULER's numbers have it."""
+    honest = ruler.wording
+    line = next(line for line in compare_with_ruler.read() if line.task == "niah_single_1")
+
+    def singular(texts: Prompts) -> Wording:
+        says = honest(texts)
+        return replace(says, nouns={**says.nouns, "numbers": ("number", "number")})
+
+    monkeypatch.setattr(ruler, "wording", singular)
+    with pytest.raises(AssertionError):
+        agreement.test_our_prompts_have_the_form_of_rulers(line, shared)
+
+
+def test_a_wording_with_draws_of_its_own_is_caught(
+    monkeypatch: pytest.MonkeyPatch, shared: Path
+) -> None:
+    """Then two wordings would differ in needles as well, and nothing could be said of words."""
+    honest = english.material
+
+    def other(*paths: Path | None, wording: WordingName) -> Material:
+        made = honest(*paths, wording=wording)  # type: ignore[arg-type]
+        number = made.draws["numbers"]
+        draws = {**made.draws, "numbers": lambda draw: (draw.random(), number(draw))[1]}
+        return replace(made, draws=draws) if wording == "plain" else made
+
+    monkeypatch.setattr(english, "material", other)
+    with pytest.raises(AssertionError):
+        laws.check_both_wordings_ask_the_same("niah_single_1", shared)
 
 
 def test_training_on_the_evaluation_is_caught() -> None:

@@ -2,19 +2,27 @@
 
 import itertools
 import random
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from needlework import tokenizers
 from needlework.nano import language
-from needlework.tasks import generate
+from needlework.prompts import WordingName
+from needlework.tasks import PLANS, english, fit, generate, prompt_budget
+from needlework.tasks.fitting import Counter
 from needlework.tasks.specs import NiahSpec
 from tests.tasks_for_tests import (
     DEPTH,
     DEPTHS,
+    ENGLISH,
     FORMATS,
     NANO,
     RULER,
     Row,
+    english_rows,
+    item,
     nano_tokenizer,
     needle_texts,
     rows,
@@ -26,6 +34,9 @@ UNIT = {"qa": 30}
 LONGEST_SENTENCE = 14
 # A position is a place between two of at least 20 units of hay, so depths are 5 percent apart.
 DEPTH_STEP = 5.0
+WORDINGS: tuple[WordingName, ...] = ("ruler", "plain")
+SPOKEN = [task for task, spec in ENGLISH.items() if getattr(spec, "depth", None) in (None, 0, 100)]
+"""English tasks; of the depth suite, needles at both ends of every kind of hay."""
 
 
 def check_answers_lie_where_claimed(row: Row) -> None:
@@ -165,6 +176,86 @@ def test_samples_of_a_depth_share_everything_before_the_needle(form: str) -> Non
     for (one, detail), (other, _) in itertools.pairwise(rows(f"{form}_80")):
         before = detail.needles[0].start
         assert one.input[:before] == other.input[:before]
+
+
+def check_both_wordings_ask_the_same(task: str, shared: Path) -> None:
+    """Answers and depths of needles are equal, prompts are not."""
+    told = {name: english_rows(task, shared, wording=name) for name in WORDINGS}
+    asked = [[sample.outputs for sample, _ in rows] for rows in told.values()]
+    assert asked[0] == asked[1]
+    prompts = [[sample.input for sample, _ in rows] for rows in told.values()]
+    assert prompts[0] != prompts[1]
+
+
+def check_english_answers(task: str, row: Row) -> None:
+    """Every reference stands before the question; an answer of HotpotQA may be no more than yes."""
+    sample, detail = row
+    marked = [
+        text for text, answer in zip(needle_texts(row), detail.answers, strict=True) if answer
+    ]
+    if getattr(ENGLISH[task], "source", None) == "squad":
+        assert any(output in text for output in sample.outputs for text in marked)
+    elif task != "qa_2":
+        assert all(any(output in text for text in marked) for output in sample.outputs)
+    assert marked
+    assert all(span.end <= detail.question_start for span in detail.needles)
+    assert [span.start for span in detail.needles] == sorted(span.start for span in detail.needles)
+
+
+def check_english_budget(task: str, shared: Path, length: int, tokenizer: str) -> None:
+    """Prompt, begin token and answer fit; with one more unit of hay they would not."""
+    spec, loaded = ENGLISH[task], tokenizers.load(str(shared / "mirror/tokenizers" / tokenizer))
+    source = getattr(spec, "source", None)
+    questions = shared / f"golden/qa/{source}.json" if source else None
+    budget = prompt_budget(spec, length, begin=len(loaded.begin))
+    asked = replace(item(budget=budget), length=length)
+    plan = PLANS[spec.generator](spec, english.material(shared / "mirror", questions), asked)
+    draft, size = fit(
+        spec, english.material(shared / "mirror", questions), asked, Counter(loaded), guess=20
+    )
+    assert draft.text == plan.compose(size).text
+    tokens = len(loaded.encode(draft.text)) + len(loaded.begin) + spec.tokens_to_generate
+    assert tokens <= length
+    more = len(loaded.encode(plan.compose(size + 1).text)) if size < plan.most else budget + 1
+    assert more > budget
+
+
+@pytest.mark.parametrize("task", SPOKEN)
+def test_english_answers_lie_where_claimed(task: str, shared: Path) -> None:
+    for row in english_rows(task, shared):
+        check_english_answers(task, row)
+
+
+@pytest.mark.parametrize(
+    ("length", "tokenizer"), [(1024, "gpt-neox-20b"), (4096, "gpt-neox-20b"), (1024, "llama-2")]
+)
+@pytest.mark.parametrize("task", SPOKEN)
+def test_the_budget_of_english_is_kept_and_nearly_used(
+    task: str, length: int, tokenizer: str, shared: Path
+) -> None:
+    check_english_budget(task, shared, length, tokenizer)
+
+
+@pytest.mark.parametrize("task", SPOKEN)
+def test_the_same_english_address_gives_the_same_sample(task: str, shared: Path) -> None:
+    random.seed(1)
+    before = english_rows(task, shared)
+    random.seed(2)
+    assert english_rows(task, shared) == before
+    assert english_rows(task, shared, samples=1) == before[:1]
+    assert english_rows(task, shared, seed=43) != before
+
+
+@pytest.mark.parametrize("task", SPOKEN)
+def test_both_wordings_ask_for_the_same(task: str, shared: Path) -> None:
+    """So that a difference between their scores is what the words do."""
+    check_both_wordings_ask_the_same(task, shared)
+
+
+@pytest.mark.parametrize("task", SPOKEN)
+def test_an_english_sample_asks_the_same_at_every_length(task: str, shared: Path) -> None:
+    short, long = (english_rows(task, shared, length=length) for length in (1024, 4096))
+    assert [sample.outputs for sample, _ in short] == [sample.outputs for sample, _ in long]
 
 
 @pytest.mark.parametrize("task", RULER)

@@ -57,6 +57,17 @@ def test_models_with_other_prompts_are_not_compared() -> None:
     assert pairs(frame, [FIRST, other], PLAN.grid()) == []
 
 
+def test_two_wordings_of_a_model_are_compared() -> None:
+    """Their prompts differ, but samples of an index ask for the same."""
+    sides = [
+        FIRST.model_copy(update={"name": f"mamba2+{name}", "wrapper": wrapper})
+        for name, wrapper in (("ruler", "base"), ("plain", "base+plain"))
+    ]
+    frame = pl.concat([scored(model, "ruler", "vt", [1.0, 0.0]) for model in sides])
+    (pair,) = pairs(frame, sides)
+    assert (pair.first, pair.second) == ("mamba2+ruler", "mamba2+plain")
+
+
 def test_all_pairs_are_corrected_together() -> None:
     """One pair's p-value of about 0.03 does not survive three lengths of pairs."""
     better, worse = [1.0] * 6 + [0.0] * 4, [0.0] * 10

@@ -8,6 +8,9 @@ import pytest
 
 from needlework import prompts
 from needlework.prompts import ENGLISH, NANO, Frame, Wording
+from tests.tasks_for_tests import ROOT
+
+EXTERNAL = ROOT / "resources/external"
 
 
 @pytest.mark.parametrize(
@@ -27,7 +30,7 @@ def test_filling_leaves_the_words_between_answers_open() -> None:
 def test_an_official_format_surrounds_the_request() -> None:
     wrapper = prompts.WRAPPERS["gemma"]
     assert wrapper.before.startswith("<start_of_turn>user")
-    assert wrapper.after.endswith("<start_of_turn>model")
+    assert wrapper.after.endswith("<start_of_turn>model\n")
 
 
 def texts(wording: Wording) -> list[str]:
@@ -47,6 +50,24 @@ def test_no_sentence_is_taken_from_ruler(shared: Path) -> None:
     phrases = {" ".join(each) for each in windows(source.split(), 6)}
     for text in texts(ENGLISH) + texts(NANO):
         assert not phrases & {" ".join(each) for each in windows(text.split(), 6)}
+
+
+def test_no_file_of_ours_quotes_ruler(shared: Path) -> None:
+    """Nor do sources, tests and pages, in which a sentence could stand as an example."""
+    theirs = json.loads((shared / "mirror/ruler/prompts.json").read_text())
+    texts = [
+        *(f"{task['template']} {task['answer_prefix']}" for task in theirs["tasks"].values()),
+        *(theirs[name] for name in ("noise", "needle")),
+    ]
+    phrases = {" ".join(each) for text in texts for each in windows(text.split(), 6)}
+    for folder in ("config", "docs", "resources", "src", "tests", "workflow"):
+        for path in (ROOT / folder).rglob("*"):
+            if (
+                path.suffix in {".csv", ".md", ".py", ".smk", ".yaml"}
+                and EXTERNAL not in path.parents
+            ):
+                words = path.read_text(encoding="utf-8").split()
+                assert not phrases & {" ".join(each) for each in windows(words, 6)}, path
 
 
 def windows(words: list[str], size: int) -> list[list[str]]:

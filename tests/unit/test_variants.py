@@ -130,3 +130,102 @@ def test_other_studies_run_as_ever(protocol: str, expected: list[str]) -> None:
     assert list(plan.models["mamba2"].hazards) == expected
     assert plan.prompts("mamba2") == "gpt-neox-20b-base"
     assert plan.grid().without == ()
+
+
+def spoken(**changed: Any) -> Plan:
+    """A plan of English, in which models can be asked in two wordings."""
+    keys: dict[str, Any] = {"material": "english", "models": ["mamba2"], "suites": ENGLISH}
+    return small_plan(**(keys | changed))
+
+
+def test_english_is_in_rulers_words_unless_told_otherwise() -> None:
+    plan = spoken()
+    (prompts,) = {plan.prompts(run) for run in plan.models}
+    assert prompts == "gpt-neox-20b-base"
+    assert "--wording ruler" in plan.dataset_options(prompts, "vt")
+    assert "resources/external/ruler/prompts.json" in plan.dataset_files(prompts, "vt")
+
+
+def test_plain_words_need_nothing_of_rulers_and_lie_at_a_place_of_their_own() -> None:
+    plan = spoken(wording="plain")
+    (prompts,) = {plan.prompts(run) for run in plan.models}
+    assert list(plan.models) == ["mamba2"]
+    assert prompts == "gpt-neox-20b-base+plain"
+    assert "--wording plain" in plan.dataset_options(prompts, "vt")
+    assert not any("ruler" in name for name in plan.external_files())
+
+
+def test_two_wordings_make_two_variants_of_every_model() -> None:
+    plan = spoken(wording=["ruler", "plain"], models=["mamba2", "transformerpp"])
+    assert {run: plan.prompts(run) for run in plan.models} == {
+        "mamba2+ruler": "gpt-neox-20b-base",
+        "mamba2+plain": "gpt-neox-20b-base+plain",
+        "transformerpp+ruler": "gpt-neox-20b-base",
+        "transformerpp+plain": "gpt-neox-20b-base+plain",
+    }
+    assert "--wording ruler" in plan.dataset_options("gpt-neox-20b-base", "vt")
+    assert "--wording plain" in plan.dataset_options("gpt-neox-20b-base+plain", "vt")
+    assert len(plan.grid().cells()) == 2 * len(
+        spoken(models=["mamba2", "transformerpp"]).grid().cells()
+    )
+    assert [model.label for model in plan.shown()][:2] == [
+        "Mamba2, in RULER's words",
+        "Mamba2, in plain words",
+    ]
+
+
+def test_both_wordings_of_a_model_have_its_weights_verified_once() -> None:
+    plan = spoken(wording=["plain", "ruler"])
+    assert {plan.weights_of(run) for run in plan.models} == {"mamba2+plain"}
+
+
+def test_a_list_of_one_wording_makes_no_variants() -> None:
+    assert list(spoken(wording=["plain"]).models) == ["mamba2"]
+
+
+def test_the_nano_language_has_one_wording() -> None:
+    """So nothing of its studies' jobs says which."""
+    assert small_plan(wording="plain").prompts("nano-llama") == "nano-base"
+    assert "wording" not in small_plan().dataset_options("nano-base", "vt")
+
+
+def test_the_released_protocol_has_rulers_wording_alone() -> None:
+    plan = spoken(protocol="released", wording="ruler")
+    assert "wording" not in plan.dataset_options("gpt-neox-20b-base", "vt")
+
+
+MISTAKES: list[tuple[dict[str, Any], str]] = [
+    ({"material": "nano", "models": ["nano-llama"], "wording": "ruler"}, "is English; remove"),
+    ({"material": "nano", "wording": ["ruler", "plain"]}, "is English; remove"),
+    ({"protocol": "released", "wording": "plain"}, "remove wording `plain`, or set"),
+    ({"wording": "rular"}, r"`rular` is unknown; did you mean `ruler`\?"),
+    ({"wording": ["ruler", "plane"]}, r"`plane` is unknown; did you mean `plain`\?"),
+    ({"wording": ["plain", "plain"]}, "must not repeat"),
+    ({"wording": []}, "name ruler or plain, or list both"),
+    ({"wording": 3}, "name ruler or plain, or list both"),
+    (
+        {"wording": ["ruler", "plain"], "hazards": ["mamba-sampling"]},
+        "study one of them at a time",
+    ),
+]
+
+
+@pytest.mark.parametrize(("keys", "told"), MISTAKES)
+def test_a_wording_that_cannot_be_is_told_in_one_line(keys: dict[str, Any], told: str) -> None:
+    with pytest.raises(StudyError, match=told) as refusal:
+        spoken(**keys)
+    assert "\n" not in str(refusal.value)
+
+
+def test_defects_of_english_are_switched_on_in_rulers_words() -> None:
+    plan = spoken(hazards=["mamba-sampling", "uuid-numbers"])
+    folders = {plan.prompts(run) for run in plan.models}
+    assert folders == {"gpt-neox-20b-base", "gpt-neox-20b-base+uuid-numbers"}
+    for folder in folders:
+        assert "--wording ruler" in plan.dataset_options(folder, "niah_essay_uuids_40")
+
+
+def test_defects_of_english_can_be_studied_in_plain_words() -> None:
+    plan = spoken(hazards=["uuid-numbers"], wording="plain")
+    folders = {plan.prompts(run) for run in plan.models}
+    assert folders == {"gpt-neox-20b-base+plain", "gpt-neox-20b-base+plain+uuid-numbers"}

@@ -48,6 +48,11 @@ def bench_data(
 @click.option(
     "--material", type=click.Choice(["english", "nano"]), default="english", show_default=True
 )
+@click.option(
+    "--wording",
+    type=click.Choice(["ruler", "plain"]),
+    help="RULER's own prompts, or ours.  [default: ruler in English, plain in nano]",
+)
 @click.option("--samples", type=click.IntRange(min=1), required=True)
 @click.option("--seed", type=click.IntRange(min=0), required=True)
 @click.option("--output", type=FILE, required=True, help="TASK.jsonl; its details lie beside it.")
@@ -63,6 +68,7 @@ def dataset(
     wrapper: str,
     protocol: Literal["released", "corrected"],
     material: Literal["english", "nano"],
+    wording: Literal["ruler", "plain"] | None,
     samples: int,
     seed: int,
     output: Path,
@@ -88,12 +94,12 @@ def dataset(
         protocol=protocol,
         material=material,
         wrapper=datasets.find_wrapper(wrapper, protocol, tokenizer=tokenizer, revision=revision),
+        wording=wording,
         resources=resources,
         questions=questions,
     )
     loaded = tokenizers.load(tokenizer, revision=revision, begins=wrapper != CHAT)
-    watch = terminal.bar(f"{task} at {length}", total=samples)
-    datasets.write(wanted, output, tokenizer=loaded, watch=watch)
+    datasets.write(wanted, output, loaded, watch=terminal.bar(f"{task} at {length}", total=samples))
 
 
 @click.command()

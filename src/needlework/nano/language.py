@@ -70,6 +70,8 @@ def material(grammar: Grammar = "common") -> Material:
         wording=NANO,
         draws=MappingProxyType({"words": _key, "numbers": _number, "uuids": _code}),
         names=_letter,
+        example_names=_letter,
+        held=_number,
         book=lambda tokens: grammars.evaluation_book(grammar, tokens),
         noise=grammars.evaluation_noise(grammar),
         words=lambda: (*WORDS, *KEYS),
@@ -101,7 +103,7 @@ def training_item(
         BudgetError: the spec does not fit into `length`.
     """
     budget = tasks.prompt_budget(spec, length, begin=1)
-    item = Item(seed, ("train", *address), 0, budget)
+    item = Item(seed, ("train", *address), 0, budget, length)
     draft, _ = tasks.fit(spec, training_material(item), item, _count, guess=budget // _SENTENCE)
     return TrainingItem([BEGIN, *tokens(draft.text)], [*tokens(draft.completion), END])
 
@@ -111,7 +113,7 @@ def shortest_length(spec: Spec) -> int:
     """A length from which on every training item of `spec` fits."""
     longest = 0
     for index in range(_PROBES):
-        item = Item(0, ("probe",), index, _PROBE_BUDGET)
+        item = Item(0, ("probe",), index, _PROBE_BUDGET, _PROBE_BUDGET)
         draft = tasks.generators.plan(spec, training_material(item), item).compose(0)
         longest = max(longest, _count(draft.text))
     return 1 + longest + spec.tokens_to_generate

@@ -13,14 +13,12 @@ from needlework import words
 from needlework.released.book import Book
 from needlework.released.counting import Counter, Part, Rope
 from needlework.released.draws import Draws, UnluckyError, identifier, number, order
-from needlework.released.prompts import Prompts, around_context
+from needlework.released.prompts import SINGULAR, Prompts, around_context
 from needlework.released.replay import Draft, Needle
 from needlework.tasks.specs import NiahSpec
 
 _DEPTHS = tuple(round(100 * place / 39) for place in range(40))
 """Percent of the sentences before an essay's needle: `round(linspace(0, 100, 40))`."""
-_SINGULAR = (("Some", "A"), ("are all", "is"), ("are", "is"), ("answers", "answer"))
-"""What it replaces in the whole template, wrapper included, where one value is asked for."""
 _ESSAY_STEP, _LINES_STEP, _FINE_STEP = 50, 25, 5
 _SHORT = 4096
 
@@ -110,7 +108,7 @@ class Niah:
         self._form = _Form(prompts.needle, spec.value_kind, counter)
         kind: str = spec.value_kind
         if spec.queries * spec.values == 1:
-            for plural, singular in _SINGULAR:
+            for plural, singular in SINGULAR:
                 template = template.replace(plural, singular)
             kind = kind[:-1]
         before, after = around_context(template)

@@ -15,6 +15,8 @@ from needlework.parsing import unknown
 
 _SLOT = "{context}"
 _TASK_SLOT = "{task_template}"
+SINGULAR = (("Some", "A"), ("are all", "is"), ("are", "is"), ("answers", "answer"))
+"""What RULER replaces in the template of needles where one value is asked for."""
 
 
 class _Closed(BaseModel):

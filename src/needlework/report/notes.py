@@ -13,6 +13,7 @@ from needlework.records import Verification
 from needlework.report.layout import Entry, Row, Table
 from needlework.report.standing import SIGNIFICANCE, Samples
 from needlework.study import Cell, ShownModel
+from needlework.variants import weights_of
 
 Verified = Mapping[str, Verification]
 """What was compared with a reference implementation, by model."""
@@ -36,13 +37,13 @@ class Note(NamedTuple):
 
 
 def read_verified(paths: Iterable[Path]) -> Verified:
-    """The verifications in files, by model.
+    """The verifications in files, by the weights that models and their variants share.
 
     Raises:
         StudyError: a file is not one.
     """
     found = (parse(Verification, read(path), where=str(path)) for path in paths)
-    return {one.model: one for one in found}
+    return {weights_of(one.model): one for one in found}
 
 
 def entry_marks(entry: Entry) -> tuple[str, ...]:
@@ -170,7 +171,7 @@ def _doubt(model: ShownModel, verified: Verified | None) -> str:
     """
     if verified is None:
         return ""
-    found = verified.get(model.name)
+    found = verified.get(model.weights)
     if found is None:
         return "not verified"
     return found.reason or ""

@@ -126,7 +126,7 @@ def _verification(model: ShownModel, verified: Verified | None) -> dict[str, Any
     """
     if verified is None:
         return {}
-    found = verified.get(model.name)
+    found = verified.get(model.weights)
     names = ("parameters", "reference", "reason", "dtype", "tokens", "decoded", "tolerance")
     known = {name: getattr(found, name) if found else None for name in names}
     return known | {"passed": ("yes" if found.passed else "no") if found else None}

@@ -39,7 +39,7 @@ def generate(
     budget = prompt_budget(spec, length, begin=len(tokenizer.begin))
     guess = 1
     for index in range(samples):
-        item = Item(seed, ("evaluate", question_group(spec, task)), index, budget)
+        item = Item(seed, ("evaluate", question_group(spec, task)), index, budget, length)
         draft, size = fit(spec, material, item, counter, guess=guess)
         guess = size
         tokens = counter(draft.text)

@@ -1,6 +1,7 @@
 """A shuffled list of words in which a few come more often than all the others."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from needlework.prompts import Frame
 from needlework.tasks import drafts
@@ -8,19 +9,39 @@ from needlework.tasks.drafts import Body, Draft, Needle, Plan
 from needlework.tasks.material import Item, Material
 from needlework.tasks.specs import CommonWordsSpec
 
-_EXAMPLE_UNCOMMON = 10
+_SHORT = 4096
+"""Tokens below which a context is short: there RULER's lists repeat their words less often."""
+
+
+@dataclass(frozen=True)
+class _Lists:
+    """How often words come in a list, and what the solved example before it is made of."""
+
+    common: int
+    uncommon: int
+    example_words: int
+    example_common: int
+    example_uncommon: int
+
+    @classmethod
+    def of(cls, spec: CommonWordsSpec, item: Item) -> "_Lists":
+        """The list of a context; RULER's examples have these sizes whatever the list."""
+        if spec.short_repeats is not None and item.length < _SHORT:
+            return cls(*spec.short_repeats, 20, 3, 1)
+        return cls(spec.common_repeats, spec.uncommon_repeats, 40, 10, 3)
 
 
 def plan(spec: CommonWordsSpec, material: Material, item: Item) -> Plan:
     """Draw the common and the uncommon words of one sample."""
     pool = item.stream("words").sample(material.words(), len(material.words()))
     common, uncommon = pool[: spec.common], pool[spec.common :]
-    example = _example(spec, material, item) if material.wording.shows_example else ""
+    lists = _Lists.of(spec, item)
+    example = _example(spec, lists, material, item) if material.wording.shows_example else ""
 
     def compose(size: int) -> Draft:
         rounds = max(1, -(-size // len(uncommon)))
-        words = common * spec.common_repeats * rounds
-        words += uncommon[: size // rounds] * spec.uncommon_repeats * rounds
+        words = common * lists.common * rounds
+        words += uncommon[: size // rounds] * lists.uncommon * rounds
         item.stream("order", size).shuffle(words)
         frame = _frame(material, spec)
         return drafts.finish(
@@ -28,7 +49,7 @@ def plan(spec: CommonWordsSpec, material: Material, item: Item) -> Plan:
             frame,
             _listing(material, words, common),
             outputs=common,
-            completion=_completion(frame, words, common),
+            completion=_completion(material, frame, words, common),
             example=example,
         )
 
@@ -56,15 +77,15 @@ def _listing(material: Material, words: Sequence[str], answers: Sequence[str]) -
     return first_occurrences(words, answers, texts=texts, separator=material.wording.hay_separator)
 
 
-def _example(spec: CommonWordsSpec, material: Material, item: Item) -> str:
+def _example(spec: CommonWordsSpec, lists: _Lists, material: Material, item: Item) -> str:
     draws = item.common_stream("example")
-    drawn = draws.sample(material.words(), spec.common + _EXAMPLE_UNCOMMON)
+    drawn = draws.sample(material.words(), max(spec.common, lists.example_words))
     common, uncommon = drawn[: spec.common], drawn[spec.common :]
-    words = common * (spec.uncommon_repeats + 1) + uncommon * spec.uncommon_repeats
+    words = common * lists.example_common + uncommon * lists.example_uncommon
     draws.shuffle(words)
     frame = _frame(material, spec)
     return drafts.solved(
-        frame, _listing(material, words, common), _completion(frame, words, common)
+        frame, _listing(material, words, common), _completion(material, frame, words, common)
     )
 
 
@@ -72,6 +93,11 @@ def _frame(material: Material, spec: CommonWordsSpec) -> Frame:
     return material.wording.common.fill(count=str(spec.common))
 
 
-def _completion(frame: Frame, words: Sequence[str], common: Sequence[str]) -> str:
-    in_order = sorted(common, key=words.index)
-    return f" {frame.between.join(in_order)}{frame.end}"
+def _completion(
+    material: Material, frame: Frame, words: Sequence[str], common: Sequence[str]
+) -> str:
+    named = [
+        material.wording.named.format(number=number, word=word)
+        for number, word in enumerate(sorted(common, key=words.index), start=1)
+    ]
+    return f" {frame.between.join(named)}{frame.end}"

@@ -11,7 +11,7 @@ from typing import Literal
 from needlework import files, tasks
 from needlework.errors import StudyError
 from needlework.parsing import unknown
-from needlework.prompts import CHAT, WRAPPERS, Wrapper
+from needlework.prompts import CHAT, WRAPPERS, WordingName, Wrapper
 from needlework.records import Sample, SampleDetail
 from needlework.tasks.material import Material
 from needlework.tasks.specs import FileSpec, Spec
@@ -36,6 +36,8 @@ class Dataset:
     material: MaterialName
     wrapper: str | Wrapper
     """The name of a prompt format, or a format by itself."""
+    wording: WordingName | None
+    """Whose words the prompts are in; None: RULER's in English, our own in the nano language."""
     resources: Path
     """The folder of essays, Punkt data and prompt texts; the nano material needs none."""
     questions: Path | None
@@ -72,7 +74,7 @@ def find_wrapper(
     return WRAPPERS[name]
 
 
-def write(dataset: Dataset, output: Path, *, tokenizer: Tokenizer, watch: Watch) -> None:
+def write(dataset: Dataset, output: Path, tokenizer: Tokenizer, *, watch: Watch) -> None:
     """Write the samples to `output` and their details beside it, both whole or not at all.
 
     `watch` sees the samples pass, to show progress.
@@ -93,9 +95,16 @@ def write(dataset: Dataset, output: Path, *, tokenizer: Tokenizer, watch: Watch)
 
 
 def _rows(dataset: Dataset, tokenizer: Tokenizer) -> Rows:
+    if dataset.material == "nano" and dataset.wording == "ruler":
+        raise StudyError("--wording ruler: RULER speaks English; leave it out, or name plain")
     if dataset.protocol == "released":
         if dataset.material != "english":
             raise StudyError("--protocol released replays English prompts; use --material english")
+        if dataset.wording == "plain":
+            raise StudyError(
+                "--wording plain: protocol released replays RULER's prompts; leave it out, or set "
+                "--protocol corrected"
+            )
         return _released(dataset, tokenizer)
     if isinstance(dataset.spec, FileSpec):
         return _from_file(dataset, dataset.spec, tokenizer)
@@ -151,5 +160,7 @@ def _material(dataset: Dataset) -> Material:
         return replace(language.material(), wrapper=dataset.wrapper)
     from needlework.tasks import english
 
-    made = english.material(dataset.resources, dataset.questions)
+    made = english.material(
+        dataset.resources, dataset.questions, wording=dataset.wording or "ruler"
+    )
     return replace(made, wrapper=dataset.wrapper)

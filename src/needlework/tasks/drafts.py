@@ -80,7 +80,8 @@ def weave(units: Sequence[str], inserts: Sequence[Insert], *, separator: str) ->
             start += len(pieces[-1]) + len(separator)
             cursor = insert.position
         depth = 100 * cursor / len(units) if units else 0.0
-        needles.append(Needle(start, start + len(insert.text), depth, insert.answer))
+        end = start + len(insert.text.rstrip())
+        needles.append(Needle(start, end, depth, insert.answer))
         pieces.append(insert.text)
         start += len(insert.text) + len(separator)
     if cursor < len(units):
@@ -97,23 +98,28 @@ def finish(
     completion: str,
     example: str = "",
 ) -> Draft:
-    """The prompt around a body: wrapper, solved example, head, body, question, answer prefix."""
+    """The prompt around a body: wrapper, solved example, head, body, question, answer prefix.
+
+    White space at the seam of wrapper and answer prefix stands there once.
+    """
     lead = material.wrapper.before + example + frame.head
     haystack_end = len(lead) + len(body.text)
     needles = tuple(
         Needle(needle.start + len(lead), needle.end + len(lead), needle.depth, needle.answer)
         for needle in body.needles
     )
-    after = material.wrapper.after
-    if frame.prefix.startswith("\n"):
+    after, prefix = material.wrapper.after, frame.prefix
+    if prefix.startswith("\n"):
         after = after.removesuffix("\n")
-    text = lead + body.text + frame.question + after + frame.prefix
+    if after[-1:].isspace():
+        prefix = prefix.removeprefix(" ")
+    text = lead + body.text + frame.question + after + prefix
     return Draft(text, needles, haystack_end, tuple(outputs), completion)
 
 
 def solved(frame: Frame, body: Body, completion: str) -> str:
     """A small task with its answer, to be shown before the real one."""
-    return frame.head + body.text + frame.question + frame.prefix + completion + "\n\n"
+    return frame.head + body.text + frame.question + frame.prefix + completion + frame.gap
 
 
 def spans(needles: Sequence[Needle]) -> tuple[Span, ...]:

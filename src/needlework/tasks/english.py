@@ -1,6 +1,7 @@
 """The English material: essays, wonderwords, numbers, UUIDs and questions from files.
 
-Knows which file each part comes from; nothing is read before a task needs it.
+Knows which file each part comes from; RULER's prompts are read at once, all else when a task first
+needs it. Both wordings draw from the same streams, so a sample asks for the same in either.
 """
 
 import random
@@ -13,35 +14,47 @@ from types import MappingProxyType
 
 from needlework import haystacks, words
 from needlework.errors import StudyError
-from needlework.prompts import ENGLISH
+from needlework.prompts import ENGLISH, WordingName
 from needlework.resources import Resources, registry
+from needlework.tasks import ruler
 from needlework.tasks.material import Item, Material, Question
 from needlework.tasks.questions import from_file
 
-_NAME_LETTERS = 5
+_NAME_LETTERS, _EXAMPLE_NAME_LETTERS = 5, 3
 _COIN_LETTERS = 6
 _COINS = 100_000
-_DIGITS = 7
+_DIGITS, _HELD_DIGITS = 7, 5
 
 
-def material(resources: Path, questions: Path | None = None) -> Material:
+def material(
+    resources: Path, questions: Path | None = None, *, wording: WordingName = "ruler"
+) -> Material:
     """English from the resources in a folder; `questions` is a SQuAD v2 or HotpotQA file.
 
     Its parts raise a ResourceError when a task first needs one that is absent or another version.
+
+    Raises:
+        ResourceError: RULER's prompts are not there, or another version.
     """
+    folder = Resources(resources, registry())
+    says, noise = (
+        (ENGLISH, haystacks.NOISE) if wording == "plain" else ruler.wording_and_noise(folder)
+    )
     sources = {
         source: from_file(source, questions) if questions else _unnamed
         for source in ("squad", "hotpotqa")
     }
     return Material(
         name="english",
-        wording=ENGLISH,
+        wording=says,
         draws=MappingProxyType(
             {"words": lambda draws: draws.choice(words.pairs()), "numbers": _number, "uuids": _uuid}
         ),
-        names=_name,
-        book=_book(Resources(resources, registry())),
-        noise=haystacks.NOISE,
+        names=lambda draws: _letters(draws, _NAME_LETTERS),
+        example_names=lambda draws: _letters(draws, _EXAMPLE_NAME_LETTERS),
+        held=lambda draws: _number(draws, _HELD_DIGITS),
+        book=_book(folder),
+        noise=noise,
         words=cache(words.separable),
         coin=_coin,
         coins=_COINS,
@@ -59,16 +72,16 @@ def _book(resources: Resources) -> Callable[[int], Sequence[str]]:
     return lambda tokens: haystacks.essay_sentences(*files(), tokens)
 
 
-def _number(draws: random.Random) -> str:
-    return str(draws.randrange(10 ** (_DIGITS - 1), 10**_DIGITS))
+def _number(draws: random.Random, digits: int = _DIGITS) -> str:
+    return str(draws.randrange(10 ** (digits - 1), 10**digits))
 
 
 def _uuid(draws: random.Random) -> str:
     return str(uuid.UUID(int=draws.getrandbits(128), version=4))
 
 
-def _name(draws: random.Random) -> str:
-    return "".join(draws.choices(string.ascii_uppercase, k=_NAME_LETTERS))
+def _letters(draws: random.Random, count: int) -> str:
+    return "".join(draws.choices(string.ascii_uppercase, k=count))
 
 
 def _coin(draws: random.Random) -> str:

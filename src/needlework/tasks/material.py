@@ -27,6 +27,8 @@ class Item:
     index: int
     budget: int
     """Tokens that its prompt may take."""
+    length: int
+    """Tokens of the whole context, answer included."""
 
     def stream(self, *address: str | int) -> random.Random:
         """The generator of one kind of draw of this item."""
@@ -78,10 +80,14 @@ class Material:
     """How a key or value of each kind is drawn."""
     names: Draw
     """How the name of a variable is drawn."""
+    example_names: Draw
+    """The same, in the solved example before the task."""
+    held: Draw
+    """How the number that variables hold is drawn."""
     book: Callable[[int], Sequence[str]]
     """Sentences that fill at least so many tokens, always from the first one on."""
     noise: Sequence[str]
-    """The sentences of the repeated paragraph."""
+    """The repeated paragraph, in the units it is made longer by."""
     words: Callable[[], Sequence[str]]
     """Words that a list may hold, none of which is part of another one."""
     coin: Draw

@@ -25,6 +25,8 @@ def plan(spec: NiahSpec, material: Material, item: Item) -> Plan:
     """Draw the needles of one sample and the hay they will lie in."""
     facts = _facts(spec, material, item)
     hay, most = _hay(spec, material, item, facts)
+    wording = material.wording
+    separator = wording.hay_separator if spec.haystack == "essay" else wording.line_separator
 
     def compose(size: int) -> Draft:
         units = hay.first(size)
@@ -36,7 +38,7 @@ def plan(spec: NiahSpec, material: Material, item: Item) -> Plan:
             Insert(position, _say(material, spec, fact.key, fact.value), fact.asked)
             for position, fact in placed
         ]
-        body = drafts.weave(units, inserts, separator=material.wording.hay_separator)
+        body = drafts.weave(units, inserts, separator=separator)
         return _ask(spec, material, body, drawn=facts, in_order=[fact for _, fact in placed])
 
     return Plan(compose, most=most)
@@ -83,8 +85,8 @@ def _distractors(
 
 
 def _say(material: Material, spec: NiahSpec, key: str, value: str) -> str:
-    noun, _ = material.wording.nouns[spec.value_kind]
-    return material.wording.needle.format(noun=noun, key=key, value=value)
+    noun, nouns = material.wording.nouns[spec.value_kind]
+    return material.wording.needle.format(noun=noun, nouns=nouns, key=key, value=value)
 
 
 def _ask(

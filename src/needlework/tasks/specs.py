@@ -124,6 +124,8 @@ class CommonWordsSpec(Closed):
     common: PositiveInt = 10
     common_repeats: PositiveInt
     uncommon_repeats: PositiveInt
+    short_repeats: tuple[PositiveInt, PositiveInt] | None = None
+    """Both, in contexts below 4096 tokens, into which RULER's full lists do not fit."""
     tokens_to_generate: PositiveInt = 120
 
     @model_validator(mode="after")
@@ -132,6 +134,10 @@ class CommonWordsSpec(Closed):
             raise ValueError(
                 f"common_repeats = {self.common_repeats} must exceed "
                 f"uncommon_repeats = {self.uncommon_repeats}"
+            )
+        if self.short_repeats is not None and self.short_repeats[0] <= self.short_repeats[1]:
+            raise ValueError(
+                f"short_repeats = {list(self.short_repeats)}: the first must exceed the second"
             )
         return self
 

@@ -7,45 +7,50 @@ from collections.abc import Sequence
 from needlework.prompts import Frame
 from needlework.tasks import drafts
 from needlework.tasks.drafts import Body, Draft, Insert, Plan
-from needlework.tasks.material import Growing, Item, Material, distinct
+from needlework.tasks.material import Draw, Growing, Item, Material, distinct
 from needlework.tasks.specs import VariableTrackingSpec
 
-_EXAMPLE_SENTENCES = 10
+_EXAMPLE_UNITS = 10
+_EXAMPLE_HOPS = 10
+"""The most that an example shows, as RULER's does."""
 
 
 class _Chains:
     """The variables of every chain and the value each chain starts from."""
 
     def __init__(
-        self, spec: VariableTrackingSpec, material: Material, draws: random.Random
+        self, chains: int, hops: int, material: Material, draws: random.Random, *, name: Draw
     ) -> None:
-        links = spec.hops + 1
-        names = distinct(material.names, draws, spec.chains * links)
+        links = hops + 1
+        names = distinct(name, draws, chains * links)
         self.names = [names[start : start + links] for start in range(0, len(names), links)]
-        self.values = distinct(material.draws["numbers"], draws, spec.chains)
-        self.fractions = [sorted(draws.random() for _ in range(links)) for _ in range(spec.chains)]
+        self.values = distinct(material.held, draws, chains)
+        self.fractions = [sorted(draws.random() for _ in range(links)) for _ in range(chains)]
 
     def inserts(self, material: Material, units: int) -> list[Insert]:
         """Every assignment at its place; the first chain is the one that is asked for."""
         inserts = []
+        wording = material.wording
         for chain, names in enumerate(self.names):
             sources = [self.values[chain], *names]
-            for name, source, position in zip(
-                names, sources, drafts.scatter(self.fractions[chain], units), strict=False
-            ):
-                text = material.wording.assignment.format(name=name, source=source)
+            says = [wording.assignment, *[wording.passing] * (len(names) - 1)]
+            positions = drafts.scatter(self.fractions[chain], units)
+            for say, name, source, position in zip(says, names, sources, positions, strict=False):
+                text = say.format(name=name, source=source)
                 inserts.append(Insert(position, text, chain == 0))
         return inserts
 
 
 def plan(spec: VariableTrackingSpec, material: Material, item: Item) -> Plan:
     """Draw the chains of one sample, and of the solved example before it."""
-    chains = _Chains(spec, material, item.stream("chains"))
+    draws = item.stream("chains")
+    chains = _Chains(spec.chains, spec.hops, material, draws, name=material.names)
     hay = Growing(itertools.cycle(material.noise))
     example = ""
     if material.wording.shows_example:
-        shown = _Chains(spec, material, item.common_stream("example"))
-        small = _body(material, shown, hay.first(_EXAMPLE_SENTENCES))
+        draws, hops = item.common_stream("example"), min(_EXAMPLE_HOPS, spec.hops)
+        shown = _Chains(spec.chains, hops, material, draws, name=material.example_names)
+        small = _body(material, shown, hay.first(_EXAMPLE_UNITS))
         frame = _frame(material, shown)
         example = drafts.solved(frame, small, _completion(frame, shown.names[0]))
 
@@ -65,7 +70,7 @@ def plan(spec: VariableTrackingSpec, material: Material, item: Item) -> Plan:
 
 def _body(material: Material, chains: _Chains, units: Sequence[str]) -> Body:
     inserts = chains.inserts(material, len(units))
-    return drafts.weave(units, inserts, separator=material.wording.hay_separator)
+    return drafts.weave(units, inserts, separator=material.wording.line_separator)
 
 
 def _frame(material: Material, chains: _Chains) -> Frame:

@@ -66,7 +66,7 @@ def test_tokens_to_generate_leave_room_for_the_completion(task: str) -> None:
 def test_the_completion_holds_every_reference(task: str) -> None:
     """The gold continuation of an item scores full marks."""
     spec = RULER[task]
-    item = language.Item(42, ("evaluate", task), 0, 256)
+    item = language.Item(42, ("evaluate", task), 0, 256, 256)
     plan = language.tasks.generators.plan(spec, language.material(), item)
     draft = plan.compose(5)
     assert all(f" {output} " in draft.completion for output in draft.outputs)

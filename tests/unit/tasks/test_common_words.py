@@ -71,7 +71,7 @@ def test_the_order_differs_between_samples() -> None:
 
 def test_english_numbers_the_words_and_shows_an_example(tmp_path: Path) -> None:
     spec = CommonWordsSpec(common=10, common_repeats=10, uncommon_repeats=1)
-    made = common_words.plan(spec, english.material(tmp_path), item()).compose(20)
+    made = common_words.plan(spec, english.material(tmp_path, wording="plain"), item()).compose(20)
     body = made.text[: made.question_start]
     assert body.endswith(f" 120. {body.split()[-1]}")
     assert made.text.count("Answer: The 10 words that come most often are") == 2

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from needlework import catalogue
 from needlework.cli import cli
-from needlework.errors import BudgetError, StudyError
+from needlework.errors import BudgetError, ResourceError, StudyError
 from needlework.files import read_records
 from needlework.records import Sample, SampleDetail
 from tests.tasks_for_tests import ROOT, rows
@@ -87,15 +87,41 @@ def test_the_artifact_never_spoke_nano(tmp_path: Path) -> None:
 def test_a_wrapper_surrounds_every_prompt(tmp_path: Path, shared: Path) -> None:
     output = tmp_path / "vt.jsonl"
     tokenizer = str(shared / "mirror/tokenizers/gpt-neox-20b")
-    run(output, wrapper="gemma", material="english", tokenizer=tokenizer, length="1024")
-    for sample in read_records(output, Sample):
-        assert sample.input.startswith("<start_of_turn>user\nBetween")
-        assert "<end_of_turn>\n<start_of_turn>model\nAnswer:" in sample.input
+    english = {"material": "english", "tokenizer": tokenizer, "length": "1024"}
+    for wording, start in (("plain", "Between"), ("ruler", "Memorize")):
+        run(output, wrapper="gemma", wording=wording, resources=str(shared / "mirror"), **english)
+        for sample in read_records(output, Sample):
+            assert sample.input.startswith(f"<start_of_turn>user\n{start}")
+            assert "<end_of_turn>\n<start_of_turn>model\nAnswer:" in sample.input
+
+
+def test_english_is_in_rulers_words_if_nothing_is_said(tmp_path: Path, shared: Path) -> None:
+    output = tmp_path / "vt.jsonl"
+    tokenizer = str(shared / "mirror/tokenizers/gpt-neox-20b")
+    english = {"material": "english", "tokenizer": tokenizer, "length": "1024"}
+    run(output, resources=str(shared / "mirror"), **english)
+    assert all("VAR " in sample.input for sample in read_records(output, Sample))
+
+
+def test_prompts_that_were_not_fetched_name_the_ways_out(tmp_path: Path) -> None:
+    with pytest.raises(ResourceError, match=r"needlework fetch prompts.*`wording: plain`"):
+        run(tmp_path / "vt.jsonl", material="english", resources=str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ruler_never_spoke_nano(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="--wording ruler: RULER speaks English"):
+        run(tmp_path / "vt.jsonl", wording="ruler")
+
+
+def test_the_artifact_had_no_plain_words(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="--wording plain: protocol released replays"):
+        run(tmp_path / "vt.jsonl", protocol="released", material="english", wording="plain")
 
 
 def test_the_nano_tokenizer_refuses_english(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is none of the 512 words"):
-        run(tmp_path / "vt.jsonl", material="english", length="2048")
+        run(tmp_path / "vt.jsonl", material="english", wording="plain", length="2048")
 
 
 def test_the_command_imports_nothing_heavy() -> None:

@@ -44,7 +44,7 @@ HOTPOT = [
 def ask(source: str, content: object, folder: Path, index: int = 0) -> Question:
     path = folder / "questions.json"
     path.write_text(json.dumps(content))
-    return questions.from_file(source, path)(english.material(folder), item(index))
+    return questions.from_file(source, path)(english.material(folder, wording="plain"), item(index))
 
 
 def test_squad_gives_each_answer_once(tmp_path: Path) -> None:
@@ -84,4 +84,6 @@ def test_a_file_of_another_kind_is_refused(content: object, tmp_path: Path) -> N
 
 def test_a_file_that_is_absent_is_named(tmp_path: Path) -> None:
     with pytest.raises(ResourceError, match=r"gone\.json"):
-        questions.from_file("squad", tmp_path / "gone.json")(english.material(tmp_path), item())
+        questions.from_file("squad", tmp_path / "gone.json")(
+            english.material(tmp_path, wording="plain"), item()
+        )

@@ -46,7 +46,7 @@ def test_other_chains_are_not_answers() -> None:
 
 
 def test_english_shows_one_solved_example_to_all_samples(tmp_path: Path) -> None:
-    material = english.material(tmp_path)
+    material = english.material(tmp_path, wording="plain")
     plans = [
         variable_tracking.plan(VariableTrackingSpec(), material, item(index)) for index in (0, 1)
     ]
@@ -57,7 +57,7 @@ def test_english_shows_one_solved_example_to_all_samples(tmp_path: Path) -> None
 
 
 def test_without_an_example_the_prompt_starts_with_the_task(tmp_path: Path) -> None:
-    plain = english.material(tmp_path)
+    plain = english.material(tmp_path, wording="plain")
     plain = replace(plain, wording=replace(plain.wording, shows_example=False))
     text = variable_tracking.plan(VariableTrackingSpec(), plain, item()).compose(3).text
     assert text.count("Question:") == 1

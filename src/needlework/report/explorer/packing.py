@@ -27,7 +27,6 @@ from needlework.report.printing import SIGNS, signs
 from needlework.report.rendering import percent
 from needlework.report.standing import Samples, mark
 from needlework.study import AskedSuite, Grid, ShownModel
-from needlework.variants import weights_of
 
 PACKED = re.compile(r'<script type="text/plain" data-key="([^"]*)">([^<]*)</script>')
 """A block as it stands in the page, on a line of its own."""
@@ -89,7 +88,7 @@ def blocks(
     scores = read_parquet(study / "scores.parquet")
     _check_models(scores, models)
     estimates = read_estimates(study / "cells.parquet")
-    known = Known(Scores(estimates, grid), Samples(scores, grid), _verified(study, models))
+    known = Known(Scores(estimates, grid), Samples(scores, grid), _verified(study))
     yield Block("index", index(study.name, estimates, models, tables, known=known))
     prompts = {model.name: prompts_key(model) for model in models}
     wanted = scores.select("model", "length", "task").unique(maintain_order=True).iter_rows()
@@ -141,12 +140,10 @@ def _cell(row: CellEstimate) -> list[Any]:
     return [*place, found.mean, found.low, found.high, found.count, found.failed]
 
 
-def _verified(study: Path, models: Sequence[ShownModel]) -> Verified | None:
-    """What is known of every model's weights; a variant has those of the model it varies."""
+def _verified(study: Path) -> Verified | None:
+    """What is known of the weights."""
     paths = sorted((study / "verified").glob("*.json"))
-    found = {weights_of(name): one for name, one in read_verified(paths).items()}
-    known = [model.name for model in models if weights_of(model.name) in found]
-    return {name: found[weights_of(name)] for name in known} if paths else None
+    return read_verified(paths) if paths else None
 
 
 def _table(table: Table, known: Known) -> dict[str, Any]:
