@@ -16,7 +16,7 @@ from needlework import scoring, statistics
 from needlework.errors import RecordError
 from needlework.files import atomic, read_records
 from needlework.paper import needle_format
-from needlework.records import Closed, Prediction
+from needlework.records import LIBRARIES, Closed, Prediction
 from needlework.statistics import Estimate
 from needlework.study import Cell
 from needlework.tasks.specs import Spec
@@ -24,8 +24,8 @@ from needlework.tasks.specs import Spec
 ADDRESS = ("model", "suite", "task", "length", "depth", "format")
 """The columns that name one estimate."""
 
-MACHINE = frozenset({"device", "kernels"})
-"""What predictions say of the machine that made them."""
+MACHINE = frozenset({"device", "kernels", LIBRARIES})
+"""What predictions say of the machine that made them, and of what is installed there."""
 
 SCORES = pl.Schema(
     {

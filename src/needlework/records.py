@@ -9,6 +9,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 StopReason = Literal["end", "limit", "decided", "failed"]
+LIBRARIES = "libraries"
+"""Where `others` of a prediction tells the versions of the packages that computed it."""
 
 
 class Closed(BaseModel):
@@ -77,8 +79,8 @@ class Prediction(Closed):
     """Prompt tokens whose computation another sample of the cell paid for."""
     generated_tokens: int
     others: dict[str, str]
-    """What produced it: model revision, protocol, kernels, and the device of the job that wrote it
-    down (of a resumed cell, the last one)."""
+    """What produced it: model revision, protocol, versions of what computed it, and the kernels and
+    device of the job that wrote it down (of a resumed cell, the last one)."""
 
     @model_validator(mode="after")
     def _failure_has_a_reason(self) -> "Prediction":

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from needlework import sources
+from tests.sources_for_tests import Edit, comment, edit, forget, statement
 
 RULES = sorted((Path(__file__).parents[2] / "workflow/rules").glob("*.smk"))
 NAMED = sorted(set(re.findall(r'"(needlework\.[\w.]+)"', "".join(f.read_text() for f in RULES))))
@@ -46,15 +47,16 @@ def test_the_digest_stays_out_of_what_is_not_imported() -> None:
     assert "needlework.study" not in sources.closure("needlework.engine.predict")
 
 
-def test_a_changed_module_changes_the_digest(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = sources.digest("needlework.scoring")
-    original = sources._source
-
-    def altered(name: str) -> bytes:
-        return original(name) + b"\n# one more line"
-
-    monkeypatch.setattr(sources, "_source", altered)
-    assert sources.digest("needlework.scoring") != before
+@pytest.mark.parametrize(("change", "matters"), [(statement, True), (comment, False)])
+def test_a_changed_module_changes_the_digest(
+    monkeypatch: pytest.MonkeyPatch, change: Edit, matters: bool
+) -> None:
+    before = sources.digest("needlework.report.tables")
+    edit(monkeypatch, "needlework.scoring", change)
+    after = sources.digest("needlework.report.tables")
+    monkeypatch.undo()
+    forget()
+    assert (after != before) == matters
 
 
 def test_a_module_that_does_not_exist_is_an_error() -> None:

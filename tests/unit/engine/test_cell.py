@@ -1,6 +1,7 @@
 """What a cluster does to a cell: every fault loses nothing, says one clear thing, or both."""
 
 import ctypes
+import json
 import os
 import resource
 import signal
@@ -16,7 +17,7 @@ from needlework import files
 from needlework.engine.cell import Setting, predict_cell
 from needlework.engine.interruption import Interruption, StoppedError, on_sigterm
 from needlework.engine.journal import Journal
-from needlework.errors import EngineError, RecordError
+from needlework.errors import EngineError
 from needlework.files import write_records
 from needlework.models.decoder import Decoder
 from needlework.records import Prediction
@@ -24,6 +25,7 @@ from tests.engine_for_tests import (
     LIMIT,
     ROOMY,
     TINY,
+    VOCABULARY,
     NumberTokenizer,
     Watched,
     dataset,
@@ -93,7 +95,7 @@ def mount_memory(folder: Path, *, size: int, again: bool = False) -> None:
 
 def done(journal: Path) -> int:
     with Journal(journal) as lines:
-        return len(lines.entries())
+        return len(lines.entries(vocabulary=VOCABULARY))
 
 
 # Kills.
@@ -391,12 +393,19 @@ def test_a_torn_journal_costs_one_answer(reference: list[Prediction], tmp_path: 
     assert set(calls) == {1}
 
 
-def test_a_broken_journal_stops_before_anything_is_computed(tmp_path: Path) -> None:
-    (tmp_path / "journal").write_text("hello\n")
-    calls: list[int] = []
-    with pytest.raises(RecordError, match="journal:1: not a journal entry"):
-        run_cell(watched(lambda tokens_BT: calls.append(1)), CELL, tmp_path / "journal")
-    assert not calls
+def test_a_damaged_journal_costs_the_answers_that_are_damaged(
+    reference: list[Prediction], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A line with one token changed was served as an answer."""
+    journal = tmp_path / "journal"
+    run_cell(family("mamba2"), CELL, journal)
+    lines = journal.read_text().splitlines(keepends=True)
+    row = json.loads(lines[3])
+    lines[3] = json.dumps(row | {"tokens": [5, *row["tokens"][1:]]}) + "\n"
+    journal.write_text("".join([*lines, "hello\n"]))
+    assert run_cell(family("mamba2"), CELL, journal) == reference
+    assert f"2 of {len(lines) + 1} lines are damaged" in caplog.text
+    assert len(journal.read_text().splitlines()) == len(lines) + 2
 
 
 def test_two_processes_on_one_cell_do_not_mix(reference: list[Prediction], tmp_path: Path) -> None:
@@ -417,7 +426,7 @@ def test_a_full_disk_keeps_what_is_finished(reference: list[Prediction], tmp_pat
 
     def fill() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2500, 2500))
         with pytest.raises(EngineError, match="make room and run again"):
             run_cell(family("mamba2"), CELL, journal, limits=TINY)
 
