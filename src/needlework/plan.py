@@ -10,8 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from needlework import consistency, variants
-from needlework.cost.architectures import Weights
+from needlework import consistency, sources, variants
+from needlework.cost.architectures import Weights, architecture
 from needlework.cost.estimate import CellCost, reserved
 from needlework.cost.study import planned
 from needlework.errors import StudyError
@@ -43,6 +43,10 @@ CHECKPOINT_FILES = ("config.json", "model.safetensors")
 TOKENIZER_FILES = ("tokenizer.json",)
 """What a folder must hold; where it has other files of these kinds, they count as well."""
 KINDS = frozenset({".bin", ".jinja", ".json", ".model", ".pth", ".safetensors"})
+CODE = "*.py"
+"""What else counts in a checkpoint whose code is run."""
+VOCABULARY = "rwkv_vocab*.txt"
+"""What else counts in the folder of a tokenizer."""
 
 
 registered = cache(registry)
@@ -149,12 +153,26 @@ class Plan(Closed):
         """The files of a model's weights; of a repository, what says that it is here."""
         entry = self.models[model]
         fetched = _fetched("checkpoints", entry.checkpoint, entry.revision)
-        return fetched or _files(Path(entry.checkpoint), CHECKPOINT_FILES)
+        code = CODE if entry.trust_remote_code else None
+        return fetched or _files(Path(entry.checkpoint), CHECKPOINT_FILES, others=code)
 
     def model_files(self, model: str) -> list[str]:
         """The files of a model and its tokenizer."""
         tokenizer = self.models[model].tokenizer
         return [*self.checkpoint_files(model), *self._tokenizer_files(tokenizer)]
+
+    def code(self, model: str, *modules: str) -> str:
+        """A digest of modules for this model: the mixers that it does not have are left out."""
+        entry = self.models[model]
+        mixers = sources.rows("needlework.models.decoder", "MIXERS")
+        spec = architecture(Weights.of(entry))
+        if entry.backend == "transformers":
+            own = set()
+        elif spec is None:
+            own = set(mixers.values())
+        else:
+            own = {mixers[f"config.{type(layer).__name__}"] for layer in spec.layers}
+        return sources.digest(*modules, without=set(mixers.values()) - own)
 
     def external_files(self) -> list[str]:
         """Every local file of the study that has to be fetched."""
@@ -171,7 +189,7 @@ class Plan(Closed):
     def _tokenizer_files(self, tokenizer: str) -> list[str]:
         entry = self.tokenizers[tokenizer]
         fetched = _fetched("tokenizers", entry.source, entry.revision)
-        return fetched or _files(Path(entry.source), TOKENIZER_FILES)
+        return fetched or _files(Path(entry.source), TOKENIZER_FILES, others=VOCABULARY)
 
     def _material(self, task: str) -> list[str]:
         """The fetched files that the samples of a task are made of; the nano material has none."""
@@ -314,9 +332,10 @@ def _fetched(kind: Kind, hub_id: str, revision: str | None) -> list[str]:
     return [str(DIRECTORY / Snapshot(kind, hub_id, revision).manifest)] if revision else []
 
 
-def _files(path: Path, required: tuple[str, ...]) -> list[str]:
+def _files(path: Path, required: tuple[str, ...], *, others: str | None) -> list[str]:
     """The files of a folder that decide what it is, or the one file that `path` is."""
     if not path.is_dir():
         return [str(path)] if path.suffix else [str(path / name) for name in required]
     found = {file.name for file in path.iterdir() if file.suffix in KINDS}
+    found |= {file.name for file in path.glob(others)} if others else set()
     return [str(path / name) for name in sorted(found or required)]

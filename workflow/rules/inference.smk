@@ -24,7 +24,7 @@ rule predict:
             -(-cost(wildcards).runtime_minutes // PLAN.study.shards), attempt
         ),
     params:
-        code=digest("needlework.engine.predict"),
+        code=lambda wildcards: PLAN.code(wildcards.model, "needlework.engine.predict"),
         model=lambda wildcards: PLAN.predict_options(wildcards.model),
     # Where Slurm sends its SIGTERM to every process of a job, only the command itself may act on it.
     shell:
@@ -48,7 +48,7 @@ if PLAN.study.shards > 1:
         benchmark:
             "<benchmarks>/predict_shard/{model}/{suite}/{length}/{shard}of{shards}.tsv"
         params:
-            code=digest("needlework.engine.predict"),
+            code=lambda wildcards: PLAN.code(wildcards.model, "needlework.engine.predict"),
             model=lambda wildcards: (
                 f"{PLAN.predict_options(wildcards.model)}"
                 f" --shard {wildcards.shard}/{wildcards.shards}"
