@@ -42,7 +42,7 @@ def estimates(
     study: Plan, score: Callable[[str, str, int], Estimate] = lambda model, task, length: right(5)
 ) -> list[CellEstimate]:
     """One estimate per model, task and length; `score` says which."""
-    from needlework.paper import needle_format
+    from needlework.tasks.specs import needle_format
 
     return [
         CellEstimate(

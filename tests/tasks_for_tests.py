@@ -3,7 +3,8 @@
 from functools import cache
 from pathlib import Path
 
-from needlework import parsing, study, tokenizers
+from needlework import tokenizers
+from needlework.catalogue import read_tasks
 from needlework.nano import language
 from needlework.records import Sample, SampleDetail
 from needlework.tasks import generate
@@ -15,13 +16,11 @@ ROOT = Path(__file__).parents[1]
 DEPTHS = (0, 20, 40, 50, 60, 80, 100)
 FORMATS = ("niah_essay_numbers", "niah_essay_uuids", "niah_repeat_numbers")
 
-_TASKS = parsing.parse(
-    study.Tasks, parsing.read(ROOT / "config" / "tasks.yaml"), where="config/tasks.yaml"
-)
-RULER: dict[str, Spec] = _TASKS.nano["ruler"]
-DEPTH: dict[str, Spec] = _TASKS.nano["depth"]
+_TASKS = read_tasks(ROOT / "config" / "tasks.yaml")
+RULER: dict[str, Spec] = _TASKS.nano.chosen("ruler", None, where="ruler")
+DEPTH: dict[str, Spec] = _TASKS.nano.chosen("depth", None, where="depth")
 NANO: dict[str, Spec] = RULER | DEPTH
-ENGLISH: dict[str, Spec] = _TASKS.english["ruler"] | _TASKS.english["depth"]
+ENGLISH: dict[str, Spec] = _TASKS.english.chosen("both", ("ruler", "depth"), where="both")
 
 Row = tuple[Sample, SampleDetail]
 

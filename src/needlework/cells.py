@@ -1,4 +1,4 @@
-"""Score files, one row a sample, and cells, one row an estimate.
+"""Score files, one row a sample, and estimates, one row a task of a cell.
 
 Knows predictions, parquet and which rows belong together; does not know prompts, tables or how a
 text is compared with a reference.
@@ -15,11 +15,10 @@ from pydantic import ValidationError
 from needlework import scoring, statistics
 from needlework.errors import RecordError
 from needlework.files import atomic, read_records
-from needlework.paper import needle_format
 from needlework.records import LIBRARIES, Closed, Prediction
 from needlework.statistics import Estimate
 from needlework.study import Cell
-from needlework.tasks.specs import Spec
+from needlework.tasks.specs import Spec, needle_format
 
 ADDRESS = ("model", "suite", "task", "length", "depth", "format")
 """The columns that name one estimate."""
@@ -96,12 +95,42 @@ def collect(cells: Sequence[Cell], folder: Path, *, scores: Path, estimates: Pat
     _check_one_study(frames, folder)
     frame = pl.concat(frames.values())
     _write(frame, scores)
-    grouped = frame.group_by(*ADDRESS, maintain_order=True).agg("score")
     rows = [
-        {name: row[name] for name in ADDRESS} | statistics.estimate(row["score"]).model_dump()
-        for row in grouped.iter_rows(named=True)
+        each.model_dump(exclude={"estimate"}) | each.estimate.model_dump()
+        for each in estimated(frame)
     ]
     _write(pl.DataFrame(rows, infer_schema_length=None), estimates)
+
+
+def gathered(paths: Sequence[Path]) -> pl.DataFrame:
+    """The rows of some score files of a study, each sample once.
+
+    Raises:
+        RecordError: a file is damaged, or two of them hold the same sample.
+    """
+    frame = (
+        pl.concat([read_scores(path) for path in paths]) if paths else pl.DataFrame(schema=SCORES)
+    )
+    place = ("model", "suite", "length", "task", "index")
+    twice = frame.filter(frame.select(place).is_duplicated()).select(place)
+    if twice.height:
+        model, suite, length, task, index = twice.row(0)
+        raise RecordError(
+            f"{paths[0]} and others: {model}/{suite}/{length}: {task} #{index} is scored twice; "
+            "name every score file once"
+        )
+    return frame
+
+
+def estimated(scores: pl.DataFrame) -> list[CellEstimate]:
+    """The mean score of every task of every cell, in the order of the rows."""
+    grouped = scores.group_by(*ADDRESS, maintain_order=True).agg("score")
+    return [
+        CellEstimate(
+            **{name: row[name] for name in ADDRESS}, estimate=statistics.estimate(row["score"])
+        )
+        for row in grouped.iter_rows(named=True)
+    ]
 
 
 def read_estimates(path: Path) -> list[CellEstimate]:

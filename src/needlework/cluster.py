@@ -14,7 +14,7 @@ from pydantic import Field, PositiveInt, StringConstraints, field_validator
 
 from needlework.errors import NeedleworkError, ResourceError
 from needlework.parsing import parse, read
-from needlework.study import Closed
+from needlework.records import Closed
 
 JOB_NAME = "needlework"
 """Every job's name begins with it (slurm-jobname-prefix in profiles/slurm)."""

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Protocol
 
 from needlework.cells import read_estimates
-from needlework.errors import RecordError
-from needlework.paper import TASKS
+from needlework.errors import RecordError, StudyError
+from needlework.paper import FORMATS, TASKS
 from needlework.parsing import parse, read
 from needlework.published import Number, read_tables
-from needlework.report.layout import Scores
+from needlework.report.estimates import Scores
 from needlework.statistics import Estimate, macro_mean, wilson
 from needlework.study import Grid, Models, ShownModel
 
@@ -34,6 +34,42 @@ class Evidence(Protocol):
 
     def depth(self, model: ShownModel, form: str, *, depth: int, length: int) -> Estimate:
         """One needle format at one depth."""
+
+
+class OfStudy:
+    """A study's own scores, in its suites `ruler` and `depth`."""
+
+    def __init__(self, scores: Scores) -> None:
+        self._scores = scores
+
+    def lengths(self, suite: str) -> list[int]:
+        """The lengths at which a suite was run, ascending."""
+        asked = self._scores.grid.suites.get(suite)
+        return list(asked.lengths) if asked else []
+
+    def ruler(self, model: ShownModel, length: int) -> Estimate:
+        """The mean over the 13 RULER tasks."""
+        return self._scores.mean(model, "ruler", TASKS, length)
+
+    def task(self, model: ShownModel, task: str, length: int) -> Estimate:
+        """One RULER task."""
+        return self._scores.estimate(model, "ruler", task, length)
+
+    def over_formats(self, model: ShownModel, *, depth: int, length: int) -> Estimate:
+        """The mean over the needle formats at one depth."""
+        tasks = [self._needle(form, depth) for form in FORMATS]
+        return self._scores.mean(model, "depth", tasks, length)
+
+    def depth(self, model: ShownModel, form: str, *, depth: int, length: int) -> Estimate:
+        """One needle format at one depth."""
+        return self._scores.estimate(model, "depth", self._needle(form, depth), length)
+
+    def _needle(self, form: str, depth: int) -> str:
+        """The name of the task with this format and depth."""
+        for task in self._scores.suite("depth").tasks:
+            if (task.format, task.depth) == (form, depth):
+                return task.name
+        raise RecordError(f"suite depth has no task of {form} at depth {depth}")
 
 
 class Published:
@@ -95,14 +131,17 @@ class Published:
 def read_evidence(source: Path, *, samples: int, grid: Grid | None = None) -> Evidence:
     """The evidence in a cells file, or in a folder of published tables of `samples` samples each.
 
-    With the grid of its study a cells file also tells which cells it lacks.
+    The grid of its study says which cells a cells file should have.
 
     Raises:
         RecordError: the file or a table cannot be read.
+        StudyError: there is no grid for a cells file.
     """
     if source.is_dir():
         return Published(read_tables(source), samples=samples)
-    return Scores(read_estimates(source), grid)
+    if grid is None:
+        raise StudyError(f"{source}: name the grid of its study, --grid FOLDER/plan/grid.json")
+    return OfStudy(Scores(read_estimates(source), grid))
 
 
 def read_models(path: Path, evidence: Evidence) -> list[ShownModel]:

@@ -12,19 +12,18 @@ import polars as pl
 from needlework.bootstrap import bootstrap
 from needlework.comparisons import Comparison, compare, holm
 from needlework.contrasts import Interval
-from needlework.depth_effects import lost_in_the_middle
+from needlework.definitions import Name
+from needlework.depth_effects import ENDS, MIDDLE, lost_in_the_middle
 from needlework.effective_length import (
     EffectiveLength,
     above_own_share,
     above_threshold,
     retention,
 )
-from needlework.errors import RecordError
-from needlework.evidence import Evidence
-from needlework.paper import DEPTHS
 from needlework.power import detectable_difference, detectable_paired_difference
+from needlework.report.estimates import Scores
 from needlework.statistics import Estimate, estimate
-from needlework.study import ShownModel
+from needlework.study import Grid, ShownModel, SuiteName
 
 TIMES = (2, 4, 8)
 SIGNIFICANCE = 0.05
@@ -35,15 +34,21 @@ DISCORDANT = (0.1, 0.2, 0.4)
 
 
 class Reach(NamedTuple):
-    """How far one model reads, and what it keeps beyond its training length."""
+    """How far one model reads in a suite, and what it keeps beyond its training length."""
 
     model: ShownModel
-    ruler: EffectiveLength | None
-    """None where the RULER score of some length is missing: it might be the one that ends it."""
+    bar: EffectiveLength | None
+    """Above RULER's bar; None where the score of some length is missing: it might end there."""
     own: EffectiveLength | None
     kept: dict[int, Interval | None]
     """Share of the score kept at so many times the training length; None where not measured."""
-    middle: dict[int, Interval | None]
+
+
+class Middle(NamedTuple):
+    """What one model loses in the middle of its context."""
+
+    model: ShownModel
+    lost: dict[int, Interval | None]
     """Lost-in-the-middle index at so many times the training length; None where not measured."""
 
 
@@ -74,21 +79,30 @@ class Cell(NamedTuple):
     bootstrap: Interval
 
 
-def reaches(evidence: Evidence, models: Sequence[ShownModel]) -> list[Reach]:
-    """Effective lengths, retention and lost middle of every model."""
-    return [_reach(evidence, model) for model in models]
+def reaches(scores: Scores, models: Sequence[ShownModel], suite: SuiteName) -> list[Reach]:
+    """Effective lengths and retention of every model in a suite."""
+    return [_reach(scores, model, suite) for model in models]
 
 
-def pairs(scores: pl.DataFrame, models: Sequence[ShownModel]) -> list[Pair]:
+def middles(scores: Scores, models: Sequence[ShownModel], suite: SuiteName) -> list[Middle]:
+    """What every model loses in the middle, in a suite of needles at fixed depths."""
+    return [
+        Middle(model, {n: _middle(scores, model, suite, n * model.trained_length) for n in (1, 2)})
+        for model in models
+    ]
+
+
+def pairs(scores: pl.DataFrame, models: Sequence[ShownModel], grid: Grid) -> list[Pair]:
     """Every two models with the same prompts, per suite and length, on all samples they share."""
-    found = list(_compared(scores, models))
+    found = list(_compared(scores.join(_questions(grid), on=["suite", "task"]), models))
     corrected = holm([comparison.p_value for *_, comparison in found])
     return [Pair(*one, p_value) for one, p_value in zip(found, corrected, strict=True)]
 
 
 def partial_credit(scores: pl.DataFrame, *, seed: int) -> Iterator[Cell]:
     """The cells in which some score is neither 0 nor 1."""
-    for key, rows in scores.group_by("model", "task", "length", maintain_order=True):
+    once = scores.unique(["model", "task", "length", "index"], keep="first", maintain_order=True)
+    for key, rows in once.group_by("model", "task", "length", maintain_order=True):
         values = rows["score"].to_list()
         if any(value not in (0.0, 1.0, None) for value in values):
             model, task, length = str(key[0]), str(key[1]), int(str(key[2]))
@@ -106,35 +120,43 @@ def visible_gaps(samples: int) -> dict[float, float | None]:
     return {share: detectable_paired_difference(samples, discordant=share) for share in DISCORDANT}
 
 
-def _reach(evidence: Evidence, model: ShownModel) -> Reach:
-    lengths = evidence.lengths("ruler")
-    found = {length: _ruler(evidence, model, length) for length in lengths}
-    scores = {length: score for length, score in found.items() if score is not None}
-    trained, whole = model.trained_length, len(scores) == len(lengths) > 0
+def _reach(scores: Scores, model: ShownModel, suite: SuiteName) -> Reach:
+    asked = scores.suite(suite)
+    found = {
+        length: scores.mean(model, suite, asked.names(), length)
+        for length in scores.computed(model, suite)
+    }
+    is_whole = len(found) == len(asked.lengths)
+    trained = model.trained_length
     return Reach(
         model=model,
-        ruler=above_threshold(scores) if whole else None,
-        own=above_own_share(scores) if whole else None,
-        kept={times: retention(scores, trained=trained, times=times) for times in TIMES},
-        middle={times: _middle(evidence, model, times * trained) for times in (1, 2)},
+        bar=above_threshold(found) if is_whole else None,
+        own=above_own_share(found) if is_whole else None,
+        kept={times: retention(found, trained=trained, times=times) for times in TIMES},
     )
 
 
-def _ruler(evidence: Evidence, model: ShownModel, length: int) -> Estimate | None:
-    try:
-        return evidence.ruler(model, length)
-    except RecordError:
+def _middle(scores: Scores, model: ShownModel, suite: SuiteName, length: int) -> Interval | None:
+    """The lost-in-the-middle index; None where a depth that it needs is not measured."""
+    tasks: dict[int, list[Name]] = {}
+    for task in scores.suite(suite).tasks:
+        if task.depth is not None:
+            tasks.setdefault(task.depth, []).append(task.name)
+    if not tasks.keys() >= {*MIDDLE, *ENDS} or length not in scores.computed(model, suite):
         return None
+    return lost_in_the_middle(
+        {depth: scores.mean(model, suite, names, length) for depth, names in tasks.items()}
+    )
 
 
-def _middle(evidence: Evidence, model: ShownModel, length: int) -> Interval | None:
-    try:
-        scores = {
-            depth: evidence.over_formats(model, depth=depth, length=length) for depth in DEPTHS
-        }
-    except RecordError:
-        return None
-    return lost_in_the_middle(scores)
+def _questions(grid: Grid) -> pl.DataFrame:
+    """Which tasks of a suite ask the same questions."""
+    rows = [
+        (suite, task.name, task.questions)
+        for suite, asked in grid.suites.items()
+        for task in asked.tasks
+    ]
+    return pl.DataFrame(rows, schema=["suite", "task", "questions"], orient="row")
 
 
 def _compared(
@@ -151,8 +173,7 @@ def _compared(
 
 def _comparison(rows: pl.DataFrame) -> Comparison:
     """Compares two columns of scores, of which those that share a needle count as one."""
-    unit = ["index"] if rows["suite"][0] == "depth" else ["task", "index"]
-    means = rows.group_by(unit, maintain_order=True).agg(
+    means = rows.group_by("questions", "index", maintain_order=True).agg(
         pl.col("score", "score_other").fill_null(0.0).mean()
     )
     first, second = means["score"].to_list(), means["score_other"].to_list()

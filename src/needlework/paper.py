@@ -3,8 +3,6 @@
 Knows names; does not know scores.
 """
 
-from needlework.tasks.specs import NiahSpec, Spec
-
 TASKS = (
     "niah_single_1",
     "niah_single_2",
@@ -40,13 +38,3 @@ FORMAT_DEPTHS = (0, 50, 100)
 TASK_TABLES = dict(enumerate(TASKS, start=6))
 NUMBERS = tuple(range(1, 19))
 MODELS_TABLE = 5
-
-NOUNS = {"words": "word", "numbers": "num", "uuids": "uuid"}
-"""How the paper's format names (essay-word-num) shorten the kinds of keys and values."""
-
-
-def needle_format(spec: Spec) -> str | None:
-    """The paper's name of a depth task's format, as `essay-word-num`; None for other tasks."""
-    if not isinstance(spec, NiahSpec) or spec.depth is None:
-        return None
-    return f"{spec.haystack}-{NOUNS[spec.key_kind]}-{NOUNS[spec.value_kind]}"

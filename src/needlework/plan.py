@@ -5,39 +5,43 @@ Knows the config files together; does not know what any job computes. It is made
 """
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from needlework import consistency, sources, variants
-from needlework.cost.architectures import Weights, architecture
+from needlework import consistency, presentation, variants
+from needlework.catalogue import MaterialTasks, read_tasks
+from needlework.cost.architectures import Weights
 from needlework.cost.estimate import CellCost, reserved
 from needlework.cost.study import planned
+from needlework.definitions import FigureDefinition, Name, Preset, TableDefinition
 from needlework.errors import StudyError
 from needlework.paper import MODELS as PUBLISHED
 from needlework.parsing import parse, read, unknown
+from needlework.presentation import Shown, present
 from needlework.prompts import CHAT
+from needlework.records import Closed
 from needlework.resources import DIRECTORY, registry
 from needlework.snapshots import Kind, Snapshot
 from needlework.study import (
-    PAPER,
-    Closed,
+    AskedSuite,
+    AskedTask,
+    Cell,
     Grid,
     ModelEntry,
     Models,
-    Name,
     RunName,
     ShownModel,
     Study,
-    Suite,
     SuiteName,
     SuiteTasks,
-    Tasks,
     TokenizerEntry,
     Wrapper,
 )
-from needlework.tasks.specs import QaSpec, Spec
+from needlework.tasks.specs import QaSpec, Spec, needle_format, question_group
+
+Selected = TypeVar("Selected", TableDefinition, FigureDefinition)
 
 CHECKPOINT_FILES = ("config.json", "model.safetensors")
 TOKENIZER_FILES = ("tokenizer.json",)
@@ -72,12 +76,17 @@ class Plan(Closed):
     """The models of the published tables."""
     tokenizers: dict[Name, TokenizerEntry]
     tasks: SuiteTasks
+    shown: Shown = Shown()
+    """What the study shows."""
 
     def grid(self) -> Grid:
         """The cells of the study, as data."""
         without = variants.without(self.studied)
         suites = {
-            name: suite.model_copy(update={"tasks": tuple(self.tasks[name])})
+            name: AskedSuite(
+                tasks=tuple(_asked(task, spec) for task, spec in self.tasks[name].items()),
+                lengths=suite.lengths,
+            )
             for name, suite in self.study.suites.items()
         }
         return Grid(models=tuple(self.models), suites=suites, without=without)
@@ -87,8 +96,12 @@ class Plan(Closed):
         return {
             "study": self.study,
             "grid": self.grid(),
-            "models": self.shown(),
-            **self.tasks,
+            "models": self.shown_models(),
+            "shown": self.shown,
+            **{f"suites/{suite}": tasks for suite, tasks in self.tasks.items()},
+            **{f"tables/{table.name}": table for table in self.shown.tables},
+            **{f"comparisons/{name}": table for name, table in self.shown.comparisons.items()},
+            **{f"figures/{figure.name}": figure for figure in self.shown.figures},
             "published_models": self.published,
             "hazards": self.studied,
             "costs": planned(self),
@@ -103,16 +116,22 @@ class Plan(Closed):
         )
         return list(dict.fromkeys(wanted))
 
-    def made(self) -> list[str]:
-        """Every file between the config and the tables, below the folder of the results."""
-        cells = [f"{cell.model}/{cell.suite}/{cell.length}" for cell in self.grid().cells()]
-        return [
-            *(f"data/{made.prompts}/{made.length}/{made.task}.jsonl" for made in self.datasets()),
-            *(f"verified/{run}.json" for run in dict.fromkeys(map(self.weights_of, self.models))),
-            *(f"predictions/{cell}.jsonl" for cell in cells),
-            *(f"scores/{cell}.parquet" for cell in cells),
-            "cells.parquet",
-        ]
+    def needs(self, names: Collection[Name] | None = None) -> dict[Cell, set[Name]]:
+        """The cells behind these tables and figures, each with the tasks that they show.
+
+        The explorer shows all, and so does a study as a whole: None stands for it.
+        """
+        if names is None:
+            return {cell: set(self.tasks[cell.suite]) for cell in self.grid().cells()}
+        found: dict[Cell, set[Name]] = {}
+        grid, models = self.grid(), self.shown_models()
+        shown: list[TableDefinition | FigureDefinition]
+        shown = [*self.shown.tables, *self.shown.figures]
+        for each in shown:
+            if each.name in names:
+                for cell, tasks in presentation.needs(each, grid, models).items():
+                    found.setdefault(cell, set()).update(tasks)
+        return found
 
     def weights_of(self, run: str) -> str:
         """The first run with the weights of this one: what is verified there holds here."""
@@ -123,10 +142,25 @@ class Plan(Closed):
         """The tasks of a suite, by name."""
         return self.tasks[suite]
 
-    def cell_cost(self, model: str, suite: SuiteName, length: int) -> CellCost:
-        """What a cell asks a scheduler for: estimates with the safety factors of the cost model."""
-        weights, tasks = Weights.of(self.models[model]), tuple(self.suite_tasks(suite).values())
-        return reserved(weights, tasks, samples=self.study.samples, length=length)
+    def earlier(self, cell: Cell) -> list[Cell]:
+        """The cells before this one that ask a model some of the same samples, which it takes over.
+
+        A task may be in several suites, which meet where they have a length in common.
+        """
+        cells = self.grid().cells()
+        return [
+            other
+            for other in cells[: cells.index(cell)]
+            if (other.model, other.length) == (cell.model, cell.length)
+            and not self.tasks[other.suite].keys().isdisjoint(self.tasks[cell.suite])
+        ]
+
+    def cell_cost(self, cell: Cell, tasks: Collection[Name] | None = None) -> CellCost:
+        """What a cell, or some tasks of it, ask a scheduler for, safety factors included."""
+        specs = self.suite_tasks(cell.suite)
+        chosen = tuple(spec for task, spec in specs.items() if tasks is None or task in tasks)
+        weights = Weights.of(self.models[cell.model])
+        return reserved(weights, chosen, samples=self.study.samples, length=cell.length)
 
     def wrapper(self, model: str) -> Wrapper:
         """The prompt format of a model under the study's protocol, with what spoils its samples."""
@@ -137,7 +171,7 @@ class Plan(Closed):
         name: Wrapper = getattr(entry.wrapper, self.study.protocol)
         return name
 
-    def shown(self) -> list[ShownModel]:
+    def shown_models(self) -> list[ShownModel]:
         """What the tables say about every model, in their order."""
         return [model.shown(name, self.wrapper(name)) for name, model in self.models.items()]
 
@@ -160,19 +194,6 @@ class Plan(Closed):
         """The files of a model and its tokenizer."""
         tokenizer = self.models[model].tokenizer
         return [*self.checkpoint_files(model), *self._tokenizer_files(tokenizer)]
-
-    def code(self, model: str, *modules: str) -> str:
-        """A digest of modules for this model: the mixers that it does not have are left out."""
-        entry = self.models[model]
-        mixers = sources.rows("needlework.models.decoder", "MIXERS")
-        spec = architecture(Weights.of(entry))
-        if entry.backend == "transformers":
-            own = set()
-        elif spec is None:
-            own = set(mixers.values())
-        else:
-            own = {mixers[f"config.{type(layer).__name__}"] for layer in spec.layers}
-        return sources.digest(*modules, without=set(mixers.values()) - own)
 
     def external_files(self) -> list[str]:
         """Every local file of the study that has to be fetched."""
@@ -268,7 +289,7 @@ def resolve(config: Mapping[str, Any], folder: Path) -> Plan:
     """
     study = parse(Study, config, where="study config")
     catalogue = parse(Models, read(folder / "models.yaml"), where=str(folder / "models.yaml"))
-    tasks = parse(Tasks, read(folder / "tasks.yaml"), where=str(folder / "tasks.yaml"))
+    tasks = read_tasks(folder / "tasks.yaml")
     for name in study.models:
         if name not in catalogue.models:
             raise StudyError(
@@ -277,17 +298,14 @@ def resolve(config: Mapping[str, Any], folder: Path) -> Plan:
             )
     models = {name: catalogue.models[name] for name in study.models}
     used = {model.tokenizer: catalogue.tokenizers[model.tokenizer] for model in models.values()}
-    known: SuiteTasks = getattr(tasks, study.material)
-    suites = {name: _chosen(name, suite, known) for name, suite in study.suites.items()}
-    consistency.check_names(suites)
-    if study.tables == PAPER:
-        consistency.check_tasks(suites)
-        consistency.check_lengths(study, models)
-    else:
-        consistency.check_tables(study.tables, suites)
+    known: MaterialTasks = getattr(tasks, study.material)
+    suites = {
+        name: known.chosen(name, suite.tasks, where=f"study config: suites.{name}.tasks")
+        for name, suite in study.suites.items()
+    }
     consistency.check_labels(models, folder)
     consistency.check_sources(models, used, folder)
-    return Plan(
+    plan = Plan(
         study=study,
         models=variants.runs(study, models),
         studied=tuple(variants.studies(study, models)),
@@ -295,26 +313,51 @@ def resolve(config: Mapping[str, Any], folder: Path) -> Plan:
         tokenizers=used,
         tasks=suites,
     )
+    return plan.model_copy(update={"shown": _presented(plan, known, folder)})
 
 
-def _chosen(name: str, suite: Suite, known: SuiteTasks) -> dict[Name, Spec]:
-    """The tasks of a suite: those it names, or those of its name in the catalogue."""
-    if not suite.tasks and name not in known:
-        raise StudyError(
-            f"study config: suites.{name}: config/tasks.yaml has {', '.join(known)}; "
-            "name one of them, or list `tasks`"
-        )
-    every = {task: spec for specs in known.values() for task, spec in specs.items()}
-    for task in suite.tasks:
-        if task not in every:
-            raise StudyError(f"study config: suites.{name}.tasks: {unknown(task, every)}")
-    return {task: every[task] for task in suite.tasks or known[name]}
+def _presented(plan: Plan, known: MaterialTasks, folder: Path) -> Shown:
+    """What a study shows, with lists of tasks resolved."""
+    path = folder / "tables" / "paper.yaml"
+    paper = parse(Preset, read(path), where=str(path))
+    study, where = plan.study, "study config"
+    tables = study.tables
+    if isinstance(tables, tuple):
+        tables = tuple(_with_tasks(each, known, f"{where}: tables") for each in tables)
+    return present(
+        study.model_copy(update={"tables": tables}),
+        plan.grid(),
+        plan.shown_models(),
+        paper=Preset(
+            tables=tuple(_with_tasks(each, known, str(path)) for each in paper.tables),
+            figures=tuple(_with_tasks(each, known, str(path)) for each in paper.figures),
+        ),
+        published=not set(plan.models).isdisjoint(PUBLISHED),
+    )
+
+
+def _with_tasks(shown: Selected, known: MaterialTasks, where: str) -> Selected:
+    """A table or figure with the tasks behind the names of lists."""
+    if not shown.tasks:
+        return shown
+    tasks = known.chosen("", shown.tasks, where=f"{where}: {shown.name}.tasks")
+    return shown.model_copy(update={"tasks": tuple(tasks)})
 
 
 def _published(catalogue: Models) -> list[ShownModel]:
     """The models of the published tables, with the prompts they were published with."""
     found = [(name, catalogue.models[name]) for name in PUBLISHED if name in catalogue.models]
     return [entry.shown(name, entry.wrapper.released) for name, entry in found]
+
+
+def _asked(name: Name, spec: Spec) -> AskedTask:
+    """A task as tables see it."""
+    return AskedTask(
+        name=name,
+        format=needle_format(spec),
+        depth=getattr(spec, "depth", None),
+        questions=question_group(spec, name),
+    )
 
 
 def _options(**values: str | int | None) -> str:

@@ -38,21 +38,26 @@ def parse_shard(text: str) -> Shard:
     return Shard(int(number), int(count))
 
 
-def sibling_journals(output: Path, shard: Shard | None) -> list[Path]:
-    """The journals of the same cell when it was split otherwise, which hold finished answers, too.
+def is_part(output: Path) -> bool:
+    """Whether a file holds some answers of a cell: `shards/MODEL/SUITE/LENGTH/PART.jsonl`."""
+    return len(output.parts) > 4 and output.parts[-5] == "shards"
 
-    `output` is `predictions/{model}/{suite}/{length}.jsonl`, or that of a shard,
-    `shards/{model}/{suite}/{length}/{number}of{count}.jsonl`, below the folder of a study.
+
+def sibling_journals(output: Path) -> list[Path]:
+    """Other journals with answers of the same model at the same length, which may be the same.
+
+    They are those of the cell when it was split otherwise, and of other suites, which may have some
+    tasks in common. `output` is `predictions/{model}/{suite}/{length}.jsonl`, or a part of that cell,
+    `shards/{model}/{suite}/{length}/{part}.jsonl`, below the folder of a study.
     """
-    cell = output.parent if shard else output.with_suffix("")
+    cell = output.parent if is_part(output) else output.with_suffix("")
     if len(cell.parents) < 4:
         return []
-    suite, model, _, study = cell.parents[:4]
-    name = Path(model.name, suite.name, cell.name)
-    whole = study / "predictions" / name.with_suffix(".jsonl.journal")
-    parts = sorted((study / "shards" / name).glob("*.jsonl.journal"))
+    _, model, _, study = cell.parents[:4]
+    wholes = sorted((study / "predictions" / model.name).glob(f"*/{cell.name}.jsonl.journal"))
+    parts = sorted((study / "shards" / model.name).glob(f"*/{cell.name}/*.jsonl.journal"))
     own = output.with_name(f"{output.name}.journal")
-    return [path for path in (whole, *parts) if path != own and path.is_file()]
+    return [path for path in (*wholes, *parts) if path != own]
 
 
 def merge(parts: Sequence[Path], tasks: Sequence[str], output: Path) -> None:

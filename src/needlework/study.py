@@ -4,24 +4,19 @@ Knows names, lengths and sources; does not know files, tensors or scores.
 """
 
 import json
+from collections.abc import Collection
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PositiveInt,
-    StringConstraints,
-    model_validator,
-)
+from pydantic import Field, PositiveInt, StringConstraints, model_validator
 
+from needlework.definitions import Name, TableDefinition
 from needlework.errors import StudyError
 from needlework.hazards import StudyHazard
 from needlework.parsing import unknown
+from needlework.records import Closed
 from needlework.tasks.specs import Spec
 
 Family = Literal["linear", "hybrid", "attention"]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
 SuiteName = Name
 RunName = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*(\+[a-z0-9][a-z0-9-]*)?$")
@@ -31,22 +26,17 @@ Wrapper = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*
 Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 
 
-class Closed(BaseModel):
-    """A section whose unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 class Suite(Closed):
     """Tasks that run together, at every one of these lengths."""
 
+    tasks: tuple[Name, ...] | None = Field(
+        None,
+        min_length=1,
+        description="Tasks of config/tasks.yaml, or lists of them; when left out, the list of the "
+        "suite's name.",
+    )
     lengths: tuple[PositiveInt, ...] = Field(
         min_length=1, description="Context lengths in tokens, answer included, ascending."
-    )
-
-    tasks: tuple[Name, ...] = Field(
-        (),
-        description="Tasks of config/tasks.yaml; when left out, those of the suite of this name.",
     )
 
     @model_validator(mode="after")
@@ -54,19 +44,6 @@ class Suite(Closed):
         if list(self.lengths) != sorted(set(self.lengths)):
             raise ValueError(f"lengths {list(self.lengths)} must ascend without repeats")
         return self
-
-
-class LengthTable(Closed):
-    """A table with a row per model and a column per length."""
-
-    suite: Name
-    tasks: tuple[Name, ...] = Field((), description="Each number is their mean; all when empty.")
-    title: str = ""
-
-
-FigureName = Literal["cost", "depth_heatmap", "format_bars", "length_curve", "retention_curve"]
-PAPER: Literal["paper"] = "paper"
-"""The preset of tables, figures and pages that arXiv:2407.08112 has."""
 
 
 class Study(Closed):
@@ -85,14 +62,13 @@ class Study(Closed):
         description="The study's own small language, or English essays and words."
     )
     suites: dict[Name, Suite] = Field(
-        min_length=1,
-        description="Tasks that run together; the paper's tables show ruler and depth.",
+        min_length=1, description="What is asked: tasks that run together, by any name."
     )
-    tables: Literal["paper"] | dict[Name, LengthTable] = Field(
-        PAPER, description="The 18 tables of the paper with its figures and pages, or your own."
-    )
-    figures: tuple[FigureName, ...] = Field(
-        ("length_curve",), description="Figures beside tables of your own; of the first suite."
+    tables: Literal["paper", "auto"] | tuple[TableDefinition, ...] | None = Field(
+        None,
+        description="`paper`: those of config/tables/paper.yaml; `auto`: of every suite a mean, "
+        "one of each task and one by depth; or definitions of your own. Left out: `paper` where "
+        "the study has its cells, else `auto`.",
     )
     models: tuple[Name, ...] = Field(
         min_length=1, description="Entries of config/models.yaml, in the order of the tables."
@@ -210,14 +186,7 @@ class Models(Closed):
 
 
 SuiteTasks = dict[Name, dict[Name, Spec]]
-"""The tasks of every suite, by name."""
-
-
-class Tasks(Closed):
-    """The parsed form of config/tasks.yaml: the tasks of each material."""
-
-    nano: SuiteTasks
-    english: SuiteTasks
+"""The tasks of every suite of a study, by name."""
 
 
 class Cell(NamedTuple):
@@ -228,11 +197,39 @@ class Cell(NamedTuple):
     length: int
 
 
+class AskedTask(Closed):
+    """A task of a suite, as far as tables tell tasks apart."""
+
+    name: Name
+    format: str | None = None
+    """What its needle is made of, where its depth is fixed."""
+    depth: int | None = None
+    """Where its needle lies, in percent, where that is fixed."""
+    questions: Name
+    """Tasks with equal `questions` ask the same ones, sample by sample."""
+
+
+class AskedSuite(Closed):
+    """The tasks and lengths of a suite."""
+
+    tasks: tuple[AskedTask, ...] = Field(min_length=1)
+    lengths: tuple[PositiveInt, ...] = Field(min_length=1)
+
+    def names(self) -> list[Name]:
+        """Its tasks by name."""
+        return [task.name for task in self.tasks]
+
+    def independent(self, tasks: Collection[Name]) -> bool:
+        """Whether these tasks ask different questions."""
+        asked = [task.questions for task in self.tasks if task.name in tasks]
+        return len(set(asked)) == len(asked)
+
+
 class Grid(Closed):
     """The cells of a study: every model, on every suite, at every length."""
 
     models: tuple[RunName, ...]
-    suites: dict[Name, Suite] = Field(min_length=1)
+    suites: dict[Name, AskedSuite] = Field(min_length=1)
     without: tuple[tuple[RunName, SuiteName], ...] = ()
     """Variants and suites without cells: another variant answers there, or nobody needs to."""
 
@@ -241,8 +238,8 @@ class Grid(Closed):
         return [
             Cell(model, suite, length)
             for model in self.models
-            for suite, each in self.suites.items()
-            for length in each.lengths
+            for suite, asked in self.suites.items()
+            for length in asked.lengths
             if (model, suite) not in self.without
         ]
 
@@ -256,10 +253,6 @@ class Grid(Closed):
         if place not in known:
             raise StudyError(f"cell {unknown(place, known)}; a cell is MODEL/SUITE/LENGTH")
         return known[place]
-
-    def suite_of(self, task: str) -> SuiteName | None:
-        """The suite that has a task."""
-        return next((name for name, suite in self.suites.items() if task in suite.tasks), None)
 
 
 def schema() -> str:

@@ -6,11 +6,13 @@ Knows what a defect touches and what a variant is called; does not know files or
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, get_args
 
+from needlework.definitions import Name
 from needlework.errors import StudyError
 from needlework.hazards import Hazard, StudyHazard
-from needlework.paper import FORMATS, needle_format
-from needlework.study import Closed, ModelEntry, Name, RunName, Study, SuiteName
-from needlework.tasks.specs import NiahSpec, Spec
+from needlework.paper import FORMATS
+from needlework.records import Closed
+from needlework.study import ModelEntry, RunName, Study, SuiteName
+from needlework.tasks.specs import NiahSpec, Spec, needle_format
 
 CORRECTED, PUBLISHED = "corrected", "published"
 SUITES: tuple[SuiteName, ...] = ("ruler", "depth")

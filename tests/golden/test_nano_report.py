@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from needlework import tokenizers
+from needlework.catalogue import read_tasks
 from needlework.claims import CLAIMS
 from needlework.engine.cell import Dataset, predict_cell
 from needlework.models import load
@@ -18,7 +19,7 @@ from needlework.nano import language
 from needlework.parsing import parse, read
 from needlework.report.charts import pictures
 from needlework.scoring import metric_of, score
-from needlework.study import Study, Tasks
+from needlework.study import Study
 from needlework.tasks import generate
 
 ROOT = Path(__file__).parents[2]
@@ -48,7 +49,7 @@ def test_a_slice_of_the_committed_tables_is_made_again(
 ) -> None:
     """Three tasks of one cell: datasets, answers and scores, from the shipped weights."""
     torch.set_num_threads(1)
-    tasks = parse(Tasks, read(ROOT / "config" / "tasks.yaml"), where="tasks.yaml").nano["ruler"]
+    tasks = read_tasks(ROOT / "config" / "tasks.yaml").nano.tasks
     tokenizer = tokenizers.load(str(ROOT / "resources" / "nano" / "tokenizer"))
     decoder = load(ROOT / "resources" / "nano" / model)
     chosen = ("niah_multikey_3", "cwe", "qa_1")

@@ -32,6 +32,13 @@ def alter(path: Path, *keys: str, value: object) -> None:
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
 
 
+def alter_list(folder: Path, name: str, *, without: str) -> None:
+    """Take one task out of a list of the nano tasks."""
+    tasks = yaml.safe_load((folder / "tasks.yaml").read_text(encoding="utf-8"))
+    names = [task for task in tasks["nano"]["lists"][name] if task != without]
+    alter(folder / "tasks.yaml", "nano", "lists", name, value=names)
+
+
 def test_an_unknown_model_names_the_nearest() -> None:
     with pytest.raises(StudyError, match=r"`nano-lama` is unknown; did you mean `nano-llama`\?"):
         small_plan(models=["nano-lama"])
@@ -45,28 +52,26 @@ def test_the_tables_need_the_training_length_and_twice_that() -> None:
 
 
 def test_a_task_that_a_table_shows_must_exist(folder: Path) -> None:
-    alter(folder / "tasks.yaml", "nano", "ruler", "vt", value=None)
+    alter_list(folder, "ruler", without="vt")
     with pytest.raises(StudyError, match="`vt` is missing"):
         plan.resolve(study_keys(), folder)
 
 
 def test_a_depth_that_a_table_shows_must_exist(folder: Path) -> None:
-    alter(folder / "tasks.yaml", "nano", "depth", "niah_essay_numbers_40", value=None)
+    alter_list(folder, "depth", without="niah_essay_numbers_40")
     with pytest.raises(StudyError, match="no task of format essay-word-num at depth 40"):
         plan.resolve(study_keys(), folder)
 
 
 def test_a_task_name_belongs_to_one_suite(folder: Path) -> None:
     """Datasets lie at their task's name, whatever the suite."""
-    alter(
-        folder / "tasks.yaml", "nano", "depth", "vt", value={"generator": "qa", "source": "facts"}
-    )
+    alter(folder / "tasks.yaml", "nano", "lists", "depth", value=["vt"])
     with pytest.raises(StudyError, match="vt is in both ruler and depth"):
         plan.resolve(study_keys(), folder)
 
 
 def test_an_unknown_task_parameter_names_the_nearest(folder: Path) -> None:
-    alter(folder / "tasks.yaml", "nano", "ruler", "vt", "hopps", value=3)
+    alter(folder / "tasks.yaml", "nano", "tasks", "vt", "hopps", value=3)
     with pytest.raises(StudyError, match=r"`hopps` is unknown; did you mean `hops`\?"):
         plan.resolve(study_keys(), folder)
 

@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from needlework.catalogue import read_tasks
 from needlework.models.decoder import Decoder
 from needlework.nano import training
 from needlework.nano.architectures import LAYERS, nano_config
 from needlework.nano.curriculum import STAGES, WEIGHTS, Curriculum, Stage
 from needlework.nano.training import Recipe, Run
-from needlework.parsing import parse, read
-from needlework.study import Tasks
 
 TASKS = Path(__file__).parents[2] / "config" / "tasks.yaml"
 SHORT = Recipe(seed=0, stages=(Stage(length=24, steps=6, copying=0.4, recall=0.6),))
@@ -21,7 +20,7 @@ SHORT = Recipe(seed=0, stages=(Stage(length=24, steps=6, copying=0.4, recall=0.6
 
 @pytest.fixture(scope="module")
 def curriculum() -> Curriculum:
-    return Curriculum(parse(Tasks, read(TASKS), where="tasks").nano["ruler"])
+    return Curriculum(read_tasks(TASKS).nano.chosen("ruler", None, where="ruler"))
 
 
 def test_the_shipped_models_read_these_very_tokens(curriculum: Curriculum) -> None:

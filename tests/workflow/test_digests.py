@@ -27,7 +27,7 @@ def test_a_named_module_exists(module: str) -> None:
 def test_a_rule_that_calls_the_package_carries_its_digest(block: str) -> None:
     """Fetched files are the exception: their SHA-256 says what they are, whatever fetched them."""
     calls = re.findall(r'"needlework (\S+)', block)
-    carried = re.search(r"code=(lambda wildcards: PLAN\.code\(wildcards\.model, |digest\()", block)
+    carried = re.search(r"code=(lambda wildcards: code_for\(wildcards\.model, |digest\()", block)
     assert bool(set(calls) - {"fetch"}) == bool(carried)
 
 

@@ -11,8 +11,9 @@ if workflow.remote_exec and workflow.local_exec:
 
 
 def cost(wildcards):
-    """What a cell needs, by its estimate."""
-    return PLAN.cell_cost(wildcards.model, wildcards.suite, int(wildcards.length))
+    """What a cell, or the part of it that some tables show, needs by its estimate."""
+    tasks = part_tasks(wildcards) if "tables" in wildcards.keys() else None
+    return PLAN.cell_cost(cell_of(wildcards), tasks)
 
 
 def refuse_cluster(jobs):

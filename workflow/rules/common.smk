@@ -7,7 +7,6 @@ from pydantic_core import to_json
 
 from needlework import cluster, plan, progress, snapshots
 from needlework.errors import StudyError
-from needlework.paper import MODELS as PAPER_MODELS, MODELS_TABLE, NUMBERS
 from needlework.report.explorer.page import fingerprint
 from needlework.sources import digest
 
@@ -26,17 +25,23 @@ except StudyError as error:
 
 RESULTS, LOGS = Path("results", PLAN.study.study), Path("logs", PLAN.study.study)
 CELLS = PLAN.grid().cells()
+for line in PLAN.shown.left_out:
+    print(f"needlework: study config: {line}", file=sys.stderr)
 RUN = progress.Run(RESULTS, Path("logs"))
 PARTS = {part: to_json(content).decode() for part, content in PLAN.parts().items()}
-OF_PAPER = PLAN.study.tables == "paper"
-TABLES = [f"{number:02}" for number in NUMBERS] if OF_PAPER else list(PLAN.study.tables)
-FIGURES = ["cost", "depth_heatmap", "format_bars", "length_curve", "retention_curve"]
-FIGURES = FIGURES if OF_PAPER else list(PLAN.study.figures)
+# What the study shows, in one list: the rules, the review and the explorer go by it.
+SHOWN = PLAN.shown
+SCORE_TABLES = [table.name for table in SHOWN.tables if table.value == "score"]
+MODEL_TABLES = [table.name for table in SHOWN.tables if table.value == "models"]
+FIGURES = [figure.name for figure in SHOWN.figures]
 TABLE_KINDS = ["md", "tex", "csv"]
 FIGURE_KINDS = [".svg", ".png", ".pdf", ".html"]
-PAGES = ["audit", "claims", "published_claims", "findings"] if OF_PAPER else []
-PAGES += ["agreement"] if OF_PAPER and set(PLAN.models) & set(PAPER_MODELS) else []
 PUBLISHED = [f"resources/published/{name}.csv" for name in ("ruler", "depth", "format")]
+
+
+def either(names):
+    """A pattern for one of these names; for nothing at all where there are none."""
+    return "|".join(map(re.escape, names)) or "(?!)"
 
 
 pathvars:
@@ -51,9 +56,12 @@ wildcard_constraints:
     length="[0-9]+",
     prompts="|".join({re.escape(PLAN.prompts(model)) for model in PLAN.models}),
     task="|".join(PLAN.all_tasks),
-    part="|".join(PARTS),
-    number="|".join(name for name in TABLES if name != f"{MODELS_TABLE:02}"),
-    figure="|".join(FIGURES) or "none",
+    tables="[a-z][a-z0-9_+]*",
+    part="|".join(map(re.escape, PARTS)),
+    table=either(SCORE_TABLES),
+    models_table=either(MODEL_TABLES),
+    comparison=either(SHOWN.comparisons),
+    figure=either(FIGURES),
 
 
 # Jobs find `needlework` beside the Snakemake that started them, unless their environment has one.
@@ -61,9 +69,3 @@ wildcard_constraints:
 shell.prefix(
     f'set -euo pipefail; export PATH="$PATH:{Path(sys.executable).parent}" HF_HUB_OFFLINE=1; '
 )
-
-
-# Everything between the config and the tables. Targets name it, because Snakemake takes a missing
-# file between others for unneeded: after a failed job, which loses its old output, it would say
-# "nothing to be done" and leave stale tables.
-MADE = expand("<results>/{file}", file=PLAN.made())

@@ -1,5 +1,9 @@
 # What several rules ask.
+from functools import cache
 from pathlib import Path
+
+from needlework import model_code, parts
+from needlework.study import Cell
 
 
 def template(name):
@@ -18,9 +22,81 @@ def cell_datasets(wildcards):
     )
 
 
+def part_tasks(wildcards):
+    """The tasks of a cell that the tables of a part show."""
+    return parts.named(PLAN, cell_of(wildcards), wildcards.tables).tasks
+
+
+def part_datasets(wildcards):
+    """The datasets that a model answers for some tables alone."""
+    return expand(
+        "<results>/data/{prompts}/{length}/{task}.jsonl",
+        prompts=PLAN.prompts(wildcards.model),
+        length=wildcards.length,
+        task=part_tasks(wildcards),
+    )
+
+
+def earlier(wildcards):
+    """Answers of other suites to some of the same samples, which a cell takes over."""
+    return [
+        ancient(f"{RESULTS}/predictions/{cell.model}/{cell.suite}/{cell.length}.jsonl")
+        for cell in PLAN.earlier(cell_of(wildcards))
+    ]
+
+
+def cell_of(wildcards):
+    """The cell that a file belongs to."""
+    return Cell(wildcards.model, wildcards.suite, int(wildcards.length))
+
+
+def code_for(model, module):
+    """What rules about a model carry in place of a digest: the mixers of others do not count."""
+    return model_code.digest_for(PLAN.models[model], module)
+
+
 def first_cost(model):
     """The cost of a model's first cell, of whose memory the weights are the larger part."""
-    return PLAN.cell_cost(*next(cell for cell in CELLS if cell.model == model))
+    return PLAN.cell_cost(next(cell for cell in CELLS if cell.model == model))
+
+
+def lone_tables():
+    """The tables that are asked for, where nothing else is."""
+    known = {target: table.name for table in SHOWN.tables for target in table.targets}
+    for table in SHOWN.tables:
+        for folder in ("tables", "intervals"):
+            known |= {f"{RESULTS}/{folder}/{table.name}.{kind}": table.name for kind in TABLE_KINDS}
+    asked = [known.get(target) for target in workflow.dag_settings.targets]
+    return asked if all(asked) else []
+
+
+@cache
+def table_parts(table):
+    """Where the answers behind a table are: cells, or parts of those that nobody asks for whole."""
+    there = lambda file: (RESULTS / file).exists()
+    return parts.parts(PLAN, table, lone_tables(), exists=there)
+
+
+def table_scores(wildcards):
+    """The scores that a table shows."""
+    return [f"{RESULTS}/{part.scores}" for part in table_parts(wildcards.table)]
+
+
+def figure_scores(wildcards):
+    """The scores that a figure shows."""
+    wanted = parts.whole(PLAN, list(PLAN.needs([wildcards.figure])))
+    return [f"{RESULTS}/{part.scores}" for part in wanted]
+
+
+# Everything between the config and what is asked for. Targets name it, because Snakemake takes a
+# missing file between others for unneeded: after a failed job, which loses its old output, it would
+# say "nothing to be done" and leave stale tables.
+def made(wanted):
+    """Every file between the config and the scores of these parts."""
+    return [f"{RESULTS}/{file}" for file in dict.fromkeys(parts.made(PLAN, wanted))]
+
+
+MADE = [*made(parts.whole(PLAN, CELLS)), f"{RESULTS}/cells.parquet"]
 
 
 def shown(files, *, labels, **about):

@@ -4,7 +4,8 @@ rule predict:
     input:
         datasets=cell_datasets,
         model=lambda wildcards: PLAN.model_files(wildcards.model),
-        tasks="<results>/plan/{suite}.json",
+        tasks="<results>/plan/suites/{suite}.json",
+        earlier=earlier,
         verified=lambda wildcards: f"<results>/verified/{PLAN.weights_of(wildcards.model)}.json",
     output:
         "<results>/predictions/{model}/{suite}/{length}.jsonl",
@@ -24,7 +25,7 @@ rule predict:
             -(-cost(wildcards).runtime_minutes // PLAN.study.shards), attempt
         ),
     params:
-        code=lambda wildcards: PLAN.code(wildcards.model, "needlework.engine.predict"),
+        code=lambda wildcards: code_for(wildcards.model, "needlework.engine.predict"),
         model=lambda wildcards: PLAN.predict_options(wildcards.model),
     # Where Slurm sends its SIGTERM to every process of a job, only the command itself may act on it.
     shell:
@@ -32,6 +33,30 @@ rule predict:
         "needlework predict {output} {input.datasets} {params.model} --tasks {input.tasks}"
         " --threads {threads} --memory $(({resources.mem_mb} / 2)) 2>&1"
         " | (trap '' TERM; tee {log})"
+
+
+# Some tasks of a cell, for somebody who asks for tables that show them and for nothing else. The
+# journal lies where the whole cell finds it.
+use rule predict as predict_part with:
+    input:
+        datasets=part_datasets,
+        model=lambda wildcards: PLAN.model_files(wildcards.model),
+        tasks="<results>/plan/suites/{suite}.json",
+        verified=lambda wildcards: f"{RESULTS}/verified/{PLAN.weights_of(wildcards.model)}.json",
+    output:
+        "<results>/shards/{model}/{suite}/{length}/{tables}.jsonl",
+    log:
+        "<logs>/predict_part/{model}/{suite}/{length}/{tables}.log",
+    benchmark:
+        "<benchmarks>/predict_part/{model}/{suite}/{length}/{tables}.tsv"
+    params:
+        code=lambda wildcards: code_for(wildcards.model, "needlework.engine.predict"),
+        model=lambda wildcards: " ".join(
+            [
+                PLAN.predict_options(wildcards.model),
+                *(f"--task {task}" for task in part_tasks(wildcards)),
+            ]
+        ),
 
 
 # With `shards: 4` in the study a cell is four jobs. Each reads the accounts of the whole cell, and
@@ -48,7 +73,7 @@ if PLAN.study.shards > 1:
         benchmark:
             "<benchmarks>/predict_shard/{model}/{suite}/{length}/{shard}of{shards}.tsv"
         params:
-            code=lambda wildcards: PLAN.code(wildcards.model, "needlework.engine.predict"),
+            code=lambda wildcards: code_for(wildcards.model, "needlework.engine.predict"),
             model=lambda wildcards: (
                 f"{PLAN.predict_options(wildcards.model)}"
                 f" --shard {wildcards.shard}/{wildcards.shards}"
@@ -61,7 +86,7 @@ if PLAN.study.shards > 1:
                 shard=range(1, PLAN.study.shards + 1),
                 shards=PLAN.study.shards,
             ),
-            tasks="<results>/plan/{suite}.json",
+            tasks="<results>/plan/suites/{suite}.json",
         output:
             "<results>/predictions/{model}/{suite}/{length}.jsonl",
         log:

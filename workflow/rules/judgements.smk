@@ -104,6 +104,7 @@ rule findings:
         scores="<results>/scores.parquet",
         cells="<results>/cells.parquet",
         study="<results>/plan/study.json",
+        grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
         template=template("findings.md.j2"),
     output:
@@ -131,7 +132,7 @@ rule findings:
         templates=lambda wildcards, input: Path(input.template).parent,
     shell:
         "needlework findings {input.scores} {input.cells} {params.stem} --study {input.study}"
-        " --models {input.models} --templates {params.templates} 2> {log}"
+        " --grid {input.grid} --models {input.models} --templates {params.templates} 2> {log}"
 
 
 # One HTML page in which every number leads to its samples. The digest of the code covers Python
@@ -139,8 +140,9 @@ rule findings:
 rule explorer:
     input:
         MADE,
+        grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
-        study="<results>/plan/study.json",
+        shown="<results>/plan/shown.json",
     output:
         report(
             "<results>/explorer.html",
@@ -163,14 +165,15 @@ rule explorer:
         page=fingerprint(),
         folder=RESULTS,
     shell:
-        "needlework explorer {params.folder} {output} --models {input.models}"
-        " --study {input.study} 2> {log}"
+        "needlework explorer {params.folder} {output} --grid {input.grid}"
+        " --models {input.models} --shown {input.shown} 2> {log}"
 
 
 # Ours against published, where a study measures the models of the paper.
 rule agreement:
     input:
         cells="<results>/cells.parquet",
+        grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
         published=PUBLISHED,
         template=template("agreement.md.j2"),
@@ -197,8 +200,8 @@ rule agreement:
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
         templates=lambda wildcards, input: Path(input.template).parent,
     shell:
-        "needlework agreement {params.folder} {input.cells} {params.stem} --models {input.models}"
-        " --templates {params.templates} 2> {log}"
+        "needlework agreement {params.folder} {input.cells} {params.stem} --grid {input.grid}"
+        " --models {input.models} --templates {params.templates} 2> {log}"
 
 
 # What each published defect costs, for studies that are about nothing else.

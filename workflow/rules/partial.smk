@@ -11,12 +11,15 @@ PROVEN = [f"--verified {path}" for path in available.verified(RESULTS, PLAN.mode
 rule partial:
     input:
         expand(
-            "<results>/partial/tables/table_{number}.{kind}",
-            number=TABLES,
+            "<results>/partial/tables/{table}.{kind}",
+            table=SCORE_TABLES + MODEL_TABLES,
             kind=TABLE_KINDS,
         ),
         expand("<results>/partial/figures/{figure}.svg", figure=FIGURES),
-        ["<results>/partial/claims.md", "<results>/partial/findings.md"] if OF_PAPER else [],
+        expand(
+            "<results>/partial/{page}.md",
+            page=[page for page in ("claims", "findings") if page in SHOWN.pages],
+        ),
     localrule: True
 
 
@@ -38,39 +41,40 @@ use rule collect as partial_collect with:
 
 use rule table as partial_table with:
     input:
-        cells="<results>/partial/cells.parquet",
         scores="<results>/partial/scores.parquet",
+        definition="<results>/plan/tables/{table}.json",
         grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
-        study="<results>/plan/study.json",
         templates=[template("table.md.j2"), template("table.tex.j2")],
     output:
-        multiext("<results>/partial/tables/table_{number}", ".md", ".tex", ".csv"),
+        multiext("<results>/partial/tables/{table}", ".md", ".tex", ".csv"),
     log:
-        "<logs>/partial/table/{number}.log",
+        "<logs>/partial/table/{table}.log",
     benchmark:
-        "<benchmarks>/partial/table/{number}.tsv"
+        "<benchmarks>/partial/table/{table}.tsv"
     params:
         verified=PROVEN,
 
 
 use rule models_table as partial_models_table with:
     input:
+        definition="<results>/plan/tables/{models_table}.json",
         models="<results>/plan/models.json",
         templates=[template("models.md.j2"), template("models.tex.j2")],
     output:
-        multiext("<results>/partial/tables/table_05", ".md", ".tex", ".csv"),
+        multiext("<results>/partial/tables/{models_table}", ".md", ".tex", ".csv"),
     log:
-        "<logs>/partial/table/05.log",
+        "<logs>/partial/table/{models_table}.log",
     benchmark:
-        "<benchmarks>/partial/table/05.tsv"
+        "<benchmarks>/partial/table/{models_table}.tsv"
     params:
         verified=PROVEN,
 
 
 use rule figure as partial_figure with:
     input:
-        cells="<results>/partial/cells.parquet",
+        scores="<results>/partial/scores.parquet",
+        definition="<results>/plan/figures/{figure}.json",
         grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
         costs="<results>/plan/costs.json",
@@ -102,6 +106,7 @@ use rule findings as partial_findings with:
         scores="<results>/partial/scores.parquet",
         cells="<results>/partial/cells.parquet",
         study="<results>/plan/study.json",
+        grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
         template=template("findings.md.j2"),
     output:

@@ -1,40 +1,27 @@
-# What a reader sees. Every table is a target of its own: `snakemake table_2`.
-SCORE_TABLES = [name for name in TABLES if name != f"{MODELS_TABLE:02}"]
-COMPARED = SCORE_TABLES if OF_PAPER and set(PLAN.models) & set(PAPER_MODELS) else []
+# What a reader sees. Every table is a target of its own, `snakemake table_2`, which computes what it
+# shows and nothing else; the targets stand in targets.smk.
 VERIFIED = expand("<results>/verified/{model}.json", model=PLAN.models)
-
-
-for number in TABLES:
-
-    rule:
-        name:
-            f"table_{number.lstrip('0')}"
-        input:
-            expand(f"<results>/tables/table_{number}.{{kind}}", kind=TABLE_KINDS),
-            lambda wildcards: MADE,
-        localrule: True
 
 
 rule table:
     input:
-        cells="<results>/cells.parquet",
-        scores="<results>/scores.parquet",
+        scores=table_scores,
+        definition="<results>/plan/tables/{table}.json",
         grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
-        study="<results>/plan/study.json",
         verified=VERIFIED,
         templates=[template("table.md.j2"), template("table.tex.j2")],
     output:
         *shown(
-            multiext("<results>/tables/table_{number}", ".md", ".tex", ".csv"),
+            multiext("<results>/tables/{table}", ".md", ".tex", ".csv"),
             caption="../../reports/captions/table.rst",
             category="Tables",
-            labels={"table": "{number}"},
+            labels={"table": "{table}"},
         ),
     log:
-        "<logs>/table/{number}.log",
+        "<logs>/table/{table}.log",
     benchmark:
-        "<benchmarks>/table/{number}.tsv"
+        "<benchmarks>/table/{table}.tsv"
     localrule: True
     conda:
         "../../envs/cpu.yaml"
@@ -44,15 +31,14 @@ rule table:
         runtime=10,
     params:
         code=digest("needlework.report.tables"),
-        number=lambda wildcards: wildcards.number.lstrip("0"),
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
         templates=lambda wildcards, input: Path(input.templates[0]).parent,
         verified=lambda wildcards, input: [f"--verified {path}" for path in input.verified],
         intervals="",
     shell:
-        "needlework table {params.number} {input.cells} {input.scores} {params.stem}"
-        " --grid {input.grid} --models {input.models} {params.verified} --study {input.study}"
-        " --templates {params.templates} {params.intervals} 2> {log}"
+        "needlework table {input.definition} {params.stem} {input.scores} --grid {input.grid}"
+        " --models {input.models} {params.verified} --templates {params.templates}"
+        " {params.intervals} 2> {log}"
 
 
 # The same tables with the interval of every number: `snakemake intervals`, or one file by its name.
@@ -60,8 +46,8 @@ rule table:
 rule intervals:
     input:
         expand(
-            "<results>/intervals/table_{number}.{kind}",
-            number=SCORE_TABLES,
+            "<results>/intervals/{table}.{kind}",
+            table=SCORE_TABLES,
             kind=TABLE_KINDS,
         ),
     localrule: True
@@ -69,11 +55,11 @@ rule intervals:
 
 use rule table as table_with_intervals with:
     output:
-        multiext("<results>/intervals/table_{number}", ".md", ".tex", ".csv"),
+        multiext("<results>/intervals/{table}", ".md", ".tex", ".csv"),
     log:
-        "<logs>/intervals/{number}.log",
+        "<logs>/intervals/{table}.log",
     benchmark:
-        "<benchmarks>/intervals/{number}.tsv"
+        "<benchmarks>/intervals/{table}.tsv"
     params:
         intervals="--intervals",
 
@@ -81,6 +67,7 @@ use rule table as table_with_intervals with:
 # Beside each table the one that was published, where a study measures the models of the paper.
 rule comparison:
     input:
+        definition="<results>/plan/comparisons/{comparison}.json",
         cells="<results>/cells.parquet",
         grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
@@ -88,15 +75,15 @@ rule comparison:
         template=template("comparison.md.j2"),
     output:
         *shown(
-            multiext("<results>/tables/comparison_{number}", ".md", ".csv"),
+            multiext("<results>/tables/{comparison}", ".md", ".csv"),
             caption="../../reports/captions/comparison.rst",
             category="Tables",
-            labels={"table": "{number}, ours and published"},
+            labels={"table": "{comparison}, ours and published"},
         ),
     log:
-        "<logs>/comparison/{number}.log",
+        "<logs>/comparison/{comparison}.log",
     benchmark:
-        "<benchmarks>/comparison/{number}.tsv"
+        "<benchmarks>/comparison/{comparison}.tsv"
     localrule: True
     conda:
         "../../envs/cpu.yaml"
@@ -106,31 +93,31 @@ rule comparison:
         runtime=10,
     params:
         code=digest("needlework.report.comparison"),
-        number=lambda wildcards: wildcards.number.lstrip("0"),
         folder=lambda wildcards, input: Path(input.published[0]).parent,
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
         templates=lambda wildcards, input: Path(input.template).parent,
     shell:
-        "needlework comparison {params.number} {params.folder} {input.cells} {params.stem}"
+        "needlework comparison {input.definition} {params.folder} {input.cells} {params.stem}"
         " --grid {input.grid} --models {input.models} --templates {params.templates} 2> {log}"
 
 
 rule models_table:
     input:
+        definition="<results>/plan/tables/{models_table}.json",
         models="<results>/plan/models.json",
         verified=VERIFIED,
         templates=[template("models.md.j2"), template("models.tex.j2")],
     output:
         *shown(
-            multiext("<results>/tables/table_05", ".md", ".tex", ".csv"),
+            multiext("<results>/tables/{models_table}", ".md", ".tex", ".csv"),
             caption="../../reports/captions/models.rst",
             category="Tables",
-            labels={"table": "05"},
+            labels={"table": "{models_table}"},
         ),
     log:
-        "<logs>/table/05.log",
+        "<logs>/table/{models_table}.log",
     benchmark:
-        "<benchmarks>/table/05.tsv"
+        "<benchmarks>/table/{models_table}.tsv"
     localrule: True
     conda:
         "../../envs/cpu.yaml"
@@ -144,13 +131,14 @@ rule models_table:
         templates=lambda wildcards, input: Path(input.templates[0]).parent,
         verified=lambda wildcards, input: [f"--verified {path}" for path in input.verified],
     shell:
-        "needlework models {params.stem} --models {input.models} {params.verified}"
+        "needlework models {input.definition} {params.stem} --models {input.models} {params.verified}"
         " --templates {params.templates} 2> {log}"
 
 
 rule figure:
     input:
-        cells="<results>/cells.parquet",
+        scores=figure_scores,
+        definition="<results>/plan/figures/{figure}.json",
         grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
         costs="<results>/plan/costs.json",
@@ -177,7 +165,7 @@ rule figure:
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
         benchmarks=f"benchmarks/{PLAN.study.study}",
     shell:
-        "needlework figure {wildcards.figure} {input.cells} {params.stem} --grid {input.grid}"
+        "needlework figure {input.definition} {params.stem} {input.scores} --grid {input.grid}"
         " --models {input.models} --costs {input.costs} --benchmarks {params.benchmarks} 2> {log}"
 
 
@@ -185,8 +173,9 @@ rule summary:
     input:
         scores="<results>/scores.parquet",
         study="<results>/plan/study.json",
-        tables=expand("<results>/tables/table_{number}.md", number=TABLES),
-        compared=expand("<results>/tables/comparison_{number}.md", number=COMPARED),
+        shown="<results>/plan/shown.json",
+        tables=expand("<results>/tables/{table}.md", table=SCORE_TABLES + MODEL_TABLES),
+        compared=expand("<results>/tables/{comparison}.md", comparison=SHOWN.comparisons),
         figures=expand("<results>/figures/{figure}.svg", figure=FIGURES),
         template=template("report.md.j2"),
     output:
@@ -207,4 +196,4 @@ rule summary:
         folder=lambda wildcards, output: Path(output[0]).parent,
     shell:
         "needlework report {params.folder} {input.scores} --study {input.study}"
-        " --template {input.template} 2> {log}"
+        " --shown {input.shown} --template {input.template} 2> {log}"

@@ -2,7 +2,7 @@
 rule score:
     input:
         predictions="<results>/predictions/{model}/{suite}/{length}.jsonl",
-        tasks="<results>/plan/{suite}.json",
+        tasks="<results>/plan/suites/{suite}.json",
     output:
         "<results>/scores/{model}/{suite}/{length}.parquet",
     log:
@@ -19,10 +19,25 @@ rule score:
     params:
         code=digest("needlework.cells"),
         samples=PLAN.study.samples,
+        only="",
     shell:
         "needlework score {input.predictions} {output} --model {wildcards.model}"
         " --suite {wildcards.suite} --length {wildcards.length} --samples {params.samples}"
-        " --tasks {input.tasks} 2> {log}"
+        " --tasks {input.tasks} {params.only} 2> {log}"
+
+
+use rule score as score_part with:
+    input:
+        predictions="<results>/shards/{model}/{suite}/{length}/{tables}.jsonl",
+        tasks="<results>/plan/suites/{suite}.json",
+    output:
+        "<results>/shards/{model}/{suite}/{length}/{tables}.parquet",
+    log:
+        "<logs>/score_part/{model}/{suite}/{length}/{tables}.log",
+    benchmark:
+        "<benchmarks>/score_part/{model}/{suite}/{length}/{tables}.tsv"
+    params:
+        only=lambda wildcards: [f"--task {task}" for task in part_tasks(wildcards)],
 
 
 rule collect:

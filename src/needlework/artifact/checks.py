@@ -200,7 +200,7 @@ def scores(artifact: Path, again: Path) -> Iterator[str]:
     """Stored scores that the stored predictions do not give."""
     study = _plan(artifact, "study", Study)
     for cell in _cells(artifact):
-        tasks = _plan(artifact, cell.suite, dict[str, Spec])
+        tasks = _plan(artifact, f"suites/{cell.suite}", dict[str, Spec])
         place = f"{cell.model}/{cell.suite}/{cell.length}"
         path = again / "scores" / f"{place}.parquet"
         predictions = artifact / STUDY / "predictions" / f"{place}.jsonl"

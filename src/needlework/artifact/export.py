@@ -82,9 +82,8 @@ def _checked_scores(study: Path) -> pl.DataFrame:
     """The scores of a study, every one of which its answers give."""
     scores = read_scores(study / "scores.parquet")
     samples = _plan(study, "study", Study).samples
-    tasks = {
-        suite: _plan(study, suite, dict[str, Spec]) for suite in _plan(study, "grid", Grid).suites
-    }
+    suites = _plan(study, "grid", Grid).suites
+    tasks = {suite: _plan(study, f"suites/{suite}", dict[str, Spec]) for suite in suites}
     for key, rows in scores.partition_by(*Cell._fields, as_dict=True).items():
         cell = Cell(*key)
         path = study / "predictions" / cell.model / cell.suite / f"{cell.length}.jsonl"

@@ -4,7 +4,7 @@ Knows which command makes which file; templates are those of this project, never
 a template is a program.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -14,11 +14,11 @@ from needlework.artifact.bundle import INPUTS, STUDY
 from needlework.audit import audit
 from needlework.claims import judge
 from needlework.cost.study import PlannedCell
+from needlework.definitions import FigureDefinition, TableDefinition
 from needlework.errors import ArtifactError
 from needlework.evidence import Evidence, Published, read_evidence, read_models
-from needlework.paper import MODELS as PAPER_MODELS
-from needlework.paper import MODELS_TABLE, NUMBERS
 from needlework.parsing import parse, read
+from needlework.presentation import Page, Shown
 from needlework.published import read_tables
 from needlework.report.agreement import write_agreement
 from needlework.report.audit import write_audit
@@ -26,13 +26,13 @@ from needlework.report.charts import SUFFIXES
 from needlework.report.claims import write_claims
 from needlework.report.comparison import write_comparison
 from needlework.report.explorer.page import write_explorer
-from needlework.report.figures import COST, FIGURES, write_figure
+from needlework.report.figures import write_figure
 from needlework.report.findings import write_findings
 from needlework.report.hazards import write_hazards
 from needlework.report.notes import Verified, read_verified
 from needlework.report.summary import write_report
 from needlework.report.tables import Measured, read_measured, write_models, write_table
-from needlework.study import Grid, LengthTable, ShownModel, Study
+from needlework.study import Grid, ShownModel, Study
 from needlework.variants import StudiedModel
 
 Content = TypeVar("Content")
@@ -88,37 +88,39 @@ class _Again:
     @cached_property
     def measured(self) -> Measured:
         return read_measured(
-            self.cells,
-            self.scores,
-            grid=self._plan("grid", Grid),
+            [self.scores],
+            grid=self.grid(),
             models=self.models(),
             verified=self.verified(),
         )
 
-    @property
-    def own(self) -> Mapping[str, LengthTable] | None:
-        tables = self.study().tables
-        return tables if isinstance(tables, dict) else None
+    def grid(self) -> Grid:
+        return self._plan("grid", Grid)
 
-    def table(self, number: int | str, stem: str, *, intervals: bool = False) -> None:
-        output, templates, own = self.again / stem, self.templates, self.own
-        if number == MODELS_TABLE:
+    def shown(self) -> Shown:
+        return self._plan("shown", Shown)
+
+    def table(self, definition: TableDefinition, stem: str, *, intervals: bool = False) -> None:
+        output, templates = self.again / stem, self.templates
+        if definition.value == "models":
             write_models(
-                output, models=self.models(), templates=templates, verified=self.verified()
+                definition,
+                output,
+                models=self.models(),
+                templates=templates,
+                verified=self.verified(),
             )
         else:
-            write_table(
-                number, output, self.measured, templates=templates, intervals=intervals, own=own
-            )
+            write_table(definition, output, self.measured, templates=templates, intervals=intervals)
 
-    def figure(self, kind: str, stem: str) -> None:
+    def figure(self, figure: FigureDefinition, stem: str) -> None:
         write_figure(
-            kind,
-            self.cells,
+            figure,
+            [self.scores],
             self.again / stem,
-            grid=self._plan("grid", Grid),
+            grid=self.grid(),
             models=self.models(),
-            planned=self._plan("costs", tuple[PlannedCell, ...]) if kind == COST else (),
+            planned=self._plan("costs", tuple[PlannedCell, ...]) if figure.kind == "cost" else (),
             benchmarks=self.artifact / INPUTS / "benchmarks" / self.study().study,
         )
 
@@ -136,15 +138,21 @@ class _Again:
         folder = self.again / "explored" / self.study().study
         folder.parent.mkdir()
         folder.symlink_to(self.artifact / STUDY, target_is_directory=True)
-        write_explorer(folder, self.again / EXPLORER, models=self.models(), own=self.own)
+        write_explorer(
+            folder,
+            self.again / EXPLORER,
+            grid=self.grid(),
+            models=self.models(),
+            tables=self.shown().tables,
+        )
 
-    def comparison(self, number: int, stem: str) -> None:
+    def comparison(self, table: TableDefinition, stem: str) -> None:
         write_comparison(
-            number,
+            table,
             self.published,
             self.cells,
             self.again / stem,
-            grid=self._plan("grid", Grid),
+            grid=self.grid(),
             models=self.models(),
             samples=SAMPLES,
             templates=self.templates,
@@ -155,6 +163,7 @@ class _Again:
             self.published,
             self.cells,
             self.again / "agreement",
+            grid=self.grid(),
             models=self.models(),
             samples=SAMPLES,
             templates=self.templates,
@@ -165,7 +174,7 @@ class _Again:
         return read_verified(paths) if paths else None
 
     def claims(self) -> None:
-        evidence = read_evidence(self.cells, samples=SAMPLES)
+        evidence = read_evidence(self.cells, samples=SAMPLES, grid=self.grid())
         self._judge(evidence, self._path("models"), "claims")
 
     def published_claims(self) -> None:
@@ -192,93 +201,94 @@ class _Again:
             self.again / "findings",
             scores=self.scores,
             cells=self.cells,
+            grid=self.grid(),
             models=self.models(),
             templates=self.templates,
         )
 
     def report(self) -> None:
         template = self.templates / "report.md.j2"
-        write_report(self.study(), self.again, scores=self.scores, template=template)
+        write_report(self.study(), self.shown(), self.again, scores=self.scores, template=template)
 
 
 def outputs(artifact: Path, again: Path, templates: Path) -> Iterator[Output]:
     """What a study shows: each output is made below `again`, from the scores that lie there."""
     made = _Again(artifact, again, templates)
-    yield Output((EXPLORER,), f"needlework explorer study {EXPLORER}", made.explorer)
-    if made.study().hazards:
+    shown = made.shown()
+    if "hazards" in shown.pages:
+        yield Output((EXPLORER,), f"needlework explorer study {EXPLORER}", made.explorer)
         names = ("hazards.md", "hazards.csv", *_figure("hazard_waterfall", SUFFIXES))
         yield Output(names, "needlework hazards study/scores.parquet .", made.hazards)
         return
-    yield from _tables(made)
-    yield from _comparisons(made)
-    for kind in (*FIGURES, COST) if made.own is None else made.study().figures:
+    yield from _tables(made, shown)
+    yield from _comparisons(made, shown)
+    for figure in shown.figures:
+        stem = f"figures/{figure.name}"
         yield Output(
-            _figure(kind, (*SUFFIXES, ".csv")),
-            f"needlework figure {kind} study/cells.parquet figures/{kind}",
-            partial(made.figure, kind, f"figures/{kind}"),
+            _figure(figure.name, (*SUFFIXES, ".csv")),
+            f"needlework figure study/plan/{stem}.json {stem} study/scores.parquet",
+            partial(made.figure, figure, stem),
         )
-    for name, suffixes, command, make in _pages(made):
-        yield Output(tuple(f"{name}{end}" for end in suffixes), f"needlework {command}", make)
+    pages = _pages(made)
+    for page in shown.pages:
+        suffixes, command, make = pages[page]
+        names = tuple(f"{page}{end}" for end in suffixes)
+        yield Output(names, f"needlework {command}", make)
 
 
-def _tables(made: _Again) -> Iterator[Output]:
+def _tables(made: _Again, shown: Shown) -> Iterator[Output]:
     """Every table, and with the interval of every number those that were made so."""
-    for number in NUMBERS if made.own is None else made.own:
-        command = f"needlework table {number} study/cells.parquet study/scores.parquet"
-        label = f"{number:02}" if isinstance(number, int) else number
-        stem = f"tables/table_{label}"
+    for table in shown.tables:
+        stem, definition = f"tables/{table.name}", f"study/plan/tables/{table.name}.json"
+        is_list = table.value == "models"
         yield Output(
             _kinds(stem),
-            f"needlework models {stem}" if number == MODELS_TABLE else f"{command} {stem}",
-            partial(made.table, number, stem),
+            f"needlework {'models' if is_list else 'table'} {definition} {stem}"
+            f"{'' if is_list else ' study/scores.parquet'}",
+            partial(made.table, table, stem),
         )
-        stem = f"intervals/table_{label}"
+        stem = f"intervals/{table.name}"
         if any((made.artifact / STUDY / name).is_file() for name in _kinds(stem)):
-            make = partial(made.table, number, stem, intervals=True)
-            yield Output(_kinds(stem), f"{command} {stem} --intervals", make)
+            command = f"needlework table {definition} {stem} study/scores.parquet --intervals"
+            yield Output(_kinds(stem), command, partial(made.table, table, stem, intervals=True))
 
 
 def _kinds(stem: str) -> tuple[str, ...]:
     return tuple(f"{stem}.{kind}" for kind in ("md", "tex", "csv"))
 
 
-def _comparisons(made: _Again) -> Iterator[Output]:
-    """Each table beside the published one, where the study measures the models of the paper."""
-    if _is_published(made) and made.own is None:
-        for number in (number for number in NUMBERS if number != MODELS_TABLE):
-            stem = f"tables/comparison_{number:02}"
-            yield Output(
-                (f"{stem}.md", f"{stem}.csv"),
-                f"needlework comparison {number} inputs/resources/published study/cells.parquet",
-                partial(made.comparison, number, stem),
-            )
-
-
-def _is_published(made: _Again) -> bool:
-    """Whether some model of the study is one of the published tables."""
-    return bool({model.name for model in made.models()} & set(PAPER_MODELS))
+def _comparisons(made: _Again, shown: Shown) -> Iterator[Output]:
+    """Each table of the paper beside the published one, where the study has its models."""
+    for name, table in shown.comparisons.items():
+        stem = f"tables/{name}"
+        yield Output(
+            (f"{stem}.md", f"{stem}.csv"),
+            f"needlework comparison study/plan/comparisons/{name}.json inputs/resources/published"
+            " study/cells.parquet",
+            partial(made.comparison, table, stem),
+        )
 
 
 def _figure(name: str, suffixes: Iterable[str]) -> tuple[str, ...]:
     return tuple(f"figures/{name}{suffix}" for suffix in suffixes)
 
 
-def _pages(made: _Again) -> Iterator[tuple[str, tuple[str, ...], str, Callable[[], object]]]:
-    """Pages: the stem of their files, the suffixes, the command and what carries it out."""
+def _pages(made: _Again) -> dict[Page, tuple[tuple[str, ...], str, Callable[[], object]]]:
+    """Of each page the suffixes of its files, the command and what carries it out."""
     published, scores = "inputs/resources/published", "study/scores.parquet"
     page = (".md", ".csv")
-    yield "report", (".md",), f"report study {scores}", made.report
-    if made.own is not None:
-        return
-    yield "claims", page, "claims study/cells.parquet claims", made.claims
-    yield "published_claims", page, f"claims {published} published_claims", made.published_claims
-    yield "audit", page, f"audit {published} --output audit", made.audit
-    yield (
-        "findings",
-        (".md", ".pairs.csv", ".bootstrap.csv"),
-        f"findings {scores} study/cells.parquet findings",
-        made.findings,
-    )
-    if _is_published(made):
-        command = f"agreement {published} study/cells.parquet agreement"
-        yield "agreement", (*page, *SUFFIXES), command, made.agreement
+    findings = (".md", ".pairs.csv", ".bootstrap.csv")
+    cells = "study/cells.parquet"
+    return {
+        "explorer": ((".html",), "explorer study explorer.html", made.explorer),
+        "claims": (page, f"claims {cells} claims", made.claims),
+        "published_claims": (page, f"claims {published} published_claims", made.published_claims),
+        "audit": (page, f"audit {published} --output audit", made.audit),
+        "findings": (findings, f"findings {scores} {cells} findings", made.findings),
+        "agreement": (
+            (*page, *SUFFIXES),
+            f"agreement {published} {cells} agreement",
+            made.agreement,
+        ),
+        "report": ((".md",), f"report study {scores}", made.report),
+    }

@@ -72,11 +72,11 @@ def dataset(
     questions: Path | None,
 ) -> None:
     """Make the samples of one task at one length, for one tokenizer and prompt format."""
-    from needlework import terminal, tokenizers
+    from needlework import catalogue, terminal, tokenizers
     from needlework.prompts import CHAT
     from needlework.tasks import datasets
 
-    spec = datasets.find_spec(
+    spec = catalogue.find_spec(
         task, protocol=protocol, parameters=parameters, tasks_file=tasks, material=material
     )
     wanted = datasets.Dataset(

@@ -10,9 +10,11 @@ from needlework.commands.options import (
     EXIT_STOPPED,
     FILE,
     FOLDER,
+    ONLY,
     CheckpointOptions,
     checkpoint_options,
     machine_options,
+    suite_tasks,
 )
 
 if TYPE_CHECKING:
@@ -69,6 +71,7 @@ def doctor(models: Path, probe: bool) -> None:
 )
 @machine_options
 @click.option("--memory", type=click.IntRange(min=1), help="Megabytes; half of what is free.")
+@ONLY
 @click.option("--shard", help="One of N parts of the cell, e.g. 1/4; `merge` makes one of them.")
 def predict(
     output: Path,
@@ -78,6 +81,7 @@ def predict(
     device: str | None,
     threads: int,
     memory: int | None,
+    only: tuple[str, ...],
     shard: str | None,
     **model: Unpack[ModelOptions],
 ) -> None:
@@ -88,12 +92,10 @@ def predict(
     """
     from needlework.engine import predict as rule
     from needlework.engine.interruption import StoppedError
-    from needlework.parsing import parse, read
     from needlework.shards import parse_shard
-    from needlework.tasks.specs import Spec
 
     machine = rule.Machine(device=device, threads=threads, memory=memory)
-    specs = parse(dict[str, Spec], read(tasks), where=str(tasks))
+    specs = suite_tasks(tasks, only)
     try:
         rule.predict(
             output,

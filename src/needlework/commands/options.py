@@ -4,9 +4,12 @@ that was stopped.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import click
+
+if TYPE_CHECKING:
+    from needlework.tasks.specs import Spec
 
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -69,3 +72,25 @@ def _with(options: tuple[Command, ...], command: Command) -> Command:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+ONLY = click.option(
+    "--task", "only", multiple=True, help="Only this task of the suite; may be given several times."
+)
+
+
+def suite_tasks(path: Path, only: tuple[str, ...]) -> "dict[str, Spec]":
+    """The tasks of a suite, or those of them that are named.
+
+    Raises:
+        StudyError: the file holds no tasks, or not those.
+    """
+    from needlework.errors import StudyError
+    from needlework.parsing import parse, read, unknown
+    from needlework.tasks.specs import Spec
+
+    tasks = parse(dict[str, Spec], read(path), where=str(path))
+    for name in only:
+        if name not in tasks:
+            raise StudyError(f"--task: {unknown(name, tasks)}")
+    return {name: spec for name, spec in tasks.items() if not only or name in only}

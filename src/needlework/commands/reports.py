@@ -6,16 +6,28 @@ import click
 
 from needlework.commands.options import EXISTING, EXISTING_FOLDER, FILE, FOLDER
 
+GRID = click.option(
+    "--grid", type=EXISTING, required=True, help="The cells that the study asks for."
+)
+SHOWN = click.option("--shown", type=EXISTING, required=True, help="What the study shows.")
+
 
 @click.command()
 @click.argument("published", type=EXISTING_FOLDER)
 @click.argument("cells", type=EXISTING)
 @click.argument("output", type=FILE)
+@GRID
 @click.option("--models", type=EXISTING, required=True, help="What to say of every model.")
 @click.option("--samples", type=click.IntRange(min=1), default=250, show_default=True)
 @click.option("--templates", type=FOLDER, default="reports/templates", show_default=True)
 def agreement(
-    published: Path, cells: Path, output: Path, models: Path, samples: int, templates: Path
+    published: Path,
+    cells: Path,
+    output: Path,
+    grid: Path,
+    models: Path,
+    samples: int,
+    templates: Path,
 ) -> None:
     """Set the CELLS of a study beside PUBLISHED tables of the same models.
 
@@ -23,10 +35,17 @@ def agreement(
     """
     from needlework.parsing import parse, read
     from needlework.report.agreement import write_agreement
-    from needlework.study import ShownModel
+    from needlework.study import Grid, ShownModel
 
-    shown = parse(tuple[ShownModel, ...], read(models), where=str(models))
-    write_agreement(published, cells, output, models=shown, samples=samples, templates=templates)
+    write_agreement(
+        published,
+        cells,
+        output,
+        grid=parse(Grid, read(grid), where=str(grid)),
+        models=parse(tuple[ShownModel, ...], read(models), where=str(models)),
+        samples=samples,
+        templates=templates,
+    )
 
 
 @click.command()
@@ -81,7 +100,7 @@ def audit(folder: Path, output: Path | None, samples: int, templates: Path) -> N
     show_default=True,
     help="Samples behind each published score.",
 )
-@click.option("--grid", type=EXISTING, help="The cells a study asks for: missing ones are named.")
+@click.option("--grid", type=EXISTING, help="The cells that the study of a cells file asks for.")
 @click.option("--explorer", help="The page that cells link to.")
 @click.option("--templates", type=FOLDER, default="reports/templates", show_default=True)
 def claims(
@@ -116,46 +135,54 @@ def claims(
 @click.command()
 @click.argument("folder", type=EXISTING_FOLDER)
 @click.argument("output", type=FILE)
+@GRID
 @click.option("--models", type=EXISTING, required=True, help="What to say of every model.")
-@click.option("--study", type=EXISTING, help="Where the tables are described.")
-def explorer(folder: Path, output: Path, models: Path, study: Path | None) -> None:
+@SHOWN
+def explorer(folder: Path, output: Path, grid: Path, models: Path, shown: Path) -> None:
     """Write the study in FOLDER as one HTML page in which every number leads to its samples.
 
     Reads FOLDER/scores.parquet, cells.parquet, data and predictions. The page needs no server and
     no network.
     """
     from needlework.parsing import parse, read
+    from needlework.presentation import Shown
     from needlework.report.explorer.page import write_explorer
-    from needlework.study import ShownModel, Study
+    from needlework.study import Grid, ShownModel
 
-    shown = parse(tuple[ShownModel, ...], read(models), where=str(models))
-    tables = parse(Study, read(study), where=str(study)).tables if study else None
-    write_explorer(folder, output, models=shown, own=tables if isinstance(tables, dict) else None)
+    write_explorer(
+        folder,
+        output,
+        grid=parse(Grid, read(grid), where=str(grid)),
+        models=parse(tuple[ShownModel, ...], read(models), where=str(models)),
+        tables=parse(Shown, read(shown), where=str(shown)).tables,
+    )
 
 
 @click.command()
-@click.argument("kind")
-@click.argument("cells", type=EXISTING)
+@click.argument("definition", type=EXISTING)
 @click.argument("output", type=FILE)
-@click.option("--grid", type=EXISTING, required=True, help="The cells that the study asks for.")
+@click.argument("scores", type=EXISTING, nargs=-1)
+@GRID
 @click.option("--models", type=EXISTING, required=True, help="What to say of every model.")
 @click.option("--costs", type=EXISTING, help="What each cell was estimated to take.")
 @click.option("--benchmarks", type=FOLDER, help="What each job took, as Snakemake measured it.")
 def figure(
-    kind: str,
-    cells: Path,
+    definition: Path,
     output: Path,
+    scores: tuple[Path, ...],
     grid: Path,
     models: Path,
     costs: Path | None,
     benchmarks: Path | None,
 ) -> None:
-    """Draw a figure (depth_heatmap, format_bars, length_curve, retention_curve or cost).
+    """Draw one figure of a study, from the score files of the cells that it shows.
 
-    Writes OUTPUT.svg, .png, .pdf and .html, which shows values under the pointer, and what is
-    drawn as OUTPUT.csv. Cells that are missing are left out and named.
+    DEFINITION says what it shows (plan/figures/NAME.json). Writes OUTPUT.svg, .png, .pdf and
+    .html, which shows values under the pointer, and what is drawn as OUTPUT.csv. Cells that are
+    missing are left out and named.
     """
     from needlework.cost.study import PlannedCell
+    from needlework.definitions import FigureDefinition
     from needlework.parsing import parse, read
     from needlework.report.figures import write_figure
     from needlework.study import Grid, ShownModel
@@ -163,8 +190,8 @@ def figure(
     shown = parse(tuple[ShownModel, ...], read(models), where=str(models))
     planned = parse(tuple[PlannedCell, ...], read(costs), where=str(costs)) if costs else ()
     write_figure(
-        kind,
-        cells,
+        parse(FigureDefinition, read(definition), where=str(definition)),
+        scores,
         output,
         grid=parse(Grid, read(grid), where=str(grid)),
         models=shown,
@@ -178,21 +205,29 @@ def figure(
 @click.argument("cells", type=EXISTING)
 @click.argument("output", type=FILE)
 @click.option("--study", "config", type=EXISTING, required=True, help="The study's own keys.")
+@GRID
 @click.option("--models", type=EXISTING, required=True, help="What to say of every model.")
 @click.option("--templates", type=FOLDER, default="reports/templates", show_default=True)
 def findings(
-    scores: Path, cells: Path, output: Path, config: Path, models: Path, templates: Path
+    scores: Path,
+    cells: Path,
+    output: Path,
+    config: Path,
+    grid: Path,
+    models: Path,
+    templates: Path,
 ) -> None:
     """Tell how far models read and which of two is better, as OUTPUT.md and two CSV files."""
     from needlework.parsing import parse, read
     from needlework.report.findings import write_findings
-    from needlework.study import ShownModel, Study
+    from needlework.study import Grid, ShownModel, Study
 
     write_findings(
         parse(Study, read(config), where=str(config)),
         output,
         scores=scores,
         cells=cells,
+        grid=parse(Grid, read(grid), where=str(grid)),
         models=parse(tuple[ShownModel, ...], read(models), where=str(models)),
         templates=templates,
     )
@@ -202,15 +237,22 @@ def findings(
 @click.argument("folder", type=EXISTING_FOLDER)
 @click.argument("scores", type=EXISTING)
 @click.option("--study", "config", type=EXISTING, required=True, help="The study's own keys.")
+@SHOWN
 @click.option("--template", type=EXISTING, required=True)
-def report(folder: Path, scores: Path, config: Path, template: Path) -> None:
+def report(folder: Path, scores: Path, config: Path, shown: Path, template: Path) -> None:
     """Write FOLDER/report.md from SCORES and the tables in FOLDER."""
     from needlework.parsing import parse, read
+    from needlework.presentation import Shown
     from needlework.report.summary import write_report
     from needlework.study import Study
 
-    study = parse(Study, read(config), where=str(config))
-    write_report(study, folder, scores=scores, template=template)
+    write_report(
+        parse(Study, read(config), where=str(config)),
+        parse(Shown, read(shown), where=str(shown)),
+        folder,
+        scores=scores,
+        template=template,
+    )
 
 
 @click.command()

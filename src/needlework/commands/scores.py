@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from needlework.commands.options import EXISTING, EXISTING_FOLDER, FILE
+from needlework.commands.options import EXISTING, EXISTING_FOLDER, FILE, ONLY, suite_tasks
 
 
 @click.command()
@@ -41,6 +41,7 @@ def collect(folder: Path, scores: Path, cells: Path, grid: Path, only: tuple[str
 @click.option("--length", type=int, required=True)
 @click.option("--samples", type=int, required=True, help="Samples of every task.")
 @click.option("--tasks", type=EXISTING, required=True, help="The suite's tasks, by name.")
+@ONLY
 def score(
     predictions: Path,
     output: Path,
@@ -49,13 +50,12 @@ def score(
     length: int,
     samples: int,
     tasks: Path,
+    only: tuple[str, ...],
 ) -> None:
     """Score the PREDICTIONS of one cell; OUTPUT holds one row per sample."""
     from needlework.cells import score_cell
-    from needlework.parsing import parse, read
     from needlework.study import Cell
-    from needlework.tasks.specs import Spec
 
-    specs = parse(dict[str, Spec], read(tasks), where=str(tasks))
+    specs = suite_tasks(tasks, only)
     cell = Cell(model, suite, length)
     score_cell(predictions, output, cell=cell, tasks=specs, samples=samples)

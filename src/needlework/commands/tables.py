@@ -14,8 +14,12 @@ VERIFIED = click.option(
 )
 
 
+DEFINITION = click.argument("definition", type=EXISTING)
+SCORES = click.argument("scores", type=EXISTING, nargs=-1)
+
+
 @click.command()
-@click.argument("number", type=int)
+@DEFINITION
 @click.argument("published", type=EXISTING_FOLDER)
 @click.argument("cells", type=EXISTING)
 @click.argument("output", type=FILE)
@@ -24,7 +28,7 @@ VERIFIED = click.option(
 @click.option("--samples", type=click.IntRange(min=1), default=250, show_default=True)
 @click.option("--templates", type=EXISTING_FOLDER, required=True)
 def comparison(
-    number: int,
+    definition: Path,
     published: Path,
     cells: Path,
     output: Path,
@@ -33,16 +37,18 @@ def comparison(
     samples: int,
     templates: Path,
 ) -> None:
-    """Set table NUMBER beside the one PUBLISHED of the same models, as OUTPUT.md and OUTPUT.csv.
+    """Set a table of the paper beside the one PUBLISHED of the same models, as OUTPUT.md and .csv.
 
-    Published numbers rest on so many --samples each, which gives them their intervals.
+    DEFINITION says which (plan/tables/NAME.json). Published numbers rest on so many --samples each,
+    which gives them their intervals.
     """
+    from needlework.definitions import TableDefinition
     from needlework.parsing import parse, read
     from needlework.report.comparison import write_comparison
     from needlework.study import Grid, ShownModel
 
     write_comparison(
-        number,
+        parse(TableDefinition, read(definition), where=str(definition)),
         published,
         cells,
         output,
@@ -54,18 +60,26 @@ def comparison(
 
 
 @click.command()
+@DEFINITION
 @click.argument("output", type=FILE)
 @click.option("--models", type=EXISTING, required=True, help="What to say of every model.")
 @VERIFIED
 @click.option("--templates", type=EXISTING_FOLDER, required=True)
-def models(output: Path, models: Path, verified: tuple[Path, ...], templates: Path) -> None:
-    """Write Table 5, the models and their weights, as OUTPUT.md, OUTPUT.tex and OUTPUT.csv."""
+def models(
+    definition: Path, output: Path, models: Path, verified: tuple[Path, ...], templates: Path
+) -> None:
+    """Write a table of the models and their weights as OUTPUT.md, OUTPUT.tex and OUTPUT.csv.
+
+    DEFINITION says what it is called (plan/tables/NAME.json).
+    """
+    from needlework.definitions import TableDefinition
     from needlework.parsing import parse, read
     from needlework.report.notes import read_verified
     from needlework.report.tables import write_models
     from needlework.study import ShownModel
 
     write_models(
+        parse(TableDefinition, read(definition), where=str(definition)),
         output,
         models=parse(tuple[ShownModel, ...], read(models), where=str(models)),
         templates=templates,
@@ -74,51 +88,45 @@ def models(output: Path, models: Path, verified: tuple[Path, ...], templates: Pa
 
 
 @click.command()
-@click.argument("number")
-@click.argument("cells", type=EXISTING)
-@click.argument("scores", type=EXISTING)
+@DEFINITION
 @click.argument("output", type=FILE)
+@SCORES
 @click.option("--grid", type=EXISTING, required=True, help="Models, suites and lengths.")
 @click.option("--models", type=EXISTING, required=True, help="What to say of every model.")
 @VERIFIED
-@click.option("--study", type=EXISTING, help="Where tables are described that have a name.")
 @click.option("--intervals", is_flag=True, help="Show the 95 % interval of every number.")
 @click.option("--templates", type=EXISTING_FOLDER, required=True)
 def table(
-    number: str,
-    cells: Path,
-    scores: Path,
+    definition: Path,
     output: Path,
+    scores: tuple[Path, ...],
     grid: Path,
     models: Path,
     verified: tuple[Path, ...],
-    study: Path | None,
     intervals: bool,
     templates: Path,
 ) -> None:
-    """Write table NUMBER of the paper as OUTPUT.md, OUTPUT.tex and OUTPUT.csv, or one of a study.
+    """Write one table of a study as OUTPUT.md, OUTPUT.tex and OUTPUT.csv.
 
-    CELLS holds the estimates and SCORES the samples behind them, which tell what is as good as the
-    best. Cells of the grid that CELLS lacks are named, and no mean is taken without them.
+    DEFINITION says what it shows (plan/tables/NAME.json), SCORES are the score files of the cells
+    that it needs. Cells without scores are named, and no mean is taken without them.
     """
+    from needlework.definitions import TableDefinition
     from needlework.parsing import parse, read
     from needlework.report.notes import read_verified
     from needlework.report.tables import read_measured, write_table
-    from needlework.study import Grid, ShownModel, Study
+    from needlework.study import Grid, ShownModel
 
-    tables = parse(Study, read(study), where=str(study)).tables if study else {}
     measured = read_measured(
-        cells,
         scores,
         grid=parse(Grid, read(grid), where=str(grid)),
         models=parse(tuple[ShownModel, ...], read(models), where=str(models)),
         verified=read_verified(verified) if verified else None,
     )
     write_table(
-        int(number) if number.isdecimal() else number,
+        parse(TableDefinition, read(definition), where=str(definition)),
         output,
         measured,
         templates=templates,
         intervals=intervals,
-        own=tables if isinstance(tables, dict) else {},
     )

@@ -1,77 +1,47 @@
-"""Score against hours, as rows for a picture.
+"""The hours of cells for a picture: measured where a job has run, else estimated.
 
-Knows cells, costs and the benchmark files that Snakemake writes; does not know marks.
+Knows costs and the benchmark files that Snakemake writes; does not know scores or marks.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-
-import polars as pl
+from typing import NamedTuple
 
 from needlework.cost.measured import read_job
 from needlework.cost.study import PlannedCell
-from needlework.study import ShownModel
-
-COLUMNS = pl.Schema(
-    {
-        "model": pl.String,
-        "label": pl.String,
-        "family": pl.String,
-        "length": pl.Int64,
-        "score": pl.Float64,
-        "hours": pl.Float64,
-        "kind": pl.String,
-        "device": pl.String,
-    }
-)
-SUITE = "ruler"
+from needlework.study import Cell, SuiteName
 
 
-def figure_rows(
-    cells: pl.DataFrame,
-    models: Sequence[ShownModel],
-    costs: Iterable[PlannedCell],
-    *,
-    benchmarks: Path | None = None,
-) -> pl.DataFrame:
-    """One row per model and length of the ruler suite: its score, and the hours its cell takes.
+class JobHours(NamedTuple):
+    """What a cell takes on one device."""
 
-    `cells` is the content of `cells.parquet`, `models` the part `models` of the plan and `costs`
-    its part `costs`. Columns: model, label, family, length, score (mean over the tasks, 0 to 1),
-    hours (of one device), kind ("measured" or "estimated") and device ("a100-80gb", "h200", "cpu").
+    hours: float
+    kind: str
+    """`measured` or `estimated`."""
+    device: str
 
-    `hours` is the `s` of `{benchmarks}/predict/{model}/ruler/{length}.tsv` where the folder is
+
+def job_hours(
+    planned: Iterable[PlannedCell], suite: SuiteName, *, benchmarks: Path | None = None
+) -> dict[Cell, JobHours]:
+    """The hours of every planned cell of a suite, by cell.
+
+    They are the `s` of `{benchmarks}/predict/{model}/{suite}/{length}.tsv` where the folder is
     given and that file exists: the wall time of the job, whatever else the machine did, and for a
-    job that continued an interrupted one only its last part. Otherwise it is the estimate. A model
-    without score at a length, or without a cost, has no row there. Rows are in the order of
-    `models`, then of length.
+    job that continued an interrupted one only its last part. Otherwise they are the estimate.
 
     Raises:
         RecordError: a benchmark file is damaged; names it.
     """
-    ruler = cells.filter(pl.col("suite") == SUITE)
-    scores = ruler.group_by("model", "length").agg(score=pl.col("mean").mean())
-    known = {(model, length): score for model, length, score in scores.iter_rows()}
-    planned = {(cell.model, cell.length): cell for cell in costs if cell.suite == SUITE}
-    rows = [
-        {
-            **model.model_dump(include={"label", "family"}),
-            "model": model.name,
-            "length": length,
-            "score": known[model.name, length],
-            **_hours(planned[model.name, length], benchmarks),
-        }
-        for model in models
-        for length in sorted(length for name, length in known if name == model.name)
-        if (model.name, length) in planned
-    ]
-    return pl.DataFrame(rows, schema=COLUMNS)
-
-
-def _hours(cell: PlannedCell, benchmarks: Path | None) -> dict[str, float | str]:
-    job = None if benchmarks is None else read_job(benchmarks, cell)
     return {
-        "hours": cell.hours if job is None else job.seconds / 3600,
-        "kind": "estimated" if job is None else "measured",
-        "device": cell.device,
+        Cell(cell.model, cell.suite, cell.length): _hours(cell, benchmarks)
+        for cell in planned
+        if cell.suite == suite
     }
+
+
+def _hours(cell: PlannedCell, benchmarks: Path | None) -> JobHours:
+    job = None if benchmarks is None else read_job(benchmarks, cell)
+    if job is None:
+        return JobHours(cell.hours, "estimated", cell.device)
+    return JobHours(job.seconds / 3600, "measured", cell.device)

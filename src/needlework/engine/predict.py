@@ -24,7 +24,7 @@ from needlework.models.hub_model import load_hub_model
 from needlework.progress import cells_done
 from needlework.records import Sample
 from needlework.scoring import metric_of
-from needlework.shards import Shard, sibling_journals
+from needlework.shards import Shard, is_part, sibling_journals
 from needlework.tasks.specs import Spec
 
 log = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ def predict(
             setting=replace(setting, interruption=interruption),
         )
         write_records(output, predictions)
-    if not shard and (done := cells_done(output)):
+    if not is_part(output) and (done := cells_done(output)):
         log.info(done)
 
 
@@ -107,13 +107,13 @@ def _setting(
     output: Path, shard: Shard | None, others: dict[str, str], megabytes: int | None
 ) -> Setting:
     """What is known of a run before it begins, its name by the place of the predictions."""
-    place = output.parts[-4 if shard else -3 : -1]
+    place = output.parts[-4 if is_part(output) else -3 : -1]
     return Setting(
         name="/".join([*place, output.stem]),
         others=others,
         memory=megabytes * MEGABYTE if megabytes else None,
         shard=shard,
-        siblings=sibling_journals(output, shard),
+        siblings=sibling_journals(output),
     )
 
 

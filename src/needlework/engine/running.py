@@ -21,6 +21,7 @@ from needlework.engine.schedule import ALONE, Limits
 from needlework.engine.stopping import Answer, Decoding, Pieces, StopRule
 from needlework.models.decoder import Decoder
 
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """One prompt and what ends its answer."""

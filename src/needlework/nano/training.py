@@ -16,14 +16,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
+from needlework.catalogue import read_tasks
 from needlework.errors import StudyError
 from needlework.files import atomic, sha256, write_text
 from needlework.models.decoder import Decoder
 from needlework.nano.architectures import LAYERS, nano_config
 from needlework.nano.curriculum import STAGES, Curriculum, Stage
 from needlework.nano.initialisation import initialise
-from needlework.parsing import parse, read, unknown
-from needlework.study import Tasks
+from needlework.parsing import unknown
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +139,7 @@ def train_from_tasks(architecture: str, tasks_file: Path, folder: Path, *, seed:
     if architecture not in LAYERS:
         raise StudyError(f"architecture {unknown(architecture, LAYERS)}")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    tasks = parse(Tasks, read(tasks_file), where=str(tasks_file)).nano["ruler"]
+    tasks = read_tasks(tasks_file).nano.chosen("ruler", None, where="ruler")
     train(architecture, Curriculum(tasks), Recipe(seed=seed), folder)
 
 

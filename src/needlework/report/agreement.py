@@ -13,13 +13,14 @@ from needlework.agreement import Agreement, agreements
 from needlework.audit import describe
 from needlework.cells import read_estimates
 from needlework.errors import StudyError
+from needlework.evidence import OfStudy
 from needlework.files import write_text
 from needlework.published import read_tables
 from needlework.report import charts
-from needlework.report.layout import Scores
+from needlework.report.estimates import Scores
 from needlework.report.rendering import render
 from needlework.report.scatter import scatter
-from needlework.study import ShownModel
+from needlework.study import Grid, ShownModel
 
 COLUMNS = (
     "where",
@@ -39,6 +40,7 @@ def write_agreement(
     cells: Path,
     output: Path,
     *,
+    grid: Grid,
     models: Sequence[ShownModel],
     samples: int,
     templates: Path,
@@ -49,7 +51,7 @@ def write_agreement(
         RecordError: published tables or cells cannot be read.
         StudyError: no printed number is of a model and length of this study.
     """
-    scores = Scores(read_estimates(cells))
+    scores = OfStudy(Scores(read_estimates(cells), grid))
     found = list(agreements(read_tables(published), scores, models, samples=samples))
     if not found:
         raise StudyError(

@@ -96,6 +96,11 @@ def looks(labels: Sequence[str], *, title: str = "model") -> Mapping[str, Any]:
     }
 
 
+def spoken(suite: str) -> str:
+    """What a suite is called in titles: RULER by the name of its benchmark."""
+    return "RULER" if suite == "ruler" else suite
+
+
 def estimate_tips(*fields: str) -> list[alt.Tooltip]:
     """What the pointer shows: the named fields, then the `mean` with its interval and count."""
     return [

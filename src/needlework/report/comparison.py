@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 from needlework.agreement import Agreement, agreements
 from needlework.cells import read_estimates
 from needlework.contrasts import Interval, interval
+from needlework.definitions import TableDefinition
 from needlework.errors import StudyError
+from needlework.evidence import Evidence, OfStudy
 from needlework.files import write_text
-from needlework.paper import MODELS_TABLE, NUMBERS
 from needlework.published import Number, read_tables
 from needlework.report.estimates import Scores
 from needlework.report.rendering import render
@@ -40,7 +41,7 @@ class Line(NamedTuple):
 
 
 def write_comparison(
-    number: int,
+    table: TableDefinition,
     published: Path,
     cells: Path,
     output: Path,
@@ -50,20 +51,21 @@ def write_comparison(
     samples: int,
     templates: Path,
 ) -> None:
-    """Write table `number`, ours and published, as `output` with the suffixes .md and .csv.
+    """Write a table of the paper, ours and published, as `output` with the suffixes .md and .csv.
 
     Raises:
         RecordError: published tables or cells cannot be read, or are of another study.
-        StudyError: there is no table of scores of that number.
+        StudyError: the table is none of the paper's.
     """
-    if number not in NUMBERS or number == MODELS_TABLE:
-        raise StudyError(f"there is no table {number} of scores; choose 1 to 4 or 6 to 18")
-    scores = Scores(read_estimates(cells), grid)
-    lines = compared(number, read_tables(published), scores, models, samples=samples)
+    if not table.label.isdecimal():
+        raise StudyError(f"{table.name} is not a table of the paper, whose names are table_NUMBER")
+    scores = OfStudy(Scores(read_estimates(cells), grid))
+    numbers = read_tables(published)
+    lines = compared(int(table.label), numbers, scores, models, samples=samples)
     measured = [line for line in lines if line.found is not None]
     page = render(
         templates / "comparison.md.j2",
-        number=number,
+        number=table.label,
         lines=lines,
         measured=len(measured),
         outside=sum(line.verdict == "outside" for line in measured),
@@ -81,7 +83,7 @@ def write_comparison(
 def compared(
     table: int,
     numbers: Sequence[Number],
-    scores: Scores,
+    scores: Evidence,
     models: Sequence[ShownModel],
     *,
     samples: int,

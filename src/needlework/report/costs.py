@@ -3,14 +3,16 @@
 Knows marks; what a cell costs is the business of `needlework.cost`, colours and files of `charts`.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import altair as alt
-import polars as pl
 
-from needlework.report.charts import estimate_tips, looks
+from needlework.cost.figure import JobHours
+from needlework.definitions import FigureDefinition
+from needlework.report.charts import estimate_tips, looks, spoken
+from needlework.report.curves import computed, tasks
 from needlework.report.estimates import Scores
-from needlework.study import ShownModel
+from needlework.study import Cell, ShownModel
 
 PANEL = "datum.length + ' tokens'"
 """What stands above a panel."""
@@ -19,16 +21,19 @@ TICKS = [digit * 10.0**power for power in range(-6, 7) for digit in (1, 3)]
 
 
 def score_against_cost(
-    hours: pl.DataFrame, scores: Scores, models: Sequence[ShownModel]
+    hours: Mapping[Cell, JobHours],
+    scores: Scores,
+    models: Sequence[ShownModel],
+    figure: FigureDefinition,
 ) -> alt.TopLevelMixin:
-    """RULER score over hours, rows as `needlework.cost.figure` gives them; one panel per length."""
-    shown = {model.name: model for model in models}
-    rows = [_row(row, scores, shown[row["model"]]) for row in hours.iter_rows(named=True)]
+    """A suite's score over the hours of its cells; one panel per length."""
+    rows = list(_rows(hours, scores, models, figure))
     panels = [f"{length} tokens" for length in sorted({int(row["length"]) for row in rows})]
     look = looks([model.label for model in models])
     devices = {str(row["device"]) for row in rows if row["device"]}
     base = alt.Chart().encode(x=_hours(devices), color=look["color"])
-    score = alt.Y("mean:Q", title="RULER score (%)", scale=alt.Scale(domain=[0, 100]))
+    name = f"{spoken(figure.suite)} score (%)"
+    score = alt.Y("mean:Q", title=name, scale=alt.Scale(domain=[0, 100]))
     panel = alt.layer(
         base.mark_rule().encode(y=alt.Y("low:Q"), y2="high:Q"),
         base.mark_point(size=45, opacity=1, strokeWidth=1.8).encode(
@@ -62,17 +67,25 @@ def _hours(devices: Collection[str]) -> alt.X:
     )
 
 
-def _row(row: dict[str, str | float], scores: Scores, model: ShownModel) -> dict[str, str | float]:
-    """One model at one length, its score in percent."""
-    found = scores.ruler(model, int(row["length"]))
-    return {
-        "label": model.label,
-        "length": row["length"],
-        "hours": row["hours"],
-        "kind": row["kind"],
-        "device": row["device"],
-        "mean": 100 * found.mean,
-        "low": 100 * found.low,
-        "high": 100 * found.high,
-        "count": found.count,
-    }
+def _rows(
+    hours: Mapping[Cell, JobHours],
+    scores: Scores,
+    models: Sequence[ShownModel],
+    figure: FigureDefinition,
+) -> Iterator[dict[str, str | float]]:
+    """Every model at every length that has a score and a cost, the score in percent."""
+    shown = tasks(scores, figure)
+    for model in models:
+        for length in computed(scores, figure, model):
+            job = hours.get(Cell(model.name, figure.suite, length))
+            if job is not None:
+                found = scores.mean(model, figure.suite, shown, length)
+                yield {
+                    "label": model.label,
+                    "length": length,
+                    **job._asdict(),
+                    "mean": 100 * found.mean,
+                    "low": 100 * found.low,
+                    "high": 100 * found.high,
+                    "count": found.count,
+                }

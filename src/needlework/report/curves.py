@@ -7,10 +7,13 @@ from collections.abc import Iterator, Sequence
 
 import altair as alt
 
+from needlework.definitions import FigureDefinition, Name
 from needlework.effective_length import retention
-from needlework.report.charts import estimate_tips, looks
+from needlework.presentation import needs, row_lengths, selected
+from needlework.report.charts import estimate_tips, looks, spoken
 from needlework.report.estimates import Scores
-from needlework.study import ShownModel, SuiteName
+from needlework.statistics import Estimate
+from needlework.study import ShownModel
 
 FAMILIES = ("linear", "hybrid", "attention")
 TIMES = (1, 2, 4, 8, 16)
@@ -19,22 +22,27 @@ MOST_KEPT = 1.2
 
 
 def length_curve(
-    scores: Scores, models: Sequence[ShownModel], suite: SuiteName = "ruler"
+    scores: Scores, models: Sequence[ShownModel], figure: FigureDefinition
 ) -> alt.TopLevelMixin:
     """A suite's score by length with its interval; one panel per family, one line per model."""
-    rows = list(_points(scores, models, suite))
-    name = "RULER" if suite == "ruler" else suite
+    lengths = sorted({cell.length for cell in needs(figure, scores.grid, models)})
+    rows = [
+        _point(scores.mean(model, figure.suite, tasks(scores, figure), length), model, length)
+        for model in models
+        for length in computed(scores, figure, model)
+    ]
     look = looks([model.label for model in models])
     base = alt.Chart().encode(
         x=alt.X(
             "length:Q",
             title="context length (tokens)",
             scale=alt.Scale(type="log", base=2),
-            axis=alt.Axis(values=scores.lengths(suite), format="d"),
+            axis=alt.Axis(values=lengths, format="d"),
         ),
         color=look["color"],
     )
-    mean = alt.Y("mean:Q", title=f"{name} score (%)", scale=alt.Scale(domain=[0, 100]))
+    name = f"{spoken(figure.suite)} score (%)"
+    mean = alt.Y("mean:Q", title=name, scale=alt.Scale(domain=[0, 100]))
     trained = alt.Chart().mark_rule(strokeDash=[4, 3], color="#777777")
     panel = alt.layer(
         trained.encode(x="max(trained):Q", detail="label:N"),
@@ -58,9 +66,11 @@ def length_curve(
     )
 
 
-def retention_curve(scores: Scores, models: Sequence[ShownModel]) -> alt.TopLevelMixin:
-    """Share of the RULER score kept at multiples of the training length; one panel per model."""
-    rows = list(_kept(scores, models))
+def retention_curve(
+    scores: Scores, models: Sequence[ShownModel], figure: FigureDefinition
+) -> alt.TopLevelMixin:
+    """Share of the score kept at multiples of the training length; one panel per model."""
+    rows = list(_kept(scores, models, figure))
     base = alt.Chart().encode(
         x=alt.X(
             "times:Q",
@@ -77,6 +87,7 @@ def retention_curve(scores: Scores, models: Sequence[ShownModel]) -> alt.TopLeve
         alt.Tooltip("low:Q", title="95 % interval from", format=".3f"),
         alt.Tooltip("high:Q", title="to", format=".3f"),
     ]
+    kept = f"{spoken(figure.suite)} score kept beyond the training length"
     panel = alt.layer(
         base.mark_area(opacity=0.2).encode(y=alt.Y("low:Q", scale=share), y2="high:Q"),
         base.mark_line(point=True).encode(
@@ -90,23 +101,23 @@ def retention_curve(scores: Scores, models: Sequence[ShownModel]) -> alt.TopLeve
     return panel.facet(
         facet=alt.Facet("label:N", title=None, sort=[model.label for model in models]),
         columns=3,
-        title="RULER score kept beyond the training length (bands: 95 % interval)",
+        title=f"{kept} (bands: 95 % interval)",
     )
 
 
-def _points(
-    scores: Scores, models: Sequence[ShownModel], suite: SuiteName
-) -> Iterator[dict[str, str | float]]:
-    for model in models:
-        for length in scores.computed(model, suite):
-            yield _point(scores, model, length, suite)
+def tasks(scores: Scores, figure: FigureDefinition) -> list[Name]:
+    """The tasks of which a figure shows the mean."""
+    return [task.name for task in selected(figure, scores.suite(figure.suite))]
 
 
-def _point(
-    scores: Scores, model: ShownModel, length: int, suite: SuiteName
-) -> dict[str, str | float]:
+def computed(scores: Scores, figure: FigureDefinition, model: ShownModel) -> list[int]:
+    """The lengths at which a figure shows a model, without those that are missing."""
+    there = scores.computed(model, figure.suite)
+    return [n for n in row_lengths(figure, scores.suite(figure.suite), model) if n in there]
+
+
+def _point(found: Estimate, model: ShownModel, length: int) -> dict[str, str | float]:
     """One model at one length, in percent."""
-    found = scores.mean(model, scores.tasks(suite), length)
     return {
         "label": model.label,
         "family": model.family,
@@ -119,10 +130,14 @@ def _point(
     }
 
 
-def _kept(scores: Scores, models: Sequence[ShownModel]) -> Iterator[dict[str, str | float]]:
+def _kept(
+    scores: Scores, models: Sequence[ShownModel], figure: FigureDefinition
+) -> Iterator[dict[str, str | float]]:
     for model in models:
-        computed = scores.computed(model, "ruler")
-        by_length = {length: scores.ruler(model, length) for length in computed}
+        by_length = {
+            length: scores.mean(model, figure.suite, tasks(scores, figure), length)
+            for length in computed(scores, figure, model)
+        }
         for times in TIMES:
             found = retention(by_length, trained=model.trained_length, times=times)
             if found is not None:

@@ -1,15 +1,15 @@
-"""The estimates of a study by model, task and length, and which of them are missing.
+"""The estimates of a study by model, suite, task and length, and which of them are missing.
 
 Knows what a study asks for and what was scored; does not know tables.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from needlework.cells import CellEstimate
+from needlework.definitions import Name
 from needlework.errors import RecordError
-from needlework.paper import FORMATS, TASKS
 from needlework.statistics import Estimate, macro_mean
-from needlework.study import Cell, Grid, ShownModel, SuiteName
+from needlework.study import AskedSuite, Cell, Grid, ShownModel, SuiteName
 
 
 class NotComputedError(RecordError):
@@ -24,90 +24,76 @@ class NotComputedError(RecordError):
 
 
 class Scores:
-    """The estimates of a study, by model, task and length; with a grid, it knows what is missing.
+    """The estimates of a study, which also knows which of its cells are missing.
 
     Raises:
         RecordError: a cell is none of the grid.
     """
 
-    def __init__(self, cells: Iterable[CellEstimate], grid: Grid | None = None) -> None:
-        self._cells = list(cells)
-        self._wanted = set(grid.cells()) if grid else set()
-        self._grid = grid
-        found = {(cell.model, cell.suite, cell.length) for cell in self._cells}
-        strange = found - self._wanted
-        self._missing = {cell for cell in self._wanted if cell not in found}
-        if grid and strange:
+    def __init__(self, estimates: Iterable[CellEstimate], grid: Grid) -> None:
+        self.grid = grid
+        found = list(estimates)
+        there = {Cell(each.model, each.suite, each.length) for each in found}
+        self._wanted = set(grid.cells())
+        strange = there - self._wanted
+        if strange:
             model, suite, length = min(strange)
             raise RecordError(
                 f"scores of {model} on {suite} at length {length}, which this study does not "
-                "measure; two studies were mixed, delete the cells file and ask for it again"
+                "measure; two studies were mixed, delete the scores and ask for them again"
             )
-        self._by_key = {(cell.model, cell.task, cell.length): cell.estimate for cell in self._cells}
-        self._depth_tasks = {
-            (cell.format, cell.depth): cell.task for cell in self._cells if cell.suite == "depth"
+        self._missing = self._wanted - there
+        self._by_key = {
+            (each.model, each.suite, each.task, each.length): each.estimate for each in found
         }
 
-    def lengths(self, suite: str) -> list[int]:
-        """The lengths at which a suite was run, ascending."""
-        found = {cell.length for cell in self._cells if cell.suite == suite}
-        return sorted(found | {cell.length for cell in self._wanted if cell.suite == suite})
+    def suite(self, name: SuiteName) -> AskedSuite:
+        """The tasks and lengths of a suite.
+
+        Raises:
+            RecordError: the study has no such suite.
+        """
+        if name not in self.grid.suites:
+            raise RecordError(f"this study has no suite {name}")
+        return self.grid.suites[name]
 
     def computed(self, model: ShownModel, suite: SuiteName) -> list[int]:
-        """The lengths of a suite, ascending, without those that the grid asks for and lacks."""
-        lengths = self.lengths(suite)
-        return [each for each in lengths if (model.name, suite, each) not in self._missing]
+        """The lengths of a suite, ascending, without those that are missing."""
+        lengths = self.suite(suite).lengths
+        return [each for each in lengths if Cell(model.name, suite, each) not in self._missing]
 
     def missing(self, suite: SuiteName) -> list[Cell]:
-        """The cells of a suite that the grid asks for and nobody computed, by model and length."""
+        """The cells of a suite that nobody computed, by model and length."""
         return sorted(cell for cell in self._missing if cell.suite == suite)
 
-    def task(self, model: ShownModel, task: str, length: int) -> Estimate:
-        """The estimate of one cell.
+    def estimate(self, model: ShownModel, suite: SuiteName, task: Name, length: int) -> Estimate:
+        """The estimate of one task of a cell.
 
         Raises:
             NotComputedError: the study asks for the cell and does not have it.
             RecordError: the study has no such cell.
         """
-        found = self._by_key.get((model.name, task, length))
+        found = self._by_key.get((model.name, suite, task, length))
         if found is None:
-            suite = self._grid and self._grid.suite_of(task)
-            cell = Cell(model.name, suite or ("ruler" if task in TASKS else "depth"), length)
+            cell = Cell(model.name, suite, length)
             if cell in self._wanted:
                 raise NotComputedError(cell)
             raise RecordError(
-                f"no scores of {model.name} on {task} at length {length}; was the cell computed, "
-                "and is the cells file of this study?"
+                f"no scores of {model.name} on {task} at length {length}, which this study does "
+                "not measure"
             )
         return found
 
-    def depth(self, model: ShownModel, form: str, *, depth: int, length: int) -> Estimate:
-        """The estimate of one needle format at one depth.
+    def mean(
+        self, model: ShownModel, suite: SuiteName, tasks: Collection[Name], length: int
+    ) -> Estimate:
+        """The mean over some tasks of a cell.
 
         Raises:
+            NotComputedError: the study asks for the cell and does not have it.
             RecordError: the study has no such cell.
         """
-        return self.task(model, self.depth_task(form, depth), length)
-
-    def depth_task(self, form: str, depth: int) -> str:
-        """The name of the task with this needle format and depth."""
-        return self._depth_tasks.get((form, depth), f"{form} at depth {depth}")
-
-    def ruler(self, model: ShownModel, length: int) -> Estimate:
-        """The mean over the 13 RULER tasks."""
-        return macro_mean([self.task(model, task, length) for task in TASKS], independent=True)
-
-    def tasks(self, suite: SuiteName) -> list[str]:
-        """The tasks of a suite, in its order."""
-        if self._grid:
-            return list(self._grid.suites[suite].tasks)
-        return list(dict.fromkeys(cell.task for cell in self._cells if cell.suite == suite))
-
-    def mean(self, model: ShownModel, tasks: Iterable[str], length: int) -> Estimate:
-        """The mean over tasks that ask different questions."""
-        return macro_mean([self.task(model, task, length) for task in tasks], independent=True)
-
-    def over_formats(self, model: ShownModel, *, depth: int, length: int) -> Estimate:
-        """The mean over the needle formats, which hide the same needles."""
-        parts = [self.depth(model, form, depth=depth, length=length) for form in FORMATS]
-        return macro_mean(parts, independent=False)
+        parts = [self.estimate(model, suite, task, length) for task in tasks]
+        if len(parts) == 1:
+            return parts[0]
+        return macro_mean(parts, independent=self.suite(suite).independent(tasks))

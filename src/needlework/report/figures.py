@@ -1,48 +1,40 @@
-"""The pictures of a study, by name, each with the table that it shows.
+"""The pictures of a study, each with the table that it shows.
 
-Knows which function draws which figure; marks are the business of `curves`, `needles` and `costs`.
+Knows which function draws which kind; marks are the business of `curves`, `needles` and `costs`.
 """
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import altair as alt
 
-from needlework.cells import read_estimates, read_parquet
-from needlework.cost.figure import figure_rows
+from needlework.cells import estimated, gathered
+from needlework.cost.figure import job_hours
 from needlework.cost.study import PlannedCell
-from needlework.errors import StudyError
+from needlework.definitions import FigureDefinition, FigureKind
 from needlework.files import write_text
 from needlework.report import charts, costs, curves, needles
 from needlework.report.estimates import Scores
 from needlework.report.notes import named
-from needlework.study import Grid, ShownModel, SuiteName
+from needlework.study import Grid, ShownModel
 
+Draw = Callable[[Scores, Sequence[ShownModel], FigureDefinition], alt.TopLevelMixin]
 
-class Figure(NamedTuple):
-    """A figure of scores, and the suite whose cells it shows."""
-
-    draw: Callable[[Scores, Sequence[ShownModel]], alt.TopLevelMixin]
-    suite: SuiteName
-
-
-FIGURES: dict[str, Figure] = {
-    "depth_heatmap": Figure(needles.depth_heatmap, "depth"),
-    "format_bars": Figure(needles.format_bars, "depth"),
-    "length_curve": Figure(curves.length_curve, "ruler"),
-    "retention_curve": Figure(curves.retention_curve, "ruler"),
+DRAW: Mapping[FigureKind, Draw] = {
+    "depth_heatmap": needles.depth_heatmap,
+    "format_bars": needles.format_bars,
+    "length_curve": curves.length_curve,
+    "retention_curve": curves.retention_curve,
 }
-"""Every figure of scores by its name, which is the stem of its files."""
-COST = "cost"
-"""The figure of scores and hours."""
+"""What draws each kind of figure of scores; that of costs needs hours as well."""
 
 
 def write_figure(
-    kind: str,
-    cells: Path,
+    figure: FigureDefinition,
+    scores: Sequence[Path],
     output: Path,
     *,
     grid: Grid,
@@ -53,26 +45,20 @@ def write_figure(
     """Draw a figure as `output` with each suffix of `charts.SUFFIXES`, and what it shows as .csv.
 
     The figure of costs takes hours from the jobs measured in `benchmarks` and, where none is,
-    those that were `planned`. Cells that `grid` asks for and `cells` lacks are left out and named
-    below the title; in the .csv they have a line without numbers.
+    those that were `planned`. Cells that `grid` asks for and the score files lack are left out and
+    named below the title; in the .csv they have a line without numbers.
 
     Raises:
-        RecordError: the cells are of another study.
-        StudyError: there is no figure of that kind.
+        RecordError: the scores are of another study.
     """
-    if kind not in (*FIGURES, COST):
-        raise StudyError(f"there is no figure {kind}; choose one of {', '.join((*FIGURES, COST))}")
-    scores = Scores(read_estimates(cells), grid)
-    suite = "ruler" if kind == COST else FIGURES[kind].suite
-    if kind == COST:
-        hours = figure_rows(read_parquet(cells), models, planned, benchmarks=benchmarks)
-        chart = costs.score_against_cost(hours, scores, models)
-    elif kind == "length_curve":
-        suite = next(iter(grid.suites))
-        chart = curves.length_curve(scores, models, suite)
+    found = Scores(estimated(gathered(scores)), grid)
+    if figure.kind == "cost":
+        chart = costs.score_against_cost(
+            job_hours(planned, figure.suite, benchmarks=benchmarks), found, models, figure
+        )
     else:
-        chart = FIGURES[kind].draw(scores, models)
-    missing = scores.missing(suite)
+        chart = DRAW[figure.kind](found, models, figure)
+    missing = found.missing(figure.suite)
     labels = {model.name: model.label for model in models}
     rows = chart.to_dict()["data"]["values"]
     charts.save(charts.lacking(chart, named(missing, labels)), output)

@@ -18,16 +18,17 @@ from needlework.findings import (
     TIMES,
     Cell,
     Pair,
+    middles,
     pairs,
     partial_credit,
     reaches,
     visible_drops,
     visible_gaps,
 )
-from needlework.paper import TASKS
-from needlework.report.layout import Scores
+from needlework.report.charts import spoken
+from needlework.report.estimates import Scores
 from needlework.report.rendering import render
-from needlework.study import Grid, ShownModel, Study
+from needlework.study import AskedSuite, Grid, ShownModel, Study
 
 
 def write_findings(
@@ -36,6 +37,7 @@ def write_findings(
     *,
     scores: Path,
     cells: Path,
+    grid: Grid,
     models: Sequence[ShownModel],
     templates: Path,
 ) -> None:
@@ -46,17 +48,22 @@ def write_findings(
         StudyError: the template is missing.
     """
     rows = read_parquet(scores)
-    compared = pairs(rows, models)
-    grid = Grid(models=tuple(model.name for model in models), suites=study.suites)
+    compared = pairs(rows, models, grid)
+    found = Scores(read_estimates(cells), grid)
+    overall = _of_tasks(grid) or list(grid.suites)
+    tasks = len(grid.suites[overall[0]].tasks)
     page = render(
         templates / "findings.md.j2",
         study=study,
-        reaches=reaches(Scores(read_estimates(cells), grid), models),
+        reaches={suite: reaches(found, models, suite) for suite in _of_tasks(grid)},
+        middles={suite: middles(found, models, suite) for suite in _of_depths(grid)},
+        formats={suite: _formats(grid.suites[suite]) for suite in _of_depths(grid)},
+        spoken=spoken,
         pairs=compared,
         labels={model.name: model.label for model in models},
         drops=visible_drops(study.samples),
-        overall=visible_drops(study.samples * len(TASKS)),
-        tasks=len(TASKS),
+        overall=visible_drops(study.samples * tasks),
+        tasks=tasks,
         gaps=visible_gaps(study.samples),
         times=TIMES,
         threshold=100 * RULER_THRESHOLD,
@@ -70,6 +77,25 @@ def write_findings(
     write_text(output.with_suffix(".pairs.csv"), _csv(map(_pair, compared)))
     cells_with_parts = partial_credit(rows, seed=study.seed)
     write_text(output.with_suffix(".bootstrap.csv"), _csv(map(_cell, cells_with_parts)))
+
+
+def _of_tasks(grid: Grid) -> list[str]:
+    """The suites that ask more than needles at fixed depths: their mean says how far one reads."""
+    suites = grid.suites.items()
+    return [name for name, suite in suites if any(task.depth is None for task in suite.tasks)]
+
+
+def _of_depths(grid: Grid) -> list[str]:
+    """The suites with needles at fixed depths."""
+    suites = grid.suites.items()
+    return [name for name, suite in suites if any(task.depth is not None for task in suite.tasks)]
+
+
+def _formats(suite: AskedSuite) -> str:
+    """How many needle formats a suite has, in words."""
+    count = len({task.format for task in suite.tasks if task.format})
+    words = {1: "one needle format", 2: "the two needle formats", 3: "the three needle formats"}
+    return words.get(count, f"the {count} needle formats")
 
 
 def _tokens(found: EffectiveLength | None) -> str:

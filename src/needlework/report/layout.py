@@ -1,23 +1,30 @@
-"""Which estimate stands where in Tables 1 to 4 and 6 to 18 of the paper.
+"""Which estimate stands where in a table.
 
 Knows rows, columns and averages; does not know which number is best or how one is printed.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import repeat
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from needlework.paper import DEPTHS, FORMAT_DEPTHS, FORMATS, TASK_TABLES, TASKS
+from needlework import presentation
+from needlework.definitions import Multiples, Name, TableDefinition
+from needlework.presentation import Column, Line
 from needlework.report.estimates import NotComputedError, Scores
 from needlework.statistics import Estimate, macro_mean
-from needlework.study import Cell, LengthTable, ShownModel, SuiteName
-
-__all__ = ["AVERAGE", "Entry", "Row", "Scores", "Table", "build"]
+from needlework.study import Cell, ShownModel, SuiteName
 
 AVERAGE = "average"
-"""What stands for the length or depth of an average over them."""
+"""What stands for the task, length, depth or format of an average over them."""
+
+
+class Source(NamedTuple):
+    """The samples of one task of a suite at one length."""
+
+    suite: SuiteName
+    task: Name
+    length: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +37,8 @@ class Entry:
     format: str = ""
     estimate: Estimate | None
     """None where a cell behind it was not computed: never a mean over fewer."""
-    sources: tuple[tuple[str, int], ...]
-    """The tasks and lengths whose samples it rests on."""
+    sources: tuple[Source, ...]
+    """The samples it rests on."""
     missing: tuple[Cell, ...] = ()
     """The cells that it lacks."""
     best: bool = False
@@ -51,7 +58,7 @@ class Entry:
     @property
     def is_average(self) -> bool:
         """Whether it sums up other entries of its row."""
-        return AVERAGE in (self.length, self.depth)
+        return AVERAGE in (self.task, self.length, self.depth, self.format)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,19 +76,16 @@ class Row:
 class Table:
     """A table before it is printed."""
 
-    number: int | str
-    """Its number in the paper, or its name in the study."""
+    name: str
+    """What its files are called."""
+    label: str
+    """What text calls it: the number of a numbered table, else its name."""
     title: str
     heads: tuple[str, ...]
     spans: tuple[tuple[str, int], ...] = ()
     """A line above the columns: titles and how many columns each covers."""
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
-
-    @property
-    def label(self) -> str:
-        """What other text refers to it by."""
-        return f"{self.number:02}" if isinstance(self.number, int) else self.number
 
     @property
     def marks_training(self) -> bool:
@@ -97,167 +101,99 @@ class Table:
         ]
 
 
-def build(number: int, scores: Scores, models: Sequence[ShownModel]) -> Table:
-    """A table of estimates (any but Table 5), its training lengths marked.
+def build(definition: TableDefinition, scores: Scores, models: Sequence[ShownModel]) -> Table:
+    """A table of scores, its training lengths marked.
 
     Raises:
         RecordError: a cell that the table shows is none of the study.
     """
-    if number == 1:
-        title = "RULER: mean over the 13 tasks"
-        return _length_table(1, title, TASKS, scores, models, suite="ruler")
-    if number in (2, 3):
-        return _depth_table(number, scores, models)
-    if number == 4:
-        return _format_table(scores, models)
-    task = TASK_TABLES[number]
-    title = f"RULER task {task}"
-    return _length_table(number, title, (task,), scores, models, suite="ruler")
+    assert definition.suite is not None, "a table of scores has a suite"
+    scores.suite(definition.suite)
+    columns = presentation.columns(definition, scores.grid)
+    lines = list(presentation.lines(definition, scores.grid, models))
+    has_length = "length" in definition.rows
+    is_grouped = has_length and len(lines) > len({line.model.name for line in lines})
+    spans = {column.format: 0 for column in columns} if len(definition.columns) > 1 else {}
+    for column in columns if spans else ():
+        spans[column.format] += 1
+    return Table(
+        name=definition.name,
+        label=definition.label,
+        title=presentation.title(definition, scores.grid),
+        heads=("Model", "Length") if has_length else ("Model",),
+        spans=tuple(spans.items()),
+        columns=(*(column.title for column in columns), *(["Avg."] if definition.average else [])),
+        rows=tuple(
+            _row(definition, line, columns, scores, is_grouped=is_grouped) for line in lines
+        ),
+    )
 
 
-def build_own(name: str, spec: LengthTable, scores: Scores, models: Sequence[ShownModel]) -> Table:
-    """A table that a study describes itself.
-
-    Raises:
-        RecordError: a cell that the table shows is none of the study.
-    """
-    tasks = spec.tasks or tuple(scores.tasks(spec.suite))
-    mean = f"mean over {len(tasks)} tasks" if len(tasks) > 1 else f"task {tasks[0]}"
-    title = spec.title or f"{spec.suite}: {mean}"
-    return _length_table(name, title, tasks, scores, models, suite=spec.suite)
-
-
-def _entry(
-    estimate: Callable[[], Estimate],
+def _row(
+    definition: TableDefinition,
+    line: Line,
+    columns: Sequence[Column],
+    scores: Scores,
     *,
-    about: tuple[str, str, str, str],
-    sources: Iterable[tuple[str, int]],
-    trained: bool = False,
-) -> Entry:
+    is_grouped: bool,
+) -> Row:
+    """One row; where models have several, rows of one length compete with each other."""
+    entries = [_entry(definition, line, column, scores) for column in columns]
+    average = [_average(definition, entries, scores)] if definition.average else []
+    length = [] if line.length is None else [str(line.length)]
+    return Row(
+        model=line.model,
+        heads=(line.model.label, *length),
+        rivals=length[0] if is_grouped else "",
+        entries=(*entries, *average),
+    )
+
+
+def _entry(definition: TableDefinition, line: Line, column: Column, scores: Scores) -> Entry:
     """One number, or the place where it would stand."""
+    suite, length = str(definition.suite), presentation.at(line, column)
     found, missing = None, ()  # type: tuple[Estimate | None, tuple[Cell, ...]]
     try:
-        found = estimate()
+        found = scores.mean(line.model, suite, column.tasks, length)
     except NotComputedError as error:
         missing = (error.cell,)
-    task, length, depth, form = about
+    by_place = bool(column.depth or column.format)
+    # Where every row stands at the training length of its model, nothing sets that apart.
+    marked = column.length is not None or len(_factors(definition)) != 1
     return Entry(
-        task=task,
-        length=length,
-        depth=depth,
-        format=form,
+        task=suite if by_place or len(column.tasks) > 1 else column.tasks[0],
+        length=str(length),
+        depth=column.depth,
+        format=column.format,
         estimate=found,
-        sources=tuple(sources),
+        sources=tuple(Source(suite, task, length) for task in column.tasks),
         missing=missing,
-        trained=trained,
+        trained=marked and length == line.model.trained_length,
     )
 
 
-def _average(entries: Sequence[Entry], *, length: str, depth: str = "") -> Entry:
+def _factors(definition: TableDefinition) -> tuple[float, ...]:
+    """The multiples of the training length at which a table stands, if it does."""
+    lengths = definition.lengths
+    return lengths.trained if isinstance(lengths, Multiples) else ()
+
+
+def _average(definition: TableDefinition, entries: Sequence[Entry], scores: Scores) -> Entry:
     """The mean of a row; none if one of its numbers is missing."""
     parts = [entry.estimate for entry in entries if entry.estimate is not None]
-    whole = len(parts) == len(entries)
-    missing = (cell for entry in entries for cell in entry.missing)
+    sources = tuple(dict.fromkeys(source for entry in entries for source in entry.sources))
+    axis = definition.columns[-1]
+    suite = scores.suite(str(definition.suite))
+    tasks = {source.task for source in sources}
+    apart = axis == "task" and suite.independent(tasks)
+    summed = {axis: AVERAGE}
+    first = entries[0]
     return Entry(
-        task=entries[0].task,
-        length=length,
-        depth=depth,
-        estimate=macro_mean(parts, independent=False) if whole else None,
-        sources=tuple(source for entry in entries for source in entry.sources),
-        missing=tuple(dict.fromkeys(missing)),
-    )
-
-
-def _length_table(
-    number: int | str,
-    title: str,
-    tasks: Sequence[str],
-    scores: Scores,
-    models: Sequence[ShownModel],
-    *,
-    suite: SuiteName,
-) -> Table:
-    lengths = scores.lengths(suite)
-    name = tasks[0] if len(tasks) == 1 else suite
-
-    def row(model: ShownModel) -> Row:
-        entries = [
-            _entry(
-                partial(scores.task, model, name, length)
-                if len(tasks) == 1
-                else partial(scores.mean, model, tasks, length),
-                about=(name, str(length), "", ""),
-                sources=[(task, length) for task in tasks],
-                trained=length == model.trained_length,
-            )
-            for length in lengths
-        ]
-        return Row(
-            model=model,
-            heads=(model.label,),
-            entries=(*entries, _average(entries, length=AVERAGE)),
-        )
-
-    return Table(
-        number=number,
-        title=title,
-        heads=("Model",),
-        columns=(*map(str, lengths), "Avg."),
-        rows=tuple(map(row, models)),
-    )
-
-
-def _depth_table(number: int, scores: Scores, models: Sequence[ShownModel]) -> Table:
-    times, place = {2: (1, "the training length"), 3: (2, "twice the training length")}[number]
-
-    def row(model: ShownModel) -> Row:
-        length = times * model.trained_length
-        entries = [
-            _entry(
-                partial(scores.over_formats, model, depth=depth, length=length),
-                about=("depth", str(length), str(depth), ""),
-                sources=[(scores.depth_task(form, depth), length) for form in FORMATS],
-            )
-            for depth in DEPTHS
-        ]
-        last = _average(entries, length=str(length), depth=AVERAGE)
-        return Row(model=model, heads=(model.label, str(length)), entries=(*entries, last))
-
-    return Table(
-        number=number,
-        title=f"One needle at {place}, by depth in percent: mean over three formats",
-        heads=("Model", "Length"),
-        columns=(*map(str, DEPTHS), "Avg."),
-        rows=tuple(map(row, models)),
-    )
-
-
-def _format_table(scores: Scores, models: Sequence[ShownModel]) -> Table:
-    measured = scores.lengths("depth")
-
-    def row(model: ShownModel, length: int) -> Row:
-        entries = tuple(
-            _entry(
-                partial(scores.depth, model, form, depth=depth, length=length),
-                about=("depth", str(length), str(depth), form),
-                sources=[(scores.depth_task(form, depth), length)],
-                trained=length == model.trained_length,
-            )
-            for form in FORMATS
-            for depth in FORMAT_DEPTHS
-        )
-        heads = (model.label, str(length))
-        return Row(model=model, heads=heads, rivals=str(length), entries=entries)
-
-    def lengths(model: ShownModel) -> Iterator[int]:
-        trained = model.trained_length
-        yield from (n for n in (trained // 2, trained, 2 * trained) if n in measured)
-
-    return Table(
-        number=4,
-        title="One needle around the training length, by format and depth in percent",
-        heads=("Model", "Length"),
-        spans=tuple((form, len(FORMAT_DEPTHS)) for form in FORMATS),
-        columns=tuple(str(depth) for _ in FORMATS for depth in FORMAT_DEPTHS),
-        rows=tuple(row(model, length) for model in models for length in lengths(model)),
+        task=summed.get("task", first.task),
+        length=summed.get("length", first.length),
+        depth=summed.get("depth", ""),
+        format=summed.get("format", ""),
+        estimate=macro_mean(parts, independent=apart) if len(parts) == len(entries) else None,
+        sources=sources,
+        missing=tuple(dict.fromkeys(cell for entry in entries for cell in entry.missing)),
     )

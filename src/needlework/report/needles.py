@@ -4,13 +4,16 @@ Knows marks; colours and files are the business of `charts`, estimates of `layou
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import altair as alt
 
-from needlework.paper import DEPTHS, FORMAT_DEPTHS, FORMATS
+from needlework.definitions import FigureDefinition, Name
+from needlework.presentation import needs, selected
 from needlework.report.charts import estimate_tips
+from needlework.report.curves import computed
 from needlework.report.estimates import Scores
-from needlework.statistics import Estimate, macro_mean
+from needlework.statistics import Estimate
 from needlework.study import ShownModel
 
 SHADES = ("#004D80", "#7CC4F0", "#D55E00")
@@ -19,10 +22,12 @@ GAP = 0.2
 """The share of a length's place that is left free beside its bars."""
 
 
-def depth_heatmap(scores: Scores, models: Sequence[ShownModel]) -> alt.TopLevelMixin:
+def depth_heatmap(
+    scores: Scores, models: Sequence[ShownModel], figure: FigureDefinition
+) -> alt.TopLevelMixin:
     """Score by depth and length, the mean over needle formats; one panel per model."""
-    lengths = scores.lengths("depth")
-    rows = alt.Data(values=list(_depths(scores, models)))
+    lengths = {cell.length for cell in needs(figure, scores.grid, models)}
+    rows = alt.Data(values=list(_depths(scores, models, figure)))
     base = alt.Chart(rows).encode(
         x=alt.X("length:O", title="context length (tokens)", axis=alt.Axis(labelAngle=0)),
         y=alt.Y("depth:O", title="needle depth (%)"),
@@ -51,9 +56,12 @@ def depth_heatmap(scores: Scores, models: Sequence[ShownModel]) -> alt.TopLevelM
     )
 
 
-def format_bars(scores: Scores, models: Sequence[ShownModel]) -> alt.TopLevelMixin:
-    """Score by needle format at 0.5x, 1x and 2x the training length; one panel per model."""
-    rows = list(_formats(scores, models))
+def format_bars(
+    scores: Scores, models: Sequence[ShownModel], figure: FigureDefinition
+) -> alt.TopLevelMixin:
+    """Score by needle format and length, the mean over depths; one panel per model."""
+    rows = list(_formats(scores, models, figure))
+    formats = list(dict.fromkeys(str(row["format"]) for row in rows))
     lengths = sorted({str(row["length"]) for row in rows}, key=int)
     side = {
         "x": alt.X(
@@ -63,7 +71,7 @@ def format_bars(scores: Scores, models: Sequence[ShownModel]) -> alt.TopLevelMix
             scale=alt.Scale(paddingInner=GAP, paddingOuter=GAP / 2),
             axis=alt.Axis(labelAngle=0),
         ),
-        "xOffset": alt.XOffset("format:N", sort=list(FORMATS)),
+        "xOffset": alt.XOffset("format:N", sort=formats),
     }
     bars = alt.Chart().mark_bar(stroke="black", strokeWidth=0.5)
     # As wide as a step, so that it is seen on both sides of full bars.
@@ -76,8 +84,8 @@ def format_bars(scores: Scores, models: Sequence[ShownModel]) -> alt.TopLevelMix
             color=alt.Color(
                 "format:N",
                 title="needle format",
-                sort=list(FORMATS),
-                scale=alt.Scale(domain=list(FORMATS), range=SHADES),
+                sort=formats,
+                scale=alt.Scale(domain=formats, range=SHADES[: len(formats)]),
                 legend=alt.Legend(symbolStrokeWidth=0.5),
             ),
             tooltip=estimate_tips("label:N", "length:N", "format:N"),
@@ -101,35 +109,46 @@ def _percent(found: Estimate) -> dict[str, float]:
     }
 
 
-def _depths(scores: Scores, models: Sequence[ShownModel]) -> Iterator[dict[str, str | float]]:
+def _depths(
+    scores: Scores, models: Sequence[ShownModel], figure: FigureDefinition
+) -> Iterator[dict[str, str | float]]:
+    by_depth = _grouped(scores, figure, "depth")
     for model in models:
-        for length in scores.computed(model, "depth"):
-            for depth in DEPTHS:
+        for length in computed(scores, figure, model):
+            for depth, tasks in by_depth.items():
                 yield {
                     "label": model.label,
                     "length": length,
                     "depth": depth,
                     "trained": length == model.trained_length,
-                    **_percent(scores.over_formats(model, depth=depth, length=length)),
+                    **_percent(scores.mean(model, figure.suite, tasks, length)),
                 }
 
 
-def _formats(scores: Scores, models: Sequence[ShownModel]) -> Iterator[dict[str, str | float]]:
+def _formats(
+    scores: Scores, models: Sequence[ShownModel], figure: FigureDefinition
+) -> Iterator[dict[str, str | float]]:
+    by_format = _grouped(scores, figure, "format")
     for model in models:
-        computed = scores.computed(model, "depth")
-        trained = model.trained_length
-        for length in (trained // 2, trained, 2 * trained):
-            for form in FORMATS if length in computed else ():
+        for length in computed(scores, figure, model):
+            for form, tasks in by_format.items():
                 yield {
                     "label": model.label,
                     "length": str(length),
                     "format": form,
-                    "trained": length == trained,
-                    **_percent(_over_depths(scores, model, form, length)),
+                    "trained": length == model.trained_length,
+                    **_percent(scores.mean(model, figure.suite, tasks, length)),
                 }
 
 
-def _over_depths(scores: Scores, model: ShownModel, form: str, length: int) -> Estimate:
-    """The mean over the depths of Table 4, which hide the same needles."""
-    parts = [scores.depth(model, form, depth=depth, length=length) for depth in FORMAT_DEPTHS]
-    return macro_mean(parts, independent=False)
+def _grouped(
+    scores: Scores, figure: FigureDefinition, by: Literal["depth", "format"]
+) -> dict[str | int, list[Name]]:
+    """The tasks that a figure shows, by depth or by format, in order."""
+    groups: dict[str | int, list[Name]] = {}
+    for task in selected(figure, scores.suite(figure.suite)):
+        value = task.depth if by == "depth" else task.format
+        if value is not None:
+            groups.setdefault(value, []).append(task.name)
+    wanted: Sequence[str | int] = figure.depths if by == "depth" else figure.formats
+    return {value: groups[value] for value in wanted or sorted(groups)}

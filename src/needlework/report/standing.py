@@ -12,8 +12,8 @@ import polars as pl
 
 from needlework.comparisons import holm, interval_test, sign_flip_test
 from needlework.contrasts import difference, interval
-from needlework.report.layout import Entry, Row, Table
-from needlework.study import ShownModel
+from needlework.report.layout import Entry, Row, Source, Table
+from needlework.study import Grid, ShownModel
 
 SIGNIFICANCE = 0.05
 """Below it, corrected for all numbers of the column, a number is worse than the best."""
@@ -22,41 +22,41 @@ SIGNIFICANCE = 0.05
 class Samples:
     """The score of every sample of a study."""
 
-    def __init__(self, rows: pl.DataFrame) -> None:
-        groups = rows.sort("index").group_by("model", "task", "length", maintain_order=True)
-        found = groups.agg(pl.col("score").fill_null(0.0))
-        self._scores: dict[tuple[str, str, int], list[float]] = {
-            (row["model"], row["task"], row["length"]): row["score"]
-            for row in found.iter_rows(named=True)
+    def __init__(self, rows: pl.DataFrame, grid: Grid) -> None:
+        place = ("model", "suite", "task", "length")
+        groups = rows.sort("index").group_by(*place, maintain_order=True)
+        self._scores: dict[tuple[str, Source], list[float]] = {
+            (model, Source(*source)): scores
+            for model, *source, scores in groups.agg(pl.col("score").fill_null(0.0)).iter_rows()
         }
-
         failed = rows.filter(pl.col("error").is_not_null())
-        self._errors: dict[tuple[str, str, int], list[str]] = {
-            (model, task, length): errors
-            for model, task, length, errors in failed.group_by("model", "task", "length")
-            .agg("error")
-            .iter_rows()
+        self._errors: dict[tuple[str, Source], list[str]] = {
+            (model, Source(*source)): errors
+            for model, *source, errors in failed.group_by(*place).agg("error").iter_rows()
+        }
+        self._questions = {
+            (suite, task.name): task.questions
+            for suite, asked in grid.suites.items()
+            for task in asked.tasks
         }
 
-    def reasons(self, model: ShownModel, sources: Iterable[tuple[str, int]]) -> Counter[str]:
+    def reasons(self, model: ShownModel, sources: Iterable[Source]) -> Counter[str]:
         """Why samples of these tasks and lengths failed, with how many did."""
-        places = [(model.name, task, length) for task, length in dict.fromkeys(sources)]
+        places = [(model.name, source) for source in dict.fromkeys(sources)]
         return Counter(error for place in places for error in self._errors.get(place, []))
 
-    def totals(
-        self, model: ShownModel, sources: Sequence[tuple[str, int]], *, one_needle: bool = False
-    ) -> list[float]:
+    def totals(self, model: ShownModel, sources: Sequence[Source]) -> list[float]:
         """One total per question over these tasks and lengths; empty where one has no samples.
 
         Samples of one index are one question, and no evidence of their own, at several lengths of a
-        task and, with `one_needle`, in several tasks: formats or depths of the same needle.
+        task and in tasks that ask the same questions: formats or depths of the same needle.
         """
         totals: dict[tuple[str, int], float] = {}
-        for task, length in sources:
-            scores = self._scores.get((model.name, task, length), [])
+        for source in sources:
+            scores = self._scores.get((model.name, source), [])
             if not scores:
                 return []
-            question = "" if one_needle else task
+            question = self._questions[source.suite, source.task]
             for index, score in enumerate(scores):
                 totals[question, index] = totals.get((question, index), 0.0) + score
         return list(totals.values())
@@ -105,10 +105,7 @@ def _compared(best: tuple[Row, Entry], other: tuple[Row, Entry], samples: Sample
     """The other entry with how often chance alone makes a difference as large to the best."""
     (first_row, first), (second_row, second) = best, other
     if first.sources == second.sources and _same_prompts(first_row.model, second_row.model):
-        sides = [
-            samples.totals(row.model, entry.sources, one_needle=entry.task == "depth")
-            for row, entry in (best, other)
-        ]
+        sides = [samples.totals(row.model, entry.sources) for row, entry in (best, other)]
         if sides[0] and len(sides[0]) == len(sides[1]):
             return replace(second, p_value=sign_flip_test(*sides), test="paired")
     assert first.estimate is not None, "it has a merit"

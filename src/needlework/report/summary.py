@@ -3,18 +3,30 @@
 Knows which files a study leaves; does not compute scores.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
 
 from needlework.cells import read_parquet
+from needlework.definitions import FigureDefinition, FigureKind
+from needlework.errors import RecordError
 from needlework.files import write_text
+from needlework.presentation import Shown
+from needlework.report.charts import spoken
 from needlework.report.rendering import render
-from needlework.study import PAPER, Study
+from needlework.study import Study
 
-SHOWN = ("01", "02", "03", "05")
-"""Tables that the report quotes; it links to the others."""
+LARGE: tuple[FigureKind, ...] = ("length_curve", "depth_heatmap")
+"""Figures that the report shows; it links to the others."""
+WORDS: Mapping[FigureKind, str] = {
+    "length_curve": "{suite} score by context length",
+    "depth_heatmap": "Score by needle depth and context length",
+    "retention_curve": "kept beyond the training length",
+    "format_bars": "by needle format",
+    "cost": "score against hours",
+}
 
 
 class Cost(NamedTuple):
@@ -28,28 +40,35 @@ class Cost(NamedTuple):
     generated_tokens: int
 
 
-def write_report(study: Study, folder: Path, *, scores: Path, template: Path) -> None:
+def write_report(study: Study, shown: Shown, folder: Path, *, scores: Path, template: Path) -> None:
     """Write `folder/report.md` from the study's scores and the tables in `folder/tables`.
 
     Raises:
-        RecordError: the score file is damaged.
+        RecordError: the score file is damaged, or a table that it quotes is missing.
     """
-    tables = sorted((folder / "tables").glob("table_*.md"))
-    compared = {path.stem[-2:] for path in (folder / "tables").glob("comparison_*.md")}
-    paper = study.tables == PAPER
-    shown = [
-        path.read_text(encoding="utf-8") for path in tables if not paper or path.stem[-2:] in SHOWN
-    ]
+    large = [figure for figure in shown.figures if figure.kind in LARGE]
     text = render(
         template,
         study=study,
-        cost=_cost(read_parquet(scores)),
         shown=shown,
-        paper=paper,
-        links=[f"tables/{path.stem}" for path in tables],
-        compared=compared,
+        cost=_cost(read_parquet(scores)),
+        quoted=[_text(folder / f"tables/{each.name}.md") for each in shown.tables if each.quoted],
+        large=[(figure.name, _words(figure)) for figure in large],
+        small=[(figure.name, _words(figure)) for figure in shown.figures if figure not in large],
     )
     write_text(folder / "report.md", text)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise RecordError(f"{path}: {error.strerror}; ask for it with snakemake") from error
+
+
+def _words(figure: FigureDefinition) -> str:
+    """What a figure shows, in words."""
+    return WORDS[figure.kind].format(suite=spoken(figure.suite))
 
 
 def _cost(scores: pl.DataFrame) -> Cost:

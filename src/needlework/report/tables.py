@@ -5,23 +5,22 @@ Knows files; which number stands where is the business of `layout`, how it is pr
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from needlework.cells import read_estimates, read_parquet
-from needlework.errors import StudyError
+from needlework.cells import estimated, gathered
+from needlework.definitions import TableDefinition
 from needlework.files import write_text
-from needlework.paper import MODELS_TABLE, NUMBERS
-from needlework.parsing import unknown
 from needlework.report import printing
-from needlework.report.layout import Entry, Row, Scores, Table, build, build_own
+from needlework.report.estimates import Scores
+from needlework.report.layout import Entry, Row, Table, build
 from needlework.report.notes import Verified, missing_cells, notes, row_marks
 from needlework.report.rendering import render
 from needlework.report.standing import Samples, mark
 from needlework.statistics import Estimate
-from needlework.study import Grid, LengthTable, ShownModel
+from needlework.study import Grid, ShownModel
 
 COLUMNS = ("table", "task", "model", "label", "length", "depth", "format")
 """The columns of a CSV table that say what a line is about; the estimate follows."""
@@ -41,44 +40,42 @@ class Measured:
 
 
 def read_measured(
-    cells: Path,
-    scores: Path,
+    scores: Sequence[Path],
     *,
     grid: Grid,
     models: Sequence[ShownModel],
     verified: Verified | None,
 ) -> Measured:
-    """What a study measured, from its estimates and the scores of its samples.
+    """What a study measured, from some of its score files.
 
     Raises:
         RecordError: a file is damaged, or of another study.
     """
+    rows = gathered(scores)
     return Measured(
-        scores=Scores(read_estimates(cells), grid),
-        samples=Samples(read_parquet(scores)),
+        scores=Scores(estimated(rows), grid),
+        samples=Samples(rows, grid),
         models=models,
         verified=verified,
     )
 
 
 def write_table(
-    number: int | str,
+    definition: TableDefinition,
     output: Path,
     measured: Measured,
     *,
     templates: Path,
     intervals: bool = False,
-    own: Mapping[str, LengthTable] | None = None,
 ) -> None:
-    """Write a table of estimates as `output` with the suffixes .md, .tex and .csv.
+    """Write a table of scores as `output` with the suffixes .md, .tex and .csv.
 
     With `intervals` every number has its 95 % interval beside or below it.
 
     Raises:
         RecordError: a cell that the table shows is none of the study.
-        StudyError: there is no table of that number.
     """
-    table = mark(_built(number, measured, own or {}), measured.samples)
+    table = mark(build(definition, measured.scores, measured.models), measured.samples)
     pages = {
         suffix: render(
             templates / f"table{suffix}.j2",
@@ -96,26 +93,19 @@ def write_table(
         write_text(output.with_name(output.name + suffix), page)
 
 
-def _built(number: int | str, measured: Measured, own: Mapping[str, LengthTable]) -> Table:
-    if isinstance(number, str):
-        if number not in own:
-            raise StudyError(f"table {unknown(number, own)}")
-        return build_own(number, own[number], measured.scores, measured.models)
-    if number not in NUMBERS or number == MODELS_TABLE:
-        raise StudyError(f"there is no table {number} of scores; choose 1 to 4 or 6 to 18")
-    return build(number, measured.scores, measured.models)
-
-
 def write_models(
+    definition: TableDefinition,
     output: Path,
     *,
     models: Sequence[ShownModel],
     templates: Path,
     verified: Verified | None = None,
 ) -> None:
-    """Write Table 5, the models and where their weights are, as `output` .md, .tex and .csv."""
+    """Write what there is to say of models and their weights, as `output` .md, .tex and .csv."""
     pages = {
-        suffix: render(templates / f"models{suffix}.j2", models=models, verified=verified)
+        suffix: render(
+            templates / f"models{suffix}.j2", table=definition, models=models, verified=verified
+        )
         for suffix in (".md", ".tex")
     }
     lines = [model.model_dump() | _verification(model, verified) for model in models]
@@ -140,7 +130,7 @@ def _csv(table: Table) -> str:
 def _line(table: Table, row: Row, entry: Entry) -> dict[str, Any]:
     estimate = dict.fromkeys(Estimate.model_fields)
     return {
-        "table": table.number,
+        "table": table.label,
         "task": entry.task,
         "model": row.model.name,
         "label": row.model.label,

@@ -13,7 +13,7 @@ from needlework.tasks import common_words, drafts, frequent_words, niah, qa, var
 from needlework.tasks.drafts import Draft, Plan
 from needlework.tasks.fitting import Counter, largest_fit
 from needlework.tasks.material import Item, Material
-from needlework.tasks.specs import NiahSpec, Spec
+from needlework.tasks.specs import Spec, question_group
 from needlework.tokenizers import Tokenizer
 
 PLANS: Mapping[str, Callable[[Any, Material, Item], Plan]] = MappingProxyType(
@@ -52,7 +52,7 @@ def generate(
     budget = prompt_budget(spec, length, begin=len(tokenizer.begin))
     guess = 1
     for index in range(samples):
-        item = Item(seed, ("evaluate", _group(spec, task)), index, budget)
+        item = Item(seed, ("evaluate", question_group(spec, task)), index, budget)
         draft, size = fit(spec, material, item, counter, guess=guess)
         guess = size
         tokens = counter(draft.text)
@@ -96,11 +96,6 @@ def fit(
         lambda size: count(plan.compose(size).text), item.budget, most=plan.most, guess=guess
     )
     return plan.compose(size), size
-
-
-def _group(spec: Spec, task: str) -> str:
-    """The part of an address that tasks share when their samples are to be compared in pairs."""
-    return "depth" if isinstance(spec, NiahSpec) and spec.depth is not None else task
 
 
 def _detail(index: int, tokens: int, draft: Draft) -> SampleDetail:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from needlework import files, tasks
 from needlework.errors import StudyError
-from needlework.parsing import parse, parse_json, read, unknown
+from needlework.parsing import unknown
 from needlework.prompts import CHAT, WRAPPERS, Wrapper
 from needlework.records import Sample, SampleDetail
 from needlework.tasks.material import Material
@@ -45,35 +45,6 @@ class Dataset:
 def details_path(output: Path) -> Path:
     """Where the details of a dataset file lie."""
     return output.with_name(f"{output.stem}.details.jsonl")
-
-
-def find_spec(
-    task: str,
-    *,
-    protocol: Protocol = "corrected",
-    parameters: str | None,
-    tasks_file: Path,
-    material: MaterialName,
-) -> Spec:
-    """The parameters of a task: the artifact's, or given as JSON, or looked up by name.
-
-    Raises:
-        StudyError: the parameters are not a task's, or no task has that name.
-    """
-    if protocol == "released":
-        from needlework.released import catalog
-
-        return catalog.find(task).spec
-    if parameters is not None:
-        spec: Spec = parse_json(Spec, parameters, where="--parameters")  # type: ignore[arg-type]
-        return spec
-    from needlework.study import SuiteTasks, Tasks
-
-    suites: SuiteTasks = getattr(parse(Tasks, read(tasks_file), where=str(tasks_file)), material)
-    known = {name: spec for specs in suites.values() for name, spec in specs.items()}
-    if task not in known:
-        raise StudyError(f"--task: {unknown(task, known)}; {tasks_file} lists them all")
-    return known[task]
 
 
 def find_wrapper(

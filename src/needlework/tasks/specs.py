@@ -94,3 +94,21 @@ Spec = Annotated[
     NiahSpec | VariableTrackingSpec | CommonWordsSpec | FrequentWordsSpec | QaSpec,
     Field(discriminator="generator"),
 ]
+
+NOUNS = {"words": "word", "numbers": "num", "uuids": "uuid"}
+"""How names of formats (essay-word-num) shorten the kinds of keys and values."""
+
+
+def needle_format(spec: Spec) -> str | None:
+    """What the needle of a fixed depth is made of, as `essay-word-num`; None for other tasks."""
+    if not isinstance(spec, NiahSpec) or spec.depth is None:
+        return None
+    return f"{spec.haystack}-{NOUNS[spec.key_kind]}-{NOUNS[spec.value_kind]}"
+
+
+def question_group(spec: Spec, task: str) -> str:
+    """The part of an address that tasks share when their samples are to be compared in pairs.
+
+    Needles at a fixed depth share one, so their tasks differ in nothing but depth and format.
+    """
+    return "depth" if isinstance(spec, NiahSpec) and spec.depth is not None else task

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from needlework import catalogue
 from needlework.cli import cli
 from needlework.errors import BudgetError, StudyError
 from needlework.files import read_records
 from needlework.records import Sample, SampleDetail
-from needlework.tasks import datasets
 from tests.tasks_for_tests import ROOT, rows
 
 TASKS = ROOT / "config/tasks.yaml"
@@ -66,12 +66,12 @@ def test_a_dataset_that_cannot_be_made_leaves_no_file(tmp_path: Path) -> None:
 
 def test_an_unknown_task_names_the_nearest() -> None:
     with pytest.raises(StudyError, match="did you mean `niah_single_1`"):
-        datasets.find_spec("niah_singel_1", parameters=None, tasks_file=TASKS, material="nano")
+        catalogue.find_spec("niah_singel_1", parameters=None, tasks_file=TASKS, material="nano")
 
 
 def test_parameters_of_no_task_are_refused() -> None:
     with pytest.raises(StudyError, match="--parameters"):
-        datasets.find_spec("x", parameters='{"generator": "x"}', tasks_file=TASKS, material="nano")
+        catalogue.find_spec("x", parameters='{"generator": "x"}', tasks_file=TASKS, material="nano")
 
 
 def test_an_unknown_wrapper_is_refused(tmp_path: Path) -> None:

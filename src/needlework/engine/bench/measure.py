@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from needlework import tasks, tokenizers
+from needlework.catalogue import read_tasks
 from needlework.engine.bench import pieces
 from needlework.engine.bench.export import export
 from needlework.engine.bench.jobs import Cell, Contender, Job, Run, Runs, Task
@@ -20,10 +21,8 @@ from needlework.errors import EngineError
 from needlework.files import write_text
 from needlework.nano import language
 from needlework.nano.architectures import TRAINED_LENGTH
-from needlework.parsing import parse, read
 from needlework.scoring import metric_of
 from needlework.sources import ROOT
-from needlework.study import Tasks
 
 MODELS = ("llama", "mamba2")
 """Nano architectures that transformers computes, too."""
@@ -73,12 +72,12 @@ def measure(effort: Effort, folder: Path, harness: Path) -> Result:
 
 def _cells(samples: int) -> Iterator[Cell]:
     """Both suites of the nano study at every length."""
-    suites = parse(Tasks, read(Path("config/tasks.yaml")), where="config/tasks.yaml").nano
+    known = read_tasks(Path("config/tasks.yaml")).nano
     tokenizer = tokenizers.load(str(NANO / "tokenizer"))
-    for suite, specs in suites.items():
+    for suite in ("ruler", "depth"):
         for length in LENGTHS:
             made = []
-            for name, spec in specs.items():
+            for name, spec in known.chosen(suite, None, where=suite).items():
                 rows = tasks.generate(
                     spec,
                     material=language.material(),

@@ -25,7 +25,7 @@ async function render(index) {
 function titleOf(index, route) {
   const table = route.model === null ? tableOf(index, route) : null;
   const filters = Object.entries(route.filters).filter(([name]) => name !== "table").map(([name, value]) => `${name} ${value}`);
-  const words = [table && `Table ${table.number}: ${table.title}`, ...PARTS.map((part) => route[part]), ...filters];
+  const words = [table && `${table.label}: ${table.title}`, ...PARTS.map((part) => route[part]), ...filters];
   return [...words.filter(Boolean), index.study, "needlework"].join(" / ");
 }
 

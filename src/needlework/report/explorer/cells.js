@@ -1,11 +1,13 @@
 // The cells behind a number: those of one model that pass the address and its filters.
-const CELL_FILTERS = ["task", "depth", "format"];
+// Those by one value, and those that list several for what no single value chooses.
+const LISTS = { tasks: "task", lengths: "length" };
+const CELL_FILTERS = ["task", "depth", "format", ...Object.keys(LISTS)];
 
 function matching(index, route) {
   const asked = Object.entries(route.filters).filter(([name]) => CELL_FILTERS.includes(name));
   return index.cells.filter((cell) =>
     ["model", "suite", "length"].every((part) => route[part] === null || String(cell[part]) === route[part]) &&
-    asked.every(([name, value]) => String(cell[name]) === value));
+    asked.every(([name, value]) => LISTS[name] ? value.split(",").includes(String(cell[LISTS[name]])) : String(cell[name]) === value));
 }
 
 const taskTitle = (cell) => (cell.format ? `${cell.format}, depth ${cell.depth}` : cell.task);
@@ -47,6 +49,7 @@ function cellFilters(index, route) {
     choice("model", index.models.map((model) => [model.name, model.label]), route.model, move("model")),
     choice("suite", suites, route.suite ?? "", (value) => go({ model: route.model, suite: value || null, length: value ? route.length : null }, {})),
     route.suite ? choice("length", options("length"), route.length ?? "", move("length")) : null,
-    route.suite === "depth" ? [filter("depth"), filter("format")] : null,
-    route.suite && route.suite !== "depth" ? filter("task") : null);
+    route.suite && own.some((cell) => cell.depth !== null) ? [filter("depth"), filter("format")] : null,
+    route.suite && own.some((cell) => cell.depth === null) ? filter("task") : null,
+    Object.keys(LISTS).filter((name) => route.filters[name]).map((name) => choice(name, [["", "all"], [route.filters[name], "those of the table"]], route.filters[name], (value) => go(route, { ...route.filters, [name]: value }))));
 }

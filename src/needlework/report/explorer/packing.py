@@ -8,25 +8,25 @@ import json
 import re
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import polars as pl
 
 from needlework.cells import CellEstimate, read_estimates, read_parquet
+from needlework.definitions import TableDefinition
 from needlework.errors import RecordError
 from needlework.files import read_records
-from needlework.paper import MODELS_TABLE, NUMBERS
 from needlework.records import Prediction, Sample, SampleDetail
+from needlework.report.estimates import Scores
 from needlework.report.explorer.folding import fold
-from needlework.report.layout import Entry, Row, Scores, Table, build, build_own
+from needlework.report.layout import Entry, Row, Source, Table, build
 from needlework.report.notes import Verified, entry_marks, notes, read_verified, row_marks
 from needlework.report.printing import SIGNS, signs
 from needlework.report.rendering import percent
 from needlework.report.standing import Samples, mark
-from needlework.study import LengthTable, ShownModel
+from needlework.study import AskedSuite, Grid, ShownModel
 from needlework.variants import weights_of
 
 PACKED = re.compile(r'<script type="text/plain" data-key="([^"]*)">([^<]*)</script>')
@@ -36,8 +36,9 @@ RAW_DEFLATE = -15
 
 
 class Known(NamedTuple):
-    """What the remarks below a table rest on."""
+    """What tables, and the remarks below them, rest on."""
 
+    scores: Scores
     samples: Samples
     verified: Verified | None
     """What is known of the weights; None makes no statement about them."""
@@ -74,7 +75,11 @@ def unpacked(line: str) -> str:
 
 
 def blocks(
-    study: Path, models: Sequence[ShownModel], own: Mapping[str, LengthTable] | None = None
+    study: Path,
+    *,
+    grid: Grid,
+    models: Sequence[ShownModel],
+    tables: Sequence[TableDefinition],
 ) -> Iterator[Block]:
     """The index, then every dataset once, then the answers of every model, task by task.
 
@@ -84,8 +89,8 @@ def blocks(
     scores = read_parquet(study / "scores.parquet")
     _check_models(scores, models)
     estimates = read_estimates(study / "cells.parquet")
-    known = Known(Samples(scores), _verified(study, models))
-    yield Block("index", index(study.name, estimates, models, known=known, own=own))
+    known = Known(Scores(estimates, grid), Samples(scores, grid), _verified(study, models))
+    yield Block("index", index(study.name, estimates, models, tables, known=known))
     prompts = {model.name: prompts_key(model) for model in models}
     wanted = scores.select("model", "length", "task").unique(maintain_order=True).iter_rows()
     samples: Counter[str] = Counter()
@@ -107,18 +112,12 @@ def index(
     study: str,
     estimates: Sequence[CellEstimate],
     models: Sequence[ShownModel],
+    tables: Sequence[TableDefinition],
     *,
     known: Known,
-    own: Mapping[str, LengthTable] | None = None,
 ) -> dict[str, Any]:
     """All that the page needs before it decodes any sample: tables, cells and models."""
-    tables, missing = [], []
-    scores = Scores(estimates)
-    for number, built in _tables(scores, models, own):
-        try:
-            tables.append(_table(mark(built(), known.samples), estimates, known))
-        except RecordError as error:
-            missing.append(f"Table {number} is not complete: {error}")
+    built = [build(each, known.scores, models) for each in tables if each.value == "score"]
     return {
         "study": study,
         "models": [
@@ -130,23 +129,9 @@ def index(
             }
             for model in models
         ],
-        "tables": tables,
-        "missing": missing,
+        "tables": [_table(mark(table, known.samples), known) for table in built],
         "cells": [_cell(estimate) for estimate in estimates],
     }
-
-
-def _tables(
-    scores: Scores, models: Sequence[ShownModel], own: Mapping[str, LengthTable] | None
-) -> Iterator[tuple[int | str, Callable[[], Table]]]:
-    """The tables of the paper, or those of the study's own, each when it is asked for."""
-    if own is not None:
-        for name, spec in own.items():
-            yield name, partial(build_own, name, spec, scores, models)
-    else:
-        for number in NUMBERS:
-            if number != MODELS_TABLE:
-                yield number, partial(build, number, scores, models)
 
 
 def _cell(row: CellEstimate) -> list[Any]:
@@ -164,21 +149,20 @@ def _verified(study: Path, models: Sequence[ShownModel]) -> Verified | None:
     return {name: found[weights_of(name)] for name in known} if paths else None
 
 
-def _table(table: Table, estimates: Sequence[CellEstimate], known: Known) -> dict[str, Any]:
+def _table(table: Table, known: Known) -> dict[str, Any]:
     """A table as it is printed elsewhere: the same digits, signs and remarks."""
-    depth_tasks = {(cell.format, cell.depth): cell.task for cell in estimates}
-    suites = {cell.task: cell.suite for cell in estimates}
     remarks = notes(table, known.verified, known.samples)
     trained = ["Underlined: training length."] if table.marks_training else []
     return {
-        "number": table.number,
+        "name": table.label,
+        "label": f"Table {table.label}" if table.label.isdecimal() else table.label,
         "title": table.title,
         "heads": table.heads,
         "columns": table.column_names(),
         "rows": [
             {
                 "heads": [row.heads[0] + signs(row_marks(row, known.verified)), *row.heads[1:]],
-                "cells": [_number(row, entry, depth_tasks, suites) for entry in row.entries],
+                "cells": [_number(row, entry, known) for entry in row.entries],
             }
             for row in table.rows
         ],
@@ -186,40 +170,46 @@ def _table(table: Table, estimates: Sequence[CellEstimate], known: Known) -> dic
     }
 
 
-def _number(
-    row: Row,
-    entry: Entry,
-    depth_tasks: Mapping[tuple[str | None, int | None], str],
-    suites: Mapping[str, str],
-) -> list[str]:
+def _number(row: Row, entry: Entry, known: Known) -> list[str]:
     """A number with its interval, how it is set off, its sign, and the address that it opens."""
     found = entry.estimate
-    assert found is not None, "without a grid, what is missing is an error"
+    if found is None:
+        return [SIGNS["missing"], "", "", "", row.model.name]
     marks = ("b" if entry.best else "") + ("u" if entry.trained else "")
     limits = f"{percent(found.low)} to {percent(found.high)}"
-    address = _address(row, entry, depth_tasks, suites)
+    address = _address(row.model.name, entry.sources, known.scores.grid)
     return [percent(found.mean), limits, marks, signs(entry_marks(entry)), address]
 
 
-def _address(
-    row: Row,
-    entry: Entry,
-    depth_tasks: Mapping[tuple[str | None, int | None], str],
-    suites: Mapping[str, str],
-) -> str:
+def _address(model: str, sources: Sequence[Source], grid: Grid) -> str:
     """Model, suite, length and task as far as one of each is meant; the rest are filters."""
-    suite = suites.get(entry.task, entry.task)
-    parts, query = [row.model.name, suite], ""
-    task = entry.task if entry.task in suites else ""
-    if entry.format:
-        task = depth_tasks[entry.format, int(entry.depth)]
-    elif entry.depth.isdecimal():
-        query = f"?depth={entry.depth}"
-    if entry.length.isdecimal():
-        parts += [entry.length, task] if task else [entry.length]
-    elif task:
-        query = f"?task={task}"
-    return "/".join(parts) + query
+    suite = sources[0].suite
+    lengths = list(dict.fromkeys(str(source.length) for source in sources))
+    tasks = list(dict.fromkeys(source.task for source in sources))
+    parts, filters = [model, suite], []
+    if len(lengths) == 1:
+        parts += lengths
+    elif len(lengths) < len(grid.suites[suite].lengths):
+        filters.append(f"lengths={','.join(lengths)}")
+    if len(tasks) == len(lengths) == 1:
+        parts += tasks
+    else:
+        filters += _filter(set(tasks), tasks, grid.suites[suite])
+    return "/".join(parts) + (f"?{'&'.join(filters)}" if filters else "")
+
+
+def _filter(wanted: Set[str], tasks: Sequence[str], suite: AskedSuite) -> list[str]:
+    """What chooses these tasks among those of the suite, in the fewest words."""
+    if wanted == set(suite.names()):
+        return []
+    if len(tasks) == 1:
+        return [f"task={tasks[0]}"]
+    for name in ("depth", "format"):
+        for value in dict.fromkeys(getattr(task, name) for task in suite.tasks):
+            same = {task.name for task in suite.tasks if getattr(task, name) == value}
+            if value is not None and wanted == same:
+                return [f"{name}={value}"]
+    return [f"tasks={','.join(tasks)}"]
 
 
 def _dataset(path: Path) -> Iterator[list[Any]]:

@@ -4,13 +4,14 @@ Knows how blocks stand in the page; does not know what is in them.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+from needlework.definitions import TableDefinition
 from needlework.files import atomic
 from needlework.report.explorer.packing import blocks
-from needlework.study import LengthTable, ShownModel
+from needlework.study import Grid, ShownModel
 
 SOURCES = Path(__file__).parent
 SHELL, STYLES = "explorer.html", "explorer.css"
@@ -41,8 +42,9 @@ def write_explorer(
     study: Path,
     output: Path,
     *,
+    grid: Grid,
     models: Sequence[ShownModel],
-    own: Mapping[str, LengthTable] | None = None,
+    tables: Sequence[TableDefinition],
 ) -> None:
     """Write the explorer of a study's folder as one HTML file that needs nothing else.
 
@@ -58,7 +60,7 @@ def write_explorer(
     middle = middle.replace(SCRIPT, script)
     with atomic(output) as temporary, temporary.open("w", encoding="utf-8") as out:
         out.write(head)
-        for place, block in enumerate(blocks(study, models, own)):
+        for place, block in enumerate(blocks(study, grid=grid, models=models, tables=tables)):
             key = escape(block.key)
             out.write(f'<script type="text/plain" data-key="{key}">{block.packed()}</script>\n')
             if place == 0:

@@ -1,18 +1,17 @@
 // The tables as they are printed, each number a link to the cells that it rests on.
-const tableNumber = (index, route) => route.filters.table ?? String(index.tables[0]?.number);
-const tableOf = (index, route) => index.tables.find((each) => String(each.number) === tableNumber(index, route));
+const tableNumber = (index, route) => route.filters.table ?? String(index.tables[0]?.name);
+const tableOf = (index, route) => index.tables.find((each) => each.name === tableNumber(index, route));
 
 function tablesView(index, route) {
   const table = tableOf(index, route);
-  const options = index.tables.map((each) => [each.number, `Table ${each.number}: ${each.title}`]);
+  const options = index.tables.map((each) => [each.name, `${each.label}: ${each.title}`]);
   const models = index.models.map((model) => el("li", {}, el("a", { href: address({ model: model.name }, {}) }, model.label)));
   return [
     el("h1", {}, `Study ${index.study}`),
     el("p", { class: "note" }, "Every number opens the cells behind it, every cell its samples. All cells of one model:"),
     el("ul", { class: "line" }, models),
-    table ? el("form", {}, choice("table", options, table.number, (value) => go({}, { table: value }))) : null,
+    table ? el("form", {}, choice("table", options, table.name, (value) => go({}, { table: value }))) : null,
     table ? [printed(table), table.notes.map((note) => el("p", { class: "note" }, note))] : null,
-    index.missing.map((note) => el("p", { class: "note" }, note)),
   ];
 }
 
@@ -23,5 +22,5 @@ function printed(table) {
   const heads = [...table.heads.map((head) => [head]), ...table.columns.map((column) => [column, "number"])];
   const rows = table.rows.map((row) =>
     el("tr", {}, row.heads.map((head) => el("th", { scope: "row" }, head)), row.cells.map(number)));
-  return listing(`Table ${table.number}. ${table.title}`, heads, rows);
+  return listing(`${table.label}. ${table.title}`, heads, rows);
 }

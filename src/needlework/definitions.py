@@ -1,0 +1,105 @@
+"""Tables and figures as data: the closed form of what a study shows.
+
+The paper's are in `config/tables/paper.yaml`, a study may list its own, and `presentation` derives
+those of a study that lists none.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt, StringConstraints, model_validator
+
+from needlework.records import Closed
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
+ShownName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
+"""The name of a table or figure: of its files, and of the target that makes a table."""
+Depth = Annotated[int, Field(ge=0, le=100)]
+FigureKind = Literal["cost", "depth_heatmap", "format_bars", "length_curve", "retention_curve"]
+
+
+class Multiples(Closed):
+    """Lengths told by the training length of each model."""
+
+    trained: tuple[PositiveFloat, ...] = Field(
+        min_length=1, description="Multiples of a model's training length; 0.5 is half of it."
+    )
+
+
+class Selection(Closed):
+    """Which tasks, and which lengths, of a suite are shown; all where nothing is said."""
+
+    suite: Name | None = Field(None, description="The suite of the study whose scores are shown.")
+    tasks: tuple[Name, ...] = Field(
+        (), description="Only these tasks; names of tasks or of lists in config/tasks.yaml."
+    )
+    formats: tuple[Name, ...] = Field((), description="Only needles of these formats.")
+    depths: tuple[Depth, ...] = Field((), description="Only needles at these depths, in percent.")
+    lengths: tuple[PositiveInt, ...] | Multiples = Field(
+        (), description="Only these lengths in tokens, or multiples of the training length."
+    )
+
+
+class TableDefinition(Selection):
+    """One table: what stands in its rows and columns, and of which cells."""
+
+    name: ShownName = Field(description="Files are tables/NAME.md, .tex, .csv; the target is NAME.")
+    title: str = Field("", description="What stands above it; derived when left out.")
+    value: Literal["score", "models"] = Field(
+        "score", description="Mean scores, or what there is to say of each model and its weights."
+    )
+    rows: tuple[Literal["model", "length"], ...] = Field(
+        ("model",), description="[model], or [model, length] where columns hold no length."
+    )
+    columns: tuple[Literal["length", "task", "format", "depth"], ...] = Field(
+        ("length",), description="[length], [task], [format], [depth] or [format, depth]."
+    )
+    average: bool = Field(True, description="Whether a last column holds the mean of each row.")
+    quoted: bool = Field(False, description="Whether the report shows it, beside linking to it.")
+
+    @model_validator(mode="after")
+    def _readable(self) -> "TableDefinition":
+        if self.value == "models":
+            if self.model_fields_set & {"suite", "tasks", "formats", "depths", "lengths"}:
+                raise ValueError("value `models` shows no scores; remove suite and filters")
+            return self
+        if self.suite is None:
+            raise ValueError("`suite` is missing: whose scores does it show?")
+        if self.rows not in (("model",), ("model", "length")):
+            raise ValueError(f"rows {list(self.rows)}: write [model] or [model, length]")
+        if len(self.columns) != 1 and self.columns != ("format", "depth"):
+            raise ValueError(f"columns {list(self.columns)}: write one, or [format, depth]")
+        if ("length" in self.rows) == ("length" in self.columns):
+            raise ValueError("`length` must stand either in rows or in columns")
+        if "length" in self.columns and isinstance(self.lengths, Multiples):
+            raise ValueError(
+                "lengths relative to the training length differ from model to model; set "
+                "rows: [model, length]"
+            )
+        return self
+
+    @property
+    def label(self) -> str:
+        """What text calls it: the number of a numbered table, else its name."""
+        stem = self.name.removeprefix("table_")
+        return stem.lstrip("0") if stem.isdecimal() else self.name
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """What can be asked for to make it: its name and, of `table_01`, `table_1`."""
+        short = f"table_{self.label}" if self.label != self.name else self.name
+        return tuple(dict.fromkeys((self.name, short)))
+
+
+class FigureDefinition(Selection):
+    """One figure: a kind of picture, of a suite."""
+
+    name: ShownName = Field(description="Files are figures/NAME.svg, .png, .pdf, .html, .csv.")
+    kind: FigureKind
+    suite: Name
+
+
+class Preset(Closed):
+    """A file of `config/tables/`."""
+
+    tables: tuple[TableDefinition, ...] = ()
+    figures: tuple[FigureDefinition, ...] = ()
