@@ -7,10 +7,11 @@ text is compared with a reference.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import polars as pl
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from needlework import scoring, statistics
 from needlework.errors import RecordError
@@ -25,6 +26,8 @@ ADDRESS = ("model", "suite", "task", "length", "depth", "format")
 
 MACHINE = frozenset({"device", "kernels", LIBRARIES})
 """What predictions say of the machine that made them, and of what is installed there."""
+
+_TOLD = TypeAdapter(dict[str, list[str]])
 
 SCORES = pl.Schema(
     {
@@ -65,7 +68,8 @@ def score_cell(
     Raises:
         RecordError: as `scored` does.
     """
-    _write(scored(predictions, cell=cell, tasks=tasks, samples=samples), output)
+    found = _checked(predictions, tasks, samples=samples)
+    _write(_scored(found, cell, tasks), output, {_place(cell): versions(found)})
 
 
 def scored(
@@ -77,11 +81,44 @@ def scored(
         RecordError: the file has torn lines, not exactly `samples` predictions of every task, or
             predictions of two models or settings.
     """
+    return _scored(_checked(predictions, tasks, samples=samples), cell, tasks)
+
+
+def _checked(predictions: Path, tasks: Mapping[str, Spec], *, samples: int) -> list[Prediction]:
+    """The predictions of a cell, if they are all there and of one model."""
     found = read_records(predictions, Prediction)
     _check_complete(found, tasks, samples=samples, path=predictions)
     _check_one_model(found, path=predictions)
+    return found
+
+
+def _scored(found: Sequence[Prediction], cell: Cell, tasks: Mapping[str, Spec]) -> pl.DataFrame:
     rows = [_score_row(prediction, tasks[prediction.task], cell) for prediction in found]
     return pl.DataFrame(rows, schema=SCORES)
+
+
+def versions(found: Sequence[Prediction]) -> list[str]:
+    """What predictions say computed them, each once: packages with their versions."""
+    return list(dict.fromkeys(each.others.get(LIBRARIES, "") for each in found))
+
+
+def mixed(scores: Sequence[Path]) -> dict[Cell, list[str]]:
+    """The cells in score files that hold answers of several versions, with these.
+
+    Raises:
+        RecordError: a file is damaged.
+    """
+    told = [found for path in scores for found in _told(path).items()]
+    places = ((place.split("/"), found) for place, found in told)
+    return {Cell(model, suite, int(length)): found for (model, suite, length), found in places}
+
+
+def _told(path: Path) -> dict[str, list[str]]:
+    """What `_write` left in a file beside its rows."""
+    try:
+        return _TOLD.validate_json(pl.read_parquet_metadata(path).get(LIBRARIES, "{}"))
+    except (pl.exceptions.PolarsError, ValidationError) as error:
+        raise RecordError(f"{path}: {error}; delete the file and ask for it again") from error
 
 
 def collect(cells: Sequence[Cell], folder: Path, *, scores: Path, estimates: Path) -> None:
@@ -92,9 +129,10 @@ def collect(cells: Sequence[Cell], folder: Path, *, scores: Path, estimates: Pat
             twice; names it.
     """
     frames = {cell: _read_scores(cell, folder) for cell in cells}
+    paths = [_score_file(cell, folder) for cell in cells]
     _check_one_study(frames, folder)
     frame = pl.concat(frames.values())
-    _write(frame, scores)
+    _write(frame, scores, {_place(cell): found for cell, found in mixed(paths).items()})
     rows = [
         each.model_dump(exclude={"estimate"}) | each.estimate.model_dump()
         for each in estimated(frame)
@@ -286,6 +324,15 @@ def _read_scores(cell: Cell, folder: Path) -> pl.DataFrame:
     return frame
 
 
-def _write(frame: pl.DataFrame, path: Path) -> None:
+def _place(cell: Cell) -> str:
+    return f"{cell.model}/{cell.suite}/{cell.length}"
+
+
+def _write(
+    frame: pl.DataFrame, path: Path, versions: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> None:
+    """Write rows and, beside them, the cells that hold answers of several versions, by place."""
+    several = {place: list(found) for place, found in versions.items() if len(found) > 1}
+    metadata = {LIBRARIES: _TOLD.dump_json(several).decode()} if several else None
     with atomic(path) as temporary:
-        frame.write_parquet(temporary)
+        frame.write_parquet(temporary, metadata=metadata)
