@@ -16,7 +16,7 @@ from needlework.engine.memory import limits_for
 from needlework.engine.prefixes import Tokens, computed_tokens, plan_forest, plan_separately
 from needlework.engine.progress import Progress, shown
 from needlework.engine.running import Engine, Question
-from needlework.engine.schedule import Limits
+from needlework.engine.schedule import ALONE, Limits
 from needlework.engine.stopping import Decoding, Pieces, StopRule
 from needlework.errors import EngineError
 from needlework.models.decoder import Decoder
@@ -260,7 +260,9 @@ def _limits(engine: Engine, questions: Sequence[Question], setting: Setting) -> 
     Raises:
         EngineError: not even the longest of them alone.
     """
-    longest = max((len(each.tokens) + each.rule.limit for each in questions), default=1)
+    if not questions:
+        return ALONE
+    longest = max(len(each.tokens) + each.rule.limit for each in questions)
     return setting.limits or limits_for(engine.decoder, longest, memory=setting.memory)
 
 

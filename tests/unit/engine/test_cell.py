@@ -17,6 +17,8 @@ from needlework import files
 from needlework.engine.cell import Setting, predict_cell
 from needlework.engine.interruption import Interruption, StoppedError, on_sigterm
 from needlework.engine.journal import Journal
+from needlework.engine.memory import longest_that_fits
+from needlework.engine.stopping import Decoding
 from needlework.errors import EngineError
 from needlework.files import write_records
 from needlework.models.decoder import Decoder
@@ -465,3 +467,89 @@ def test_a_full_disk_leaves_no_part_of_a_prediction_file(
 
     assert in_child(fill) == 0
     assert list(tmp_path.iterdir()) == []
+
+
+# A cell that is too long for its memory.
+
+
+def asked_with(memory: int, length: int, journal: Path) -> list[Prediction]:
+    """Two prompts of one beginning, the longer of `length` tokens with begin token and answer."""
+    book = [3 + number % 30 for number in range(length - LIMIT - 1)]
+    cell = {"task": dataset([sample(0, book), sample(1, [*book[:-3], 7])])}
+    decoder = family("transformerpp", dtype=torch.float32)
+    setting = Setting(memory=memory)
+    return predict_cell(
+        decoder, NumberTokenizer(), cell, revision="first", journal=journal, setting=setting
+    )
+
+
+def test_a_cell_runs_at_the_longest_that_fits_and_is_refused_above(tmp_path: Path) -> None:
+    """Before anything is read, in one line that says which length would do."""
+    memory = 1 << 20
+    fits = longest_that_fits(family("transformerpp", dtype=torch.float32), memory)
+    assert 200 < fits < 2000
+    found = asked_with(memory, fits, tmp_path / "fits")
+    assert {each.stop_reason for each in found} <= {"end", "limit", "decided"}
+    assert found == asked_with(1 << 30, fits, tmp_path / "roomy")
+    with pytest.raises(EngineError, match=rf"^{fits + 1} tokens .* up to {fits} fit: choose"):
+        asked_with(memory, fits + 1, tmp_path / "refused")
+    assert (tmp_path / "refused").read_bytes() == b""
+
+
+def test_what_is_finished_needs_no_memory(tmp_path: Path) -> None:
+    """A cell that was answered on a larger machine is written down on a small one."""
+    found = asked_with(1 << 30, 2000, tmp_path / "journal")
+    assert asked_with(1 << 10, 2000, tmp_path / "journal") == found
+
+
+# Equal prompts.
+
+
+def test_equal_prompts_are_answered_once_and_written_for_all(
+    reference: list[Prediction], tmp_path: Path
+) -> None:
+    """Two depths of a short haystack may be one place: 10 of 105 prompts of a nano cell."""
+    rows: list[int] = []
+    decoder = watched(lambda tokens_BT: rows.append(len(tokens_BT)))
+    single = {"task": dataset([sample(0, [5] * 30)])}
+    many = {"task": dataset([sample(index, [5] * 30) for index in range(4)])}
+    run_cell(decoder, single, tmp_path / "single")
+    once, rows[:] = list(rows), []
+    found = run_cell(decoder, many, tmp_path / "many")
+    assert rows == once
+    assert len((tmp_path / "many").read_text().splitlines()) == 1
+    assert len({each.pred for each in found}) == 1
+    assert [each.shared_tokens for each in found] == [0, 31, 31, 31]
+    assert done(tmp_path / "many") == 1
+
+
+def test_equal_prompts_with_other_references_are_asked_each(tmp_path: Path) -> None:
+    """An answer that is decided for one may go on for the other."""
+    cell = {"task": dataset([sample(0, [5] * 30, ("7",)), sample(1, [5] * 30, ("no number",))])}
+    run_cell(family("mamba2"), cell, tmp_path / "journal")
+    assert done(tmp_path / "journal") == 2
+
+
+def test_equal_prompts_draw_answers_of_their_own(tmp_path: Path) -> None:
+    cell = {"task": dataset([sample(index, [5] * 30) for index in range(4)])}
+    found = run_cell(family("mamba2"), cell, tmp_path / "journal", decoding=Decoding(kind="sample"))
+    assert len({each.pred for each in found}) > 1
+
+
+def test_equal_prompts_fail_together(tmp_path: Path) -> None:
+    cell = {"task": dataset([sample(index, [5] * 30) for index in range(2)])}
+    decoder = family("mamba2")
+    with torch.no_grad():
+        decoder.embedding.weight[5] = float("nan")
+    found = run_cell(decoder, cell, tmp_path / "journal")
+    assert [each.stop_reason for each in found] == ["failed"] * 2
+    assert found[0].error == found[1].error == "the model's logits are not finite numbers"
+
+
+def test_a_failed_sample_is_charged_nothing_and_shares_nothing(tmp_path: Path) -> None:
+    """One that cannot be asked at all, in a forest with one that can."""
+    book = [3 + number % 30 for number in range(80)]
+    cell = {"task": dataset([sample(0, book), sample(1, [*book, *book]), sample(2, book)])}
+    found = run_cell(limited(81 + LIMIT), cell, tmp_path / "journal")
+    assert [each.stop_reason == "failed" for each in found] == [False, True, False]
+    assert [each.shared_tokens for each in found] == [0, 0, 81]
