@@ -104,8 +104,8 @@ def _refuse_too_long(decoder: Decoder, longest: int, memory: int | None) -> None
         fits = longest_that_fits(decoder, given)
         raise EngineError(
             f"{longest} tokens of prompt and answer need {needed / MEGABYTE:,.1f} MB beside "
-            f"the weights, and {given / MEGABYTE:,.1f} MB are given; up to {fits} fit: choose a shorter "
-            "length, or give more memory (--memory)"
+            f"the weights, and {given / MEGABYTE:,.1f} MB are given; up to {fits} fit: choose a "
+            "shorter length, or give more memory (--memory)"
         )
 
 

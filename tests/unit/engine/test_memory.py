@@ -64,7 +64,7 @@ def test_the_longest_that_fits_is_computed(name: str, dtype: torch.dtype, memory
     fits = longest_that_fits(decoder, memory)
     assert needed_bytes(decoder, fits) <= memory < needed_bytes(decoder, fits + 1)
     assert limits_for(decoder, fits, memory=memory).rows >= 1
-    needs = f"{fits + 1} tokens of prompt and answer need .* up to {fits} fit: choose a shorter"
+    needs = f"{fits + 1} tokens of prompt and answer need .* up to {fits} fit: choose a"
     with pytest.raises(EngineError, match=needs):
         limits_for(decoder, fits + 1, memory=memory)
 
