@@ -5,7 +5,7 @@ text is compared with a reference.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -108,17 +108,20 @@ def mixed(scores: Sequence[Path]) -> dict[Cell, list[str]]:
     Raises:
         RecordError: a file is damaged.
     """
-    told = [found for path in scores for found in _told(path).items()]
-    places = ((place.split("/"), found) for place, found in told)
-    return {Cell(model, suite, int(length)): found for (model, suite, length), found in places}
+    return {cell: versions for path in scores for cell, versions in _told(path)}
 
 
-def _told(path: Path) -> dict[str, list[str]]:
+def _told(path: Path) -> Iterator[tuple[Cell, list[str]]]:
     """What `_write` left in a file beside its rows."""
     try:
-        return _TOLD.validate_json(pl.read_parquet_metadata(path).get(LIBRARIES, "{}"))
-    except (pl.exceptions.PolarsError, ValidationError) as error:
-        raise RecordError(f"{path}: {error}; delete the file and ask for it again") from error
+        told = _TOLD.validate_json(pl.read_parquet_metadata(path).get(LIBRARIES, "{}"))
+        for place, versions in told.items():
+            model, suite, length = place.split("/")
+            yield Cell(model, suite, int(length)), versions
+    except (pl.exceptions.PolarsError, ValueError) as error:
+        raise RecordError(
+            f"{path}: what it tells of versions is damaged; delete the file and ask for it again"
+        ) from error
 
 
 def collect(cells: Sequence[Cell], folder: Path, *, scores: Path, estimates: Path) -> None:
