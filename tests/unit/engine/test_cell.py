@@ -553,3 +553,17 @@ def test_a_failed_sample_is_charged_nothing_and_shares_nothing(tmp_path: Path) -
     found = run_cell(limited(81 + LIMIT), cell, tmp_path / "journal")
     assert [each.stop_reason == "failed" for each in found] == [False, True, False]
     assert [each.shared_tokens for each in found] == [0, 0, 81]
+
+
+def test_what_was_finished_before_memory_ran_out_is_not_asked_again(
+    reference: list[Prediction], tmp_path: Path
+) -> None:
+    """Each answer is one line, whatever had to begin again."""
+
+    def full() -> None:
+        raise MemoryError
+
+    decoder = watched(decoding_after(12, full))
+    assert run_cell(decoder, CELL, tmp_path / "journal", limits=TINY) == reference
+    keys = [json.loads(line)["key"] for line in (tmp_path / "journal").read_text().splitlines()]
+    assert len(keys) == len(set(keys)) == SAMPLES - 1  # Two prompts are one.

@@ -5,6 +5,7 @@ it is changed as well, and no answer is. `docs/answers.md` tells the same as a t
 import json
 import re
 import shutil
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -183,8 +184,8 @@ def code(module: str, change: Edit = statement) -> Change:
     return lambda run: edit(run.patch, f"needlework.{module}", change)
 
 
-def version(of: Any) -> Change:
-    return lambda run: run.patch.setattr(of, "__version__", "99.0.0")
+def version(of: str) -> Change:
+    return lambda run: run.patch.setattr(sys.modules[of], "__version__", "99.0.0")
 
 
 def moved(run: Run) -> Run:
@@ -237,7 +238,7 @@ KEPT: dict[str, Change] = {
     "code of progress, memory and messages": code("engine.memory"),
     "code of tables, scores and figures": code("report.tables"),
     "a kernel that the model does not use": kernel("diagonal_scan"),
-    "the version of torch (marked)": version(torch),
+    "the version of torch (marked)": version("torch"),
     "`--memory`": lambda run: replace(run, memory=1),
     "the number of shards": lambda run: replace(run, shard=Shard(1, 1)),
     "where the files lie": moved,
@@ -274,7 +275,7 @@ def test_answers_keep_the_versions_that_computed_them(run: Run) -> None:
         for each in found[:2]
     ]
     write_records(path, [*found, *more])
-    version(torch)(run)
+    version("torch")(run)
     run.answer()
     assert [each.others["libraries"] for each in run.predictions()] == (
         [told] * ANSWERS + ["torch 99.0.0"] * 2
@@ -351,8 +352,8 @@ THEIRS_AGAIN: dict[str, Change] = {
     "code beside the weights, where it is run": text(
         "checkpoint/modeling_x.py", "SCALE = 1", "SCALE = -1"
     ),
-    "the version of transformers, where it computes": version(transformers),
-    "the version of torch, where transformers computes": version(torch),
+    "the version of transformers, where it computes": version("transformers"),
+    "the version of torch, where transformers computes": version("torch"),
     "`config.json`, where transformers computes": text(
         "checkpoint/config.json", '"rms_norm_eps": 1e-06', '"rms_norm_eps": 1e-01'
     ),
@@ -437,7 +438,7 @@ def test_the_order_of_end_tokens_is_nothing() -> None:
 @pytest.mark.parametrize("field", Decoding.model_fields)
 def test_every_generation_setting_counts(field: str) -> None:
     old = getattr(Decoding(), field)
-    new = {"kind": "sample"}.get(field, not old if isinstance(old, bool) else old + 1)
+    new = "sample" if field == "kind" else not old if isinstance(old, bool) else old + 1
     assert key_of([5]) != key_of([5], decoding=Decoding(**{field: new}))
 
 
@@ -482,7 +483,7 @@ ENGINE = {
     [
         ("llama", {"attention", "convolution", "mlp", "rotary"}),
         ("mamba2", {"convolution", "ssd"}),
-        ("rwkv6", {"rwkv6"}),
+        ("rwkv6", {"convolution", "rwkv6"}),
     ],
 )
 def test_the_code_that_decides_an_answer_is_known_by_name(
