@@ -12,8 +12,8 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from needlework.paper import MODELS_TABLE, NUMBERS
-from needlework.report.figures import COST, FIGURES
+from needlework.parsing import parse, read
+from needlework.presentation import Shown
 from tests.browser_for_tests import Browser
 from tests.large_study_for_tests import make_large_study
 
@@ -30,7 +30,7 @@ def main(folder: Path) -> None:
     for name, commands in (
         ("collect, 18 tables, 5 figures", (_collect(study), *reports)),
         ("claims, audit, findings, report", _pages(study, models)),
-        ("explorer", [("explorer", study, study / "explorer.html", *models)]),
+        ("explorer", [_explorer(study, models)]),
         ("artifact", [("artifact", study, folder / "artifact.zip", *_inputs())]),
         ("review", [("review", folder / "artifact.zip")]),
     ):
@@ -46,32 +46,46 @@ def _collect(study: Path) -> Words:
     return ("collect", study / "scores", study / "scores.parquet", study / "cells.parquet", *grid)
 
 
+def _shown(study: Path) -> Shown:
+    return parse(Shown, read(study / "plan/shown.json"), where="shown")
+
+
 def _tables(study: Path, models: Words) -> Iterator[Words]:
-    files = (study / "cells.parquet", study / "scores.parquet")
     options = (*models, "--templates", "reports/templates")
-    for number in NUMBERS:
-        stem = study / f"tables/table_{number:02}"
-        if number == MODELS_TABLE:
-            yield ("models", stem, *options)
+    for table in _shown(study).tables:
+        definition, stem = study / f"plan/tables/{table.name}.json", study / f"tables/{table.name}"
+        if table.value == "models":
+            yield ("models", definition, stem, *options)
         else:
-            yield ("table", number, *files, stem, "--grid", study / "plan/grid.json", *options)
+            scores = sorted((study / "scores").glob(f"*/{table.suite}/*.parquet"))
+            grid = ("--grid", study / "plan/grid.json")
+            yield ("table", definition, stem, *scores, *grid, *options)
 
 
 def _figures(study: Path, models: Words) -> Iterator[Words]:
     options = ("--grid", study / "plan/grid.json", "--costs", study / "plan/costs.json", *models)
-    for kind in (*FIGURES, COST):
-        yield ("figure", kind, study / "cells.parquet", study / f"figures/{kind}", *options)
+    for figure in _shown(study).figures:
+        scores = sorted((study / "scores").glob(f"*/{figure.suite}/*.parquet"))
+        definition = study / f"plan/figures/{figure.name}.json"
+        yield ("figure", definition, study / f"figures/{figure.name}", *scores, *options)
 
 
 def _pages(study: Path, models: Words) -> Iterator[Words]:
     cells, scores = study / "cells.parquet", study / "scores.parquet"
     keys = ("--study", study / "plan/study.json")
+    grid = ("--grid", study / "plan/grid.json")
+    shown = ("--shown", study / "plan/shown.json")
     published = ("--models", study / "plan/published_models.json")
-    yield ("claims", cells, study / "claims", *models, "--explorer", "explorer.html")
+    yield ("claims", cells, study / "claims", *grid, *models, "--explorer", "explorer.html")
     yield ("claims", PUBLISHED, study / "published_claims", *published)
     yield ("audit", PUBLISHED, "--output", study / "audit")
-    yield ("findings", scores, cells, study / "findings", *keys, *models)
-    yield ("report", study, scores, *keys, "--template", "reports/templates/report.md.j2")
+    yield ("findings", scores, cells, study / "findings", *keys, *grid, *models)
+    yield ("report", study, scores, *keys, *shown, "--template", "reports/templates/report.md.j2")
+
+
+def _explorer(study: Path, models: Words) -> Words:
+    plan = ("--grid", study / "plan/grid.json", "--shown", study / "plan/shown.json")
+    return ("explorer", study, study / "explorer.html", *plan, *models)
 
 
 def _inputs() -> list[Path]:

@@ -4,10 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from needlework import plan
-from needlework.cells import CellEstimate
+from needlework.cells import SCORES, CellEstimate
+from needlework.definitions import FigureDefinition, TableDefinition
 from needlework.plan import Plan
+from needlework.report.estimates import Scores
 from needlework.statistics import Estimate, estimate
+from needlework.tasks.specs import needle_format
 
 CONFIG = Path(__file__).parents[1] / "config"
 COUNT = 10
@@ -42,8 +47,6 @@ def estimates(
     study: Plan, score: Callable[[str, str, int], Estimate] = lambda model, task, length: right(5)
 ) -> list[CellEstimate]:
     """One estimate per model, task and length; `score` says which."""
-    from needlework.tasks.specs import needle_format
-
     return [
         CellEstimate(
             model=cell.model,
@@ -57,3 +60,46 @@ def estimates(
         for cell in study.grid().cells()
         for task, spec in study.suite_tasks(cell.suite).items()
     ]
+
+
+def table_of(study: Plan, number: int) -> TableDefinition:
+    """The definition of one of the paper's tables, which a study shows."""
+    return next(table for table in study.shows.tables if table.label == str(number))
+
+
+def score_tables(study: Plan) -> list[TableDefinition]:
+    """The definitions of a study's tables of scores."""
+    return [table for table in study.shows.tables if table.value == "score"]
+
+
+def figure_of(study: Plan, name: str) -> FigureDefinition:
+    """The definition of one of the paper's figures."""
+    return next(figure for figure in study.shows.figures if figure.name == name)
+
+
+def scores_of(
+    study: Plan, score: Callable[[str, str, int], Estimate] = lambda model, task, length: right(5)
+) -> Scores:
+    """The scores of a whole study; `score` says which."""
+    return Scores(estimates(study, score), study.grid())
+
+
+def answers(cell: CellEstimate) -> list[float | None]:
+    """The scores of samples that give an estimate: the first are right, the last failed."""
+    count, failed = cell.estimate.count, cell.estimate.failed
+    hits = round(cell.estimate.mean * count)
+    return [1.0] * hits + [0.0] * (count - hits - failed) + [None] * failed
+
+
+def score_rows(
+    cell: CellEstimate, scores: list[float | None], *, error: str = "it failed"
+) -> pl.DataFrame:
+    """Rows of a score file, for the task of a cell."""
+    place = {name: getattr(cell, name) for name in ("model", "suite", "task", "length")}
+    other = {"stop_reason": "limit", "depth": cell.depth, "format": cell.format}
+    rows = [
+        {**dict.fromkeys(SCORES, 1), **place, **other, "index": index, "score": score}
+        | {"error": error if score is None else None}
+        for index, score in enumerate(scores)
+    ]
+    return pl.DataFrame(rows, schema=SCORES)

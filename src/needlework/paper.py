@@ -36,5 +36,3 @@ FORMATS = ("essay-word-num", "essay-word-uuid", "repeat-word-num")
 DEPTHS = (0, 20, 40, 50, 60, 80, 100)
 FORMAT_DEPTHS = (0, 50, 100)
 TASK_TABLES = dict(enumerate(TASKS, start=6))
-NUMBERS = tuple(range(1, 19))
-MODELS_TABLE = 5

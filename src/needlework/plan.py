@@ -76,7 +76,7 @@ class Plan(Closed):
     """The models of the published tables."""
     tokenizers: dict[Name, TokenizerEntry]
     tasks: SuiteTasks
-    shown: Shown = Shown()
+    shows: Shown = Shown()
     """What the study shows."""
 
     def grid(self) -> Grid:
@@ -96,12 +96,12 @@ class Plan(Closed):
         return {
             "study": self.study,
             "grid": self.grid(),
-            "models": self.shown_models(),
-            "shown": self.shown,
+            "models": self.shown(),
+            "shown": self.shows,
             **{f"suites/{suite}": tasks for suite, tasks in self.tasks.items()},
-            **{f"tables/{table.name}": table for table in self.shown.tables},
-            **{f"comparisons/{name}": table for name, table in self.shown.comparisons.items()},
-            **{f"figures/{figure.name}": figure for figure in self.shown.figures},
+            **{f"tables/{table.name}": table for table in self.shows.tables},
+            **{f"comparisons/{name}": table for name, table in self.shows.comparisons.items()},
+            **{f"figures/{figure.name}": figure for figure in self.shows.figures},
             "published_models": self.published,
             "hazards": self.studied,
             "costs": planned(self),
@@ -124,9 +124,9 @@ class Plan(Closed):
         if names is None:
             return {cell: set(self.tasks[cell.suite]) for cell in self.grid().cells()}
         found: dict[Cell, set[Name]] = {}
-        grid, models = self.grid(), self.shown_models()
+        grid, models = self.grid(), self.shown()
         shown: list[TableDefinition | FigureDefinition]
-        shown = [*self.shown.tables, *self.shown.figures]
+        shown = [*self.shows.tables, *self.shows.figures]
         for each in shown:
             if each.name in names:
                 for cell, tasks in presentation.needs(each, grid, models).items():
@@ -171,7 +171,7 @@ class Plan(Closed):
         name: Wrapper = getattr(entry.wrapper, self.study.protocol)
         return name
 
-    def shown_models(self) -> list[ShownModel]:
+    def shown(self) -> list[ShownModel]:
         """What the tables say about every model, in their order."""
         return [model.shown(name, self.wrapper(name)) for name, model in self.models.items()]
 
@@ -313,7 +313,7 @@ def resolve(config: Mapping[str, Any], folder: Path) -> Plan:
         tokenizers=used,
         tasks=suites,
     )
-    return plan.model_copy(update={"shown": _presented(plan, known, folder)})
+    return plan.model_copy(update={"shows": _presented(plan, known, folder)})
 
 
 def _presented(plan: Plan, known: MaterialTasks, folder: Path) -> Shown:
@@ -327,7 +327,7 @@ def _presented(plan: Plan, known: MaterialTasks, folder: Path) -> Shown:
     return present(
         study.model_copy(update={"tables": tables}),
         plan.grid(),
-        plan.shown_models(),
+        plan.shown(),
         paper=Preset(
             tables=tuple(_with_tasks(each, known, str(path)) for each in paper.tables),
             figures=tuple(_with_tasks(each, known, str(path)) for each in paper.figures),

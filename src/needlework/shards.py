@@ -46,8 +46,8 @@ def is_part(output: Path) -> bool:
 def sibling_journals(output: Path) -> list[Path]:
     """Other journals with answers of the same model at the same length, which may be the same.
 
-    They are those of the cell when it was split otherwise, and of other suites, which may have some
-    tasks in common. `output` is `predictions/{model}/{suite}/{length}.jsonl`, or a part of that cell,
+    They are those of the cell when it was split otherwise, and of other suites, which may share some
+    tasks. `output` is `predictions/{model}/{suite}/{length}.jsonl`, or a part of that cell,
     `shards/{model}/{suite}/{length}/{part}.jsonl`, below the folder of a study.
     """
     cell = output.parent if is_part(output) else output.with_suffix("")

@@ -217,12 +217,10 @@ def test_cells_of_two_studies_are_refused(tmp_path: Path, kept: pl.Expr, problem
 def test_a_command_gathers_the_cells_that_it_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    grid = Grid.model_validate(
-        {
-            "models": ["model"],
-            "suites": {"ruler": {"lengths": [128]}, "depth": {"lengths": [256, 512]}},
-        }
-    )
+    one = [{"name": "vt", "questions": "vt"}]
+    lengths = {"ruler": [128], "depth": [256, 512]}
+    suites = {suite: {"tasks": one, "lengths": found} for suite, found in lengths.items()}
+    grid = Grid.model_validate({"models": ["model"], "suites": suites})
     (tmp_path / "grid.json").write_text(grid.model_dump_json())
     scored(tmp_path, COMPLETE)
     words = ["collect", tmp_path, tmp_path / "all", tmp_path / "cells"]

@@ -12,7 +12,7 @@ from needlework.claims import CLAIMS, Result, judge
 from needlework.cli import cli
 from needlework.depth_effects import largest_gap
 from needlework.errors import RecordError
-from needlework.evidence import read_evidence, read_models
+from needlework.evidence import OfStudy, read_evidence, read_models
 from needlework.paper import DEPTHS, FORMATS
 from needlework.report.estimates import Scores
 from needlework.statistics import Estimate, macro_mean, wilson
@@ -238,7 +238,10 @@ def test_a_length_that_no_model_has_is_named() -> None:
     plan = small_plan(models=["nano-rwkv6"], suites=lengths)
     rest = [cell for cell in estimates(plan) if (cell.suite, cell.length) != ("ruler", 1024)]
     whole, lacking = (
-        {result.claim.id: result for result in judge(Scores(cells, plan.grid()), plan.shown())}
+        {
+            result.claim.id: result
+            for result in judge(OfStudy(Scores(cells, plan.grid())), plan.shown())
+        }
         for cells in (estimates(plan), rest)
     )
     assert len(whole["C9"].statistics) == 2

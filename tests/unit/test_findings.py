@@ -6,11 +6,11 @@ import polars as pl
 import pytest
 
 from needlework.comparisons import SMALLEST, compare
-from needlework.findings import pairs, partial_credit, reaches, visible_drops
-from needlework.report.layout import Scores
+from needlework.findings import middles, pairs, partial_credit, reaches, visible_drops
+from needlework.report.estimates import Scores
 from needlework.statistics import estimate
 from needlework.study import ShownModel
-from tests.study_for_tests import estimates, right, small_plan
+from tests.study_for_tests import estimates, right, scores_of, small_plan
 
 PLAN = small_plan()
 FIRST, SECOND = PLAN.shown()
@@ -26,7 +26,7 @@ def scored(model: ShownModel, suite: str, task: str, scores: list[float | None])
 def test_models_are_compared_sample_by_sample() -> None:
     better, worse = [1.0] * 30 + [0.0] * 10, [1.0] * 12 + [0.0] * 28
     frame = pl.concat([scored(FIRST, "ruler", "vt", better), scored(SECOND, "ruler", "vt", worse)])
-    (pair,) = pairs(frame, [FIRST, SECOND])
+    (pair,) = pairs(frame, [FIRST, SECOND], PLAN.grid())
     assert pair.comparison == compare(better, worse, estimates=(estimate(better), estimate(worse)))
     assert pair.is_significant
 
@@ -34,11 +34,11 @@ def test_models_are_compared_sample_by_sample() -> None:
 def test_samples_that_share_a_needle_count_as_one() -> None:
     """Five depths with the same four needles are four pairs, not twenty."""
     frame = pl.concat(
-        scored(model, "depth", f"depth_{depth}", [score] * 4)
+        scored(model, "depth", f"niah_essay_numbers_{depth}", [score] * 4)
         for model, score in ((FIRST, 1.0), (SECOND, 0.0))
-        for depth in range(5)
+        for depth in (0, 20, 40, 50, 60)
     )
-    (pair,) = pairs(frame, [FIRST, SECOND])
+    (pair,) = pairs(frame, [FIRST, SECOND], PLAN.grid())
     assert pair.comparison.pairs == 4
     assert not pair.is_significant
 
@@ -47,14 +47,14 @@ def test_failed_samples_stay_in_and_score_zero() -> None:
     frame = pl.concat(
         [scored(FIRST, "ruler", "vt", [1.0, None]), scored(SECOND, "ruler", "vt", [1.0, 1.0])]
     )
-    (pair,) = pairs(frame, [FIRST, SECOND])
+    (pair,) = pairs(frame, [FIRST, SECOND], PLAN.grid())
     assert pair.comparison.difference.value == pytest.approx(-0.5)
 
 
 def test_models_with_other_prompts_are_not_compared() -> None:
     other = SECOND.model_copy(update={"wrapper": "chat"})
     frame = pl.concat([scored(m, "ruler", "vt", [1.0, 0.0]) for m in (FIRST, other)])
-    assert pairs(frame, [FIRST, other]) == []
+    assert pairs(frame, [FIRST, other], PLAN.grid()) == []
 
 
 def test_all_pairs_are_corrected_together() -> None:
@@ -65,7 +65,7 @@ def test_all_pairs_are_corrected_together() -> None:
         for length in (128, 256, 512)
         for model, scores in ((FIRST, better), (SECOND, worse))
     )
-    found = pairs(frame, [FIRST, SECOND])
+    found = pairs(frame, [FIRST, SECOND], PLAN.grid())
     assert [pair.comparison.p_value < 0.05 for pair in found] == [True] * 3
     assert not any(pair.is_significant for pair in found)
 
@@ -74,7 +74,7 @@ def test_a_p_value_is_never_zero() -> None:
     frame = pl.concat(
         [scored(FIRST, "ruler", "vt", [1.0] * 900), scored(SECOND, "ruler", "vt", [0.0] * 900)]
     )
-    assert pairs(frame, [FIRST, SECOND])[0].comparison.p_value == SMALLEST
+    assert pairs(frame, [FIRST, SECOND], PLAN.grid())[0].comparison.p_value == SMALLEST
 
 
 def test_only_cells_with_partial_credit_are_bootstrapped() -> None:
@@ -87,20 +87,46 @@ def test_only_cells_with_partial_credit_are_bootstrapped() -> None:
 
 
 def test_how_far_a_model_reads_is_told_for_each() -> None:
-    scores = Scores(estimates(PLAN, lambda model, task, length: right(10 if length < 512 else 0)))
-    for reach in reaches(scores, PLAN.shown()):
-        assert reach.ruler.length == 256
+    scores = scores_of(PLAN, lambda model, task, length: right(10 if length < 512 else 0))
+    for reach in reaches(scores, PLAN.shown(), "ruler"):
+        assert reach.bar is not None
+        assert reach.bar.length == 256
         assert reach.kept == {2: None, 4: None, 8: None}
-        assert reach.middle[1] is not None
+    assert all(middle.lost[1] is not None for middle in middles(scores, PLAN.shown(), "depth"))
 
 
 def test_a_missing_length_leaves_no_effective_length() -> None:
     """It might be the length at which the model falls short."""
-    cells = [c for c in estimates(PLAN) if (c.model, c.task, c.length) != (FIRST.name, "vt", 128)]
-    first, second = reaches(Scores(cells), PLAN.shown())
-    assert (first.ruler, first.own) == (None, None)
+    gone = (FIRST.name, "ruler", 128)
+    cells = [c for c in estimates(PLAN) if (c.model, c.suite, c.length) != gone]
+    scores = Scores(cells, PLAN.grid())
+    first, second = reaches(scores, PLAN.shown(), "ruler")
+    assert (first.bar, first.own) == (None, None)
     assert second.own is not None
-    assert first.middle[1] is not None
+    assert middles(scores, PLAN.shown(), "depth")[0].lost[1] is not None
+
+
+def test_a_suite_without_the_middle_has_no_middle_to_lose() -> None:
+    tasks = [f"niah_essay_numbers_{depth}" for depth in (0, 50, 100)]
+    plan = small_plan(suites={"ends": {"tasks": tasks, "lengths": [256]}})
+    (first, _) = middles(scores_of(plan), plan.shown(), "ends")
+    assert first.lost == {1: None, 2: None}
+
+
+def test_one_task_in_two_suites_is_compared_in_each() -> None:
+    suites = {
+        "one": {"tasks": ["vt"], "lengths": [256]},
+        "two": {"tasks": ["vt"], "lengths": [256]},
+    }
+    plan = small_plan(suites=suites)
+    frame = pl.concat(
+        scored(model, suite, "vt", scores)
+        for suite in suites
+        for model, scores in ((FIRST, [1.0, 0.5]), (SECOND, [0.0, 0.0]))
+    )
+    found = pairs(frame, [FIRST, SECOND], plan.grid())
+    assert [(pair.suite, pair.comparison.pairs) for pair in found] == [("one", 2), ("two", 2)]
+    assert [cell.task for cell in partial_credit(frame, seed=0)] == ["vt"]
 
 
 def test_larger_scores_make_smaller_drops_visible() -> None:
@@ -119,7 +145,8 @@ def test_the_command_writes_page_and_files(tmp_path: Path) -> None:
     make_study(tmp_path, samples=4)
     study = tmp_path / "nano"
     arguments = [study / "scores.parquet", study / "cells.parquet", tmp_path / "findings"]
-    options = ["--study", study / "plan/study.json", "--models", study / "plan/models.json"]
+    parts = ("study", "grid", "models")
+    options = [word for part in parts for word in (f"--{part}", study / f"plan/{part}.json")]
     command = ["findings", *map(str, arguments), *map(str, options)]
     CliRunner().invoke(cli, command, catch_exceptions=False)
     assert "Who is better" in (tmp_path / "findings.md").read_text()

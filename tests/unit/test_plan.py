@@ -14,7 +14,8 @@ from tests.study_for_tests import CONFIG, small_plan, study_keys
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A config folder of one's own."""
-    for name in ("models.yaml", "tasks.yaml"):
+    (tmp_path / "tables").mkdir()
+    for name in ("models.yaml", "tasks.yaml", "tables/paper.yaml"):
         (tmp_path / name).write_text((CONFIG / name).read_text(encoding="utf-8"), encoding="utf-8")
     return tmp_path
 
@@ -44,32 +45,6 @@ def test_an_unknown_model_names_the_nearest() -> None:
         small_plan(models=["nano-lama"])
 
 
-def test_the_tables_need_the_training_length_and_twice_that() -> None:
-    """Found out before the first job, not at the last table."""
-    suites = {"ruler": {"lengths": [128]}, "depth": {"lengths": [128, 256]}}
-    with pytest.raises(StudyError, match="512 is missing, at which Table 3 shows nano-mamba2"):
-        small_plan(suites=suites)
-
-
-def test_a_task_that_a_table_shows_must_exist(folder: Path) -> None:
-    alter_list(folder, "ruler", without="vt")
-    with pytest.raises(StudyError, match="`vt` is missing"):
-        plan.resolve(study_keys(), folder)
-
-
-def test_a_depth_that_a_table_shows_must_exist(folder: Path) -> None:
-    alter_list(folder, "depth", without="niah_essay_numbers_40")
-    with pytest.raises(StudyError, match="no task of format essay-word-num at depth 40"):
-        plan.resolve(study_keys(), folder)
-
-
-def test_a_task_name_belongs_to_one_suite(folder: Path) -> None:
-    """Datasets lie at their task's name, whatever the suite."""
-    alter(folder / "tasks.yaml", "nano", "lists", "depth", value=["vt"])
-    with pytest.raises(StudyError, match="vt is in both ruler and depth"):
-        plan.resolve(study_keys(), folder)
-
-
 def test_an_unknown_task_parameter_names_the_nearest(folder: Path) -> None:
     alter(folder / "tasks.yaml", "nano", "tasks", "vt", "hopps", value=3)
     with pytest.raises(StudyError, match=r"`hopps` is unknown; did you mean `hops`\?"):
@@ -93,11 +68,6 @@ def test_models_with_equal_prompts_share_datasets() -> None:
     datasets = small_plan().datasets()
     assert len(datasets) == 2 * 13 + 3 * 21
     assert {dataset.prompts for dataset in datasets} == {"nano-base"}
-
-
-def test_everything_made_lies_at_a_place_of_its_own() -> None:
-    made = small_plan().made()
-    assert len(made) == len(set(made)) == 2 * 13 + 3 * 21 + 2 + 2 * (2 + 3) * 2 + 1
 
 
 def test_options_are_quoted_for_the_shell() -> None:

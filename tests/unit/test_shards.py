@@ -96,13 +96,25 @@ def test_a_cell_that_is_split_otherwise_takes_over_every_journal(tmp_path: Path)
     for path in (whole, one, two, other):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    assert sibling_journals(tmp_path / "predictions/m/ruler/128.jsonl", None) == [one, two]
-    assert sibling_journals(parts / "1of2.jsonl", Shard(1, 2)) == [whole, two]
-    assert sibling_journals(parts / "3of4.jsonl", Shard(3, 4)) == [whole, one, two]
+    assert sibling_journals(tmp_path / "predictions/m/ruler/128.jsonl") == [one, two]
+    assert sibling_journals(parts / "1of2.jsonl") == [whole, two]
+    assert sibling_journals(parts / "3of4.jsonl") == [whole, one, two]
+
+
+def test_other_suites_and_tables_alone_may_have_asked_the_same(tmp_path: Path) -> None:
+    """A task may be in several suites; some tasks of a cell may have been asked for a table."""
+    output = tmp_path / "predictions/m/ruler/128.jsonl"
+    other = tmp_path / "predictions/m/retrieval/128.jsonl.journal"
+    part = tmp_path / "shards/m/ruler/128/table_06.jsonl.journal"
+    strange = tmp_path / "predictions/other/ruler/128.jsonl.journal"
+    for path in (other, part, strange):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert sibling_journals(output) == [other, part]
 
 
 def test_predictions_elsewhere_have_no_siblings() -> None:
-    assert sibling_journals(Path("out.jsonl"), None) == []
+    assert sibling_journals(Path("out.jsonl")) == []
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 
 from needlework.errors import StudyError
 from needlework.parsing import parse
-from needlework.study import Cell, Grid, Models, Study, Suite
+from needlework.study import Cell, Grid, Models, Study
 from tests.study_for_tests import study_keys
 
 MODEL = {
@@ -78,9 +78,8 @@ def test_an_unknown_tokenizer_is_refused() -> None:
 
 
 def test_cells_come_in_the_order_of_the_tables() -> None:
-    suites = parse(
-        dict[str, Suite], {"ruler": {"lengths": [1, 2]}, "depth": {"lengths": [2]}}, where="suites"
-    )
-    cells = Grid(models=("b", "a"), suites=suites).cells()
+    one = [{"name": "vt", "questions": "vt"}]
+    suites = {"ruler": {"tasks": one, "lengths": [1, 2]}, "depth": {"tasks": one, "lengths": [2]}}
+    cells = parse(Grid, {"models": ["b", "a"], "suites": suites}, where="grid").cells()
     assert cells[:3] == [Cell("b", "ruler", 1), Cell("b", "ruler", 2), Cell("b", "depth", 2)]
     assert len(cells) == 6

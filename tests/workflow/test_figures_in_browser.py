@@ -6,8 +6,8 @@ import pytest
 
 from needlework.report.figures import write_figure
 from tests.browser_for_tests import Browser, chromium
-from tests.study_for_tests import estimates, small_plan
-from tests.unit.report.test_tables import cells_file
+from tests.study_for_tests import estimates, figure_of, small_plan
+from tests.unit.report.test_tables import scores_file
 
 pytestmark = pytest.mark.skipif(
     chromium() is None, reason="needs a browser: apt-get install chromium"
@@ -16,10 +16,10 @@ pytestmark = pytest.mark.skipif(
 
 def test_a_figure_shows_its_values_and_asks_nobody_for_anything(tmp_path: Path) -> None:
     plan = small_plan()
-    cells = cells_file(tmp_path, estimates(plan))
+    scores = scores_file(tmp_path, estimates(plan))
     write_figure(
-        "depth_heatmap",
-        cells,
+        figure_of(plan, "depth_heatmap"),
+        [scores],
         tmp_path / "depth_heatmap",
         grid=plan.grid(),
         models=plan.shown(),

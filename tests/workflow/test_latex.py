@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from needlework.cells import CellEstimate
-from needlework.paper import MODELS, MODELS_TABLE, NUMBERS
+from needlework.paper import MODELS
 from needlework.report.tables import read_measured, write_models, write_table
 from needlework.statistics import Estimate
-from tests.study_for_tests import estimates, right, small_plan
-from tests.unit.report.test_tables import TEMPLATES, cells_file, proof, scores_file
+from tests.study_for_tests import estimates, right, score_tables, small_plan, table_of
+from tests.unit.report.test_tables import TEMPLATES, proof, scores_file
 
 SUITES = {
     "ruler": {"lengths": [1024, 2048, 4096, 8192, 16384]},
@@ -50,18 +50,23 @@ def tables(folder: Path) -> list[str]:
     unproven = {"largest_difference": None, "reference": None, "reason": reason}
     verified = {name: proof(name, **(unproven if name == "rwkv6" else {})) for name in MODELS}
     measured = read_measured(
-        cells_file(folder, cells),
-        scores_file(folder, cells),
+        [scores_file(folder, cells)],
         grid=plan.grid(),
         models=plan.shown(),
         verified=verified,
     )
-    write_models(folder / "table_05", models=plan.shown(), templates=TEMPLATES, verified=verified)
+    write_models(
+        table_of(plan, 5),
+        folder / "table_05",
+        models=plan.shown(),
+        templates=TEMPLATES,
+        verified=verified,
+    )
     names = ["table_05"]
-    for number in (number for number in NUMBERS if number != MODELS_TABLE):
+    for table in score_tables(plan):
         for suffix, intervals in (("", False), (".intervals", True)):
-            name = f"table_{number:02}{suffix}"
-            write_table(number, folder / name, measured, templates=TEMPLATES, intervals=intervals)
+            name = f"{table.name}{suffix}"
+            write_table(table, folder / name, measured, templates=TEMPLATES, intervals=intervals)
             names.append(name)
     return names
 
@@ -100,7 +105,7 @@ def test_every_table_is_set_without_a_warning(log: str) -> None:
 def test_every_table_is_in_the_document(log: str) -> None:
     found = re.search(r"Output written on all\.pdf \((\d+) pages", log)
     assert found is not None
-    assert int(found[1]) >= 2 * len(NUMBERS) - 1
+    assert int(found[1]) >= 2 * 18 - 1
 
 
 def test_a_warning_would_be_seen() -> None:

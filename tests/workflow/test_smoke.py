@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from needlework.paper import NUMBERS
 from tests.workflow.conftest import copy_project, planned, run_snakemake
 
 LIMIT_SECONDS = 300
@@ -71,7 +70,7 @@ def test_a_killed_run_continues(finished: tuple[Path, Path, float]) -> None:
 @pytest.mark.slow
 def test_every_table_is_there(finished: tuple[Path, Path, float]) -> None:
     tables = finished[0] / "results/nano/tables"
-    for number in NUMBERS:
+    for number in range(1, 19):
         for kind in ("md", "tex", "csv"):
             assert (tables / f"table_{number:02}.{kind}").stat().st_size > 0
 

@@ -25,12 +25,12 @@ except StudyError as error:
 
 RESULTS, LOGS = Path("results", PLAN.study.study), Path("logs", PLAN.study.study)
 CELLS = PLAN.grid().cells()
-for line in PLAN.shown.left_out:
+for line in PLAN.shows.left_out:
     print(f"needlework: study config: {line}", file=sys.stderr)
 RUN = progress.Run(RESULTS, Path("logs"))
 PARTS = {part: to_json(content).decode() for part, content in PLAN.parts().items()}
 # What the study shows, in one list: the rules, the review and the explorer go by it.
-SHOWN = PLAN.shown
+SHOWN = PLAN.shows
 SCORE_TABLES = [table.name for table in SHOWN.tables if table.value == "score"]
 MODEL_TABLES = [table.name for table in SHOWN.tables if table.value == "models"]
 FIGURES = [figure.name for figure in SHOWN.figures]

@@ -8,8 +8,7 @@ from click.testing import CliRunner
 
 from needlework.artifact.bundle import write_artifact
 from needlework.cli import cli
-from needlework.paper import MODELS_TABLE, NUMBERS
-from needlework.report.figures import COST, FIGURES
+from needlework.plan import Plan
 from tests.whole_study_for_tests import make_study
 
 INPUTS = [
@@ -27,36 +26,39 @@ def run(*words: object) -> str:
     return result.output
 
 
-def render_pages(study: Path) -> None:
+def render_pages(study: Path, plan: Plan) -> None:
     """Every table and page that a review renders again."""
     models = ["--models", study / "plan/models.json"]
     templates = ["--templates", "reports/templates"]
     cells, scores = study / "cells.parquet", study / "scores.parquet"
-    plan = ["--study", study / "plan/study.json"]
+    config = ["--study", study / "plan/study.json"]
+    shown = ["--shown", study / "plan/shown.json"]
     grid = ["--grid", study / "plan/grid.json"]
-    for number in NUMBERS:
-        stem = study / f"tables/table_{number:02}"
-        if number == MODELS_TABLE:
-            run("models", stem, *models, *templates)
+    for table in plan.shows.tables:
+        definition, stem = study / f"plan/tables/{table.name}.json", study / f"tables/{table.name}"
+        if table.value == "models":
+            run("models", definition, stem, *models, *templates)
         else:
-            run("table", number, cells, scores, stem, *grid, *models, *templates)
-    run("claims", cells, study / "claims", *models, "--explorer", "explorer.html")
+            run("table", definition, stem, scores, *grid, *models, *templates)
+    run("claims", cells, study / "claims", *grid, *models, "--explorer", "explorer.html")
     published = ["--models", study / "plan/published_models.json"]
     run("claims", "resources/published", study / "published_claims", *published)
     costs = ["--costs", study / "plan/costs.json"]
-    for kind in (*FIGURES, COST):
-        run("figure", kind, cells, study / f"figures/{kind}", *grid, *models, *costs)
-    run("explorer", study, study / "explorer.html", *models)
+    for figure in plan.shows.figures:
+        definition = study / f"plan/figures/{figure.name}.json"
+        stem = study / f"figures/{figure.name}"
+        run("figure", definition, stem, scores, *grid, *models, *costs)
+    run("explorer", study, study / "explorer.html", *grid, *models, *shown)
     run("audit", "resources/published", "--output", study / "audit")
-    run("findings", scores, cells, study / "findings", *plan, *models)
-    run("report", study, scores, *plan, "--template", "reports/templates/report.md.j2")
+    run("findings", scores, cells, study / "findings", *config, *grid, *models)
+    run("report", study, scores, *config, *shown, "--template", "reports/templates/report.md.j2")
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("finished")
-    make_study(folder, samples=3, models=("nano-mamba2", "nano-llama"))
-    render_pages(folder / "nano")
+    plan = make_study(folder, samples=3, models=("nano-mamba2", "nano-llama"))
+    render_pages(folder / "nano", plan)
     write_artifact(folder / "nano", folder / "artifact.zip", inputs=INPUTS)
     return folder
 

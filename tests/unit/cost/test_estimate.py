@@ -20,6 +20,7 @@ from needlework.cost.published import published
 from needlework.cost.work import Work, expected, shared_share
 from needlework.engine import memory
 from needlework.models.decoder import Decoder
+from needlework.study import Cell
 from needlework.tasks.specs import NiahSpec
 from tests.study_for_tests import CONFIG, small_plan
 from tests.tasks_for_tests import ENGLISH
@@ -33,7 +34,7 @@ from pathlib import Path
 from needlework import plan
 found = plan.resolve(yaml.safe_load(open("config/paper.yaml")), Path("config"))
 for cell in found.grid().cells():
-    found.cell_cost(*cell)
+    found.cell_cost(cell)
 print("torch" in sys.modules, "polars" in sys.modules)
 """
 
@@ -146,7 +147,7 @@ def test_a_scheduler_is_asked_for_more_than_the_estimate() -> None:
 
 
 def test_a_nano_cell_asks_for_no_gpu() -> None:
-    found = small_plan().cell_cost("nano-llama", "ruler", 256)
+    found = small_plan().cell_cost(Cell("nano-llama", "ruler", 256))
     assert found.gpu_memory_mb == 0
     assert found.runtime_minutes == estimate.LEAST_MINUTES
     assert home("float32").name == "cpu"
@@ -219,8 +220,8 @@ def test_asking_again_takes_less_than_a_millisecond() -> None:
     found = plan.resolve(keys, CONFIG)
     cells = found.grid().cells()
     for cell in cells:
-        found.cell_cost(*cell)
+        found.cell_cost(cell)
     began = time.process_time()
     for cell in cells:
-        found.cell_cost(*cell)
+        found.cell_cost(cell)
     assert (time.process_time() - began) / len(cells) < 0.001

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import pytest
 import yaml
 
@@ -11,7 +10,7 @@ from needlework import plan
 from needlework.cost import listing, study
 from needlework.cost.devices import DEVICES, Rates
 from needlework.cost.exact import count
-from needlework.cost.figure import COLUMNS, figure_rows
+from needlework.cost.figure import job_hours
 from needlework.cost.measured import read_job
 from needlework.cost.study import PlannedCell, planned
 from needlework.engine.prefixes import plan_forest
@@ -19,7 +18,7 @@ from needlework.errors import RecordError
 from needlework.plan import Plan
 from needlework.records import Sample
 from needlework.study import Cell
-from tests.study_for_tests import CONFIG, estimates, small_plan
+from tests.study_for_tests import CONFIG, small_plan
 from tests.tasks_for_tests import nano_tokenizer, rows
 
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
@@ -43,16 +42,6 @@ def write_job(folder: Path, cell: Cell, line: str) -> None:
     path = folder / "predict" / cell.model / cell.suite / f"{cell.length}.tsv"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(HEADER + line + "\n", encoding="utf-8")
-
-
-def cells_frame(of: Plan) -> pl.DataFrame:
-    return pl.DataFrame(
-        [
-            each.model_dump(exclude={"estimate"}) | each.estimate.model_dump()
-            for each in estimates(of)
-        ],
-        infer_schema_length=None,
-    )
 
 
 def test_every_cell_of_the_paper_has_a_cost() -> None:
@@ -186,34 +175,23 @@ def test_a_torn_benchmark_is_named(tmp_path: Path) -> None:
         read_job(tmp_path, cell)
 
 
-def test_the_figure_has_a_row_for_every_score() -> None:
+def test_the_figure_has_the_hours_of_every_cell_of_its_suite() -> None:
     found = small_plan()
-    frame = figure_rows(cells_frame(found), found.shown(), planned(found))
-    assert frame.schema == COLUMNS
-    assert frame.select("model", "length").rows() == [
-        ("nano-mamba2", 128),
-        ("nano-mamba2", 256),
-        ("nano-llama", 128),
-        ("nano-llama", 256),
-    ]
-    assert set(frame["kind"]) == {"estimated"}
-    assert set(frame["score"]) == {0.5}
-    assert frame["hours"].min() > 0
+    hours = job_hours(planned(found), "ruler")
+    assert list(hours) == [cell for cell in found.grid().cells() if cell.suite == "ruler"]
+    assert {job.kind for job in hours.values()} == {"estimated"}
+    assert min(job.hours for job in hours.values()) > 0
 
 
 def test_the_figure_prefers_what_was_measured(tmp_path: Path) -> None:
-    found = small_plan()
     cell = Cell("nano-llama", "ruler", 256)
     write_job(tmp_path, cell, "7200.0\t2:00:00\t500.0\t-\t-\t-\t0\t0\t50\t20.0")
-    frame = figure_rows(cells_frame(found), found.shown(), planned(found), benchmarks=tmp_path)
-    measured = frame.filter(pl.col("kind") == "measured")
-    assert measured.select("model", "length", "hours").rows() == [("nano-llama", 256, 2.0)]
+    hours = job_hours(planned(small_plan()), "ruler", benchmarks=tmp_path)
+    assert {at: job.hours for at, job in hours.items() if job.kind == "measured"} == {cell: 2.0}
 
 
 def test_the_figure_leaves_out_what_has_no_cost() -> None:
-    found = with_unknown()
-    frame = figure_rows(cells_frame(found), found.shown(), planned(found))
-    assert set(frame["model"]) == {"nano-mamba2"}
+    assert {cell.model for cell in job_hours(planned(with_unknown()), "ruler")} == {"nano-mamba2"}
 
 
 def test_every_line_of_the_table_fits_a_screen() -> None:

@@ -16,6 +16,7 @@ from needlework.published import read_tables
 from needlework.report.agreement import write_agreement
 from needlework.report.charts import SUFFIXES
 from needlework.statistics import wilson
+from needlework.study import AskedSuite, Grid
 
 TEMPLATES = Path("reports/templates")
 
@@ -32,14 +33,20 @@ def cells_of(folder: Path, model: str) -> Path:
     return folder / "cells.parquet"
 
 
+def grid_of(model: str) -> Grid:
+    asked = AskedSuite(tasks=[{"name": task, "questions": task} for task in TASKS], lengths=[2048])
+    return Grid(models=(model,), suites={"ruler": asked})
+
+
 def test_all_files_are_written(tmp_path: Path) -> None:
     evidence = Published(read_tables(Path("resources/published")), samples=250)
     shown = read_models(Path("config/models.yaml"), evidence)
     assert {model.name for model in shown} == set(MODELS)
+    (tmp_path / "grid.json").write_bytes(to_json(grid_of(shown[0].name)))
     (tmp_path / "models.json").write_bytes(to_json([shown[0].model_dump()]))
     cells = cells_of(tmp_path, shown[0].name)
     words = ["agreement", "resources/published", cells, tmp_path / "agreement"]
-    options = ["--models", tmp_path / "models.json"]
+    options = ["--grid", tmp_path / "grid.json", "--models", tmp_path / "models.json"]
     CliRunner().invoke(cli, list(map(str, words + options)), catch_exceptions=False)
     with (tmp_path / "agreement.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -57,6 +64,7 @@ def test_a_study_of_other_models_is_refused(tmp_path: Path) -> None:
             Path("resources/published"),
             cells_of(tmp_path, "nano-llama"),
             tmp_path / "agreement",
+            grid=grid_of("nano-llama"),
             models=[],
             samples=250,
             templates=TEMPLATES,

@@ -11,13 +11,12 @@ import pytest
 from needlework.paper import FORMATS
 from needlework.report import charts
 from needlework.report.curves import retention_curve
-from needlework.report.layout import Scores
 from needlework.report.needles import SHADES, format_bars
-from tests.study_for_tests import estimates, right, small_plan
+from tests.study_for_tests import figure_of, right, scores_of, small_plan
 
 PLAN = small_plan()
 MODELS = PLAN.shown()
-SCORES = Scores(estimates(PLAN, lambda model, task, length: right(8 if length <= 256 else 2)))
+SCORES = scores_of(PLAN, lambda model, task, length: right(8 if length <= 256 else 2))
 
 
 def values(chart: Any) -> list[dict[str, Any]]:
@@ -27,7 +26,7 @@ def values(chart: Any) -> list[dict[str, Any]]:
 
 
 def test_what_is_kept_starts_at_the_training_length() -> None:
-    rows = values(retention_curve(SCORES, MODELS))
+    rows = values(retention_curve(SCORES, MODELS, figure_of(PLAN, "retention_curve")))
     assert [(row["label"], row["times"], row["kept"]) for row in rows] == [
         (model.label, 1, 1.0) for model in MODELS
     ]
@@ -36,13 +35,18 @@ def test_what_is_kept_starts_at_the_training_length() -> None:
 def test_what_is_kept_is_the_share_of_the_score_at_the_training_length() -> None:
     suites = {"ruler": {"lengths": [256, 512]}, "depth": {"lengths": [256, 512]}}
     study = small_plan(suites=suites)
-    scores = Scores(estimates(study, lambda model, task, length: right(8 if length <= 256 else 2)))
-    kept = [row["kept"] for row in values(retention_curve(scores, study.shown()))]
+    scores = scores_of(study, lambda model, task, length: right(8 if length <= 256 else 2))
+    kept = [
+        row["kept"]
+        for row in values(
+            retention_curve(scores, study.shown(), figure_of(PLAN, "retention_curve"))
+        )
+    ]
     assert kept == pytest.approx([1.0, 0.25] * len(MODELS))
 
 
 def test_every_format_is_shown_at_three_lengths() -> None:
-    rows = values(format_bars(SCORES, MODELS))
+    rows = values(format_bars(SCORES, MODELS, figure_of(PLAN, "format_bars")))
     assert len(rows) == len(MODELS) * 3 * len(FORMATS)
     assert {(row["length"], round(row["mean"])) for row in rows} == {
         ("128", 80),
@@ -106,7 +110,7 @@ def test_no_two_of_many_models_look_alike() -> None:
 
 
 def chart() -> alt.TopLevelMixin:
-    return retention_curve(SCORES, MODELS)
+    return retention_curve(SCORES, MODELS, figure_of(PLAN, "retention_curve"))
 
 
 def test_equal_charts_give_equal_files(tmp_path: Path) -> None:

@@ -7,19 +7,19 @@ import pytest
 
 from needlework.cost.study import planned
 from needlework.report.figures import write_figure
-from tests.study_for_tests import estimates, right, small_plan
-from tests.unit.report.test_tables import cells_file
+from tests.study_for_tests import estimates, figure_of, right, small_plan
+from tests.unit.report.test_tables import scores_file
 
 PLAN = small_plan()
 
 
 def drawn(folder: Path, *, benchmarks: Path | None) -> list[dict[str, str]]:
     """The table beside the figure."""
-    cells = cells_file(folder, estimates(PLAN, lambda model, task, length: right(4)))
+    scores = scores_file(folder, estimates(PLAN, lambda model, task, length: right(4)))
     costs = planned(PLAN)
     write_figure(
-        "cost",
-        cells,
+        figure_of(PLAN, "cost"),
+        [scores],
         folder / "cost",
         grid=PLAN.grid(),
         models=PLAN.shown(),
@@ -54,7 +54,8 @@ def test_measured_hours_take_the_place_of_estimates(tmp_path: Path) -> None:
 
 
 def test_a_study_of_unknown_costs_still_has_its_figure(tmp_path: Path) -> None:
-    cells = cells_file(tmp_path, estimates(PLAN))
-    write_figure("cost", cells, tmp_path / "cost", grid=PLAN.grid(), models=PLAN.shown())
+    scores = scores_file(tmp_path, estimates(PLAN))
+    figure = figure_of(PLAN, "cost")
+    write_figure(figure, [scores], tmp_path / "cost", grid=PLAN.grid(), models=PLAN.shown())
     assert (tmp_path / "cost.svg").is_file()
     assert (tmp_path / "cost.csv").read_text(encoding="utf-8").strip() == ""

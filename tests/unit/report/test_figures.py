@@ -5,21 +5,22 @@ from pathlib import Path
 
 import pytest
 
-from needlework.errors import StudyError
+from needlework.definitions import FigureDefinition
 from needlework.report.charts import SUFFIXES
 from needlework.report.curves import length_curve
-from needlework.report.figures import FIGURES, write_figure
-from needlework.report.layout import Scores
+from needlework.report.figures import write_figure
 from needlework.report.needles import depth_heatmap
-from tests.study_for_tests import estimates, right, small_plan
-from tests.unit.report.test_tables import cells_file
+from tests.study_for_tests import estimates, figure_of, right, scores_of, small_plan
+from tests.unit.report.test_tables import scores_file
 
 PLAN = small_plan()
-SCORES = Scores(estimates(PLAN, lambda model, task, length: right(7 if length == 128 else 4)))
+SCORES = scores_of(PLAN, lambda model, task, length: right(7 if length == 128 else 4))
+FIGURES = [figure for figure in PLAN.shows.figures if figure.kind != "cost"]
+BY_NAME = pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
 
 
 def test_the_heatmap_has_a_square_per_model_length_and_depth() -> None:
-    spec = depth_heatmap(SCORES, PLAN.shown()).to_dict()
+    spec = depth_heatmap(SCORES, PLAN.shown(), figure_of(PLAN, "depth_heatmap")).to_dict()
     rows = spec["data"]["values"]
     assert len(rows) == 2 * 3 * 7
     assert {round(row["mean"], 9) for row in rows if row["length"] == 128} == {70.0}
@@ -27,42 +28,48 @@ def test_the_heatmap_has_a_square_per_model_length_and_depth() -> None:
 
 
 def test_the_curve_has_a_point_per_model_and_length_with_its_interval() -> None:
-    rows = length_curve(SCORES, PLAN.shown()).to_dict()["data"]["values"]
+    chart = length_curve(SCORES, PLAN.shown(), figure_of(PLAN, "length_curve"))
+    rows = chart.to_dict()["data"]["values"]
     assert len(rows) == 2 * 2
     assert all(row["low"] < row["mean"] < row["high"] for row in rows)
     assert {row["family"] for row in rows} == {"linear", "attention"}
 
 
-@pytest.mark.parametrize("kind", FIGURES)
-def test_a_figure_is_written_for_screen_and_print(tmp_path: Path, kind: str) -> None:
-    cells = cells_file(tmp_path, estimates(PLAN))
-    write_figure(kind, cells, tmp_path / kind, grid=PLAN.grid(), models=PLAN.shown())
-    assert (tmp_path / f"{kind}.svg").read_text(encoding="utf-8").startswith("<svg")
-    assert (tmp_path / f"{kind}.png").read_bytes().startswith(b"\x89PNG")
-    assert (tmp_path / f"{kind}.pdf").read_bytes().startswith(b"%PDF")
-    assert (tmp_path / f"{kind}.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+@BY_NAME
+def test_a_figure_is_written_for_screen_and_print(tmp_path: Path, figure: FigureDefinition) -> None:
+    cells = scores_file(tmp_path, estimates(PLAN))
+    write_figure(figure, [cells], tmp_path / figure.name, grid=PLAN.grid(), models=PLAN.shown())
+    assert (tmp_path / f"{figure.name}.svg").read_text(encoding="utf-8").startswith("<svg")
+    assert (tmp_path / f"{figure.name}.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / f"{figure.name}.pdf").read_bytes().startswith(b"%PDF")
+    assert (
+        (tmp_path / f"{figure.name}.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    )
 
 
-@pytest.mark.parametrize("kind", FIGURES)
-def test_equal_scores_give_equal_bytes(tmp_path: Path, kind: str) -> None:
-    cells = cells_file(tmp_path, estimates(PLAN))
+@BY_NAME
+def test_equal_scores_give_equal_bytes(tmp_path: Path, figure: FigureDefinition) -> None:
+    cells = scores_file(tmp_path, estimates(PLAN))
     for folder in ("one", "two"):
-        write_figure(kind, cells, tmp_path / folder / kind, grid=PLAN.grid(), models=PLAN.shown())
+        write_figure(
+            figure, [cells], tmp_path / folder / figure.name, grid=PLAN.grid(), models=PLAN.shown()
+        )
     for suffix in SUFFIXES:
-        one, two = (tmp_path / folder / f"{kind}{suffix}" for folder in ("one", "two"))
+        one, two = (tmp_path / folder / f"{figure.name}{suffix}" for folder in ("one", "two"))
         assert one.read_bytes() == two.read_bytes()
 
 
-@pytest.mark.parametrize(("kind", "suite"), [(kind, FIGURES[kind].suite) for kind in FIGURES])
-def test_a_missing_cell_is_left_out_and_named(tmp_path: Path, kind: str, suite: str) -> None:
+@BY_NAME
+def test_a_missing_cell_is_left_out_and_named(tmp_path: Path, figure: FigureDefinition) -> None:
+    suite = figure.suite
     gone = ("nano-llama", suite, 256)
     cells = [each for each in estimates(PLAN) if (each.model, each.suite, each.length) != gone]
-    path = cells_file(tmp_path, cells)
-    write_figure(kind, path, tmp_path / kind, grid=PLAN.grid(), models=PLAN.shown())
-    picture = (tmp_path / f"{kind}.svg").read_text(encoding="utf-8")
+    path = scores_file(tmp_path, cells)
+    write_figure(figure, [path], tmp_path / figure.name, grid=PLAN.grid(), models=PLAN.shown())
+    picture = (tmp_path / f"{figure.name}.svg").read_text(encoding="utf-8")
     assert "Not computed, and left out:" in picture
     assert f"Llama, suite {suite}, at 256 tokens" in picture
-    with (tmp_path / f"{kind}.csv").open(encoding="utf-8") as lines:
+    with (tmp_path / f"{figure.name}.csv").open(encoding="utf-8") as lines:
         *rows, last = csv.DictReader(lines)
     assert (last["label"], last["length"]) == ("Llama", "256")
     assert sum(bool(value) for value in last.values()) == 2
@@ -70,13 +77,8 @@ def test_a_missing_cell_is_left_out_and_named(tmp_path: Path, kind: str, suite: 
     assert not drawn
 
 
-@pytest.mark.parametrize("kind", FIGURES)
-def test_a_whole_study_has_no_remark(tmp_path: Path, kind: str) -> None:
-    cells = cells_file(tmp_path, estimates(PLAN))
-    write_figure(kind, cells, tmp_path / kind, grid=PLAN.grid(), models=PLAN.shown())
-    assert "Not computed" not in (tmp_path / f"{kind}.svg").read_text(encoding="utf-8")
-
-
-def test_an_unknown_figure_names_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match="no figure pie; choose one of depth_heatmap"):
-        write_figure("pie", tmp_path / "cells", tmp_path / "pie", grid=PLAN.grid(), models=[])
+@BY_NAME
+def test_a_whole_study_has_no_remark(tmp_path: Path, figure: FigureDefinition) -> None:
+    cells = scores_file(tmp_path, estimates(PLAN))
+    write_figure(figure, [cells], tmp_path / figure.name, grid=PLAN.grid(), models=PLAN.shown())
+    assert "Not computed" not in (tmp_path / f"{figure.name}.svg").read_text(encoding="utf-8")

@@ -5,20 +5,22 @@ from collections.abc import Callable
 import pytest
 
 from needlework.cells import CellEstimate
+from needlework.definitions import TableDefinition
 from needlework.errors import RecordError
-from needlework.paper import NUMBERS, TASKS
-from needlework.report.layout import Scores, Table, build
+from needlework.paper import TASKS
+from needlework.report.estimates import Scores
+from needlework.report.layout import Table, build
 from needlework.statistics import Estimate
 from needlework.study import Cell
-from tests.study_for_tests import estimates, right, small_plan
+from tests.study_for_tests import estimates, right, score_tables, scores_of, small_plan, table_of
 
 PLAN = small_plan()
 MODELS = PLAN.shown()
 
 
 def table(number: int, score: object = None) -> Table:
-    cells = estimates(PLAN) if score is None else estimates(PLAN, score)  # type: ignore[arg-type]
-    return build(number, Scores(cells), MODELS)
+    scores = scores_of(PLAN) if score is None else scores_of(PLAN, score)  # type: ignore[arg-type]
+    return build(table_of(PLAN, number), scores, MODELS)
 
 
 def means(found: Table) -> list[list[float | None]]:
@@ -30,7 +32,7 @@ def by_depth(model: str, task: str, length: int) -> Estimate:
     return right(10 if task.endswith("_0") else 0)
 
 
-@pytest.mark.parametrize("number", [number for number in NUMBERS if number != 5])
+@pytest.mark.parametrize("number", [int(each.label) for each in score_tables(PLAN)])
 def test_every_table_has_a_row_per_model(number: int) -> None:
     labels = {row.model.label for row in table(number).rows}
     assert labels == {"Mamba2", "Llama"}
@@ -90,17 +92,59 @@ def test_an_average_over_depths_is_not_narrower_than_its_parts() -> None:
     assert average.high - average.low == pytest.approx(part.high - part.low)
 
 
-def test_a_missing_cell_is_an_error_with_its_address() -> None:
-    """Never a silent blank, and never a mean over fewer tasks."""
-    cells = [cell for cell in estimates(PLAN) if (cell.task, cell.length) != ("vt", 256)]
-    with pytest.raises(RecordError, match="no scores of nano-mamba2 on vt at length 256"):
-        build(1, Scores(cells), MODELS)
+def own(**changed: object) -> Table:
+    """A table that the study itself describes."""
+    keys: dict[str, object] = {"name": "mine", "suite": "ruler"}
+    definition = TableDefinition.model_validate(keys | changed)
+    return build(definition, scores_of(PLAN, by_length), MODELS)
 
 
-def test_a_missing_depth_is_an_error_with_its_address() -> None:
-    cells = [cell for cell in estimates(PLAN) if cell.depth != 40]
-    with pytest.raises(RecordError, match="essay-word-num at depth 40"):
-        build(2, Scores(cells), MODELS)
+def by_length(model: str, task: str, length: int) -> Estimate:
+    return right(8 if length == 128 else 4)
+
+
+def test_a_table_of_some_tasks_and_lengths_says_what_it_shows() -> None:
+    found = own(tasks=["vt", "cwe"], lengths=[128])
+    assert (found.label, found.title) == ("mine", "ruler: mean over 2 tasks")
+    assert found.columns == ("128", "Avg.")
+    assert means(found) == [[80, 80]] * 2
+    assert [source.task for source in found.rows[0].entries[0].sources] == ["vt", "cwe"]
+
+
+def test_tasks_may_stand_side_by_side() -> None:
+    found = own(tasks=["vt", "cwe"], columns=["task"], rows=["model", "length"])
+    assert found.columns == ("vt", "cwe", "Avg.")
+    assert [row.heads for row in found.rows][:2] == [("Mamba2", "128"), ("Mamba2", "256")]
+    assert {row.rivals for row in found.rows} == {"128", "256"}
+    assert found.rows[0].entries[-1].is_average
+
+
+def test_depths_may_stand_at_every_length() -> None:
+    found = own(suite="depth", columns=["depth"], rows=["model", "length"])
+    assert [row.heads[1] for row in found.rows] == ["128", "256", "512"] * 2
+    assert found.columns == ("0", "20", "40", "50", "60", "80", "100", "Avg.")
+    assert [entry.trained for entry in found.rows[1].entries][:2] == [True, True]
+
+
+def test_formats_may_be_averaged() -> None:
+    found = own(suite="depth", columns=["format"], rows=["model", "length"], depths=[50])
+    assert found.columns == ("essay-word-num", "essay-word-uuid", "repeat-word-num", "Avg.")
+
+
+def test_tasks_that_ask_the_same_are_no_evidence_of_their_own() -> None:
+    """Formats and depths of one needle, unlike different tasks."""
+    tasks = ["niah_essay_numbers_0", "niah_essay_numbers_50"]
+    shared = own(suite="depth", tasks=tasks).rows[0].entries[0].estimate
+    apart = own(tasks=["vt", "cwe"]).rows[0].entries[0].estimate
+    assert shared is not None
+    assert apart is not None
+    assert shared.mean == apart.mean
+    assert apart.high - apart.low < shared.high - shared.low
+
+
+def test_a_cell_that_is_none_of_the_study_is_an_error_with_its_address() -> None:
+    with pytest.raises(RecordError, match="this study has no suite short"):
+        own(suite="short")
 
 
 def without(gone: Callable[[CellEstimate], bool]) -> Scores:
@@ -111,7 +155,7 @@ def without(gone: Callable[[CellEstimate], bool]) -> Scores:
 def test_a_cell_that_was_not_computed_has_a_place_and_a_name() -> None:
     gone = Cell("nano-llama", "ruler", 256)
     scores = without(lambda cell: (cell.model, cell.suite, cell.length) == gone)
-    first, second = build(6, scores, MODELS).rows
+    first, second = build(table_of(PLAN, 6), scores, MODELS).rows
     assert [entry.shown for entry in second.entries] == [50.0, None, None]
     assert [entry.missing for entry in second.entries] == [(), (gone,), (gone,)]
     assert all(entry.shown == 50.0 for entry in first.entries)
@@ -120,13 +164,13 @@ def test_a_cell_that_was_not_computed_has_a_place_and_a_name() -> None:
 def test_a_mean_over_fewer_tasks_is_no_mean() -> None:
     """One task of 13 is missing: no RULER score, and no average over lengths either."""
     scores = without(lambda cell: (cell.model, cell.task, cell.length) == ("nano-llama", "vt", 128))
-    row = build(1, scores, MODELS).rows[1]
+    row = build(table_of(PLAN, 1), scores, MODELS).rows[1]
     assert [entry.shown for entry in row.entries] == [None, 50.0, None]
 
 
 def test_a_length_without_any_score_keeps_its_column() -> None:
     scores = without(lambda cell: cell.suite == "ruler" and cell.length == 256)
-    assert build(1, scores, MODELS).columns == ("128", "256", "Avg.")
+    assert build(table_of(PLAN, 1), scores, MODELS).columns == ("128", "256", "Avg.")
 
 
 @pytest.mark.parametrize("number", [2, 3, 4])
@@ -134,7 +178,7 @@ def test_a_missing_depth_cell_leaves_the_others(number: int) -> None:
     scores = without(
         lambda cell: (cell.model, cell.suite) == ("nano-mamba2", "depth") and cell.length >= 256
     )
-    found = build(number, scores, MODELS)
+    found = build(table_of(PLAN, number), scores, MODELS)
     lacking = {row.heads for row in found.rows if row.entries[0].shown is None}
     assert (
         lacking

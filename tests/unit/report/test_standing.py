@@ -5,21 +5,26 @@ import random
 import polars as pl
 import pytest
 
+from needlework.cells import SCORES
 from needlework.comparisons import holm, interval_test, sign_flip_test
 from needlework.contrasts import difference, interval
-from needlework.report.layout import Scores, Table, build
+from needlework.report.estimates import Scores
+from needlework.report.layout import Source, Table, build
 from needlework.report.standing import Samples, mark
 from needlework.statistics import Estimate, estimate
 from needlework.study import ShownModel
-from tests.study_for_tests import estimates, right, small_plan
+from tests.study_for_tests import (
+    estimates,
+    right,
+    score_rows,
+    scores_of,
+    small_plan,
+    table_of,
+)
 
 PLAN = small_plan()
 FIRST, SECOND = PLAN.shown()
-NOTHING = Samples(
-    pl.DataFrame(schema={"model": pl.String, "task": pl.String, "length": pl.Int64}).with_columns(
-        index=pl.lit(0), score=pl.lit(0.0), error=pl.lit(None, dtype=pl.String)
-    )
-)
+NOTHING = Samples(pl.DataFrame(schema=SCORES), PLAN.grid())
 
 
 Answers = dict[str, list[float | None]]
@@ -35,17 +40,6 @@ def last(count: int, of: int) -> list[float | None]:
     return some(count, of)[::-1]
 
 
-def rows_of(model: str, task: str, length: int, scores: list[float | None]) -> pl.DataFrame:
-    return pl.DataFrame(
-        {"index": range(len(scores)), "score": scores}, schema_overrides={"score": pl.Float64}
-    ).with_columns(
-        model=pl.lit(model),
-        task=pl.lit(task),
-        length=pl.lit(length),
-        error=pl.lit(None, dtype=pl.String),
-    )
-
-
 def measured(
     answers: Answers,
     *,
@@ -54,8 +48,9 @@ def measured(
 ) -> Table:
     """A table in which every cell of a model holds the same answers."""
     cells = estimates(PLAN, lambda model, task, length: estimate(answers[model]))
-    frames = [rows_of(c.model, c.task, c.length, answers[c.model]) for c in cells]
-    return mark(build(number, Scores(cells), models), Samples(pl.concat(frames)))
+    rows = pl.concat([score_rows(cell, answers[cell.model]) for cell in cells])
+    table = build(table_of(PLAN, number), Scores(cells, PLAN.grid()), models)
+    return mark(table, Samples(rows, PLAN.grid()))
 
 
 def bold(found: Table) -> list[list[bool]]:
@@ -65,7 +60,7 @@ def bold(found: Table) -> list[list[bool]]:
 def told_apart(number: int, score: object) -> Table:
     """A table whose models answered different samples."""
     other = SECOND.model_copy(update={"wrapper": "chat"})
-    return mark(build(number, Scores(estimates(PLAN, score)), (FIRST, other)), NOTHING)  # type: ignore[arg-type]
+    return mark(build(table_of(PLAN, number), scores_of(PLAN, score), (FIRST, other)), NOTHING)  # type: ignore[arg-type]
 
 
 def test_what_prints_alike_is_equally_good() -> None:
@@ -137,7 +132,7 @@ def test_samples_that_share_a_needle_are_one_question() -> None:
     found = measured(answers, number=2)
     entry = found.rows[1].entries[0]
     assert entry.p_value == pytest.approx(2 * 0.5**5)
-    assert len(Samples(rows_of("m", "a", 1, [1.0, 0.0])).totals(FIRST, [("a", 1)])) == 0
+    assert NOTHING.totals(FIRST, [Source("depth", "niah_essay_numbers_0", 256)]) == []
 
 
 def test_an_average_over_lengths_is_compared_question_by_question() -> None:
@@ -158,15 +153,16 @@ def test_all_rivals_of_a_column_are_corrected_together() -> None:
         third.name: last(3, 10),
     }
     cells = estimates(plan, lambda model, task, length: estimate(answers[model]))
-    frames = [rows_of(c.model, c.task, c.length, answers[c.model]) for c in cells]
-    found = mark(build(6, Scores(cells), plan.shown()), Samples(pl.concat(frames)))
+    rows = pl.concat([score_rows(cell, answers[cell.model]) for cell in cells])
+    table = build(table_of(plan, 6), Scores(cells, plan.grid()), plan.shown())
+    found = mark(table, Samples(rows, plan.grid()))
     wanted = holm([2 * 0.5**6, 2 * 0.5**7])
     assert [row.entries[0].p_value for row in found.rows[1:]] == pytest.approx(wanted)
 
 
 def test_the_best_of_what_is_there_is_marked() -> None:
     cells = [c for c in estimates(PLAN) if (c.model, c.suite) != (FIRST.name, "ruler")]
-    found = mark(build(6, Scores(cells, PLAN.grid()), (FIRST, SECOND)), NOTHING)
+    found = mark(build(table_of(PLAN, 6), Scores(cells, PLAN.grid()), (FIRST, SECOND)), NOTHING)
     assert bold(found) == [[False] * 3, [True] * 3]
 
 
@@ -183,8 +179,10 @@ def test_the_best_model_is_bold_as_often_as_stated() -> None:
         }
         known = {name: estimate(scores) for name, scores in answers.items()}
         cells = estimates(plan, lambda model, task, length, known=known: known[model])  # type: ignore[misc]
-        frames = [rows_of(name, "niah_single_1", 128, answers[name]) for name in plan.models]
-        found = mark(build(6, Scores(cells), plan.shown()), Samples(pl.concat(frames)))
+        own = [cell for cell in cells if cell.task == "niah_single_1"]
+        rows = pl.concat([score_rows(cell, answers[cell.model]) for cell in own])
+        table = build(table_of(plan, 6), Scores(cells, plan.grid()), plan.shown())
+        found = mark(table, Samples(rows, plan.grid()))
         wrong += not all(row.entries[0].best for row in found.rows)
     assert wrong / 120 <= 0.12
 

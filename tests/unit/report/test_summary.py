@@ -7,7 +7,7 @@ import pytest
 
 from needlework.cells import SCORES
 from needlework.report.summary import write_report
-from tests.study_for_tests import small_plan
+from tests.study_for_tests import small_plan, table_of
 
 TEMPLATE = Path(__file__).parents[3] / "reports/templates/report.md.j2"
 
@@ -24,10 +24,16 @@ def text(tmp_path: Path) -> str:
     scores = tmp_path / "scores.parquet"
     pl.DataFrame(rows, schema=SCORES).write_parquet(scores)
     (tmp_path / "tables").mkdir()
-    (tmp_path / "tables/table_01.md").write_text("the first table", encoding="utf-8")
     (tmp_path / "tables/comparison_06.md").write_text("beside it", encoding="utf-8")
     (tmp_path / "tables/table_06.md").write_text("the sixth table", encoding="utf-8")
-    write_report(small_plan().study, tmp_path, scores=scores, template=TEMPLATE)
+    study = small_plan()
+    compared = {"comparison_06": table_of(study, 6)}
+    shows = study.shows.model_copy(update={"comparisons": compared})
+    for table in shows.tables:
+        if table.quoted:
+            path = tmp_path / f"tables/{table.name}.md"
+            path.write_text(f"quoted {table.label}", encoding="utf-8")
+    write_report(study.study, shows, tmp_path, scores=scores, template=TEMPLATE)
     return (tmp_path / "report.md").read_text(encoding="utf-8")
 
 
@@ -40,7 +46,7 @@ def test_it_says_what_was_asked(text: str) -> None:
 
 
 def test_it_quotes_the_first_tables_and_links_all(text: str) -> None:
-    assert "the first table" in text
+    assert "quoted 1" in text
     assert "the sixth table" not in text
     assert "- 6: [Markdown](tables/table_06.md)" in text
     assert "[CSV](tables/table_06.csv), [ours and published](tables/comparison_06.md)\n" in text

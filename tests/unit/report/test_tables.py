@@ -6,16 +6,24 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from needlework.cells import ADDRESS, CellEstimate
+from needlework.cells import ADDRESS, SCORES, CellEstimate
 from needlework.engine.decode import NOT_FINITE
 from needlework.errors import StudyError
 from needlework.records import Verification
+from needlework.report.layout import Source
 from needlework.report.notes import Verified, shown_reasons
 from needlework.report.rendering import latex, render
 from needlework.report.standing import Samples
 from needlework.report.tables import read_measured, write_models, write_table
 from needlework.statistics import Estimate
-from tests.study_for_tests import estimates, right, small_plan
+from tests.study_for_tests import (
+    answers,
+    estimates,
+    right,
+    score_rows,
+    small_plan,
+    table_of,
+)
 
 PLAN = small_plan()
 TEMPLATES = Path(__file__).parents[3] / "reports/templates"
@@ -34,20 +42,8 @@ def cells_file(folder: Path, cells: list[CellEstimate]) -> Path:
 def scores_file(folder: Path, cells: list[CellEstimate]) -> Path:
     """Samples that give these estimates: the first are right, the last failed."""
     path = folder / "scores.parquet"
-    frames = []
-    for cell in cells:
-        count, failed = cell.estimate.count, cell.estimate.failed
-        hits = round(cell.estimate.mean * count)
-        scores = [1.0] * hits + [0.0] * (count - hits - failed) + [None] * failed
-        errors = [NOT_FINITE if score is None else None for score in scores]
-        rows = {"index": range(count), "score": scores, "error": errors}
-        types = {"score": pl.Float64, "error": pl.String}
-        frames.append(
-            pl.DataFrame(rows, schema_overrides=types).with_columns(
-                model=pl.lit(cell.model), task=pl.lit(cell.task), length=pl.lit(cell.length)
-            )
-        )
-    pl.concat(frames).write_parquet(path)
+    frames = [score_rows(cell, answers(cell), error=NOT_FINITE) for cell in cells]
+    (pl.concat(frames) if frames else pl.DataFrame(schema=SCORES)).write_parquet(path)
     return path
 
 
@@ -62,13 +58,13 @@ def written(
     """The stem of a written table."""
     rows = cells or estimates(PLAN)
     measured = read_measured(
-        cells_file(folder, rows),
-        scores_file(folder, rows),
+        [scores_file(folder, rows)],
         grid=PLAN.grid(),
         models=PLAN.shown(),
         verified=verified,
     )
-    write_table(number, folder / "table", measured, templates=TEMPLATES, intervals=intervals)
+    definition = table_of(PLAN, number)
+    write_table(definition, folder / "table", measured, templates=TEMPLATES, intervals=intervals)
     return folder / "table"
 
 
@@ -141,9 +137,10 @@ def test_the_most_frequent_reasons_of_failures_are_counted() -> None:
     errors = ["too long"] * 3 + ["no memory"] * 2 + ["a", "b", "c"]
     model = PLAN.shown()[0]
     frame = pl.DataFrame({"error": errors, "index": range(8), "score": [0.0] * 8}).with_columns(
-        model=pl.lit(model.name), task=pl.lit("vt"), length=pl.lit(256)
+        model=pl.lit(model.name), suite=pl.lit("ruler"), task=pl.lit("vt"), length=pl.lit(256)
     )
-    reasons = Samples(frame).reasons(model, [("vt", 256), ("vt", 256), ("cwe", 256)])
+    vt, cwe = Source("ruler", "vt", 256), Source("ruler", "cwe", 256)
+    reasons = Samples(frame, PLAN.grid()).reasons(model, [vt, vt, cwe])
     assert (
         shown_reasons(reasons)
         == "3 times: too long, 2 times: no memory, 1 times: a, 2 times: others"
@@ -222,7 +219,7 @@ def test_the_same_cells_give_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_table_5_lists_every_model(tmp_path: Path) -> None:
-    write_models(tmp_path / "table", models=PLAN.shown(), templates=TEMPLATES)
+    write_models(table_of(PLAN, 5), tmp_path / "table", models=PLAN.shown(), templates=TEMPLATES)
     text = (tmp_path / "table.md").read_text()
     assert "| Mamba2 | linear | `resources/nano/mamba2` |" in text
     assert "erified" not in text
@@ -234,7 +231,9 @@ def test_table_5_lists_every_model(tmp_path: Path) -> None:
 def test_table_5_says_what_was_verified(tmp_path: Path) -> None:
     verified = {"nano-mamba2": proof("nano-mamba2"), "nano-llama": proof("x", **UNCOMPARED)}
     stem = tmp_path / "table"
-    write_models(stem, models=PLAN.shown(), templates=TEMPLATES, verified=verified)
+    write_models(
+        table_of(PLAN, 5), stem, models=PLAN.shown(), templates=TEMPLATES, verified=verified
+    )
     text = stem.with_suffix(".md").read_text()
     assert "logits within 2.0e-06 of transformers 5.23.0 LlamaForCausalLM over 64 tokens" in text
     assert "500,000 parameters accounted for; not compared: no other code loads it" in text
@@ -242,12 +241,6 @@ def test_table_5_says_what_was_verified(tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     assert [row["largest_difference"] for row in rows] == ["2e-06", ""]
     assert "not compared with another implementation" in stem.with_suffix(".tex").read_text()
-
-
-@pytest.mark.parametrize("number", [0, 5, 19])
-def test_a_table_that_is_none_of_scores_is_refused(tmp_path: Path, number: int) -> None:
-    with pytest.raises(StudyError, match=f"no table {number} of scores"):
-        written(tmp_path, number)
 
 
 def test_latex_prints_every_character_as_it_is() -> None:
