@@ -26,6 +26,7 @@ from needlework.records import Sample
 from needlework.scoring import metric_of
 from needlework.shards import Shard, is_part, sibling_journals
 from needlework.tasks.specs import Spec
+from needlework.tokenizers import Tokenizer
 
 log = logging.getLogger(__name__)
 
@@ -80,8 +81,7 @@ def predict(
     """
     device = _prepare(machine)
     questions = _read(datasets, tasks)
-    begins = model.begin_token and "no-begin-token" not in model.hazards
-    tokenizer = tokenizers.load(model.tokenizer, revision=model.tokenizer_revision, begins=begins)
+    tokenizer = _tokenizer(model)
     decoder = _load(model, device)
     decoding = PUBLISHED_SAMPLING if "mamba-sampling" in model.hazards else Decoding()
     named = _named(model)
@@ -124,6 +124,12 @@ def _prepare(machine: Machine) -> str:
     prepare_processor(machine.threads)
     torch.use_deterministic_algorithms(device == "cpu")
     return device
+
+
+def _tokenizer(model: Model) -> Tokenizer:
+    """The tokenizer of a model, with its begin token where prompts are to have one."""
+    begins = model.begin_token and "no-begin-token" not in model.hazards
+    return tokenizers.load(model.tokenizer, revision=model.tokenizer_revision, begins=begins)
 
 
 def _load(model: Model, device: str) -> Decoder:
