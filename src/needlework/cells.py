@@ -5,17 +5,18 @@ text is compared with a reference.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import polars as pl
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from needlework import scoring, statistics
 from needlework.errors import RecordError
 from needlework.files import atomic, read_records
-from needlework.records import Closed, Prediction
+from needlework.records import LIBRARIES, Closed, Prediction
 from needlework.statistics import Estimate
 from needlework.study import Cell
 from needlework.tasks.specs import Spec, needle_format
@@ -23,8 +24,10 @@ from needlework.tasks.specs import Spec, needle_format
 ADDRESS = ("model", "suite", "task", "length", "depth", "format")
 """The columns that name one estimate."""
 
-MACHINE = frozenset({"device", "kernels"})
-"""What predictions say of the machine that made them."""
+MACHINE = frozenset({"device", "kernels", LIBRARIES})
+"""What predictions say of the machine that made them, and of what is installed there."""
+
+_TOLD = TypeAdapter(dict[str, list[str]])
 
 SCORES = pl.Schema(
     {
@@ -65,7 +68,8 @@ def score_cell(
     Raises:
         RecordError: as `scored` does.
     """
-    _write(scored(predictions, cell=cell, tasks=tasks, samples=samples), output)
+    found = _checked(predictions, tasks, samples=samples)
+    _write(_scored(found, cell, tasks), output, {_place(cell): versions(found)})
 
 
 def scored(
@@ -77,11 +81,47 @@ def scored(
         RecordError: the file has torn lines, not exactly `samples` predictions of every task, or
             predictions of two models or settings.
     """
+    return _scored(_checked(predictions, tasks, samples=samples), cell, tasks)
+
+
+def _checked(predictions: Path, tasks: Mapping[str, Spec], *, samples: int) -> list[Prediction]:
+    """The predictions of a cell, if they are all there and of one model."""
     found = read_records(predictions, Prediction)
     _check_complete(found, tasks, samples=samples, path=predictions)
     _check_one_model(found, path=predictions)
+    return found
+
+
+def _scored(found: Sequence[Prediction], cell: Cell, tasks: Mapping[str, Spec]) -> pl.DataFrame:
     rows = [_score_row(prediction, tasks[prediction.task], cell) for prediction in found]
     return pl.DataFrame(rows, schema=SCORES)
+
+
+def versions(found: Sequence[Prediction]) -> list[str]:
+    """What predictions say computed them, each once: packages with their versions."""
+    return list(dict.fromkeys(each.others.get(LIBRARIES, "") for each in found))
+
+
+def mixed(scores: Sequence[Path]) -> dict[Cell, list[str]]:
+    """The cells in score files that hold answers of several versions, with these.
+
+    Raises:
+        RecordError: a file is damaged.
+    """
+    return {cell: versions for path in scores for cell, versions in _told(path)}
+
+
+def _told(path: Path) -> Iterator[tuple[Cell, list[str]]]:
+    """What `_write` left in a file beside its rows."""
+    try:
+        told = _TOLD.validate_json(pl.read_parquet_metadata(path).get(LIBRARIES, "{}"))
+        for place, versions in told.items():
+            model, suite, length = place.split("/")
+            yield Cell(model, suite, int(length)), versions
+    except (pl.exceptions.PolarsError, ValueError) as error:
+        raise RecordError(
+            f"{path}: what it tells of versions is damaged; delete the file and ask for it again"
+        ) from error
 
 
 def collect(cells: Sequence[Cell], folder: Path, *, scores: Path, estimates: Path) -> None:
@@ -92,9 +132,10 @@ def collect(cells: Sequence[Cell], folder: Path, *, scores: Path, estimates: Pat
             twice; names it.
     """
     frames = {cell: _read_scores(cell, folder) for cell in cells}
+    paths = [_score_file(cell, folder) for cell in cells]
     _check_one_study(frames, folder)
     frame = pl.concat(frames.values())
-    _write(frame, scores)
+    _write(frame, scores, {_place(cell): found for cell, found in mixed(paths).items()})
     rows = [
         each.model_dump(exclude={"estimate"}) | each.estimate.model_dump()
         for each in estimated(frame)
@@ -286,6 +327,15 @@ def _read_scores(cell: Cell, folder: Path) -> pl.DataFrame:
     return frame
 
 
-def _write(frame: pl.DataFrame, path: Path) -> None:
+def _place(cell: Cell) -> str:
+    return f"{cell.model}/{cell.suite}/{cell.length}"
+
+
+def _write(
+    frame: pl.DataFrame, path: Path, versions: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> None:
+    """Write rows and, beside them, the cells that hold answers of several versions, by place."""
+    several = {place: list(found) for place, found in versions.items() if len(found) > 1}
+    metadata = {LIBRARIES: _TOLD.dump_json(several).decode()} if several else None
     with atomic(path) as temporary:
-        frame.write_parquet(temporary)
+        frame.write_parquet(temporary, metadata=metadata)

@@ -48,6 +48,10 @@ CHECKPOINT_FILES = ("config.json", "model.safetensors")
 TOKENIZER_FILES = ("tokenizer.json",)
 """What a folder must hold; where it has other files of these kinds, they count as well."""
 KINDS = frozenset({".bin", ".jinja", ".json", ".model", ".pth", ".safetensors"})
+CODE = "*.py"
+"""What else counts in a checkpoint whose code is run."""
+VOCABULARY = "rwkv_vocab*.txt"
+"""What else counts in the folder of a tokenizer."""
 
 
 READ: Mapping[Need, tuple[str, ...]] = {
@@ -213,7 +217,8 @@ class Plan(Closed):
         """The files of a model's weights; of a repository, what says that it is here."""
         entry = self.models[model]
         fetched = _fetched("checkpoints", entry.checkpoint, entry.revision)
-        return fetched or _files(Path(entry.checkpoint), CHECKPOINT_FILES)
+        code = CODE if entry.trust_remote_code else None
+        return fetched or _files(Path(entry.checkpoint), CHECKPOINT_FILES, others=code)
 
     def model_files(self, model: str) -> list[str]:
         """The files of a model and its tokenizer."""
@@ -239,7 +244,7 @@ class Plan(Closed):
     def _tokenizer_files(self, tokenizer: str) -> list[str]:
         entry = self.tokenizers[tokenizer]
         fetched = _fetched("tokenizers", entry.source, entry.revision)
-        return fetched or _files(Path(entry.source), TOKENIZER_FILES)
+        return fetched or _files(Path(entry.source), TOKENIZER_FILES, others=VOCABULARY)
 
     def _material(self, task: str, wording: WordingName | None) -> list[str]:
         """The fetched files that the samples of a task are made of; the nano material has none."""
@@ -414,9 +419,10 @@ def _fetched(kind: Kind, hub_id: str, revision: str | None) -> list[str]:
     return [str(DIRECTORY / Snapshot(kind, hub_id, revision).manifest)] if revision else []
 
 
-def _files(path: Path, required: tuple[str, ...]) -> list[str]:
+def _files(path: Path, required: tuple[str, ...], *, others: str | None) -> list[str]:
     """The files of a folder that decide what it is, or the one file that `path` is."""
     if not path.is_dir():
         return [str(path)] if path.suffix else [str(path / name) for name in required]
     found = {file.name for file in path.iterdir() if file.suffix in KINDS}
+    found |= {file.name for file in path.glob(others)} if others else set()
     return [str(path / name) for name in sorted(found or required)]

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from needlework.tolerances import TOLERANCES, DeviceKind, Dtype
 
 StopReason = Literal["end", "limit", "decided", "failed"]
+LIBRARIES = "libraries"
+"""Where `others` of a prediction tells the versions of the packages that computed it."""
 
 
 class Closed(BaseModel):
@@ -79,8 +81,8 @@ class Prediction(Closed):
     """Prompt tokens whose computation another sample of the cell paid for."""
     generated_tokens: int
     others: dict[str, str]
-    """What produced it: model revision, protocol, kernels, and the device of the job that wrote it
-    down (of a resumed cell, the last one)."""
+    """What produced it: model revision, protocol, versions of what computed it, and the kernels and
+    device of the job that wrote it down (of a resumed cell, the last one)."""
 
     @model_validator(mode="after")
     def _failure_has_a_reason(self) -> "Prediction":

@@ -1,59 +1,86 @@
-"""What a rule's result depends on inside this package: a digest of modules and all they import.
+"""What a result depends on inside this package: a digest of modules and all they import.
 
 Snakemake sees files and parameters, not package code; a rule that carries this digest among its
-parameters runs again when the code behind it changes, and only then.
+parameters runs again when the code behind it changes, and only then: comments, docstrings and the
+layout of a file are no code. The journal's key holds such a digest too (`engine.identity`).
 """
 
 import ast
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
 PACKAGE = "needlework"
 ROOT = Path(__file__).parent
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
+"""Where a statement holds others."""
 
 
-def digest(*modules: str) -> str:
-    """Sixteen hexadecimal digits over the sources of `modules` and of every module they import.
+def digest(*modules: str, without: Collection[str] = ()) -> str:
+    """Sixteen hexadecimal digits over the code of `modules` and of every module they import.
 
-    Raises:
-        ModuleNotFoundError: a module is not part of this package.
-    """
-    return digest_of(closure(*modules))
-
-
-def digest_of(modules: Iterable[str]) -> str:
-    """Sixteen hexadecimal digits over the sources of `modules` and of no others.
+    What only the modules `without` import is left out with them, and so is what others say of
+    them at their top: imports, and rows of tables. A row more for another mixer changes nothing.
 
     Raises:
         ModuleNotFoundError: a module is not part of this package.
     """
+    return digest_of(closure(*modules, without=without), without=without)
+
+
+def digest_of(modules: Iterable[str], *, without: Collection[str] = ()) -> str:
+    """Sixteen hexadecimal digits over the code of `modules` and of no others.
+
+    Raises:
+        ModuleNotFoundError: a module is not part of this package.
+    """
+    left_out = frozenset(without)
     total = hashlib.sha256()
     for name in sorted(modules):
-        total.update(name.encode() + b"\0" + _source(name))
+        code = _code(name, left_out & _imports(name))
+        total.update(name.encode() + b"\0" + code.encode() + b"\0")
     return total.hexdigest()[:16]
 
 
-def closure(*modules: str, without: frozenset[str] = frozenset()) -> set[str]:
+def closure(*modules: str, without: Collection[str] = ()) -> set[str]:
     """The modules and everything of this package that they import, directly or not.
 
-    It goes round modules in `without`, and what is only reached through them.
+    The modules `without`, and what only they import, are not among them.
     """
     found: set[str] = set()
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
-        if name not in found | without:
+        if name not in found and name not in without:
             found.add(name)
             waiting += _imports(name)
     return found
 
 
-@cache
+def rows(module: str, table: str) -> dict[str, str]:
+    """The module behind the value of each row of a table: a dict at the top of `module`, by key.
+
+    Keys are told as they are written, so `config.MLP: MLP` is `config.MLP` with the module of MLP.
+    """
+    tree = _tree(module)
+    (found,) = (
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == table
+    )
+    assert isinstance(found, ast.Dict), f"{module}.{table} is no table"
+    origin = {alias: name for node in tree.body for alias, name in _aliases(node)}
+    return {
+        ast.unparse(key): origin[_first_name(value)]
+        for key, value in zip(found.keys, found.values, strict=True)
+        if key is not None
+    }
+
+
 def _imports(name: str) -> frozenset[str]:
     """What one module imports from this package, at its top or inside a function."""
-    return imported(_source(name))
+    return _read(name)[1]
 
 
 def imported(source: bytes) -> frozenset[str]:
@@ -62,17 +89,99 @@ def imported(source: bytes) -> frozenset[str]:
     Raises:
         SyntaxError: the source is not Python.
     """
-    return frozenset(found for node in ast.walk(ast.parse(source)) for found in _named(node))
+    return _parsed(source)[1]
 
 
-def _named(node: ast.AST) -> Iterator[str]:
-    """The modules that one statement imports, without the packages it only passes through."""
+def _aliases(node: ast.AST) -> Iterator[tuple[str, str]]:
+    """What one statement imports: the name it is given, and its module.
+
+    The packages that an import only passes through are not told.
+    """
     if isinstance(node, ast.Import):
-        yield from (alias.name for alias in node.names if _is_ours(alias.name))
+        for alias in node.names:
+            if _is_ours(alias.name):
+                yield alias.asname or alias.name, alias.name
     if isinstance(node, ast.ImportFrom) and _is_ours(node.module or ""):
         for alias in node.names:
             inner = f"{node.module}.{alias.name}"
-            yield inner if _path(inner).is_file() else str(node.module)
+            module = inner if _path(inner).is_file() else str(node.module)
+            yield alias.asname or alias.name, module
+
+
+def _first_name(node: ast.AST) -> str:
+    """The name that an expression begins with: of `Family(llama.places)` it is `llama`."""
+    called = node.args[0] if isinstance(node, ast.Call) and node.args else node
+    while isinstance(called, ast.Attribute):
+        called = called.value
+    return called.id if isinstance(called, ast.Name) else ""
+
+
+@cache
+def _code(name: str, left_out: frozenset[str]) -> str:
+    """The code of a module, in one layout, without what it says of the modules `left_out`."""
+    tree = _tree(name)
+    if left_out:
+        tree = ast.parse(_code(name, frozenset()))
+        _forget(tree, left_out)
+    return ast.unparse(tree)
+
+
+def _forget(tree: ast.Module, left_out: frozenset[str]) -> None:
+    """Drop imports of these modules at the top, and rows of tables there that are about them."""
+    names = {alias for node in tree.body for alias, module in _aliases(node) if module in left_out}
+    for node in tree.body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            node.names = [each for each in node.names if (each.asname or each.name) not in names]
+        elif isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Dict):
+            kept = [
+                (key, value)
+                for key, value in zip(node.value.keys, node.value.values, strict=True)
+                if _first_name(value) not in names
+            ]
+            node.value.keys = [key for key, _ in kept]
+            node.value.values = [value for _, value in kept]
+    tree.body = [node for node in tree.body if getattr(node, "names", True)]
+
+
+def _tree(name: str) -> ast.Module:
+    """The syntax of a module without comments and without text that nobody reads: docstrings.
+
+    Below a field such a text is a docstring as well.
+    """
+    return _read(name)[0]
+
+
+@cache
+def _read(name: str) -> tuple[ast.Module, frozenset[str]]:
+    return _parsed(_source(name))
+
+
+def _parsed(source: bytes) -> tuple[ast.Module, frozenset[str]]:
+    """The syntax of a module and what it imports from this package, in one pass over both.
+
+    Snakemake asks at every start for all modules, so statements are looked at, not expressions.
+    """
+    tree = ast.parse(source)
+    imports: set[str] = set()
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        for field in _BLOCKS:
+            block = getattr(node, field, None)
+            if isinstance(block, list):
+                kept = [each for each in block if not _is_text(each)]
+                block[:] = kept or ([ast.Pass()] if block and node is not tree else [])
+                waiting += block
+        imports.update(module for _, module in _aliases(node))
+    return tree, frozenset(imports)
+
+
+def _is_text(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
 
 
 def _is_ours(name: str) -> bool:

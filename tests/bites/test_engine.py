@@ -5,8 +5,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from needlework.engine import cell as cells
-from needlework.engine import choosing, decode, prefill, prefixes, running, schedule, stopping
+from needlework.engine import (
+    choosing,
+    decode,
+    identity,
+    journal,
+    prefill,
+    prefixes,
+    running,
+    schedule,
+    stopping,
+)
 from needlework.engine.journal import Journal
 from needlework.records import Prediction
 from tests.engine_for_tests import ONE_BY_ONE, ROOMY, TINY, run_cell, shared_cell
@@ -75,8 +84,8 @@ def test_a_journal_keyed_without_the_revision_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The artifact resumes by row number: new weights would keep the old weights' answers."""
-    honest = cells.Reader
-    monkeypatch.setattr(cells, "Reader", lambda **fields: honest(**(fields | {"revision": "any"})))
+    honest = identity.Reader
+    monkeypatch.setattr(identity, "Reader", lambda **all_: honest(**(all_ | {"weights": "any"})))
     with pytest.raises(AssertionError):
         laws.test_what_decides_an_answer_is_part_of_its_key("revision", tmp_path)
 
@@ -86,8 +95,19 @@ def test_a_journal_that_keeps_a_torn_line_is_caught(
 ) -> None:
     """A killed job leaves half a line; appending to it loses the next answer as well."""
     monkeypatch.setattr(Journal, "_cut_torn_line", lambda self: None)
-    with pytest.raises(Exception, match="not a journal entry"):
+    with pytest.raises(AssertionError):
         test_journal.test_a_torn_last_line_is_cut_and_the_rest_kept(tmp_path, 5)
+
+
+def test_a_journal_that_believes_what_it_reads_is_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(journal, "_checksum", lambda told: b"0" * 16)
+    line = test_journal.changed(journal._line(test_journal.entry("a", 1)), tokens=[3])
+    with pytest.raises(AssertionError):
+        test_journal.test_a_line_that_is_not_what_was_written_is_counted_and_not_taken(
+            line, tmp_path, caplog
+        )
 
 
 def test_a_branch_that_starts_at_the_wrong_state_is_caught(

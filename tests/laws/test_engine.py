@@ -12,6 +12,7 @@ from needlework import models
 from needlework.engine.cell import Dataset, Setting, predict_cell
 from needlework.engine.choosing import Sampled
 from needlework.engine.prefixes import plan_forest
+from needlework.engine.running import last_logits
 from needlework.engine.schedule import Limits
 from needlework.engine.stopping import PUBLISHED_SAMPLING
 from needlework.hazards import LayerHazard
@@ -312,3 +313,26 @@ def test_plans_of_random_prompts_cover_them_exactly() -> None:
 def test_the_tokenizer_of_these_laws_reads_what_it_writes() -> None:
     tokenizer = NumberTokenizer()
     assert tokenizer.decode(tokenizer.encode("7 8 9")) == "7 8 9"
+
+
+def test_a_lower_temperature_makes_the_likelier_token_likelier() -> None:
+    """3 to 1 becomes 9 to 1 at one half: the counts of 400 draws within four standard errors."""
+    logits = torch.full((1, 40), -50.0)
+    logits[0, 5], logits[0, 6] = float(torch.tensor(3.0).log()), 0.0
+    draw = Sampled(top_k=32, temperature=0.5, seed=0, addresses=[("task", 0)])
+    counts = Counter(draw(logits, [0])[0] for _ in range(400))
+    assert abs(counts[5] - 360) < 4 * (400 * 0.9 * 0.1) ** 0.5
+
+
+def test_a_contested_row_goes_on_from_the_state_that_answers_start_from() -> None:
+    """A defect that tells prompt from answer would vanish where a row is computed by itself."""
+    decoder = defective("m2a-conv-state", "mamba2attn")
+    prompt, written = np.arange(3, 23, dtype=np.int32), np.array([7, 8], dtype=np.int32)
+    logits, state = decoder(torch.tensor([prompt.tolist()]), decoder.init_state(1))
+    marked, _ = decoder(torch.tensor([written.tolist()]), state.after_prompt())
+    unmarked, _ = decoder(torch.tensor([written.tolist()]), state)
+    found = last_logits(decoder, prompt, written)
+    torch.testing.assert_close(found, marked[0, -1], rtol=0, atol=1e-10)
+    assert (found - unmarked[0, -1]).abs().max() > 1e-6
+    before = last_logits(decoder, prompt, written[:0])
+    torch.testing.assert_close(before, logits[0, -1], rtol=0, atol=1e-10)

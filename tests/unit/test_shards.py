@@ -151,3 +151,18 @@ def test_what_a_sibling_has_finished_is_not_computed(
     found = answer(Shard(1, 2), tmp_path / "own", [whole[1]])
     assert found == [each for each in whole[0] if Shard(1, 2).holds(each.index)]
     assert (tmp_path / "own").read_text() == ""
+
+
+def test_more_samples_of_one_task_than_of_another_are_refused(tmp_path: Path) -> None:
+    """Three answers too many, each with its own number: no sample is missing or twice."""
+    rows = [prediction("vt", index) for index in range(4)]
+    rows += [prediction("cwe", index) for index in range(2)]
+    write_records(tmp_path / "1of1.jsonl", rows)
+    with pytest.raises(EngineError, match=r"no shard answers sample|more samples of one"):
+        merge([tmp_path / "1of1.jsonl"], TASKS, tmp_path / "whole.jsonl")
+    rows = [prediction("vt", index) for index in range(2)]
+    rows += [prediction("cwe", index) for index in range(3)]
+    write_records(tmp_path / "1of1.jsonl", rows)
+    with pytest.raises(EngineError, match="shards answer more samples of one task"):
+        merge([tmp_path / "1of1.jsonl"], TASKS, tmp_path / "whole.jsonl")
+    assert not (tmp_path / "whole.jsonl").exists()

@@ -8,6 +8,7 @@ import pytest
 from needlework import sources
 from needlework.tasks import code
 from needlework.tasks.specs import FUNCTION, OwnSpec
+from tests.sources_for_tests import Edit, comment, edit, forget, statement
 
 RULES = sorted((Path(__file__).parents[2] / "workflow/rules").glob("*.smk"))
 NAMED = sorted(set(re.findall(r'"(needlework\.[\w.]+)"', "".join(f.read_text() for f in RULES))))
@@ -28,8 +29,12 @@ def test_a_named_module_exists(module: str) -> None:
 def test_a_rule_that_calls_the_package_carries_its_digest(block: str) -> None:
     """Fetched files are the exception: their SHA-256 says what they are, whatever fetched them."""
     calls = re.findall(r'"needlework (\S+)', block)
-    carries = "code=digest(" in block or "code=lambda wildcards: PLAN.dataset_code(" in block
-    assert bool(set(calls) - {"fetch"}) == carries
+    carried = re.search(
+        r"code=(lambda wildcards: code_for\(wildcards\.model, |digest\()"
+        r"|code=lambda wildcards: PLAN\.dataset_code\(",
+        block,
+    )
+    assert bool(set(calls) - {"fetch"}) == bool(carried)
 
 
 @pytest.mark.parametrize("block", blocks(), ids=lambda block: block.split("log:")[1].split()[0])
@@ -85,15 +90,16 @@ def test_what_a_file_of_ones_own_imports_of_us_decides_its_datasets(tmp_path: Pa
         assert code._borrowed(tmp_path / "own.py") == set()
 
 
-def test_a_changed_module_changes_the_digest(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = sources.digest("needlework.scoring")
-    original = sources._source
-
-    def altered(name: str) -> bytes:
-        return original(name) + b"\n# one more line"
-
-    monkeypatch.setattr(sources, "_source", altered)
-    assert sources.digest("needlework.scoring") != before
+@pytest.mark.parametrize(("change", "matters"), [(statement, True), (comment, False)])
+def test_a_changed_module_changes_the_digest(
+    monkeypatch: pytest.MonkeyPatch, change: Edit, matters: bool
+) -> None:
+    before = sources.digest("needlework.report.tables")
+    edit(monkeypatch, "needlework.scoring", change)
+    after = sources.digest("needlework.report.tables")
+    monkeypatch.undo()
+    forget()
+    assert (after != before) == matters
 
 
 def test_a_module_that_does_not_exist_is_an_error() -> None:

@@ -1,5 +1,6 @@
-"""What a change of a hub model's commit, or of the number of shards, runs again."""
+"""What a change of a commit, of the number of shards, or of our code runs again."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,50 @@ def test_shards_leave_datasets_and_checkpoints_alone(project: Path) -> None:
     wanted = {"predict_shard": 16, "merge": 8, "score": 8, "collect": 1}
     unchanged = dict.fromkeys(("dataset", "verify_model", "plan", "predict"), 0)
     assert {name: jobs.get(name, 0) for name in wanted | unchanged} == wanted | unchanged
+
+
+def append(project: Path, module: str, text: str) -> None:
+    with (project / f"src/needlework/{module}.py").open("a", encoding="utf-8") as file:
+        file.write(text)
+
+
+def test_a_comment_runs_nothing_again(project: Path) -> None:
+    """In a mixer, the engine, the scores and the tables: no rule has heard of it."""
+    for module in ("models/attention", "engine/decode", "scoring", "report/layout", "nano/facts"):
+        append(project, module, "\n# One more word.\n")
+    assert planned(project) == {}
+
+
+@pytest.mark.parametrize(("mixer", "models"), [("attention", 1), ("ssd", 1), ("rwkv6", 0)])
+def test_the_code_of_a_mixer_asks_the_models_that_have_it(
+    project: Path, mixer: str, models: int
+) -> None:
+    append(project, f"models/{mixer}", "\nONE_MORE = 1\n")
+    jobs = planned(project)
+    wanted = {"verify_model": models, "predict": 4 * models, "dataset": 0}
+    assert {name: jobs.get(name, 0) for name in wanted} == wanted
+
+
+@pytest.mark.parametrize("remote_code", [True, False])
+def test_code_beside_the_weights_is_an_input_where_it_is_run(
+    project: Path, remote_code: bool
+) -> None:
+    """`modeling_x.py` was edited, and Snakemake had nothing to do."""
+    code = project / "resources/nano/llama/modeling_x.py"
+    code.write_text("x = 1")
+    if remote_code:
+        edit(
+            project / "config/models.yaml",
+            "checkpoint: resources/nano/llama\n",
+            "checkpoint: resources/nano/llama\n    backend: transformers\n"
+            "    trust_remote_code: true\n",
+        )
+    done = run_snakemake(project, "--touch", "--forceall")
+    assert done.returncode == 0, done.stderr
+    assert planned(project) == {}
+    code.write_text("x = 2")
+    later = code.stat().st_mtime + 60
+    os.utime(code, (later, later))
+    jobs = planned(project)
+    wanted = {"verify_model": 1, "predict": 4} if remote_code else {}
+    assert {name: jobs.get(name, 0) for name in ("verify_model", "predict") if jobs} == wanted

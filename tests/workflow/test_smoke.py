@@ -1,5 +1,6 @@
 """The whole chain with a real model, killed in the middle and taken up again."""
 
+import json
 import os
 import signal
 import subprocess
@@ -63,7 +64,8 @@ def test_a_killed_run_continues(finished: tuple[Path, Path, float]) -> None:
     journal = kept.with_name(f"{kept.name}.journal")
     lines = journal.read_text(encoding="utf-8").splitlines()
     predictions = kept.read_text(encoding="utf-8").splitlines()
-    assert len(lines) == len(predictions)
+    # Equal prompts have one answer, so there may be fewer lines; none is there twice.
+    assert len({json.loads(line)["key"] for line in lines}) == len(lines) <= len(predictions)
     assert kept.stat().st_mtime >= changed
 
 

@@ -2,7 +2,7 @@
 from functools import cache
 from pathlib import Path
 
-from needlework import parts
+from needlework import model_code, parts
 from needlework.study import Cell
 
 
@@ -48,6 +48,11 @@ def earlier(wildcards):
 def cell_of(wildcards):
     """The cell that a file belongs to."""
     return Cell(wildcards.model, wildcards.suite, int(wildcards.length))
+
+
+def code_for(model, module):
+    """What rules about a model carry in place of a digest: the mixers of others do not count."""
+    return model_code.digest_for(PLAN.models[model], module)
 
 
 def first_cost(model):

@@ -25,7 +25,7 @@ rule predict:
             -(-cost(wildcards).runtime_minutes // PLAN.study.shards), attempt
         ),
     params:
-        code=digest("needlework.engine.predict"),
+        code=lambda wildcards: code_for(wildcards.model, "needlework.engine.predict"),
         model=lambda wildcards: PLAN.predict_options(wildcards.model),
     # Where Slurm sends its SIGTERM to every process of a job, only the command itself may act on it.
     shell:
@@ -50,7 +50,7 @@ use rule predict as predict_part with:
     benchmark:
         "<benchmarks>/predict_part/{model}/{suite}/{length}/{tables}.tsv"
     params:
-        code=digest("needlework.engine.predict"),
+        code=lambda wildcards: code_for(wildcards.model, "needlework.engine.predict"),
         model=lambda wildcards: " ".join(
             [
                 PLAN.predict_options(wildcards.model),
@@ -73,7 +73,7 @@ if PLAN.study.shards > 1:
         benchmark:
             "<benchmarks>/predict_shard/{model}/{suite}/{length}/{shard}of{shards}.tsv"
         params:
-            code=digest("needlework.engine.predict"),
+            code=lambda wildcards: code_for(wildcards.model, "needlework.engine.predict"),
             model=lambda wildcards: (
                 f"{PLAN.predict_options(wildcards.model)}"
                 f" --shard {wildcards.shard}/{wildcards.shards}"

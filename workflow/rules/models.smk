@@ -55,7 +55,7 @@ rule verify_model:
         ),
         runtime=lambda wildcards, attempt: CLUSTER.minutes(60, attempt),
     params:
-        code=digest("needlework.engine.verification"),
+        code=lambda wildcards: code_for(wildcards.model, "needlework.engine.verification"),
         model=lambda wildcards: PLAN.checkpoint_options(wildcards.model),
     shell:
         "needlework verify-model {output} {params.model} --threads {threads} 2>&1 | tee {log}"

@@ -23,7 +23,14 @@ from needlework.artifact.bundle import (
 )
 from needlework.artifact.crate import README, readme
 from needlework.artifact.rendering import EXPLORER, Output, outputs
-from needlework.cells import collect, read_estimates, read_parquet, read_scores, score_cell
+from needlework.cells import (
+    collect,
+    mixed,
+    read_estimates,
+    read_parquet,
+    read_scores,
+    score_cell,
+)
 from needlework.errors import ArtifactError, NeedleworkError
 from needlework.files import read_records, sha256
 from needlework.parsing import parse, read
@@ -226,6 +233,8 @@ def scores(artifact: Path, again: Path) -> Iterator[str]:
             yield plain(error, artifact)
             continue
         yield from differences(f"scores/{place}.parquet", stored, read_parquet(path))
+        if mixed([artifact / STUDY / "scores" / f"{place}.parquet"]) != mixed([path]):
+            yield f"scores/{place}.parquet: tells other versions than the predictions"
 
 
 def differences(name: str, stored: pl.DataFrame, found: pl.DataFrame) -> Iterator[str]:

@@ -26,6 +26,7 @@ from needlework.artifact.bundle import (
 from needlework.artifact.checklist import Verdict, verdicts
 from needlework.artifact.rendering import outputs
 from needlework.artifact.unpacking import unpack
+from needlework.cells import mixed
 from needlework.errors import NeedleworkError
 from needlework.files import sha256
 from needlework.parsing import parse, read
@@ -97,7 +98,7 @@ def review(archive: Path, *, templates: Path) -> Review:
         manifest = checks.read_manifest(artifact)
         return Review(
             lines=tuple(_lines(artifact, again, templates)),
-            remarks=_found(_remarks(manifest, artifact)),
+            remarks=_found(_remarks(manifest, artifact, again)),
             commands=_found(
                 (output.command, ", ".join(output.names))
                 for output in outputs(artifact, again, templates)
@@ -153,7 +154,7 @@ def _line(
     return Line(key=key, check=check, problems=tuple(problems))
 
 
-def _remarks(manifest: Manifest, artifact: Path) -> Iterator[str]:
+def _remarks(manifest: Manifest, artifact: Path, again: Path) -> Iterator[str]:
     """What a reviewer should know that is no disagreement within the artifact."""
     if manifest.code != digest(*CODE):
         yield (
@@ -162,6 +163,7 @@ def _remarks(manifest: Manifest, artifact: Path) -> Iterator[str]:
         )
     yield from _other_versions(artifact)
     yield from _not_shown(artifact)
+    yield from _mixed(again / checks.ESTIMATED[0])
     for path in sorted((artifact / INPUTS / PUBLISHED).glob("*.csv")):
         own = installed.folder(str(PUBLISHED)) / path.name
         if not own.is_file() or sha256(own) != sha256(path):
@@ -192,6 +194,13 @@ def _other_versions(artifact: Path) -> Iterator[str]:
     for name in MADE_WITH:
         if theirs.get(name) != ours.get(name):
             yield f"made with {name} {theirs.get(name)}, reviewed with {ours.get(name)}"
+
+
+def _mixed(scores: Path) -> Iterator[str]:
+    """Cells whose answers were computed by several versions of packages, as their tables say."""
+    for cell, versions in (mixed([scores]) if scores.is_file() else {}).items():
+        place = f"{cell.model}/{cell.suite}/{cell.length}"
+        yield f"predictions/{place}.jsonl: answers of several versions: {'; '.join(versions)}"
 
 
 def _study(path: Path) -> dict[str, Any] | None:

@@ -119,7 +119,7 @@ def _show(
     study = the_plan.study
     click.echo(
         f"\n{study.study}: {len(cells)} cells, {study.samples} samples a task, "
-        f"{sum(cell.hours for cell in cells):.1f} hours on one device; "
+        f"{listing.duration(sum(cell.hours for cell in cells))} on one device; "
         f"{disk / 1e9:.1f} GB of weights and datasets on disk"
     )
     for name in unknown:

@@ -60,6 +60,11 @@ def lines(cells: Sequence[PlannedCell]) -> Iterator[str]:
     yield from LEGEND
 
 
+def duration(hours: float) -> str:
+    """Hours in words, below one in minutes."""
+    return f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.1f} minutes"
+
+
 def measured_lines(found: Sequence[tuple[PlannedCell, Measured]]) -> Iterator[str]:
     """Estimates beside what jobs took, cell by cell; a ratio above 1 means we said too much."""
     yield _line(MEASURED, [title for title, _ in MEASURED])

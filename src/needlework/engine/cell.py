@@ -3,25 +3,24 @@
 Knows samples, predictions and the journal; does not know how prompts are read or where files lie.
 """
 
-import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
+from needlework.engine import identity
 from needlework.engine.interruption import Interruption, StoppedError
-from needlework.engine.journal import Entry, Journal, entry_key, read_entries
+from needlework.engine.journal import Entry, Journal, read_entries
 from needlework.engine.memory import limits_for
 from needlework.engine.prefixes import Tokens, computed_tokens, plan_forest, plan_separately
 from needlework.engine.progress import Progress, shown
 from needlework.engine.running import Engine, Question
-from needlework.engine.schedule import Limits
+from needlework.engine.schedule import ALONE, Limits
 from needlework.engine.stopping import Decoding, Pieces, StopRule
 from needlework.errors import EngineError
 from needlework.models.decoder import Decoder
-from needlework.records import Prediction, Sample
+from needlework.records import LIBRARIES, Prediction, Sample
 from needlework.scoring import Metric
 from needlework.shards import Shard
 from needlework.tokenizers import Tokenizer
@@ -42,8 +41,8 @@ class Setting:
 
     name: str = "cell"
     """How progress lines call the cell."""
-    others: Mapping[str, str] = field(default_factory=dict)
-    """Written into every prediction."""
+    others: dict[str, str] = field(default_factory=dict)
+    """Written into every prediction, beside the versions of what computed it."""
     limits: Limits | None = None
     """How much may be in memory at a time; from `memory` when None."""
     memory: int | None = None
@@ -54,31 +53,6 @@ class Setting:
     siblings: Sequence[Path] = ()
     """Journals of other runs of this cell, whose answers are taken over."""
     interruption: Interruption = field(default_factory=Interruption)
-
-
-class Reader(BaseModel):
-    """Who answers, and how."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    revision: str
-    config: str
-    """A digest of the decoder's configuration, switched-on hazards included."""
-    dtype: str
-    tokenizer: str
-    decoding: Decoding
-
-
-class Identity(BaseModel):
-    """What decides an answer, the prompt's tokens aside."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    reader: Reader
-    limit: int
-    outputs: tuple[str, ...]
-    metric: Metric
-    address: tuple[str | int, ...]
 
 
 def predict_cell(
@@ -93,13 +67,13 @@ def predict_cell(
 ) -> list[Prediction]:
     """One prediction for every sample, ordered by task as given and by index.
 
-    What the journal holds under the same revision, prompt and decoding is not computed again. The
-    result does not depend on the journal, on limits or on the order in which answers finish.
+    What the journal holds under the same key (`engine.identity`) is not computed again; `revision`
+    is what names the weights there. The result does not depend on the journal, on limits or on the
+    order in which answers finish.
 
     Raises:
-        EngineError: the tokenizer and the model do not belong together, or another process works on
-            the same journal.
-        RecordError: the journal has a broken line that no killed process leaves behind.
+        EngineError: the tokenizer and the model do not belong together, the longest prompt cannot
+            fit into memory, or another process works on the same journal.
         StoppedError: somebody asked to stop; what is finished is in the journal.
     """
     setting = setting or Setting()
@@ -112,19 +86,25 @@ def predict_cell(
     )
     engine = Engine(decoder, pieces, decoding, vocabulary, share=setting.share)
     with Journal(journal) as lines:
-        entries = {**_taken_over(setting.siblings), **lines.entries()}
+        own = lines.entries(vocabulary=vocabulary)
+        entries = {**_taken_over(setting.siblings, vocabulary), **own}
         failures = _answer_missing(engine, rows, entries, lines, setting)
+    # A failed sample has no entry to say what computed it.
+    setting = replace(setting, others=_with_libraries(setting, identity.libraries_of(decoder)))
     return [
-        _prediction(
-            row, entries.get(row.key), row.error or failures.get(row.number), pieces, setting
-        )
+        _prediction(row, entries.get(row.key), row.error or failures.get(row.key), pieces, setting)
         for row in rows
     ]
 
 
-def _taken_over(journals: Sequence[Path]) -> dict[str, Entry]:
+def _with_libraries(setting: Setting, libraries: str) -> dict[str, str]:
+    return {**setting.others, LIBRARIES: libraries}
+
+
+def _taken_over(journals: Sequence[Path], vocabulary: int) -> dict[str, Entry]:
     """Every entry of all these journals."""
-    return {key: entry for path in journals for key, entry in read_entries(path).items()}
+    found = (read_entries(path, vocabulary=vocabulary) for path in journals)
+    return {key: entry for entries in found for key, entry in entries.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,18 +142,12 @@ def _rows(
         _impossible(tokens, limit, decoder) for tokens, limit in zip(prompts, limits, strict=True)
     ]
     charged = _charged(prompts, errors, share=decoder.reads_in_pieces)
-    reader = Reader(
-        revision=revision,
-        config=hashlib.sha256(decoder.config.model_dump_json().encode()).hexdigest(),
-        dtype=str(decoder.embedding.weight.dtype),
-        tokenizer=tokenizer.identity,
-        decoding=decoding,
-    )
+    reader = identity.reader_of(decoder, tokenizer, decoding, weights=revision)
     end = tokenizer.end if decoding.end_tokens else frozenset()
     rows = []
     for number, (task, dataset, sample, tokens) in enumerate(asked):
         question = _question(task, dataset, sample, tokens, decoding, end)
-        key = _key(reader, question)
+        key = identity.key(reader, tokens, question.rule, question.address)
         rows.append(_Row(number, task, sample, question, key, charged[number], errors[number]))
     return rows
 
@@ -194,18 +168,6 @@ def _question(
         end=end,
     )
     return Question(tokens, rule, (task, sample.index) if decoding.kind == "sample" else ())
-
-
-def _key(reader: Reader, question: Question) -> str:
-    rule = question.rule
-    identity = Identity(
-        reader=reader,
-        limit=rule.limit,
-        outputs=rule.outputs,
-        metric=rule.metric,
-        address=question.address,
-    )
-    return entry_key(identity, question.tokens)
 
 
 def _tokenized(dataset: Dataset, tokenizer: Tokenizer) -> list[tuple[Sample, Tokens]]:
@@ -252,30 +214,56 @@ def _charged(prompts: Sequence[Tokens], errors: Sequence[str | None], *, share: 
 
 def _answer_missing(
     engine: Engine, rows: list[_Row], entries: dict[str, Entry], journal: Journal, setting: Setting
-) -> dict[int, str]:
-    """Compute what `entries` lacks, add it there and to the journal; why some failed, by number."""
-    missing = [row for row in rows if row.error is None and row.key not in entries]
-    progress = _progress(setting.name, rows, missing)
-    questions = [row.question for row in missing]
-    longest = max((len(each.tokens) + each.rule.limit for each in questions), default=1)
-    limits = setting.limits or limits_for(engine.decoder, longest, memory=setting.memory)
+) -> dict[str, str]:
+    """Compute what `entries` lacks, add it there and to the journal; why some failed, by key.
+
+    Rows of one key have one answer, which is computed for the first of them.
+    """
+    missing = _by_key(row for row in rows if row.error is None and row.key not in entries)
+    progress = _progress(setting.name, rows, [row for group in missing for row in group])
+    questions = [group[0].question for group in missing]
+    limits = _limits(engine, questions, setting)
+    libraries = identity.libraries_of(engine.decoder)
     failures = {}
     with shown(progress):
         for finished in engine.answer(questions, limits, setting.interruption):
-            row = missing[finished.prompt]
+            group = missing[finished.prompt]
+            key, tokens = group[0].key, finished.tokens
             if finished.error is not None:
-                failures[row.number] = finished.error
+                failures[key] = finished.error
             else:
-                entry = Entry(key=row.key, tokens=finished.tokens, stop_reason=finished.stop_reason)
+                reason = finished.stop_reason
+                entry = Entry(key=key, tokens=tokens, stop_reason=reason, libraries=libraries)
                 journal.append([entry])
-                entries[row.key] = entry
-            progress.finish(read=row.charged, written=len(finished.tokens))
+                entries[key] = entry
+            for row in group:
+                progress.finish(read=row.charged, written=len(tokens))
     if progress.done < progress.samples:
         raise StoppedError(
             f"{setting.name} stopped at {progress.done} of {progress.samples} samples; "
             "run it again to continue"
         )
     return failures
+
+
+def _by_key(rows: Iterable[_Row]) -> list[list[_Row]]:
+    """Rows that are the same question, in the order of the first of each."""
+    groups: dict[str, list[_Row]] = {}
+    for row in rows:
+        groups.setdefault(row.key, []).append(row)
+    return list(groups.values())
+
+
+def _limits(engine: Engine, questions: Sequence[Question], setting: Setting) -> Limits:
+    """How much of these questions may be in memory at a time.
+
+    Raises:
+        EngineError: not even the longest of them alone.
+    """
+    if not questions:
+        return ALONE
+    longest = max(len(each.tokens) + each.rule.limit for each in questions)
+    return setting.limits or limits_for(engine.decoder, longest, memory=setting.memory)
 
 
 def _progress(name: str, rows: Sequence[_Row], missing: Sequence[_Row]) -> Progress:
@@ -305,5 +293,5 @@ def _prediction(
         prompt_tokens=prompt_tokens,
         shared_tokens=0 if row.error else prompt_tokens - row.charged,
         generated_tokens=len(tokens),
-        others=dict(setting.others),
+        others=setting.others if entry is None else _with_libraries(setting, entry.libraries),
     )

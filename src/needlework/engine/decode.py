@@ -142,6 +142,9 @@ class _Batch:
             pairs = zip(self.prompts, self.places, strict=True)
             self.places = [place for prompt, place in pairs if prompt in tokens]
             self.prompts = list(tokens)
+            if not tokens:
+                # Nobody goes on: the memory is for the prompts to come.
+                self.tokens, self.state = [], None
         for place, token in zip(self.places, tokens.values(), strict=True):
             self.tokens[place] = token
 

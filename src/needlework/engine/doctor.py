@@ -15,7 +15,7 @@ import torch
 from needlework.cost.architectures import Weights, architecture
 from needlework.engine.memory import SHARE_OF_FREE, DoesNotFitError, free_bytes, row_bytes
 from needlework.engine.prefill import read
-from needlework.engine.running import ALONE
+from needlework.engine.schedule import ALONE
 from needlework.models import kernels
 from needlework.models.checkpoints import allocate, reading, rwkv6
 from needlework.models.config import DecoderConfig

@@ -1,28 +1,32 @@
 """Finished answers, one JSON line each, appended as they come: what a killed job does not lose.
 
 Knows keys, lines and locks; does not know models or text. A line is found again by its key, which
-says everything that decides the answer, so lines of other models, prompts or decodings do no harm.
+says everything that decides the answer (`engine.identity`), so lines of other models, prompts or
+decodings do no harm; and it carries a checksum, so a line that was changed does none either.
 """
 
 import fcntl
 import hashlib
+import logging
 import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Annotated, Self
 
-import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from needlework.engine.prefixes import Tokens
-from needlework.errors import EngineError, RecordError
+from needlework.errors import EngineError
 from needlework.files import json_line
 from needlework.records import StopReason
 
+log = logging.getLogger(__name__)
+
 SYNC_SECONDS = 2.0
 """A line is with the system at once, which survives a kill; on the disk within this time."""
+CHECKSUM = b', "sha256": "'
+"""What stands between the answer of a line and the digest of all before it."""
 
 
 class Entry(BaseModel):
@@ -31,38 +35,57 @@ class Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     key: str
-    tokens: tuple[int, ...]
+    tokens: tuple[Annotated[int, Field(ge=0)], ...]
     stop_reason: StopReason
+    libraries: str
+    """The versions of what computed it."""
 
 
-def entry_key(identity: BaseModel, tokens: Tokens) -> str:
-    """A digest of everything that decides one answer: `identity`, and the prompt's token ids."""
-    digest = hashlib.sha256(identity.model_dump_json().encode())
-    digest.update(b"\n")
-    digest.update(np.asarray(tokens).astype("<u4").tobytes())
-    return digest.hexdigest()
+def read_entries(path: Path, *, vocabulary: int) -> dict[str, Entry]:
+    """Every sound entry of a journal, by key; another process may be writing the next one.
 
-
-def read_entries(path: Path) -> dict[str, Entry]:
-    """Every whole entry of a journal, by key; another process may be writing the next one.
-
-    Raises:
-        RecordError: a whole line is broken, which no killed writer leaves behind.
+    Sound is a line whose checksum is right and whose tokens are below `vocabulary`. How many are
+    not, be they damaged or of an earlier version of needlework, is told in one line of the log.
     """
-    entries = {}
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.endswith(b"\n"):
-                break
-            try:
-                entry = Entry.model_validate_json(line)
-            except ValidationError as error:
-                raise RecordError(
-                    f"{path}:{number}: not a journal entry; delete that line and run "
-                    "again, or delete the file to compute the cell anew"
-                ) from error
+    entries, unsound = {}, 0
+    lines = path.read_bytes().split(b"\n")[:-1]
+    for line in lines:
+        entry = _entry(line)
+        if entry is not None and max(entry.tokens, default=0) < vocabulary:
             entries[entry.key] = entry
+        else:
+            unsound += 1
+    if unsound:
+        log.warning(
+            "%s: %d of %d lines are damaged or of an earlier version; what they answered is "
+            "computed again",
+            path,
+            unsound,
+            len(lines),
+        )
     return entries
+
+
+def _line(entry: Entry) -> bytes:
+    """An entry as it is written."""
+    told = json_line(entry.model_dump(mode="json")).encode().removesuffix(b"}\n")
+    return told + CHECKSUM + _checksum(told) + b'"}\n'
+
+
+def _entry(line: bytes) -> Entry | None:
+    """The entry in a line without its end; None where the checksum or anything else is wrong."""
+    told, _, checksum = line.rpartition(CHECKSUM)
+    if checksum != _checksum(told) + b'"}':
+        return None
+    try:
+        return Entry.model_validate_json(told + b"}")
+    except ValidationError:
+        return None
+
+
+def _checksum(told: bytes) -> bytes:
+    """Sixteen hexadecimal digits: enough for what chance or an editor changes."""
+    return hashlib.sha256(told).hexdigest()[:16].encode()
 
 
 class Journal:
@@ -80,7 +103,7 @@ class Journal:
             EngineError: another process has it open.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -103,13 +126,9 @@ class Journal:
         finally:
             os.close(self._file)
 
-    def entries(self) -> dict[str, Entry]:
-        """Every entry so far, by key.
-
-        Raises:
-            RecordError: a line before the last is broken, which no killed writer leaves behind.
-        """
-        return read_entries(self.path)
+    def entries(self, *, vocabulary: int) -> dict[str, Entry]:
+        """Every sound entry so far, by key, as `read_entries` tells them."""
+        return read_entries(self.path, vocabulary=vocabulary)
 
     def append(self, entries: Iterable[Entry]) -> None:
         """Write entries behind all others, in one piece.
@@ -117,7 +136,7 @@ class Journal:
         Raises:
             EngineError: the disk does not take them; what was written before stays whole.
         """
-        data = "".join(json_line(entry.model_dump(mode="json")) for entry in entries).encode()
+        data = b"".join(map(_line, entries))
         end = os.fstat(self._file).st_size
         try:
             written = 0

@@ -1,13 +1,19 @@
-"""How much fits: the size of states, limits that follow from it, one name for running out."""
+"""How much fits: the size of states, limits that follow from it, one name for running out.
+
+A cell whose longest row cannot fit even alone is refused before anything is read.
+"""
 
 import errno
 import os
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
-from needlework.engine.schedule import LEAST_TOKENS, Limits
+from needlework.engine.choosing import CLOSE
+from needlework.engine.schedule import ALONE, LEAST_TOKENS, Limits
+from needlework.errors import EngineError
 from needlework.models.config import Attention, DecoderConfig
 from needlework.models.decoder import Decoder
 
@@ -23,6 +29,13 @@ SHARE_OF_FREE = {"cpu": 0.5, "cuda": 0.8}
 
 Main memory belongs to others as well; a GPU is a job's own, but for the gaps its allocator leaves.
 """
+ROOM_TO_GROW = 1.25
+"""Room of a cache over the keys in it, when it has just been enlarged."""
+MASK_BYTES = 5
+"""An attention mask has a byte, and inside the call a number, for every query and key."""
+LONGEST = 1 << 32
+"""Tokens beyond which nobody asks what fits."""
+MEGABYTE = 1 << 20
 UNKNOWN_FREE = 2 << 30
 """Bytes taken to be free where the system does not tell."""
 
@@ -62,20 +75,62 @@ def limits_for(decoder: Decoder, longest: int, *, memory: int | None = None) -> 
     """Limits under which a cell whose longest row has `longest` tokens stays below `memory` bytes.
 
     A quarter of it each for rows being read, rows being written, kept branches, and what a forward
-    call needs beside them. Where this is too hopeful, running out of memory halves the limits.
+    call needs beside them; where a quarter does not hold one row, prompts are read one by one and
+    share nothing. Where this is too hopeful, running out of memory halves the limits.
+
+    Raises:
+        EngineError: the longest row does not fit even alone; says which would.
     """
     device = decoder.embedding.weight.device
+    _refuse_too_long(decoder, longest, memory)
     budget = (memory or free_bytes(device)) // 4
-    fits = max(1, budget // max(1, row_bytes(decoder, longest)))
-    # An attention mask has a byte, and inside the call a number, for every query and key.
-    call_bytes = max(1, 5 * _most_keys(decoder.config, longest))
+    fits = budget // max(1, row_bytes(decoder, longest))
+    call_bytes = max(1, MASK_BYTES * _most_keys(decoder.config, longest))
     tokens = min(CALL_TOKENS[device.type], max(2 * LEAST_TOKENS, budget // call_bytes))
     return Limits(
         tokens=tokens,
         chunk=min(tokens, CHUNK[device.type]),
-        rows=min(MOST_ROWS[device.type], fits),
+        rows=max(1, min(MOST_ROWS[device.type], fits)),
         states=min(MOST_STATES, fits),
     )
+
+
+def _refuse_too_long(decoder: Decoder, longest: int, memory: int | None) -> None:
+    # Nobody who gave no number asked for restraint: then all that is free counts.
+    device = decoder.embedding.weight.device
+    given = memory or int(free_bytes(device) / SHARE_OF_FREE[device.type])
+    needed = needed_bytes(decoder, longest)
+    if needed > given:
+        fits = longest_that_fits(decoder, given)
+        raise EngineError(
+            f"{longest} tokens of prompt and answer need {needed / MEGABYTE:,.1f} MB beside "
+            f"the weights, and {given / MEGABYTE:,.1f} MB are given; up to {fits} fit: choose a "
+            "shorter length, or give more memory (--memory)"
+        )
+
+
+def longest_that_fits(decoder: Decoder, memory: int) -> int:
+    """The most tokens, prompt and answer, of a row that fits into `memory` bytes; 0 for none."""
+    fits = bisect_right(range(1, LONGEST), memory, key=lambda each: needed_bytes(decoder, each))
+    positions = decoder.config.positions
+    return fits if positions is None else min(fits, positions)
+
+
+def needed_bytes(decoder: Decoder, tokens: int) -> int:
+    """Bytes that a row of so many tokens takes while it is answered alone, weights aside.
+
+    Its cache is copied while it is enlarged, so for a moment there are two of it. Where rounding
+    could decide, the prompt is read once more beside that, always in pieces of one size; then the
+    mask of such a piece is what a call takes beside the caches.
+    """
+    empty, keys = row_bytes(decoder, 0), row_bytes(decoder, tokens) - row_bytes(decoder, 0)
+    copies = 1 + ROOM_TO_GROW
+    call = LEAST_TOKENS
+    if decoder.embedding.weight.dtype in CLOSE:
+        copies, call = 2 * copies, ALONE.chunk
+    call = min(call, tokens) if decoder.reads_in_pieces else tokens
+    mask = MASK_BYTES * call * _most_keys(decoder.config, tokens)
+    return int(copies * (empty + keys)) + mask
 
 
 def row_bytes(decoder: Decoder, tokens: int) -> int:

@@ -3,7 +3,6 @@
 Knows files and what a run is called; does not know how a cell is computed.
 """
 
-import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,22 +11,21 @@ from pathlib import Path
 import torch
 
 from needlework import models, tokenizers
+from needlework.engine import identity
 from needlework.engine.cell import Dataset, Setting, predict_cell
 from needlework.engine.interruption import on_sigterm
 from needlework.engine.processor import prepare_processor
 from needlework.engine.stopping import PUBLISHED_SAMPLING, Decoding
 from needlework.errors import EngineError
-from needlework.files import read_records, sha256, write_records
+from needlework.files import read_records, write_records
 from needlework.hazards import Hazard
-from needlework.models import kernels
-from needlework.models.checkpoints import hub, reading
 from needlework.models.decoder import Decoder
-from needlework.models.hub_model import HubModel, load_hub_model
+from needlework.models.hub_model import load_hub_model
 from needlework.progress import cells_done
 from needlework.records import Sample
 from needlework.shards import Shard, is_part, sibling_journals
-from needlework.sources import digest
 from needlework.tasks.specs import Spec
+from needlework.tokenizers import Tokenizer
 
 log = logging.getLogger(__name__)
 
@@ -82,11 +80,11 @@ def predict(
     """
     device = _prepare(machine)
     questions = _read(datasets, tasks)
-    begins = model.begin_token and "no-begin-token" not in model.hazards
-    tokenizer = tokenizers.load(model.tokenizer, revision=model.tokenizer_revision, begins=begins)
+    tokenizer = _tokenizer(model)
     decoder = _load(model, device)
     decoding = PUBLISHED_SAMPLING if "mamba-sampling" in model.hazards else Decoding()
-    others = {"protocol": protocol, "decoding": decoding.kind, **_origin(model, decoder)}
+    named = _named(model)
+    others = {"protocol": protocol, "decoding": decoding.kind, **_origin(model, named, decoder)}
     others["tokenizer"] = tokenizer.identity
     setting = _setting(output, shard, others, machine.memory if device == "cpu" else None)
     with on_sigterm() as interruption:
@@ -94,7 +92,7 @@ def predict(
             decoder,
             tokenizer,
             questions,
-            revision=_version(others),
+            revision=identity.weights_of(model.checkpoint, named, backend=model.backend),
             journal=output.with_name(f"{output.name}.journal"),
             decoding=decoding,
             setting=replace(setting, interruption=interruption),
@@ -105,7 +103,7 @@ def predict(
 
 
 def _setting(
-    output: Path, shard: Shard | None, others: Mapping[str, str], megabytes: int | None
+    output: Path, shard: Shard | None, others: dict[str, str], megabytes: int | None
 ) -> Setting:
     """What is known of a run before it begins, its name by the place of the predictions."""
     place = output.parts[-4 if is_part(output) else -3 : -1]
@@ -125,6 +123,12 @@ def _prepare(machine: Machine) -> str:
     prepare_processor(machine.threads)
     torch.use_deterministic_algorithms(device == "cpu")
     return device
+
+
+def _tokenizer(model: Model) -> Tokenizer:
+    """The tokenizer of a model, with its begin token where prompts are to have one."""
+    begins = model.begin_token and "no-begin-token" not in model.hazards
+    return tokenizers.load(model.tokenizer, revision=model.tokenizer_revision, begins=begins)
 
 
 def _load(model: Model, device: str) -> Decoder:
@@ -151,23 +155,24 @@ def _load(model: Model, device: str) -> Decoder:
     )
 
 
-def _origin(model: Model, decoder: Decoder) -> dict[str, str]:
-    """Which weights answered, in which precision, and on which kernels and device."""
+def _named(model: Model) -> identity.Files | str:
+    """What says which weights these are: a commit, or the digests of local files."""
+    if model.revision and not Path(model.checkpoint).exists():
+        return model.revision
+    return identity.files_of(model.checkpoint, remote_code=model.trust_remote_code)
+
+
+def _origin(model: Model, named: identity.Files | str, decoder: Decoder) -> dict[str, str]:
+    """Which weights answer, in which precision, and on which kernels and device."""
     return {
         "checkpoint": model.checkpoint,
-        "revision": model.revision or _fingerprint(model.checkpoint),
+        "revision": named if isinstance(named, str) else model.revision or named.fingerprint,
         "dtype": model.dtype,
-        "kernels": _kernels(decoder),
+        "kernels": identity.kernels_of(decoder),
         "device": _device(decoder),
-        "backend": _backend(decoder),
+        "backend": identity.backend_of(decoder),
         "hazards": " ".join(model.hazards) or "none",
     }
-
-
-def _version(others: Mapping[str, str]) -> str:
-    """Weights, code and kernels: other ones may answer otherwise, so they share no journal."""
-    code = digest("needlework.engine.running")
-    return "+".join([others["revision"], code, others["kernels"], others["backend"]])
 
 
 def _read(paths: Sequence[Path], tasks: Mapping[str, Spec]) -> dict[str, Dataset]:
@@ -188,29 +193,7 @@ def _read(paths: Sequence[Path], tasks: Mapping[str, Spec]) -> dict[str, Dataset
     }
 
 
-def _backend(decoder: Decoder) -> str:
-    """Who computes the model, and whether prompts may share prefixes there."""
-    if not isinstance(decoder, HubModel):
-        return "needlework"
-    return "transformers" if decoder.keeps_cache else "transformers without its cache"
-
-
-def _kernels(decoder: Decoder) -> str:
-    """What computes each operation that is not computed by torch, or that all are."""
-    weight = decoder.embedding.weight
-    chosen = kernels.choices(weight.device, weight.dtype)
-    special = [f"{name}={package}" for name, package in chosen.items() if package != kernels.TORCH]
-    return ",".join(special) or kernels.TORCH
-
-
 def _device(decoder: Decoder) -> str:
     """What the device is called: a GPU by its model."""
     device = decoder.embedding.weight.device
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-def _fingerprint(checkpoint: str) -> str:
-    """A digest of a local checkpoint's configuration and weights."""
-    source = hub.find(checkpoint, revision=None)
-    files = [*reading.shards(source), *source.glob("config.json")]
-    return hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()

@@ -17,12 +17,9 @@ from needlework.engine.interruption import Interruption
 from needlework.engine.memory import DoesNotFitError
 from needlework.engine.prefill import prefill, read
 from needlework.engine.prefixes import Tokens, plan_forest, plan_separately
-from needlework.engine.schedule import Limits
+from needlework.engine.schedule import ALONE, Limits
 from needlework.engine.stopping import Answer, Decoding, Pieces, StopRule
 from needlework.models.decoder import Decoder
-
-ALONE = Limits(tokens=256, chunk=256, rows=1, states=1)
-"""How a contested row is computed by itself: always in the same pieces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +80,7 @@ class Engine:
         asked = [questions[position] for position in positions]
         prompts = [question.tokens for question in asked]
         answers = [Answer(each.rule, self.pieces, len(each.tokens)) for each in asked]
-        if self.decoder.reads_in_pieces and self.share:
+        if self.decoder.reads_in_pieces and self.share and limits.states:
             forest = plan_forest(prompts)
         else:
             forest = plan_separately(prompts)

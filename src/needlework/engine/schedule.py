@@ -23,7 +23,8 @@ class Limits:
     rows: int
     """Sequences of one forward call."""
     states: int
-    """States kept for unfinished branches; the path to one more leaf may need a few beyond."""
+    """States kept for unfinished branches; the path to one more leaf may need a few beyond. With
+    none, prompts share nothing."""
 
     def rows_of(self, longest: int) -> int:
         """Sequences read together when the longest has this many tokens."""
@@ -39,8 +40,12 @@ class Limits:
         tokens = self.tokens // 2
         if tokens < LEAST_TOKENS:
             return None
-        rows, states = max(1, self.rows // 2), max(1, self.states // 2)
+        rows, states = max(1, self.rows // 2), min(self.states, max(1, self.states // 2))
         return Limits(tokens=tokens, chunk=min(self.chunk, tokens), rows=rows, states=states)
+
+
+ALONE = Limits(tokens=256, chunk=256, rows=1, states=1)
+"""How a contested row is computed by itself: always in the same pieces."""
 
 
 @dataclass(frozen=True, slots=True)

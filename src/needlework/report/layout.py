@@ -49,6 +49,8 @@ class Entry:
     """Whether it was compared with the best on the same samples; None where it was not compared."""
     trained: bool = False
     """Measured at the model's training length."""
+    mixed: bool = False
+    """Whether a cell behind it holds answers of several versions of packages."""
 
     @property
     def shown(self) -> float | None:

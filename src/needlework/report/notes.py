@@ -32,7 +32,7 @@ class Note(NamedTuple):
     """A remark below a table."""
 
     mark: str
-    """What points to it: `failed`, `unverified` or `missing`; empty for the table as a whole."""
+    """What points to it: `failed`, `mixed`, `unverified`, `missing`; empty for the whole table."""
     text: str
 
 
@@ -48,7 +48,8 @@ def read_verified(paths: Iterable[Path]) -> Verified:
 
 def entry_marks(entry: Entry) -> tuple[str, ...]:
     """What a number needs a remark for."""
-    return ("failed",) if entry.estimate is not None and entry.estimate.failed else ()
+    failed = entry.estimate is not None and entry.estimate.failed
+    return (("failed",) if failed else ()) + (("mixed",) if entry.mixed else ())
 
 
 def row_marks(row: Row, verified: Verified | None) -> tuple[str, ...]:
@@ -63,6 +64,7 @@ def notes(table: Table, verified: Verified | None, samples: Samples) -> list[Not
         *_basis(table),
         Note("", _bold(table)),
         *_failures(table, samples),
+        *_mixed(table, samples),
         *_unverified(table, verified),
     ]
 
@@ -151,6 +153,20 @@ def shown_reasons(reasons: Counter[str]) -> str:
     lines = [f"{count} times: {reason}" for reason, count in often[:MOST_REASONS]]
     others = sum(count for _, count in often[MOST_REASONS:])
     return ", ".join([*lines, f"{others} times: others"] if others else lines)
+
+
+def _mixed(table: Table, samples: Samples) -> Iterator[Note]:
+    """The cells whose answers other versions computed, and which these are."""
+    labels = {row.model.name: row.model.label for row in table.rows}
+    shown = [(row.model, each.sources) for row in table.rows for each in row.entries if each.mixed]
+    found = {
+        cell: versions
+        for model, sources in shown
+        for cell, versions in samples.versions(model, sources).items()
+    }
+    if found:
+        lines = [f"{named([cell], labels)[0]} ({'; '.join(told)})" for cell, told in found.items()]
+        yield Note("mixed", f"Cells with answers of several versions: {', '.join(lines)}.")
 
 
 def _unverified(table: Table, verified: Verified | None) -> Iterator[Note]:

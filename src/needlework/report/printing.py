@@ -9,10 +9,10 @@ from needlework.report.layout import Entry
 from needlework.report.notes import entry_marks
 from needlework.report.rendering import percent
 
-SIGNS = {"failed": "†", "unverified": "‡", "missing": "—"}
+SIGNS = {"failed": "†", "mixed": "§", "unverified": "‡", "missing": "—"}
 """What points from a number or a model to its remark."""
 
-LATEX_SIGNS = {"failed": r"$\dagger$", "unverified": r"$\ddagger$"}
+LATEX_SIGNS = {"failed": r"$\dagger$", "mixed": r"\S{}", "unverified": r"$\ddagger$"}
 LATEX_GAP = "{---}"
 
 

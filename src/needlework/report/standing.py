@@ -5,15 +5,16 @@ Knows rows, entries and the samples behind them; which test is used is the busin
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 import polars as pl
 
 from needlework.comparisons import holm, interval_test, sign_flip_test
 from needlework.contrasts import difference, interval
 from needlework.report.layout import Entry, Row, Source, Table
-from needlework.study import Grid, ShownModel
+from needlework.study import Cell, Grid, ShownModel
 
 SIGNIFICANCE = 0.05
 """Below it, corrected for all numbers of the column, a number is worse than the best."""
@@ -22,7 +23,13 @@ SIGNIFICANCE = 0.05
 class Samples:
     """The score of every sample of a study."""
 
-    def __init__(self, rows: pl.DataFrame, grid: Grid) -> None:
+    def __init__(
+        self,
+        rows: pl.DataFrame,
+        grid: Grid,
+        mixed: Mapping[Cell, Sequence[str]] = MappingProxyType({}),
+    ) -> None:
+        self._mixed = mixed
         place = ("model", "suite", "task", "length")
         groups = rows.sort("index").group_by(*place, maintain_order=True)
         self._scores: dict[tuple[str, Source], list[float]] = {
@@ -44,6 +51,11 @@ class Samples:
         """Why samples of these tasks and lengths failed, with how many did."""
         places = [(model.name, source) for source in dict.fromkeys(sources)]
         return Counter(error for place in places for error in self._errors.get(place, []))
+
+    def versions(self, model: ShownModel, sources: Iterable[Source]) -> dict[Cell, Sequence[str]]:
+        """The cells behind these that hold answers of several versions of packages, with those."""
+        cells = (Cell(model.name, source.suite, source.length) for source in sources)
+        return {cell: self._mixed[cell] for cell in cells if cell in self._mixed}
 
     def totals(self, model: ShownModel, sources: Sequence[Source]) -> list[float]:
         """One total per question over these tasks and lengths; empty where one has no samples.
@@ -71,7 +83,14 @@ def mark(table: Table, samples: Samples) -> Table:
             for place, entry in zip(group, _marked(contest, samples), strict=True):
                 rows[place][column] = entry
     marked = (
-        replace(row, entries=tuple(entries)) for row, entries in zip(table.rows, rows, strict=True)
+        replace(
+            row,
+            entries=tuple(
+                replace(entry, mixed=bool(samples.versions(row.model, entry.sources)))
+                for entry in entries
+            ),
+        )
+        for row, entries in zip(table.rows, rows, strict=True)
     )
     return replace(table, rows=tuple(marked))
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from needlework.cells import estimated, gathered
+from needlework.cells import estimated, gathered, mixed
 from needlework.definitions import TableDefinition
 from needlework.files import write_text
 from needlework.records import Verification
@@ -55,7 +55,7 @@ def read_measured(
     rows = gathered(scores)
     return Measured(
         scores=Scores(estimated(rows), grid),
-        samples=Samples(rows, grid),
+        samples=Samples(rows, grid, mixed(scores)),
         models=models,
         verified=verified,
     )

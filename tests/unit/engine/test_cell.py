@@ -1,6 +1,7 @@
 """What a cluster does to a cell: every fault loses nothing, says one clear thing, or both."""
 
 import ctypes
+import json
 import os
 import resource
 import signal
@@ -16,7 +17,9 @@ from needlework import files
 from needlework.engine.cell import Setting, predict_cell
 from needlework.engine.interruption import Interruption, StoppedError, on_sigterm
 from needlework.engine.journal import Journal
-from needlework.errors import EngineError, RecordError
+from needlework.engine.memory import longest_that_fits
+from needlework.engine.stopping import Decoding
+from needlework.errors import EngineError
 from needlework.files import write_records
 from needlework.models.decoder import Decoder
 from needlework.records import Prediction
@@ -24,6 +27,7 @@ from tests.engine_for_tests import (
     LIMIT,
     ROOMY,
     TINY,
+    VOCABULARY,
     NumberTokenizer,
     Watched,
     dataset,
@@ -93,7 +97,7 @@ def mount_memory(folder: Path, *, size: int, again: bool = False) -> None:
 
 def done(journal: Path) -> int:
     with Journal(journal) as lines:
-        return len(lines.entries())
+        return len(lines.entries(vocabulary=VOCABULARY))
 
 
 # Kills.
@@ -391,12 +395,19 @@ def test_a_torn_journal_costs_one_answer(reference: list[Prediction], tmp_path: 
     assert set(calls) == {1}
 
 
-def test_a_broken_journal_stops_before_anything_is_computed(tmp_path: Path) -> None:
-    (tmp_path / "journal").write_text("hello\n")
-    calls: list[int] = []
-    with pytest.raises(RecordError, match="journal:1: not a journal entry"):
-        run_cell(watched(lambda tokens_BT: calls.append(1)), CELL, tmp_path / "journal")
-    assert not calls
+def test_a_damaged_journal_costs_the_answers_that_are_damaged(
+    reference: list[Prediction], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A line with one token changed was served as an answer."""
+    journal = tmp_path / "journal"
+    run_cell(family("mamba2"), CELL, journal)
+    lines = journal.read_text().splitlines(keepends=True)
+    row = json.loads(lines[3])
+    lines[3] = json.dumps(row | {"tokens": [5, *row["tokens"][1:]]}) + "\n"
+    journal.write_text("".join([*lines, "hello\n"]))
+    assert run_cell(family("mamba2"), CELL, journal) == reference
+    assert f"2 of {len(lines) + 1} lines are damaged" in caplog.text
+    assert len(journal.read_text().splitlines()) == len(lines) + 2
 
 
 def test_two_processes_on_one_cell_do_not_mix(reference: list[Prediction], tmp_path: Path) -> None:
@@ -417,7 +428,7 @@ def test_a_full_disk_keeps_what_is_finished(reference: list[Prediction], tmp_pat
 
     def fill() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2500, 2500))
         with pytest.raises(EngineError, match="make room and run again"):
             run_cell(family("mamba2"), CELL, journal, limits=TINY)
 
@@ -456,3 +467,103 @@ def test_a_full_disk_leaves_no_part_of_a_prediction_file(
 
     assert in_child(fill) == 0
     assert list(tmp_path.iterdir()) == []
+
+
+# A cell that is too long for its memory.
+
+
+def asked_with(memory: int, length: int, journal: Path) -> list[Prediction]:
+    """Two prompts of one beginning, the longer of `length` tokens with begin token and answer."""
+    book = [3 + number % 30 for number in range(length - LIMIT - 1)]
+    cell = {"task": dataset([sample(0, book), sample(1, [*book[:-3], 7])])}
+    decoder = family("transformerpp", dtype=torch.float32)
+    setting = Setting(memory=memory)
+    return predict_cell(
+        decoder, NumberTokenizer(), cell, revision="first", journal=journal, setting=setting
+    )
+
+
+def test_a_cell_runs_at_the_longest_that_fits_and_is_refused_above(tmp_path: Path) -> None:
+    """Before anything is read, in one line that says which length would do."""
+    memory = 1 << 20
+    fits = longest_that_fits(family("transformerpp", dtype=torch.float32), memory)
+    assert 200 < fits < 2000
+    found = asked_with(memory, fits, tmp_path / "fits")
+    assert {each.stop_reason for each in found} <= {"end", "limit", "decided"}
+    assert found == asked_with(1 << 30, fits, tmp_path / "roomy")
+    with pytest.raises(EngineError, match=rf"^{fits + 1} tokens .* up to {fits} fit: choose"):
+        asked_with(memory, fits + 1, tmp_path / "refused")
+    assert (tmp_path / "refused").read_bytes() == b""
+
+
+def test_what_is_finished_needs_no_memory(tmp_path: Path) -> None:
+    """A cell that was answered on a larger machine is written down on a small one."""
+    found = asked_with(1 << 30, 2000, tmp_path / "journal")
+    assert asked_with(1 << 10, 2000, tmp_path / "journal") == found
+
+
+# Equal prompts.
+
+
+def test_equal_prompts_are_answered_once_and_written_for_all(
+    reference: list[Prediction], tmp_path: Path
+) -> None:
+    """Two depths of a short haystack may be one place: 10 of 105 prompts of a nano cell."""
+    rows: list[int] = []
+    decoder = watched(lambda tokens_BT: rows.append(len(tokens_BT)))
+    single = {"task": dataset([sample(0, [5] * 30)])}
+    many = {"task": dataset([sample(index, [5] * 30) for index in range(4)])}
+    run_cell(decoder, single, tmp_path / "single")
+    once, rows[:] = list(rows), []
+    found = run_cell(decoder, many, tmp_path / "many")
+    assert rows == once
+    assert len((tmp_path / "many").read_text().splitlines()) == 1
+    assert len({each.pred for each in found}) == 1
+    assert [each.shared_tokens for each in found] == [0, 31, 31, 31]
+    assert done(tmp_path / "many") == 1
+
+
+def test_equal_prompts_with_other_references_are_asked_each(tmp_path: Path) -> None:
+    """An answer that is decided for one may go on for the other."""
+    cell = {"task": dataset([sample(0, [5] * 30, ("7",)), sample(1, [5] * 30, ("no number",))])}
+    run_cell(family("mamba2"), cell, tmp_path / "journal")
+    assert done(tmp_path / "journal") == 2
+
+
+def test_equal_prompts_draw_answers_of_their_own(tmp_path: Path) -> None:
+    cell = {"task": dataset([sample(index, [5] * 30) for index in range(4)])}
+    found = run_cell(family("mamba2"), cell, tmp_path / "journal", decoding=Decoding(kind="sample"))
+    assert len({each.pred for each in found}) > 1
+
+
+def test_equal_prompts_fail_together(tmp_path: Path) -> None:
+    cell = {"task": dataset([sample(index, [5] * 30) for index in range(2)])}
+    decoder = family("mamba2")
+    with torch.no_grad():
+        decoder.embedding.weight[5] = float("nan")
+    found = run_cell(decoder, cell, tmp_path / "journal")
+    assert [each.stop_reason for each in found] == ["failed"] * 2
+    assert found[0].error == found[1].error == "the model's logits are not finite numbers"
+
+
+def test_a_failed_sample_is_charged_nothing_and_shares_nothing(tmp_path: Path) -> None:
+    """One that cannot be asked at all, in a forest with one that can."""
+    book = [3 + number % 30 for number in range(80)]
+    cell = {"task": dataset([sample(0, book), sample(1, [*book, *book]), sample(2, book)])}
+    found = run_cell(limited(81 + LIMIT), cell, tmp_path / "journal")
+    assert [each.stop_reason == "failed" for each in found] == [False, True, False]
+    assert [each.shared_tokens for each in found] == [0, 0, 81]
+
+
+def test_what_was_finished_before_memory_ran_out_is_not_asked_again(
+    reference: list[Prediction], tmp_path: Path
+) -> None:
+    """Each answer is one line, whatever had to begin again."""
+
+    def full() -> None:
+        raise MemoryError
+
+    decoder = watched(decoding_after(12, full))
+    assert run_cell(decoder, CELL, tmp_path / "journal", limits=TINY) == reference
+    keys = [json.loads(line)["key"] for line in (tmp_path / "journal").read_text().splitlines()]
+    assert len(keys) == len(set(keys)) == SAMPLES - 1  # Two prompts are one.

@@ -8,10 +8,15 @@ from needlework.engine.memory import (
     MOST_ROWS,
     DoesNotFitError,
     limits_for,
+    longest_that_fits,
+    needed_bytes,
     out_of_memory_after,
     row_bytes,
 )
 from needlework.engine.schedule import LEAST_TOKENS
+from needlework.errors import EngineError
+from needlework.models.decoder import Decoder
+from needlework.models.hazards import with_hazards
 from tests.models_for_tests import FAMILIES, family
 
 
@@ -36,14 +41,55 @@ def test_a_recurrent_row_does_not_grow() -> None:
 def test_little_memory_means_few_rows() -> None:
     decoder = family("transformerpp")
     row = row_bytes(decoder, 1000)
-    limits = limits_for(decoder, 1000, memory=4 * 3 * row)
-    assert (limits.rows, limits.states) == (3, 3)
+    limits = limits_for(decoder, 1000, memory=4 * 5 * row)
+    assert (limits.rows, limits.states) == (5, 5)
 
 
-def test_too_little_memory_still_means_one_row() -> None:
-    limits = limits_for(family("transformerpp"), 1000, memory=1)
-    assert limits.rows == 1
+def test_where_a_quarter_holds_no_row_prompts_are_read_one_by_one() -> None:
+    """Its whole fits, but not beside kept branches and other rows."""
+    decoder = family("transformerpp", dtype=torch.bfloat16)
+    limits = limits_for(decoder, 1000, memory=needed_bytes(decoder, 1000))
+    assert (limits.rows, limits.states) == (1, 0)
     assert limits.tokens >= LEAST_TOKENS
+
+
+GROWING = ["llama", "transformerpp", "mamba2attn"]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", GROWING)
+@pytest.mark.parametrize("memory", [1 << 20, 5_000_001, 1 << 30])
+def test_the_longest_that_fits_is_computed(name: str, dtype: torch.dtype, memory: int) -> None:
+    decoder = family(name, dtype=dtype)
+    fits = longest_that_fits(decoder, memory)
+    assert needed_bytes(decoder, fits) <= memory < needed_bytes(decoder, fits + 1)
+    assert limits_for(decoder, fits, memory=memory).rows >= 1
+    needs = f"{fits + 1} tokens of prompt and answer need .* up to {fits} fit: choose a"
+    with pytest.raises(EngineError, match=needs):
+        limits_for(decoder, fits + 1, memory=memory)
+
+
+@pytest.mark.parametrize("name", ["mamba2", "griffin", "rwkv6"])
+def test_a_recurrent_cell_fits_at_any_length_or_at_none(name: str) -> None:
+    decoder = family(name)
+    needed = needed_bytes(decoder, 10_000)
+    assert needed_bytes(decoder, 1 << 20) == needed
+    limits_for(decoder, 1 << 20, memory=needed)
+    with pytest.raises(EngineError, match=r"up to \d+ fit"):
+        limits_for(decoder, 1 << 20, memory=needed // 8)
+
+
+def test_a_model_with_fewer_positions_is_not_said_to_read_more() -> None:
+    plain = family("llama")
+    decoder = Decoder(plain.config.model_copy(update={"positions": 40}))
+    assert longest_that_fits(decoder, 1 << 30) == 40
+
+
+def test_a_prompt_that_must_be_read_whole_needs_its_whole_mask() -> None:
+    """The published window defect lets no prompt be cut."""
+    plain = family("griffin", dtype=torch.float32)
+    decoder = Decoder(with_hazards(plain.config, ["rg-window"]))
+    assert needed_bytes(decoder, 100_000) > 50 * needed_bytes(plain, 100_000)
 
 
 def test_plenty_of_memory_stops_at_what_is_useful() -> None:
@@ -54,7 +100,7 @@ def test_plenty_of_memory_stops_at_what_is_useful() -> None:
 def test_a_mask_over_a_long_prompt_shortens_the_calls() -> None:
     """128K keys for each of 4,096 queries would be gigabytes beside a cache of megabytes."""
     decoder = family("llama")
-    assert limits_for(decoder, 131_072, memory=1 << 28).tokens < CALL_TOKENS["cpu"]
+    assert limits_for(decoder, 131_072, memory=320 << 20).tokens < CALL_TOKENS["cpu"]
 
 
 def test_half_of_what_is_free_is_used_when_nobody_says() -> None:

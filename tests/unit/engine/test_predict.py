@@ -104,9 +104,11 @@ def test_predictions_say_what_made_them(folder: Path) -> None:
         "device",
         "backend",
         "hazards",
+        "libraries",
     }
     assert len(others["revision"]) == 64
     assert others["device"] == "cpu"
+    assert others["libraries"] == f"torch {torch.__version__}"
 
 
 def test_other_weights_do_not_find_the_journal_of_these(folder: Path) -> None:

@@ -3,15 +3,15 @@
 Knows synthetic work of a stated size; does not know models or other engines.
 """
 
+import hashlib
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import BaseModel
 
-from needlework.engine.journal import Entry, Journal, entry_key
+from needlework.engine.journal import Entry, Journal
 from needlework.engine.prefixes import Tokens, plan_forest
 from needlework.engine.schedule import Limits, schedule
 
@@ -46,18 +46,14 @@ def _prompts() -> list[Tokens]:
     return prompts[:PROMPTS]
 
 
-class _Identity(BaseModel):
-    revision: str
-
-
 def journal_seconds(folder: Path) -> float:
     """Seconds to append one answer of ten tokens, disk included, on the file system of `folder`."""
-    identity = _Identity(revision="bench")
     entries = [
         Entry(
-            key=entry_key(identity, np.array([number], dtype=np.int32)),
+            key=hashlib.sha256(str(number).encode()).hexdigest(),
             tokens=tuple(range(400, 410)),
             stop_reason="limit",
+            libraries="torch",
         )
         for number in range(ENTRIES)
     ]

@@ -131,14 +131,36 @@ def _recognise(source: Path, shapes: Mapping[str, tuple[int, ...]]) -> tuple[Dec
             raise CheckpointError(f"{source} is not an RWKV-6 model: it has no {error}") from error
         return spec, rwkv6.places_in_pth(spec)
     path = source / "config.json"
+    spec, family = decoder_config(_raw(path), where=str(path))
+    return spec, family.places(spec)
+
+
+def _raw(path: Path) -> Mapping[str, Any]:
+    """What a `config.json` says."""
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise CheckpointError(f"{path} is absent; is {source} a checkpoint folder?") from error
+        raise CheckpointError(f"{path} is absent; is {path.parent} a checkpoint folder?") from error
     except json.JSONDecodeError as error:
         raise CheckpointError(f"{path} is not JSON ({error}); fetch it again") from error
-    spec, family = decoder_config(raw, where=str(path))
-    return spec, family.places(spec)
+    return raw
+
+
+def family_module(source: Path) -> str:
+    """The module of ours that knows the tensors of the checkpoint in a folder or `.pth` file.
+
+    Raises:
+        CheckpointError: its configuration is absent or damaged, or of an unknown family.
+    """
+    if source.is_file():
+        return rwkv6.__name__
+    path = source / "config.json"
+    return _family(_raw(path), str(path)).config.__module__
+
+
+def family_modules() -> set[str]:
+    """The modules of all families."""
+    return {family.config.__module__ for family in (NATIVE, MAMBA_SSM, *FAMILIES.values())}
 
 
 def allocate(decoder: Decoder, device: str, dtype: torch.dtype) -> None:

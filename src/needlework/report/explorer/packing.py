@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from needlework.cells import CellEstimate, read_estimates, read_parquet
+from needlework.cells import CellEstimate, mixed, read_estimates, read_parquet
 from needlework.definitions import TableDefinition
 from needlework.errors import RecordError
 from needlework.files import read_records
@@ -88,7 +88,8 @@ def blocks(
     scores = read_parquet(study / "scores.parquet")
     _check_models(scores, models)
     estimates = read_estimates(study / "cells.parquet")
-    known = Known(Scores(estimates, grid), Samples(scores, grid), _verified(study))
+    samples_of = Samples(scores, grid, mixed([study / "scores.parquet"]))
+    known = Known(Scores(estimates, grid), samples_of, _verified(study))
     yield Block("index", index(study.name, estimates, models, tables, known=known))
     prompts = {model.name: prompts_key(model) for model in models}
     wanted = scores.select("model", "length", "task").unique(maintain_order=True).iter_rows()
