@@ -38,7 +38,7 @@ def figure_rows(
 
     `cells` is the content of `cells.parquet`, `models` the part `models` of the plan and `costs`
     its part `costs`. Columns: model, label, family, length, score (mean over the tasks, 0 to 1),
-    hours (of one device), kind ("measured" or "estimated") and device ("a100-80gb", "h200", "cpu").
+    hours (of one device), kind ("measured" or "estimated") and device, a key of `DEVICES`.
 
     `hours` is the `s` of `{benchmarks}/predict/{model}/ruler/{length}.tsv` where the folder is
     given and that file exists: the wall time of the job, whatever else the machine did, and for a
