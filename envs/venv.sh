@@ -79,7 +79,7 @@ case "${CUDA:-}" in
     exit 2
     ;;
 esac
-create
+[ -x "$folder/bin/python" ] || create
 if [ "$(uname -s)" = Linux ]; then
     if [ "$(wanted)" = 0 ]; then
         torch_for_cpus

@@ -73,7 +73,7 @@ DEVICES: Mapping[DeviceName, Device] = {
 def of_gpu(title: str, memory: int) -> Device | None:
     """The device that a driver calls so, as "NVIDIA A100-SXM4-80GB"; None for another.
 
-    Drivers count up to a tenth more than the data sheet; an A100 of 40 GB has half, an H100 NVL more.
+    Drivers count up to a tenth more than data sheets do; an A100 of 40 GB has half as much.
     """
     words = set(re.split(r"[\s-]+", title.lower()))
     for device in DEVICES.values():

@@ -78,8 +78,8 @@ def _present(name: str | None) -> Device:
     if (device := of_gpu(title, memory)) is not None:
         return device
     raise EngineError(
-        f"--calibrate: this GPU ({title}, {memory / 1e9:.0f} GB) is not in the table of devices; add "
-        "its figures to src/needlework/cost/devices.py"
+        f"--calibrate: this GPU ({title}, {memory / 1e9:.0f} GB) is not in the table of devices; "
+        "add its figures to src/needlework/cost/devices.py"
     )
 
 
