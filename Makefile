@@ -72,13 +72,14 @@ test-newest:  ## the newest versions, in .venv-newest
 	.venv-newest/bin/python -m pytest $(ENDS)
 
 env-cuda:  ## the environment for NVIDIA GPUs, in .cuda; nothing is compiled (not yet run on a GPU)
-	if command -v $(CONDA) >/dev/null; then \
+	@{ if command -v $(CONDA) >/dev/null; then \
 	  $(CONDA) env create --prefix .cuda --file envs/cuda.yaml && \
 	  $(CONDA) run --no-capture-output --prefix .cuda python -m pip install --no-deps -e .; \
 	else \
 	  mkdir -p .cuda && sed -n 's/^      - //p' envs/cuda.yaml > .cuda/pins.txt && \
-	  CUDA=1 sh envs/venv.sh .cuda .cuda/pins.txt -r .cuda/pins.txt -e .; \
-	fi
+	  CUDA=1 sh envs/venv.sh .cuda /dev/null -r .cuda/pins.txt -e .; \
+	fi; } || { echo "needlework: .cuda is not complete; where wheels.astral.sh is out of reach," \
+	  "'rm -rf .cuda && make env-cuda-source' compiles the kernels instead" >&2; exit 2; }
 	PATH="$(CURDIR)/.cuda/bin:$$PATH" needlework doctor
 
 # Without Astral's index: torch 2.13.0 and its compiler, both from PyPI, for drivers from 580 on. The
