@@ -5,8 +5,13 @@ READY := .venv/ready
 BENCH := results/bench
 CONFIG ?= config/config.yaml
 CONDA ?= conda
+# CUDA=1 for the CUDA build of torch, CUDA=0 for the one for CPUs; unset: as the driver says.
+CUDA ?=
+ARCHITECTURES ?= 80 90
+export PYTHON CUDA
 
-.PHONY: study test check report hazards nano-report bench bench-data env-cuda clean
+.PHONY: study test test-lowest test-newest check report hazards nano-report bench bench-data clean
+.PHONY: env-cuda env-cuda-source
 
 study: $(READY)  ## the default study, to every table; `snakemake -n` explains what it would do
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --quiet all
@@ -54,27 +59,52 @@ bench-data: $(READY)  ## what released datasets cost, beside the artifact (after
 	  --tokenizer resources/external/tokenizers/gpt-neox-20b \
 	  $(if $(NEEDLEWORK_SHARED),--golden $(NEEDLEWORK_SHARED)/golden)
 
-# Kernels are built against the torch that is there, one after the other, as envs/cuda.yaml says.
-env-cuda:  ## the environment for NVIDIA GPUs, in .conda, where conda and nvcc are (not yet built)
-	$(CONDA) env create --prefix .conda --file envs/cuda.yaml
-	$(CONDA) run --prefix .conda python -m pip install --no-deps -e .
-	sed -n 's/^# *pip install --no-build-isolation --no-deps //p' envs/cuda.yaml | \
-	  xargs -n 1 env MAX_JOBS=8 TORCH_CUDA_ARCH_LIST=8.0 FLASH_ATTN_CUDA_ARCHS=80 \
-	  $(CONDA) run --prefix .conda python -m pip install --no-build-isolation --no-deps
+# What the ranges of pyproject.toml allow, at both ends; promised bytes are those of constraints.txt.
+ENDS := -n auto --maxprocesses 4 -q -W default -m 'not slow' tests/unit tests/laws tests/reference
+test-lowest:  ## the lowest version of every package that pyproject.toml allows, in .venv-lowest
+	mkdir -p .venv-lowest
+	sed -n 's/^ *"\([A-Za-z0-9_.-]*\)>=\([0-9.]*\).*/\1==\2/p' pyproject.toml > .venv-lowest/lowest.txt
+	sh envs/venv.sh .venv-lowest .venv-lowest/lowest.txt -e '.[dev]'
+	.venv-lowest/bin/python -m pytest $(ENDS)
+
+test-newest:  ## the newest versions, in .venv-newest
+	sh envs/venv.sh .venv-newest /dev/null --upgrade --upgrade-strategy eager -e '.[dev]'
+	.venv-newest/bin/python -m pytest $(ENDS)
+
+env-cuda:  ## the environment for NVIDIA GPUs, in .cuda; nothing is compiled (not yet run on a GPU)
+	@{ if command -v $(CONDA) >/dev/null; then \
+	  $(CONDA) env create --prefix .cuda --file envs/cuda.yaml && \
+	  $(CONDA) run --no-capture-output --prefix .cuda python -m pip install --no-deps -e .; \
+	else \
+	  mkdir -p .cuda && sed -n 's/^      - //p' envs/cuda.yaml > .cuda/pins.txt && \
+	  CUDA=1 sh envs/venv.sh .cuda /dev/null -r .cuda/pins.txt -e .; \
+	fi; } || { echo "needlework: .cuda is not complete; where wheels.astral.sh is out of reach," \
+	  "'rm -rf .cuda && make env-cuda-source' compiles the kernels instead" >&2; exit 2; }
+	PATH="$(CURDIR)/.cuda/bin:$$PATH" needlework doctor
+
+# Without Astral's index: torch 2.13.0 and its compiler, both from PyPI, for drivers from 580 on. The
+# runtime of that compiler comes without the name that linkers look for.
+NVIDIA = $$(echo $(CURDIR)/.cuda/lib/python3.*/site-packages/nvidia/cu13)
+env-cuda-source:  ## the same, its kernels compiled for $(ARCHITECTURES): half an hour of CPU
+	CUDA=1 sh envs/venv.sh .cuda constraints.txt -e . einops==0.8.2 fla-core==0.6.0 \
+	  'cuda-toolkit[nvcc,cccl]==13.0.3.0' ninja==1.13.0 wheel==0.46.3
+	ln -sf libcudart.so.13 "$(NVIDIA)/lib/libcudart.so"
+	export PATH="$(CURDIR)/.cuda/bin:$$PATH" CUDA_HOME="$(NVIDIA)" MAX_JOBS=$${MAX_JOBS:-2} \
+	  ARCHITECTURES="$(ARCHITECTURES)" PYTORCH_NVCC="$(CURDIR)/envs/nvcc.py" \
+	  CAUSAL_CONV1D_FORCE_BUILD=TRUE MAMBA_FORCE_BUILD=TRUE && \
+	$(PYTHON) -m pip --python .cuda/bin/python install --no-cache-dir --no-build-isolation --no-deps \
+	  causal-conv1d==1.6.2.post1 mamba-ssm==2.3.2.post1
+	PATH="$(CURDIR)/.cuda/bin:$$PATH" needlework doctor
 
 clean:  ## what the study made; the environment stays
 	rm -rf results logs benchmarks .snakemake
 
-# A Debian without python3-venv has no ensurepip: the pip of the system then fills the environment.
-$(READY): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "needlework: $(PYTHON) is older than Python 3.11; use make PYTHON=python3.11" >&2; exit 2; }
-	@if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then \
-	  $(PYTHON) -m venv .venv && $(BIN)/python -m pip install -c constraints.txt -e '.[dev]'; \
-	elif $(PYTHON) -m pip --version >/dev/null 2>&1; then \
-	  $(PYTHON) -m venv --without-pip .venv && \
-	  $(PYTHON) -m pip --python $(BIN)/python install -c constraints.txt -e '.[dev]'; \
-	else \
-	  echo "needlework: $(PYTHON) has neither venv nor pip; install python3-venv" >&2; exit 2; \
-	fi
-	@touch $@
+# Asked for another torch than the one that is there: the environment is made again.
+ifneq ($(CUDA),)
+ifneq ($(CUDA),$(shell cat $(READY) 2>/dev/null))
+.PHONY: $(READY)
+endif
+endif
+
+$(READY): pyproject.toml constraints.txt envs/venv.sh
+	@sh envs/venv.sh .venv constraints.txt -e '.[dev]'

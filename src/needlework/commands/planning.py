@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @click.option("--configfile", type=EXISTING, default="config/config.yaml", show_default=True)
 @click.option(
     "--device",
-    type=click.Choice(["a100-80gb", "h200", "cpu"]),
+    type=click.Choice(["a100-80gb", "h100-80gb", "h200", "cpu"]),
     help="Cost all cells for this device. By default an A100 with 80 GB for models in half "
     "precision and one CPU core for models in float32.",
 )

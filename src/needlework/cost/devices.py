@@ -4,10 +4,11 @@ Knows peaks, bandwidths and memories; does not know models. Efficiencies are **a
 `needlework plan --calibrate` has measured them on a machine.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-DeviceName = Literal["a100-80gb", "h200", "cpu"]
+DeviceName = Literal["a100-80gb", "h100-80gb", "h200", "cpu"]
 GIB = 1 << 30
 
 
@@ -42,6 +43,15 @@ DEVICES: Mapping[DeviceName, Device] = {
         memory=80 * 10**9,
         source="NVIDIA A100 data sheet, SXM 80 GB (June 2021)",
     ),
+    "h100-80gb": Device(
+        "h100-80gb",
+        "cuda",
+        half_flops=989.5e12,
+        single_flops=67e12,
+        bandwidth=3.35e12,
+        memory=80 * 10**9,
+        source="NVIDIA H100 data sheet, SXM 80 GB; half of its figure with sparsity",
+    ),
     "h200": Device(
         "h200",
         "cuda",
@@ -58,6 +68,20 @@ DEVICES: Mapping[DeviceName, Device] = {
         source="one core, at the rates of the nano models on the machine of reports/benchmarks.md",
     ),
 }
+
+
+def of_gpu(title: str, memory: int) -> Device | None:
+    """The device that a driver calls so, as "NVIDIA A100-SXM4-80GB"; None for another.
+
+    Drivers count up to a tenth more than data sheets do; an A100 of 40 GB has half as much.
+    """
+    words = set(re.split(r"[\s-]+", title.lower()))
+    for device in DEVICES.values():
+        model = device.name.partition("-")[0]
+        if device.kind == "cuda" and model in words and 0.9 < memory / device.memory < 1.15:
+            return device
+    return None
+
 
 READING: Mapping[str, float] = {"rwkv6": 0.35, "recurrent_gemma": 0.35}
 """Assumed share of a GPU's peak that reading a prompt reaches, by family."""

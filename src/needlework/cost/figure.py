@@ -19,6 +19,7 @@ class JobHours(NamedTuple):
     kind: str
     """`measured` or `estimated`."""
     device: str
+    """A key of `DEVICES`."""
 
 
 def job_hours(

@@ -13,17 +13,17 @@ import numpy as np
 import torch
 
 from needlework.cost.architectures import Weights, architecture
+from needlework.engine import installation
 from needlework.engine.memory import SHARE_OF_FREE, DoesNotFitError, free_bytes, row_bytes
 from needlework.engine.prefill import read
 from needlework.engine.schedule import ALONE
-from needlework.models import kernels
 from needlework.models.checkpoints import allocate, reading, rwkv6
 from needlework.models.config import DecoderConfig
 from needlework.models.decoder import Decoder
 from needlework.snapshots import is_hub_id
 from needlework.study import ModelEntry
 
-PACKAGES = ("needlework", "torch", "transformers", "tokenizers", "safetensors", "snakemake")
+PACKAGES = ("needlework", "transformers", "tokenizers", "safetensors", "snakemake")
 REFERENCES = ("mamba-ssm", "rwkv")
 """What `verify-model` compares with beside transformers."""
 GIB = 1 << 30
@@ -40,18 +40,12 @@ LONGEST_PROBE = 1 << 18
 
 def examine(models: Mapping[str, ModelEntry], *, probe: bool = False) -> Iterator[str]:
     """The findings, one line each; `probe` reads random tokens until a GPU's memory is full."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = installation.device()
     share = SHARE_OF_FREE[device.type]
     free = int(free_bytes(device) / share)
-    yield f"device      {_device(device)}, {torch.get_num_threads()} CPU threads"
+    yield from installation.lines(device)
     yield f"free memory {free / GIB:.1f} GiB, of which a cell takes {share:.0%} unless told"
     yield f"versions    Python {platform.python_version()}, {', '.join(map(_version, PACKAGES))}"
-    for dtype in (torch.float32, torch.bfloat16):
-        name = str(dtype).removeprefix("torch.")
-        choices = kernels.choices(device, dtype)
-        yield f"{name:12}{', '.join(f'{what}: {who}' for what, who in choices.items())}"
-    packages = {kernel.package for kernel in kernels.KERNELS.values()}
-    yield f"kernels     {', '.join(map(_version, sorted(packages)))}"
     yield f"references  {', '.join(map(_version, REFERENCES))}"
     yield f"longest context of one row beside the weights in {free / GIB:.1f} GiB, by formula:"
     width = max(map(len, models), default=0)
@@ -59,13 +53,6 @@ def examine(models: Mapping[str, ModelEntry], *, probe: bool = False) -> Iterato
         yield f"  {model:{width}}  {_longest(entry, free)}"
         if probe and (spec := _configuration(entry)) is not None:
             yield f"  {'':{width}}  {_probed(spec, _dtype(entry), device)}"
-
-
-def _device(device: torch.device) -> str:
-    if device.type == "cpu":
-        return f"{platform.machine()} CPU"
-    major, minor = torch.cuda.get_device_capability()
-    return f"{torch.cuda.get_device_name()} (sm_{major}{minor}, CUDA {torch.version.cuda})"
 
 
 def _longest(entry: ModelEntry, free: int) -> str:

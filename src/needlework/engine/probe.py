@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from needlework.cost.architectures import Weights, architecture
-from needlework.cost.devices import DEVICES, Device, Rates
+from needlework.cost.devices import DEVICES, Device, Rates, of_gpu
 from needlework.cost.formulas import costs
 from needlework.engine.processor import prepare_processor
 from needlework.errors import EngineError
@@ -74,13 +74,12 @@ def _present(name: str | None) -> Device:
         if name not in (None, "cpu"):
             raise EngineError(f"--calibrate measures this machine, which has no {name}; drop one")
         return DEVICES["cpu"]
-    title = torch.cuda.get_device_name().lower()
-    for device in DEVICES.values():
-        if device.kind == "cuda" and device.name.partition("-")[0] in title:
-            return device
+    title, memory = torch.cuda.get_device_name(), torch.cuda.mem_get_info()[1]
+    if (device := of_gpu(title, memory)) is not None:
+        return device
     raise EngineError(
-        f"--calibrate: this GPU ({title}) is not in the table of devices; add its figures to "
-        "src/needlework/cost/devices.py"
+        f"--calibrate: this GPU ({title}, {memory / 1e9:.0f} GB) is not in the table of devices; "
+        "add its figures to src/needlework/cost/devices.py"
     )
 
 

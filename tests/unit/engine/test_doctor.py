@@ -100,9 +100,8 @@ def test_every_model_gets_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_the_machine_is_described() -> None:
     text = "\n".join(examine({}))
-    for expected in ("free memory", "Python 3", f"torch {torch.__version__}", "attention: "):
+    for expected in ("free memory", "Python 3", torch.__version__, "compiler", "attention"):
         assert expected in text
-    assert "flash-attn" in text
 
 
 def test_without_a_gpu_a_probe_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
