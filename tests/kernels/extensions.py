@@ -66,7 +66,9 @@ def causal_conv1d_fwd(
         need(channels_last, "initial states where channels are not last")
         need(initial_states.dtype == x.dtype, f"initial states in {initial_states.dtype}")
         need(initial_states.shape == (batch, channels, taps - 1), "initial states of another shape")
-        need(initial_states.stride(1) == 1, f"initial states with strides {initial_states.stride()}")
+        need(
+            initial_states.stride(1) == 1, f"initial states with strides {initial_states.stride()}"
+        )
         aligned("initial states", initial_states, fastest=1)
     need(seq_idx is None and final_states is None and not silu, "what needlework does not ask for")
     tail = x.new_zeros(batch, channels, taps - 1) if initial_states is None else initial_states

@@ -99,9 +99,7 @@ HEADS = {
         heads=10, kv_heads=1, head_width=32, rotary_width=16, window=24
     ),
     "odd width": config.Attention(heads=4, kv_heads=2, head_width=20, rotary_width=10),
-    "wider than any kernel": config.Attention(
-        heads=2, kv_heads=1, head_width=264, rotary_width=88
-    ),
+    "wider than any kernel": config.Attention(heads=2, kv_heads=1, head_width=264, rotary_width=88),
     "convolved": config.Attention(
         heads=4, kv_heads=4, head_width=32, rotary_width=16, convolution=4
     ),
@@ -123,7 +121,9 @@ def test_attention_without_flash_attn(name: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(kernels, "installed", lambda module: module != "flash_attn")
     for dtype in DTYPES:
         layer = random_layer(HEADS[name], 64, dtype=dtype)
-        found = difference_from_torch(lambda layer=layer: layer_results(layer, 64, rows=2, tokens=9))
+        found = difference_from_torch(
+            lambda layer=layer: layer_results(layer, 64, rows=2, tokens=9)
+        )
         assert found <= TOLERANCE[dtype]
 
 
