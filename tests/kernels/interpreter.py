@@ -104,7 +104,7 @@ def _dot_of_any_dtype(
 
 @contextlib.contextmanager
 def tf32() -> Iterator[None]:
-    """Products of float32 as tensor cores make them: PTX of these kernels cuts, it does not round."""
+    """Products of float32 as tensor cores make them: what TF32 has no room for is cut off."""
     global _cuts_to_tf32
     _cuts_to_tf32 = True
     try:
@@ -206,6 +206,6 @@ with warnings.catch_warnings():
     # That there is no GPU, and what torch's own compiler says of itself.
     warnings.simplefilter("ignore")
     import fla.ops.hgrn
-    import fla.ops.rwkv6
+    import fla.ops.rwkv6  # noqa: F401
     import mamba_ssm.ops.triton.selective_state_update
     import mamba_ssm.ops.triton.ssd_combined  # noqa: F401

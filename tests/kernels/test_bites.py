@@ -2,12 +2,10 @@
 
 import pytest
 import torch
-from fla.ops import hgrn
-from mamba_ssm.ops.triton import selective_state_update
 from torch import Tensor
 from torch.nn import functional as F
 
-from needlework.models import attention, cuda, kernels
+from needlework.models import attention, cuda
 from tests.kernels import interpreter, test_decoders, test_extensions, test_scans
 
 pytestmark = interpreter.KERNELS
@@ -15,13 +13,14 @@ pytestmark = interpreter.KERNELS
 
 def test_a_single_token_without_a_bias_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """mamba-ssm reads strides of what it was not given: every decoded token of Mamba2 crashed."""
-    honest = selective_state_update.selective_state_update
+    module = interpreter.mamba_ssm.ops.triton.selective_state_update
+    honest = module.selective_state_update
 
     def without(*arguments: Tensor, **nothing: Tensor) -> Tensor:
         assert set(nothing) == {"D", "dt_bias"}
         return honest(*arguments)
 
-    monkeypatch.setattr(selective_state_update, "selective_state_update", without)
+    monkeypatch.setattr(module, "selective_state_update", without)
     with pytest.raises(AttributeError):
         test_scans.test_the_selective_scan_of_any_length(1)
 
@@ -30,7 +29,9 @@ def test_the_chunked_diagonal_scan_is_caught(monkeypatch: pytest.MonkeyPatch) ->
     """Its numbers are right here, where nothing runs side by side: only the race gives it away."""
 
     def chunked(log_decay: Tensor, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        return hgrn.chunk_hgrn(x, log_decay, initial_state=state, output_final_state=True)
+        return interpreter.fla.ops.hgrn.chunk_hgrn(
+            x, log_decay, initial_state=state, output_final_state=True
+        )
 
     monkeypatch.setattr(cuda, "diagonal_scan", chunked)
     test_scans.test_the_diagonal_scan_of_any_length(300)
@@ -87,14 +88,13 @@ def test_a_convolution_of_a_size_without_a_kernel_is_caught(
 def test_masked_attention_that_shares_keys_is_caught(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """torch answers with float32 scores of all pairs: 10.7 GB for 16,384 tokens of a RecurrentGemma."""
+    """torch answers with float32 scores of all pairs: 10.7 GB for 16,384 tokens of ten heads."""
 
     def sharing(
         self: attention.Attention, q: Tensor, k: Tensor, v: Tensor, visible: attention.Visible
     ) -> Tensor:
-        if kernels.chosen("attention", q.device, q.dtype) != kernels.TORCH:
-            if visible["attn_mask"] is None:
-                return cuda.attention(q, k, v, causal=visible["is_causal"])
+        if q.dtype is torch.bfloat16 and visible["attn_mask"] is None:
+            return cuda.attention(q, k, v, causal=visible["is_causal"])
         grouped = self.spec.heads != self.spec.kv_heads
         return F.scaled_dot_product_attention(q, k, v, **visible, enable_gqa=grouped)
 
