@@ -58,7 +58,7 @@ $(BENCH)/ready: $(READY)
 
 # Beside our environment, not in it: it sees the same torch, whose own pin of triton (where torch is
 # built for CUDA) is another one. The packages are installed without their compiled halves.
-$(KERNELS)/ready: $(READY) constraints-kernels.txt
+$(KERNELS)/ready: $(READY) envs/kernels.txt
 	$(BIN)/python -m venv --clear --without-pip $(KERNELS)
 	SITE='import sysconfig; print(sysconfig.get_path("purelib"))'; \
 	  { $(BIN)/python -c "$$SITE"; echo "$(CURDIR)/src"; } \
@@ -68,7 +68,7 @@ $(KERNELS)/ready: $(READY) constraints-kernels.txt
 	  FLASH_ATTENTION_SKIP_CUDA_BUILD=TRUE FLASH_ATTENTION_FORCE_BUILD=TRUE \
 	  MAMBA_SKIP_CUDA_BUILD=TRUE MAMBA_FORCE_BUILD=TRUE \
 	  $$PIP -m pip --python $(KERNELS)/bin/python install --no-deps --no-build-isolation \
-	  --no-cache-dir -r constraints-kernels.txt
+	  --no-cache-dir -r envs/kernels.txt
 	@touch $@
 
 bench-data: $(READY)  ## what released datasets cost, beside the artifact (after `needlework fetch`)
