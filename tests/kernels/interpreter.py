@@ -171,7 +171,7 @@ def _watched_launch(self: interpreter.GridExecutor, *args: object, **kwargs: obj
 
 
 def _addresses(pointers: interpreter.TensorHandle, mask: interpreter.TensorHandle) -> np.ndarray:
-    where = np.broadcast_to(mask.data, pointers.data.shape)
+    where = np.broadcast_to(mask.data.astype(bool), pointers.data.shape)
     return pointers.data[where].astype(np.int64)
 
 
