@@ -13,9 +13,14 @@ from needlework.cost.published import CHECKPOINTS, published
 from needlework.models import kernels
 from needlework.models.config import SSD, Attention, MixerConfig, TimeMix
 from needlework.models.kernel_checks import (
+    Draws,
+    diagonal_scan_arguments,
     difference_from_torch,
     layer_results,
     random_layer,
+    scan_difference,
+    selective_scan_arguments,
+    weighted_key_values_arguments,
 )
 from tests.kernels import interpreter, test_scans
 from tests.kernels.compiler import SHARED_BYTES
@@ -71,23 +76,36 @@ SCANS: dict[str, MixerConfig] = {
 @pytest.mark.parametrize("name", SCANS)
 def test_heads_of_the_published_widths(name: str, memory: float, tokens: int) -> None:
     spec = SCANS[name]
+    draws = Draws.seeded(tokens)
     if isinstance(spec, SSD):
-        arguments = test_scans.selective(spec, tokens, memory, rows=1)
-        test_scans.agrees("selective_scan", arguments, spec.chunk)
+        arguments = selective_scan_arguments(spec, 1, tokens, memory=memory, draws=draws)
+        found = scan_difference("selective_scan", arguments, chunk=spec.chunk)
     else:
-        arguments = test_scans.weighted(spec, tokens, memory, rows=1)
-        test_scans.agrees("weighted_key_values", arguments, spec.chunk)
+        arguments = weighted_key_values_arguments(spec, 1, tokens, memory=memory, draws=draws)
+        found = scan_difference("weighted_key_values", arguments, chunk=spec.chunk)
+    assert found.within(test_scans.TOLERANCE), found
 
 
 def test_a_diagonal_scan_as_wide_as_published() -> None:
-    test_scans.agrees("diagonal_scan", test_scans.diagonal(300, 1000.0, rows=1, width=2560))
+    arguments = diagonal_scan_arguments(2560, 1, 300, memory=1000.0, draws=Draws.seeded(0))
+    found = scan_difference("diagonal_scan", arguments)
+    assert found.within(test_scans.TOLERANCE), found
 
 
 @pytest.mark.parametrize("configuration", range(0, 42, 3))
 def test_every_third_configuration_gives_the_same(
     configuration: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    test_scans.test_another_configuration_gives_the_same(configuration, monkeypatch)
+    monkeypatch.setattr(interpreter, "configuration", configuration)
+    arguments = diagonal_scan_arguments(70, 1, 140, draws=Draws.seeded(0))
+    assert scan_difference("diagonal_scan", arguments).within(test_scans.TOLERANCE)
+    spec, time = test_scans.GROUPED, test_scans.TIME
+    arguments = selective_scan_arguments(spec, 1, 40, draws=Draws.seeded(0))
+    found = scan_difference("selective_scan", arguments, chunk=spec.chunk)
+    assert found.within(test_scans.TOLERANCE), found
+    arguments = weighted_key_values_arguments(time, 1, 70, draws=Draws.seeded(0))
+    found = scan_difference("weighted_key_values", arguments, chunk=time.chunk)
+    assert found.within(test_scans.TOLERANCE), found
 
 
 @pytest.mark.parametrize("architecture", SHARED_BYTES)

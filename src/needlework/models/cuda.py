@@ -83,21 +83,8 @@ def selective_scan(
 ) -> tuple[Tensor, Tensor]:
     """mamba-ssm: chunks for prompts; single tokens update a state in place, so on a copy."""
     if x_BTHP.shape[1] == 1:
-        from mamba_ssm.ops.triton.selective_state_update import selective_state_update
-
-        # Its wrapper reads strides of both even where they are None. Expanded like step and rate,
-        # they keep the branch with one decay per head.
-        nothing_HP = torch.zeros_like(rate_H)[:, None].expand(x_BTHP.shape[2:])
-        state_BHPN = state_BHPN.clone()
-        y_BHP = selective_state_update(
-            state_BHPN,
-            x_BTHP[:, 0],
-            step_BTH[:, 0, :, None].expand_as(x_BTHP[:, 0]),
-            rate_H[:, None, None].expand_as(state_BHPN[0]),
-            write_BTGN[:, 0],
-            read_BTGN[:, 0],
-            D=nothing_HP,
-            dt_bias=nothing_HP,
+        y_BHP, state_BHPN = _selective_step(
+            x_BTHP[:, 0], step_BTH[:, 0], rate_H, write_BTGN[:, 0], read_BTGN[:, 0], state_BHPN
         )
         return y_BHP[:, None], state_BHPN
     from mamba_ssm.ops.triton.ssd_combined import mamba_chunk_scan_combined
@@ -113,6 +100,33 @@ def selective_scan(
         return_final_states=True,
     )
     return y_BTHP, state_BHPN
+
+
+def _selective_step(
+    x_BHP: Tensor,
+    step_BH: Tensor,
+    rate_H: Tensor,
+    write_BGN: Tensor,
+    read_BGN: Tensor,
+    state_BHPN: Tensor,
+) -> tuple[Tensor, Tensor]:
+    from mamba_ssm.ops.triton.selective_state_update import selective_state_update
+
+    # Its wrapper reads strides of a skip and of a bias even where they are None. Expanded like step
+    # and rate, they keep the branch with one decay per head.
+    nothing_HP = torch.zeros_like(rate_H)[:, None].expand(x_BHP.shape[1:])
+    state_BHPN = state_BHPN.clone()
+    y_BHP = selective_state_update(
+        state_BHPN,
+        x_BHP,
+        step_BH[..., None].expand_as(x_BHP),
+        rate_H[:, None, None].expand_as(state_BHPN[0]),
+        write_BGN,
+        read_BGN,
+        D=nothing_HP,
+        dt_bias=nothing_HP,
+    )
+    return y_BHP, state_BHPN
 
 
 def diagonal_scan(
