@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 BENCH := results/bench
+KERNELS := .venv-kernels
 CONFIG ?= config/config.yaml
 CONDA ?= conda
 # CUDA=1 for the CUDA build of torch, CUDA=0 for the one for CPUs; unset: as the driver says.
@@ -10,14 +11,20 @@ CUDA ?=
 ARCHITECTURES ?= 80 90
 export PYTHON CUDA
 
-.PHONY: study test test-lowest test-newest check report hazards nano-report bench bench-data clean
-.PHONY: env-cuda env-cuda-source
+.PHONY: study test test-kernels test-kernels-full test-lowest test-newest check report hazards
+.PHONY: nano-report bench bench-data env-cuda env-cuda-source clean
 
 study: $(READY)  ## the default study, to every table; `snakemake -n` explains what it would do
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --quiet all
 
 test: $(READY)  ## the tests
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup
+
+test-kernels: $(KERNELS)/ready  ## kernels for GPUs, interpreted on the CPU, against torch
+	TRITON_INTERPRET=1 $(KERNELS)/bin/python -m pytest -n 2 -m "kernels and not full_size" tests/kernels
+
+test-kernels-full: $(KERNELS)/ready  ## the same at full size, and compiled for A100 and H100
+	TRITON_INTERPRET=1 $(KERNELS)/bin/python -m pytest -n 2 -m kernels tests/kernels
 
 check: $(READY)  ## style, types and the workflow's own linter
 	$(BIN)/ruff check .
@@ -52,6 +59,21 @@ $(BENCH)/ready: $(READY)
 	  $(BIN)/python -c "$$SITE" > "$$($(BENCH)/venv/bin/python -c "$$SITE")/needlework-environment.pth"
 	PIP=$(BIN)/python; $(BIN)/python -m pip --version >/dev/null 2>&1 || PIP=$(PYTHON); \
 	  $$PIP -m pip --python $(BENCH)/venv/bin/python install -c constraints.txt lm_eval==0.4.13 accelerate==1.15.0
+	@touch $@
+
+# Beside our environment, not in it: it sees the same torch, whose own pin of triton (where torch is
+# built for CUDA) is another one. The packages are installed without their compiled halves.
+$(KERNELS)/ready: $(READY) envs/kernels.txt
+	$(BIN)/python -m venv --clear --without-pip $(KERNELS)
+	SITE='import sysconfig; print(sysconfig.get_path("purelib"))'; \
+	  { $(BIN)/python -c "$$SITE"; echo "$(CURDIR)/src"; } \
+	  > "$$($(KERNELS)/bin/python -c "$$SITE")/needlework-environment.pth"
+	PIP=$(BIN)/python; $(BIN)/python -m pip --version >/dev/null 2>&1 || PIP=$(PYTHON); \
+	  CAUSAL_CONV1D_SKIP_CUDA_BUILD=TRUE CAUSAL_CONV1D_FORCE_BUILD=TRUE \
+	  FLASH_ATTENTION_SKIP_CUDA_BUILD=TRUE FLASH_ATTENTION_FORCE_BUILD=TRUE \
+	  MAMBA_SKIP_CUDA_BUILD=TRUE MAMBA_FORCE_BUILD=TRUE \
+	  $$PIP -m pip --python $(KERNELS)/bin/python install --no-deps --no-build-isolation \
+	  --no-cache-dir -r envs/kernels.txt
 	@touch $@
 
 bench-data: $(READY)  ## what released datasets cost, beside the artifact (after `needlework fetch`)

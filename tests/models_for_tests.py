@@ -5,6 +5,7 @@ import torch
 from needlework.models import config
 from needlework.models.config import DecoderConfig
 from needlework.models.decoder import MIXERS, Decoder
+from needlework.models.kernels import Operation
 
 WIDTH = 16
 
@@ -38,6 +39,36 @@ FAMILIES = {
     "griffin": ((SPECS["rglru"], SPECS["window"], SPECS["biased mlp"], SPECS["rglru"]), _GEMMA),
     "rwkv6": ((SPECS["time mix"], SPECS["channel mix"]) * 2, _LAYER),
 }
+
+
+WIDE_WIDTH = 256
+WIDE_SPECS: dict[str, tuple[config.MixerConfig, Operation]] = {
+    "mamba2": (config.SSD(heads=8, head_width=64, state=128, chunk=256), "selective_scan"),
+    "convolved attention": (
+        config.Attention(heads=2, kv_heads=2, head_width=128, rotary_width=64, convolution=4),
+        "convolution",
+    ),
+    "attention of 80": (
+        config.Attention(heads=4, kv_heads=4, head_width=80, rotary_width=40),
+        "attention",
+    ),
+    "grouped attention": (
+        config.Attention(heads=12, kv_heads=2, head_width=128, rotary_width=128, qkv_bias=True),
+        "attention",
+    ),
+    "window": (
+        config.Attention(heads=10, kv_heads=1, head_width=256, rotary_width=128, window=128),
+        "attention",
+    ),
+    "rglru": (config.RGLRU(width=WIDE_WIDTH, blocks=2), "diagonal_scan"),
+    "time mix": (
+        config.TimeMix(heads=4, head_width=64, shift_rank=32, decay_rank=64),
+        "weighted_key_values",
+    ),
+}
+"""Mixers with heads as wide as published ones, and what a kernel computes of each."""
+REMEMBERED_TOKENS = 1000.0
+"""Tokens after which their states fade to 1/e: what is carried over many chunks is seen."""
 
 
 def randomise(module: torch.nn.Module, seed: int = 0) -> None:

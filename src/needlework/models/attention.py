@@ -153,13 +153,16 @@ class Attention(Mixer[AttentionState]):
         return q, k, v
 
     def _attend(self, q_BHTP: Tensor, k_BGSP: Tensor, v_BGSP: Tensor, visible: Visible) -> Tensor:
-        kernel = kernels.chosen("attention", q_BHTP.device, q_BHTP.dtype)
-        half = q_BHTP.dtype in (torch.float16, torch.bfloat16)
-        if kernel != kernels.TORCH and half and visible["attn_mask"] is None:
+        fused = visible["attn_mask"] is None and cuda.attends(self.spec.head_width, q_BHTP.dtype)
+        if fused and kernels.chosen("attention", q_BHTP.device, q_BHTP.dtype) != kernels.TORCH:
             return cuda.attention(q_BHTP, k_BGSP, v_BGSP, causal=visible["is_causal"])
-        return F.scaled_dot_product_attention(
-            q_BHTP, k_BGSP, v_BGSP, **visible, enable_gqa=self.spec.heads != self.spec.kv_heads
-        )
+        grouped = self.spec.heads != self.spec.kv_heads
+        if grouped and not fused and kernels.accelerated(q_BHTP.device):
+            # On CUDA torch's kernel for masks wants a key for every head; told to share keys, torch
+            # falls back to one that writes the scores of all pairs down in float32.
+            k_BGSP, v_BGSP = (for_every_head(each, self.spec.heads) for each in (k_BGSP, v_BGSP))
+            grouped = False
+        return F.scaled_dot_product_attention(q_BHTP, k_BGSP, v_BGSP, **visible, enable_gqa=grouped)
 
     def _attend_shifted(
         self,
@@ -214,3 +217,10 @@ class Attention(Mixer[AttentionState]):
         if self.spec.window is not None:
             mask_BTS &= column_S > own_BT[:, :, None] - window
         return {"attn_mask": mask_BTS[:, None], "is_causal": False}
+
+
+def for_every_head(k_BGSP: Tensor, heads: int) -> Tensor:
+    """Each group's keys or values once per head, (B, H, S, P); a view where there is one group."""
+    rows, groups, columns, width = k_BGSP.shape
+    each_BGHSP = k_BGSP[:, :, None].expand(-1, -1, heads // groups, -1, -1)
+    return each_BGHSP.reshape(rows, heads, columns, width)

@@ -29,7 +29,7 @@ class CausalConvolution(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Convolve; returns y of shape (B, T, C) and the last J valid inputs of every row."""
         joined = torch.cat([tail_BJC, x_BTC], dim=1)
-        if kernels.chosen("convolution", x_BTC.device, x_BTC.dtype) != kernels.TORCH:
+        if self._by_kernel(x_BTC):
             y_BTC = cuda.convolution(x_BTC, tail_BJC, self.weight[:, 0], self.bias)
         elif x_BTC.shape[1] == 1:
             y_BTC = (joined * self.weight[:, 0].T).sum(dim=1, keepdim=True) + self.bias
@@ -39,6 +39,11 @@ class CausalConvolution(nn.Module):
                 channels_first, self.weight, self.bias, groups=len(self.bias)
             ).transpose(1, 2)
         return y_BTC, last_valid(joined, tail_BJC.shape[1], lengths_B)
+
+    def _by_kernel(self, x_BTC: Tensor) -> bool:
+        channels, _, taps = self.weight.shape
+        chosen = kernels.chosen("convolution", x_BTC.device, x_BTC.dtype)
+        return chosen != kernels.TORCH and cuda.convolves(channels, taps)
 
 
 def last_valid(joined: Tensor, count: int, lengths_B: Tensor | None) -> Tensor:

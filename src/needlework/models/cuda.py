@@ -7,13 +7,29 @@ Not yet run on a GPU.
 """
 
 # Shapes: B batch, T tokens, H heads, G groups, P channels per head, N state channels, E width,
-# K = V channels per head (RWKV), C convolution channels, J inputs carried, S cached columns.
+# K = V channels per head (RWKV), C convolution channels, J inputs carried, S cached columns,
+# L tokens per chunk, R rows of chunks.
 from typing import cast
 
+import torch
 from torch import Tensor
+
+from needlework.models.padding import in_chunks
 
 SHORT = 64
 """Tokens up to which a recurrence step by step beats its chunked form."""
+SCANNED_TOKENS = 128
+"""Tokens the diagonal recurrence takes one by one; longer sequences are cut, side by side."""
+VECTOR_CHANNELS, VECTOR_BYTES = 8, 16
+"""What causal-conv1d loads at once."""
+CONVOLVED_TAPS = range(2, 5)
+WIDEST_HEAD = 256
+"""Channels per head that flash-attn has a kernel for."""
+
+
+def attends(head_width: int, dtype: torch.dtype) -> bool:
+    """Whether flash-attn takes heads of this width and dtype."""
+    return head_width <= WIDEST_HEAD and dtype in (torch.float16, torch.bfloat16)
 
 
 def attention(q_BHTP: Tensor, k_BGSP: Tensor, v_BGSP: Tensor, *, causal: bool) -> Tensor:
@@ -24,18 +40,35 @@ def attention(q_BHTP: Tensor, k_BGSP: Tensor, v_BGSP: Tensor, *, causal: bool) -
     return cast(Tensor, flash_attn_func(q, k, v, causal=causal)).transpose(1, 2)
 
 
+def convolves(channels: int, taps: int) -> bool:
+    """Whether causal-conv1d takes a convolution of this size in the layout our mixers have."""
+    return channels % VECTOR_CHANNELS == 0 and taps in CONVOLVED_TAPS
+
+
 def convolution(x_BTC: Tensor, tail_BJC: Tensor, weight_CK: Tensor, bias_C: Tensor) -> Tensor:
     """causal-conv1d, which wants channels before tokens in memory order of the tokens."""
     from causal_conv1d import causal_conv1d_fn
 
     y_BCT = causal_conv1d_fn(
-        x_BTC.transpose(1, 2),
+        _in_vectors(x_BTC).transpose(1, 2),
         weight_CK,
         bias_C,
-        # Their layout check asks for channels as the fastest axis.
-        initial_states=tail_BJC.contiguous().transpose(1, 2),
+        initial_states=_in_vectors(tail_BJC).transpose(1, 2),
     )
     return cast(Tensor, y_BCT).transpose(1, 2)
+
+
+def _in_vectors(x_BTC: Tensor) -> Tensor:
+    """The same numbers where every token's channels lie as whole vectors, copied if need be.
+
+    A slice of a projection may begin, or step from token to token, in the middle of one. A copy is
+    asked for by its layout: `contiguous()` keeps whatever stride an axis of one token has.
+    """
+    rows, tokens, channels = x_BTC.stride()
+    whole = all(step > 0 and step % VECTOR_CHANNELS == 0 for step in (rows, tokens))
+    if whole and channels == 1 and x_BTC.data_ptr() % VECTOR_BYTES == 0:
+        return x_BTC
+    return x_BTC.clone(memory_format=torch.contiguous_format)
 
 
 def selective_scan(
@@ -50,16 +83,8 @@ def selective_scan(
 ) -> tuple[Tensor, Tensor]:
     """mamba-ssm: chunks for prompts; single tokens update a state in place, so on a copy."""
     if x_BTHP.shape[1] == 1:
-        from mamba_ssm.ops.triton.selective_state_update import selective_state_update
-
-        state_BHPN = state_BHPN.clone()
-        y_BHP = selective_state_update(
-            state_BHPN,
-            x_BTHP[:, 0],
-            step_BTH[:, 0, :, None].expand_as(x_BTHP[:, 0]),
-            rate_H[:, None, None].expand_as(state_BHPN[0]),
-            write_BTGN[:, 0],
-            read_BTGN[:, 0],
+        y_BHP, state_BHPN = _selective_step(
+            x_BTHP[:, 0], step_BTH[:, 0], rate_H, write_BTGN[:, 0], read_BTGN[:, 0], state_BHPN
         )
         return y_BHP[:, None], state_BHPN
     from mamba_ssm.ops.triton.ssd_combined import mamba_chunk_scan_combined
@@ -77,14 +102,64 @@ def selective_scan(
     return y_BTHP, state_BHPN
 
 
+def _selective_step(
+    x_BHP: Tensor,
+    step_BH: Tensor,
+    rate_H: Tensor,
+    write_BGN: Tensor,
+    read_BGN: Tensor,
+    state_BHPN: Tensor,
+) -> tuple[Tensor, Tensor]:
+    from mamba_ssm.ops.triton.selective_state_update import selective_state_update
+
+    # Its wrapper reads strides of a skip and of a bias even where they are None. Expanded like step
+    # and rate, they keep the branch with one decay per head.
+    nothing_HP = torch.zeros_like(rate_H)[:, None].expand(x_BHP.shape[1:])
+    state_BHPN = state_BHPN.clone()
+    y_BHP = selective_state_update(
+        state_BHPN,
+        x_BHP,
+        step_BH[..., None].expand_as(x_BHP),
+        rate_H[:, None, None].expand_as(state_BHPN[0]),
+        write_BGN,
+        read_BGN,
+        D=nothing_HP,
+        dt_bias=nothing_HP,
+    )
+    return y_BHP, state_BHPN
+
+
 def diagonal_scan(
     log_decay_BTE: Tensor, input_BTE: Tensor, state_BE: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """fla-core's HGRN recurrence, h = exp(g) h + x, in float32."""
-    from fla.ops.hgrn import chunk_hgrn, fused_recurrent_hgrn
+    """fla-core's HGRN recurrence, h = exp(g) h + x, in float32, one token after the other.
 
-    run = fused_recurrent_hgrn if input_BTE.shape[1] <= SHORT else chunk_hgrn
-    h_BTE, state_BE = run(input_BTE, log_decay_BTE, initial_state=state_BE, output_final_state=True)
+    A long sequence is cut into chunks that are scanned side by side, twice: from zero for what each
+    adds to its last token; then, those ends scanned in their turn, from what came before it. Its
+    own chunked form is never called: it hands a chunk's last row to the next through global memory
+    without a barrier, so whatever is older than one chunk may be lost.
+    """
+    tokens = input_BTE.shape[1]
+    if tokens <= SCANNED_TOKENS:
+        return _hgrn(log_decay_BTE, input_BTE, state_BE)
+    # Filled up with a log decay and an input of zero, which leave a state as it is.
+    decay_BCLE = in_chunks(log_decay_BTE, SCANNED_TOKENS)
+    decay_RLE = decay_BCLE.flatten(0, 1)
+    input_RLE = in_chunks(input_BTE, SCANNED_TOKENS).flatten(0, 1)
+    added_RE = _hgrn(decay_RLE, input_RLE, torch.zeros_like(input_RLE[:, 0]))[1]
+    added_BCE = added_RE.view(len(input_BTE), -1, input_BTE.shape[2])
+    ends_BCE, last_BE = diagonal_scan(decay_BCLE.sum(dim=2), added_BCE, state_BE)
+    before_BCE = torch.cat([state_BE[:, None], ends_BCE[:, :-1]], dim=1)
+    h_RLE, _ = _hgrn(decay_RLE, input_RLE, before_BCE.flatten(0, 1))
+    return h_RLE.view(*decay_BCLE.shape).flatten(1, 2)[:, :tokens], last_BE
+
+
+def _hgrn(log_decay_BTE: Tensor, input_BTE: Tensor, state_BE: Tensor) -> tuple[Tensor, Tensor]:
+    from fla.ops.hgrn import fused_recurrent_hgrn
+
+    h_BTE, state_BE = fused_recurrent_hgrn(
+        input_BTE, log_decay_BTE, initial_state=state_BE, output_final_state=True
+    )
     return h_BTE, state_BE
 
 

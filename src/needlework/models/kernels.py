@@ -53,12 +53,17 @@ def only_torch() -> Iterator[None]:
         _only_torch.reset(token)
 
 
+def accelerated(device: torch.device) -> bool:
+    """Whether tensors of this device are computed by CUDA, with its kernels and its rounding."""
+    return device.type == "cuda"
+
+
 def chosen(operation: Operation, device: torch.device, dtype: torch.dtype) -> str:
     """The package that computes an operation on tensors of this device and dtype.
 
     Kernels know half and single precision; float64 is for second opinions, which torch gives.
     """
-    if device.type != "cuda" or dtype is torch.float64 or _only_torch.get():
+    if not accelerated(device) or dtype is torch.float64 or _only_torch.get():
         return TORCH
     kernel = KERNELS[operation]
     return kernel.package if installed(kernel.module) else TORCH

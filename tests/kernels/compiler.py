@@ -1,0 +1,112 @@
+"""Every Triton kernel of our path compiled for a GPU that is not there, one configuration each.
+
+    python -m tests.kernels.compiler 80
+
+Writes one JSON object: shared memory and warps by kernel, dtype and shapes.
+"""
+
+import contextlib
+import json
+import sys
+import types
+import warnings
+
+import torch
+from triton.backends.compiler import GPUTarget
+from triton.runtime import autotuner, driver, jit
+
+from needlework.models import cuda
+from needlework.models.config import RGLRU, SSD, MixerConfig, TimeMix
+from needlework.models.kernel_checks import (
+    Arguments,
+    Draws,
+    diagonal_scan_arguments,
+    selective_scan_arguments,
+    weighted_key_values_arguments,
+)
+
+SHARED_BYTES = {80: 166_912, 90: 232_448}
+"""Shared memory a program may have on an A100 and on an H100."""
+NAMES = {80: "NVIDIA A100-SXM4-80GB", 90: "NVIDIA H100 80GB HBM3"}
+LAYERS: dict[str, MixerConfig] = {
+    "published mamba2": SSD(heads=80, head_width=64, state=128, chunk=256),
+    "published recurrentgemma": RGLRU(width=2560, blocks=10),
+    "published rwkv6": TimeMix(heads=40, head_width=64, shift_rank=32, decay_rank=64),
+    "nano mamba2": SSD(heads=4, head_width=64, state=32, chunk=32),
+    "nano griffin": RGLRU(width=128, blocks=4),
+    "nano rwkv6": TimeMix(heads=4, head_width=32, shift_rank=16, decay_rank=32),
+}
+TOKENS = (1, 300)
+
+
+class AbsentDevice:
+    """What Triton asks of a driver before it compiles."""
+
+    def __init__(self, architecture: int) -> None:
+        self.architecture = architecture
+        properties = {"max_shared_mem": SHARED_BYTES[architecture], "multiprocessor_count": 108}
+        self.utils = types.SimpleNamespace(get_device_properties=lambda index: properties)
+
+    def get_current_target(self) -> GPUTarget:
+        return GPUTarget("cuda", self.architecture, 32)
+
+    def get_current_device(self) -> int:
+        return 0
+
+    def get_current_stream(self, device: int) -> int:
+        return 0
+
+
+def pretend(architecture: int) -> dict[str, dict[str, int]]:
+    """From now on launches compile and do not run; the result fills with what was compiled."""
+    driver.set_active(AbsentDevice(architecture))
+    torch.cuda.get_device_name = lambda *device: NAMES[architecture]
+    torch.cuda.get_device_capability = lambda *device: divmod(architecture, 10)
+    torch.cuda.device_count = lambda: 1
+    torch.cuda.current_device = lambda: 0
+    torch.cuda.device = lambda index: contextlib.nullcontext()
+    compiled: dict[str, dict[str, int]] = {}
+    honest = jit.JITFunction.run
+
+    def compile_only(self: jit.JITFunction, *args: object, **kwargs: object) -> object:
+        kernel = honest(self, *args, **{**kwargs, "warmup": True})
+        found = {"shared": kernel.metadata.shared, "warps": kernel.metadata.num_warps}
+        compiled[self.__name__] = max(
+            compiled.get(self.__name__, found), found, key=lambda each: each["shared"]
+        )
+        return kernel
+
+    def last_configuration(self: autotuner.Autotuner, *args: object, **kwargs: object) -> object:
+        return self.fn.run(*args, **kwargs, **self.configs[-1].all_kwargs())
+
+    jit.JITFunction.run = compile_only
+    autotuner.Autotuner.run = last_configuration
+    return compiled
+
+
+def scan(layer: MixerConfig, tokens: int) -> None:
+    """Everything that a prompt or a single token of this layer launches."""
+    draws = Draws.seeded(0)
+    arguments: Arguments
+    if isinstance(layer, SSD):
+        arguments = selective_scan_arguments(layer, 1, tokens, draws=draws)
+        cuda.selective_scan(*arguments, chunk=layer.chunk)
+    elif isinstance(layer, RGLRU):
+        cuda.diagonal_scan(*diagonal_scan_arguments(layer.width, 1, tokens, draws=draws))
+    elif isinstance(layer, TimeMix):
+        arguments = weighted_key_values_arguments(layer, 1, tokens, draws=draws)
+        cuda.weighted_key_values(*arguments, chunk=layer.chunk)
+
+
+def main() -> None:
+    sys.modules["selective_scan_cuda"] = types.ModuleType("selective_scan_cuda")
+    warnings.simplefilter("ignore")
+    compiled = pretend(int(sys.argv[1]))
+    for layer in LAYERS.values():
+        for tokens in TOKENS:
+            scan(layer, tokens)
+    json.dump(compiled, sys.stdout, indent=1, sort_keys=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""Would the checks notice? Each test undoes one repair, or breaks a kernel in one way."""
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from needlework.models import attention, cuda
+from tests.kernels import interpreter, test_decoders, test_extensions, test_scans
+
+pytestmark = interpreter.KERNELS
+
+
+def test_a_single_token_without_a_bias_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """mamba-ssm reads strides of what it was not given: every decoded token of Mamba2 crashed."""
+    module = interpreter.mamba_ssm.ops.triton.selective_state_update
+    honest = module.selective_state_update
+
+    def without(*arguments: Tensor, **nothing: Tensor) -> Tensor:
+        assert set(nothing) == {"D", "dt_bias"}
+        return honest(*arguments)
+
+    monkeypatch.setattr(module, "selective_state_update", without)
+    with pytest.raises(AttributeError):
+        test_scans.test_the_selective_scan_of_any_length(1)
+
+
+def test_the_chunked_diagonal_scan_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its numbers are right here, where nothing runs side by side: only the race gives it away."""
+
+    def chunked(log_decay: Tensor, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        return interpreter.fla.ops.hgrn.chunk_hgrn(
+            x, log_decay, initial_state=state, output_final_state=True
+        )
+
+    monkeypatch.setattr(cuda, "diagonal_scan", chunked)
+    test_scans.test_the_diagonal_scan_of_any_length(300)
+    assert interpreter.races.found == {"chunk_hgrn_fwd_kernel_o"}
+    interpreter.races.found.clear()
+
+
+def test_an_end_of_a_chunk_that_is_not_carried_on_is_caught(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What a GPU may make of that race: rows that miss whatever is older than one chunk."""
+    honest = cuda._hgrn
+
+    def forgetful(log_decay: Tensor, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        return honest(log_decay, x, torch.zeros_like(state))
+
+    monkeypatch.setattr(cuda, "_hgrn", forgetful)
+    with pytest.raises(AssertionError):
+        test_scans.test_the_diagonal_scan_of_any_length(300)
+    with pytest.raises(AssertionError):
+        test_decoders.test_a_decoder_of_every_family("griffin")
+
+
+def test_a_slice_that_is_passed_on_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuda, "_in_vectors", lambda x: x)
+    with pytest.raises(RuntimeError, match="multiples of 8"):
+        test_extensions.test_a_convolution_takes_any_slice_of_a_projection(
+            "nano mamba2", torch.float32
+        )
+
+
+def test_a_copy_that_keeps_its_layout_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One token of one row is contiguous with any stride, so `contiguous()` copies nothing."""
+    monkeypatch.setattr(cuda, "_in_vectors", lambda x: x.contiguous())
+    with pytest.raises(RuntimeError, match="multiples of 8"):
+        test_extensions.test_a_convolution_takes_any_slice_of_a_projection(
+            "nano mamba2", torch.float32
+        )
+    with pytest.raises(RuntimeError, match="within a vector"):
+        test_extensions.test_a_convolution_takes_any_layout("begins within a vector", torch.float32)
+
+
+def test_a_convolution_of_a_size_without_a_kernel_is_caught(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cuda, "convolves", lambda channels, taps: True)
+    with pytest.raises(RuntimeError, match="multiples of 8"):
+        test_extensions.test_torch_takes_the_sizes_that_have_no_kernel(12, 4)
+    with pytest.raises(RuntimeError, match="5 taps"):
+        test_extensions.test_torch_takes_the_sizes_that_have_no_kernel(16, 5)
+
+
+@pytest.mark.parametrize("name", ["grouped", "one group, window"])
+def test_masked_attention_that_shares_keys_is_caught(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch answers with float32 scores of all pairs: 10.7 GB for 16,384 tokens of ten heads."""
+
+    def sharing(
+        self: attention.Attention, q: Tensor, k: Tensor, v: Tensor, visible: attention.Visible
+    ) -> Tensor:
+        if q.dtype is torch.bfloat16 and visible["attn_mask"] is None:
+            return cuda.attention(q, k, v, causal=visible["is_causal"])
+        grouped = self.spec.heads != self.spec.kv_heads
+        return F.scaled_dot_product_attention(q, k, v, **visible, enable_gqa=grouped)
+
+    monkeypatch.setattr(attention.Attention, "_attend", sharing)
+    with pytest.raises(RuntimeError, match="math kernel"):
+        test_extensions.test_attention_of_any_heads(name, torch.bfloat16)
+
+
+def test_a_state_changed_in_place_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel of single tokens writes the state it was given; siblings would share it."""
+    monkeypatch.setattr(Tensor, "clone", lambda self, **layout: self)
+    with pytest.raises(AssertionError):
+        test_scans.test_the_selective_scan_of_any_length(1)
+
+
+def test_a_step_that_reads_its_padding_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = cuda.selective_scan
+
+    def unpadded(x: Tensor, step: Tensor, *rest: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
+        return honest(x, step.clamp(min=0.1), *rest, chunk=chunk)
+
+    monkeypatch.setattr(cuda, "selective_scan", unpadded)
+    with pytest.raises(AssertionError):
+        test_scans.test_the_selective_scan_of_any_length(40)

@@ -1,0 +1,144 @@
+"""Compiled packages: called as their C++ wants to be, with the answers of torch."""
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from needlework.models import attention, config, cuda, kernels
+from needlework.models.convolution import CausalConvolution
+from needlework.models.kernel_checks import (
+    difference_from_torch,
+    layer_results,
+    random_layer,
+    share,
+)
+from tests.kernels import extensions, interpreter
+
+pytestmark = interpreter.KERNELS
+
+DTYPES = [torch.float32, torch.bfloat16]
+# bfloat16 has 8 bits: two roundings of a sum of four products.
+TOLERANCE = {torch.float32: 1e-5, torch.float16: 2e-3, torch.bfloat16: 2e-2}
+
+PROJECTIONS = {
+    "mamba2-2.7b": (5376, 5120, 10576),
+    "mamba2attn-2.7b attention": (11520, 0, 11520),
+    "recurrentgemma": (2560, 2560, 5120),
+    "nano mamba2": (320, 256, 580),
+    "nano mamba2attn attention": (384, 0, 384),
+    "nano griffin": (128, 128, 256),
+    "tiny mamba2": (96, 64, 164),
+    "half a vector on": (16, 4, 32),
+    "odd channels": (20, 0, 20),
+}
+"""Channels of a convolution, the column of the projection they begin at, and its columns."""
+
+
+def convolution(channels: int, taps: int, dtype: torch.dtype) -> CausalConvolution:
+    torch.manual_seed(0)
+    layer = CausalConvolution(channels, taps)
+    torch.nn.init.normal_(layer.bias)
+    return layer.to(dtype)
+
+
+def convolves_as_torch(layer: CausalConvolution, x_BTC: Tensor, tail_BJC: Tensor) -> None:
+    before = x_BTC.clone(), tail_BJC.clone()
+    found = difference_from_torch(lambda: layer(x_BTC, tail_BJC, None))
+    assert found <= TOLERANCE[x_BTC.dtype]
+    assert torch.equal(x_BTC, before[0])
+    assert torch.equal(tail_BJC, before[1])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", PROJECTIONS)
+def test_a_convolution_takes_any_slice_of_a_projection(name: str, dtype: torch.dtype) -> None:
+    """The slice of nano Mamba2 steps by 580 channels, which causal-conv1d refuses."""
+    channels, first, columns = PROJECTIONS[name]
+    layer = convolution(channels, 4, dtype)
+    tail_BJC = torch.randn(2, 3, channels).to(dtype)
+    for rows, tokens in ((1, 1), (2, 1), (1, 3), (2, 2), (2, 70)):
+        x_BTC = torch.randn(rows, tokens, columns).to(dtype)[..., first : first + channels]
+        convolves_as_torch(layer, x_BTC, tail_BJC[:rows])
+
+
+LAYOUTS = {
+    "channels slow": lambda x: x.transpose(1, 2).contiguous().transpose(1, 2),
+    "tokens before rows": lambda x: x.transpose(0, 1).contiguous().transpose(0, 1),
+    "one row for all": lambda x: x[:1].expand_as(x),
+    "one token for all": lambda x: x[:, :1].expand_as(x),
+    "every second channel": lambda x: torch.stack([x, x], dim=-1)[..., 0],
+    "begins within a vector": lambda x: F.pad(x.flatten(), (1, 0))[1:].view_as(x),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_convolution_takes_any_layout(layout: str, dtype: torch.dtype) -> None:
+    """The last is contiguous for torch, and none the less misaligned for vectors."""
+    layer = convolution(16, 4, dtype)
+    for tokens in (1, 2, 70):
+        x_BTC = LAYOUTS[layout](torch.randn(2, tokens, 16).to(dtype))
+        convolves_as_torch(layer, x_BTC, LAYOUTS[layout](torch.randn(2, 3, 16).to(dtype)))
+
+
+@pytest.mark.parametrize(("channels", "taps"), [(16, 2), (16, 3), (16, 5), (12, 4)])
+def test_torch_takes_the_sizes_that_have_no_kernel(channels: int, taps: int) -> None:
+    layer = convolution(channels, taps, torch.float32)
+    convolves_as_torch(layer, torch.randn(2, 9, channels), torch.randn(2, taps - 1, channels))
+    assert cuda.convolves(channels, taps) == (channels % 8 == 0 and taps < 5)
+
+
+HEADS = {
+    "of 80": config.Attention(heads=4, kv_heads=4, head_width=80, rotary_width=40),
+    "of 128": config.Attention(heads=2, kv_heads=2, head_width=128, rotary_width=128),
+    "grouped": config.Attention(
+        heads=12, kv_heads=2, head_width=32, rotary_width=32, qkv_bias=True
+    ),
+    "one group, window": config.Attention(
+        heads=10, kv_heads=1, head_width=32, rotary_width=16, window=24
+    ),
+    "odd width": config.Attention(heads=4, kv_heads=2, head_width=20, rotary_width=10),
+    "wider than any kernel": config.Attention(heads=2, kv_heads=1, head_width=264, rotary_width=88),
+    "convolved": config.Attention(
+        heads=4, kv_heads=4, head_width=32, rotary_width=16, convolution=4
+    ),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("name", HEADS)
+def test_attention_of_any_heads(name: str, dtype: torch.dtype) -> None:
+    """A prompt, a masked continuation and single tokens; grouped ones without float32 scores."""
+    layer = random_layer(HEADS[name], 64, dtype=dtype)
+    found = difference_from_torch(lambda: layer_results(layer, 64, rows=2, tokens=40))
+    assert found <= TOLERANCE[dtype]
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_attention_without_flash_attn(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch's own kernels have limits, too."""
+    monkeypatch.setattr(kernels, "installed", lambda module: module != "flash_attn")
+    for dtype in DTYPES:
+        layer = random_layer(HEADS[name], 64, dtype=dtype)
+        found = difference_from_torch(
+            lambda layer=layer: layer_results(layer, 64, rows=2, tokens=9)
+        )
+        assert found <= TOLERANCE[dtype]
+
+
+def test_keys_for_every_head_are_the_keys_of_its_group() -> None:
+    q, k, v = torch.randn(2, 6, 5, 8), torch.randn(2, 3, 9, 8), torch.randn(2, 3, 9, 8)
+    mask = torch.rand(2, 1, 5, 9) > 0.3
+    mask[..., 0] = True
+    repeated = (attention.for_every_head(each, 6) for each in (k, v))
+    ours = extensions.attention_of_cuda(
+        q, *repeated, attn_mask=mask, is_causal=False, enable_gqa=False
+    )
+    theirs = extensions._attend(q, k, v, attn_mask=mask, enable_gqa=True)
+    assert share(ours, theirs) <= TOLERANCE[torch.float32]
+
+
+def test_keys_of_one_group_are_not_copied() -> None:
+    keys_BGSP = torch.randn(2, 1, 9, 8)
+    assert attention.for_every_head(keys_BGSP, 10).data_ptr() == keys_BGSP.data_ptr()

@@ -1,0 +1,94 @@
+"""What kernels are compared on: layers that remember, and a comparison that misses nothing."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from needlework.models import cuda
+from needlework.models.config import SSD
+from needlework.models.kernel_checks import (
+    Draws,
+    diagonal_scan_arguments,
+    largest_share,
+    random_layer,
+    scan_difference,
+    selective_scan_arguments,
+    share,
+    state_tensors,
+)
+from needlework.models.rglru import diagonal_scan
+from tests.models_for_tests import REMEMBERED_TOKENS, WIDE_SPECS, WIDE_WIDTH
+
+# Ten times what the tests on a GPU let pass.
+SEEN = 0.05
+SPEC = SSD(heads=2, head_width=4, state=4, chunk=4)
+
+
+def lost(name: str, memory: float | None) -> float:
+    """How much of a state is missing where all but the last 500 tokens are forgotten."""
+    layer = random_layer(WIDE_SPECS[name][0], WIDE_WIDTH, memory=memory)
+    x_BTD = Draws.seeded(0).normal(1, 1500, WIDE_WIDTH)
+    _, whole = layer(x_BTD, layer.init_state(1))
+    _, end = layer(x_BTD[:, -500:], layer.init_state(1))
+    return largest_share(list(state_tensors(end)), list(state_tensors(whole)))
+
+
+@pytest.mark.parametrize("name", ["mamba2", "rglru", "time mix"])
+def test_a_state_that_misses_what_is_older_than_a_chunk_is_seen(name: str) -> None:
+    """Random layers forget within 16 tokens: on them no error between chunks could be seen."""
+    assert lost(name, REMEMBERED_TOKENS) > SEEN
+    assert lost(name, None) < 1e-5
+
+
+def arguments(tokens: int = 6) -> tuple[Tensor, ...]:
+    return diagonal_scan_arguments(5, 3, tokens, draws=Draws.seeded(0))
+
+
+def test_torch_differs_from_itself_by_rounding() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cuda, "diagonal_scan", diagonal_scan)
+        assert scan_difference("diagonal_scan", arguments()).within(1e-5)
+
+
+@pytest.mark.parametrize(
+    ("broken", "fault"),
+    [
+        (lambda h, last: (h[:, :-1], last), "outputs of shape"),
+        (lambda h, last: (h.bfloat16(), last), "torch.bfloat16"),
+        (lambda h, last: (h, last + 1), ""),
+        (lambda h, last: (h * float("nan"), last), ""),
+        (lambda h, last: (h, last.log()), ""),
+    ],
+)
+def test_a_kernel_that_errs_is_found(
+    broken: object, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cuda, "diagonal_scan", lambda *given: broken(*diagonal_scan(*given)))
+    found = scan_difference("diagonal_scan", arguments())
+    assert not found.within(0.5)
+    assert fault in " ".join(found.faults)
+
+
+def test_a_kernel_that_writes_into_its_arguments_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def in_place(log_decay: Tensor, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        h, last = diagonal_scan(log_decay, x, state)
+        return h, state.copy_(last)
+
+    monkeypatch.setattr(cuda, "diagonal_scan", in_place)
+    assert scan_difference("diagonal_scan", arguments()).faults == (
+        "an argument was changed in place",
+    )
+
+
+def test_half_precision_is_that_of_the_sequences() -> None:
+    draws = Draws.seeded(0, dtype=torch.bfloat16)
+    x, step, rate, write, read, state = selective_scan_arguments(SPEC, 2, 6, draws=draws)
+    assert {each.dtype for each in (x, write, read)} == {torch.bfloat16}
+    assert {each.dtype for each in (step, rate, state)} == {torch.float32}
+    assert not bool(step[1, 3:].any())
+    assert bool(step[0].all())
+
+
+def test_what_broadcasts_is_not_equal() -> None:
+    assert share(torch.ones(1, 3), torch.ones(2, 3)) != 0
+    assert not share(torch.full((2,), float("inf")), torch.full((2,), float("inf"))) <= 1
