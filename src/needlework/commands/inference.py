@@ -30,14 +30,13 @@ class ModelOptions(CheckpointOptions):
 
 @click.command()
 @click.option("--models", type=EXISTING, default="config/models.yaml", show_default=True)
-@click.option("--probe", is_flag=True, help="On a GPU, also read until its memory is full.")
-def doctor(models: Path, probe: bool) -> None:
+def doctor(models: Path) -> None:
     """Show what this machine can do: device, kernels, versions, longest context of every model."""
     from needlework.engine.doctor import examine
     from needlework.parsing import parse, read
     from needlework.study import Models
 
-    for line in examine(parse(Models, read(models), where=str(models)).models, probe=probe):
+    for line in examine(parse(Models, read(models), where=str(models)).models):
         click.echo(line)
 
 
