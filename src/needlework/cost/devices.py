@@ -1,13 +1,13 @@
 """The devices a study can be costed for: what their makers state, and what share of it we assume.
 
 Knows peaks, bandwidths and memories; does not know models. Efficiencies are **assumed** until
-`needlework plan --calibrate` has measured them on a machine.
+`needlework prove` has measured them on a machine, for `needlework plan --measured`.
 """
 
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-DeviceName = Literal["a100-80gb", "h200", "cpu"]
+DeviceName = Literal["a100-80gb", "h100", "h200", "cpu"]
 GIB = 1 << 30
 
 
@@ -41,6 +41,15 @@ DEVICES: Mapping[DeviceName, Device] = {
         bandwidth=2.039e12,
         memory=80 * 10**9,
         source="NVIDIA A100 data sheet, SXM 80 GB (June 2021)",
+    ),
+    "h100": Device(
+        "h100",
+        "cuda",
+        half_flops=989.5e12,
+        single_flops=67e12,
+        bandwidth=3.35e12,
+        memory=80 * 10**9,
+        source="NVIDIA H100 data sheet, SXM 80 GB; half of its figure with sparsity",
     ),
     "h200": Device(
         "h200",
@@ -95,8 +104,8 @@ CPU_RATES: Mapping[str, Rates] = {
     "llama": Rates(74e9, 1.3e9, 1.1e-3),
     "rwkv6": Rates(30e9, 0.94e9, 0.5e-3),
 }
-"""Of the nano models on one core: reading as the job of ruler/2048 did it, writing as `--calibrate`
-measured it (reports/benchmarks.md). Another family is taken to run like Mamba2."""
+"""Of the nano models on one core: reading as the job of ruler/2048 did it, writing as measured with
+random weights (reports/benchmarks.md). Another family is taken to run like Mamba2."""
 
 
 def home(dtype: str) -> Device:

@@ -65,8 +65,8 @@ def _speed(found: Speed) -> str:
         parts.append(f"reads {last.tokens_per_second:,.0f} tokens/s at {last.length:,}")
     for each in found.writing:
         wrote = each.tokens_per_second
-        told = "do not fit" if wrote is None else f"write {wrote:,.0f} tokens/s"
-        parts.append(f"{each.rows} rows {told}")
+        told = "does not fit" if wrote is None else f"{wrote:,.0f} tokens/s"
+        parts.append(f"writes with {_rows(each.rows)}: {told}")
     return ", ".join([*parts, f"longest context {_longest(found)}"])
 
 
@@ -75,7 +75,7 @@ def _long_read(found: LongRead) -> str:
 
 
 def _batches(found: BatchAnswers) -> str:
-    shares = [f"{_share(found, rows)} with {rows} rows" for rows in found.differing]
+    shares = [f"{_share(found, rows)} with {_rows(rows)}" for rows in found.differing]
     return f"answers that differ from those of one row: {', '.join(shares)}"
 
 
@@ -182,7 +182,7 @@ def _speeds(proof: Proof, results: Sequence[Result]) -> Iterator[str]:
         "tokens each; then the longest context of one row, tried."
     )
     yield _table(
-        "|".join(["model", "dtype", *(f"{count} rows" for count in rows), "longest context"]),
+        "|".join(["model", "dtype", *map(_rows, rows), "longest context"]),
         [
             [_names(found), found.dtype, *_by_rows(found, rows), _longest(found)]
             for found in proof.speeds
@@ -221,7 +221,7 @@ def _batch_table(proof: Proof, results: Sequence[Result]) -> Iterator[str]:
             f"in {first.dtype}, that are not those of one row at a time. Weights are random, and "
             "their likeliest tokens closer to each other than those of trained ones."
         )
-        titles = "|".join(["model", *(f"{rows} rows" for rows in first.differing)])
+        titles = "|".join(["model", *map(_rows, first.differing)])
         rows = [
             [short(each.checkpoint), *(_share(each, rows) for rows in each.differing)]
             for each in found
@@ -277,6 +277,10 @@ def _longest(found: Speed) -> str:
     if found.longest is None:
         return "any length"
     return f"{'at least ' if found.at_least else ''}{found.longest:,}"
+
+
+def _rows(count: int) -> str:
+    return f"{count} row{'' if count == 1 else 's'}"
 
 
 def _share(found: BatchAnswers, rows: int) -> str:

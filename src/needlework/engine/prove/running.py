@@ -54,7 +54,13 @@ class Run:
         self.source = source
         self.began = time.monotonic()
         self.ends = self.began + 60 * minutes
+        self.workers: list[subprocess.Popen[str]] = []
         self._say = say
+
+    def end_workers(self) -> None:
+        """Kill what still works."""
+        for process in self.workers:
+            _kill(process)
 
     @property
     def left(self) -> float:
@@ -135,8 +141,11 @@ def _beside(run: Run, scale: Scale, waiting: Sequence[Step]) -> None:
             _one(run, scale, step, ask)
 
     with ThreadPoolExecutor(len(waiting)) as pool:
-        for done in [pool.submit(alone, step) for step in waiting]:
-            done.result()
+        try:
+            for done in [pool.submit(alone, step) for step in waiting]:
+                done.result()
+        finally:
+            run.end_workers()
 
 
 def _in_turn(run: Run, scale: Scale, waiting: Sequence[Step], todo: Sequence[Step]) -> None:
@@ -214,13 +223,18 @@ def worker(run: Run, device: str, name: str, **environment: str) -> Iterator[Ask
     log.parent.mkdir(exist_ok=True)
     with log.open("w", encoding="utf-8") as words:
         process = _start(run, device, words, environment)
+        run.workers.append(process)
         try:
             yield lambda step, seconds: _ask(process, log, step, seconds)
         finally:
-            if process.poll() is None:
-                # Compilers that it has started belong to its group.
-                os.killpg(process.pid, signal.SIGKILL)
+            _kill(process)
             process.communicate()
+
+
+def _kill(process: "subprocess.Popen[str]") -> None:
+    """End a worker and the compilers it has started, which are of its group; files are whole."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _start(

@@ -85,9 +85,9 @@ TOY = Scale(
     tokens=(1, 15, 16, 17, 70),
     matrix=512,
     copied=1 << 24,
-    lengths=(64, 128),
-    call=512,
-    rows=(1, 2, 8),
+    lengths=(64, 256),
+    call=1024,
+    rows=(1, 4, 16),
     context=64,
     long=(256, 512),
     piece=100,
@@ -135,7 +135,7 @@ def _after(scale: Scale) -> Iterator[Step]:
     kinds = sorted(layers(scale), key=lambda name: name == CONVOLVED)
     for layer in kinds:
         beside = scale.device == "cuda" and layer != CONVOLVED
-        yield _step("kernels", layer, f"kernels, {layer}", 60, beside=beside)
+        yield _step("kernels", layer, f"kernels, {layer}", 90, beside=beside)
     yield Step("peaks", "peaks", "peaks", seconds=5)
     shapes = distinct(scale)
     for checkpoint in shapes:
