@@ -6,7 +6,7 @@ BENCH := results/bench
 CONFIG ?= config/config.yaml
 CONDA ?= conda
 
-.PHONY: study test check report hazards nano-report bench bench-data env-cuda clean
+.PHONY: study test check report hazards nano-report bench bench-data prove prove-bundle env-cuda clean
 
 study: $(READY)  ## the default study, to every table; `snakemake -n` explains what it would do
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --quiet all
@@ -53,6 +53,15 @@ bench-data: $(READY)  ## what released datasets cost, beside the artifact (after
 	$(BIN)/needlework bench-data results/bench-data.md \
 	  --tokenizer resources/external/tokenizers/gpt-neox-20b \
 	  $(if $(NEEDLEWORK_SHARED),--golden $(NEEDLEWORK_SHARED)/golden)
+
+prove: $(READY)  ## on a GPU: kernels against float64, speed and memory at full size (not yet run on one)
+	$(BIN)/needlework prove --output results/prove
+
+# PYTHON is a version here, that of the machine with the GPU: 3.12 unless said.
+BUNDLE_PYTHON := $(if $(filter 3.%,$(PYTHON)),$(PYTHON),3.12)
+prove-bundle:  ## the same as a folder for a machine that has only Python, torch, triton and nvcc
+	$(MAKE) PYTHON=python3 $(READY)
+	$(BIN)/python -m needlework.engine.prove.bundle results/prove-bundle-$(BUNDLE_PYTHON) $(BUNDLE_PYTHON)
 
 # Kernels are built against the torch that is there, one after the other, as envs/cuda.yaml says.
 env-cuda:  ## the environment for NVIDIA GPUs, in .conda, where conda and nvcc are (not yet built)

@@ -8,6 +8,7 @@ Not yet run on a GPU.
 import os
 import re
 import shutil
+import subprocess
 import tarfile
 import tempfile
 from pathlib import Path
@@ -59,8 +60,10 @@ def build(source: Path, folder: Path) -> Built:
     """causal-conv1d below `folder`, there at once or not at all.
 
     Raises:
-        ResourceError: `source` is not its source distribution.
+        ResourceError: `source` is not its source distribution, or there is no nvcc.
     """
+    os.environ["CUDA_HOME"] = str(toolkit())
+    # Looks for the toolkit when it is imported.
     from torch.utils import cpp_extension
 
     capability = ".".join(map(str, torch.cuda.get_device_capability()))
@@ -84,6 +87,25 @@ def build(source: Path, folder: Path) -> Built:
         shutil.rmtree(folder / PLACE, ignore_errors=True)
         ready.rename(folder / PLACE)
     return Built(architecture=f"sm_{capability.replace('.', '')}", bytes=size)
+
+
+def toolkit() -> Path:
+    """The folder of the CUDA toolkit, as the variable CUDA_HOME or nvcc itself says.
+
+    An nvcc on the path may be a script in another place that calls it, so it is asked.
+
+    Raises:
+        ResourceError: there is no nvcc.
+    """
+    if "CUDA_HOME" in os.environ:
+        return Path(os.environ["CUDA_HOME"])
+    nvcc = shutil.which("nvcc") or shutil.which("/usr/local/cuda/bin/nvcc")
+    if nvcc is None:
+        raise ResourceError("there is no nvcc; put it on the PATH, or name its folder in CUDA_HOME")
+    asked = [nvcc, "--dryrun", "-E", "-x", "cu", os.devnull]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    top = re.search(r"^#\$ TOP=(.+)$", done.stderr, re.MULTILINE)
+    return Path(top[1]).resolve() if top else Path(nvcc).resolve().parents[1]
 
 
 def unpack(source: Path, place: Path) -> Path:

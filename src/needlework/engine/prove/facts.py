@@ -14,7 +14,14 @@ import torch
 
 from needlework import sources
 from needlework.engine.prove.records import Facts
-from needlework.models.kernels import KERNELS
+
+ENTRIES = {
+    "causal-conv1d": "causal_conv1d",
+    "fla-core": "fla.ops.hgrn",
+    "flash-attn": "flash_attn",
+    "mamba-ssm": "mamba_ssm.ops.triton.ssd_combined",
+}
+"""What of each package with kernels is used, and so must import."""
 
 
 def find_facts() -> Facts:
@@ -30,7 +37,7 @@ def find_facts() -> Facts:
         python=platform.python_version(),
         torch=torch.__version__,
         triton=_version("triton"),
-        packages={each.package: _state(each.package, each.module) for each in KERNELS.values()},
+        packages={package: _state(package, module) for package, module in ENTRIES.items()},
         code=sources.digest("needlework.engine.prove.worker"),
     )
 
@@ -54,7 +61,8 @@ def _state(package: str, module: str) -> str:
     try:
         importlib.import_module(module)
     except ModuleNotFoundError as error:
-        return "not installed" if error.name == module else f"does not import: {error}"
+        absent = error.name == module.partition(".")[0]
+        return "not installed" if absent else f"does not import: {error}"
     except (ImportError, OSError) as error:
         return f"does not import: {' '.join(str(error).split())}"
     return _version(package) or "of unknown version"

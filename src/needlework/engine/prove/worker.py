@@ -15,7 +15,7 @@ from types import TracebackType
 import torch
 
 from needlework.engine.processor import prepare_processor
-from needlework.engine.prove import building, checking, measuring
+from needlework.engine.prove import answering, building, checking, measuring
 from needlework.engine.prove.facts import find_facts
 from needlework.engine.prove.records import Result, StepRecord, write_step
 from needlework.engine.prove.steps import (
@@ -68,8 +68,8 @@ def _do(step: Step, scale: Scale, folder: Path, source: Path | None) -> Result:
         "kernels": checking.check_kernels,
         "long": checking.check_long,
         "speed": measuring.measure_speed,
-        "batches": measuring.compare_batches,
-        "read": measuring.read_long,
+        "batches": answering.compare_batches,
+        "read": answering.read_long,
     }
     return found[step.kind](scale, step.subject)
 

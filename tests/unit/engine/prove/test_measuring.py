@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from needlework.engine.memory import DoesNotFitError
-from needlework.engine.prove import measuring
+from needlework.engine.prove import answering, clocks, measuring
 from needlework.engine.prove.records import PromptSpeed
 from needlework.engine.prove.steps import TOY
 from needlework.errors import EngineError
@@ -29,14 +29,14 @@ SMALL = TOY._replace(
 
 def limited(monkeypatch: pytest.MonkeyPatch, tokens: int) -> None:
     """Let the engine's reading run out of memory in calls of more tokens."""
-    original = measuring.read
+    original = clocks.read
 
     def read(decoder: Any, prompts: Any, state: Any, *, limits: Any) -> Any:
         if min(limits.tokens, sum(map(len, prompts))) > tokens:
             raise DoesNotFitError(5)
         return original(decoder, prompts, state, limits=limits)
 
-    monkeypatch.setattr(measuring, "read", read)
+    monkeypatch.setattr(clocks, "read", read)
 
 
 def test_prompts_are_read_in_calls_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,26 +101,26 @@ def test_rates_say_again_what_steps_took() -> None:
 
 def test_answers_that_depend_on_the_batch_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = {1: {0: (1, 2), 1: (3, 4), 2: (5, 6)}, 2: {0: (1, 2), 1: (3, 9), 2: (5, 6)}}
-    monkeypatch.setattr(measuring, "_answers", lambda decoder, scale, rows: answers[rows])
-    assert measuring.compare_batches(SMALL, "a/model").differing == {2: 1}
+    monkeypatch.setattr(answering, "_answers", lambda decoder, scale, rows: answers[rows])
+    assert answering.compare_batches(SMALL, "a/model").differing == {2: 1}
 
 
 def test_an_answer_that_failed_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = measuring.random_decoder
+    original = answering.random_decoder
 
     def spoilt(*words: Any) -> Any:
         decoder = original(*words)
         decoder.norm.weight.fill_(float("nan"))
         return decoder
 
-    monkeypatch.setattr(measuring, "random_decoder", spoilt)
+    monkeypatch.setattr(answering, "random_decoder", spoilt)
     with pytest.raises(EngineError, match="not finite"):
-        measuring.compare_batches(SMALL, "a/model")
+        answering.compare_batches(SMALL, "a/model")
 
 
 def test_a_long_prompt_is_read_under_smaller_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     limited(monkeypatch, 16)
-    assert measuring.read_long(SMALL, "a/model").tokens == 40
+    assert answering.read_long(SMALL, "a/model").tokens == 40
 
 
 def test_a_long_prompt_that_never_fits_says_where_it_ended(
@@ -128,4 +128,4 @@ def test_a_long_prompt_that_never_fits_says_where_it_ended(
 ) -> None:
     limited(monkeypatch, 1)
     with pytest.raises(EngineError, match="40 tokens do not fit: memory ran out after 5"):
-        measuring.read_long(SMALL, "a/model")
+        answering.read_long(SMALL, "a/model")

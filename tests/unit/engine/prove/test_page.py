@@ -1,5 +1,7 @@
 """The page and the lines of progress: what was found, what failed, what is missing."""
 
+import itertools
+
 import pytest
 
 from needlework.engine.prove.page import markdown, summary
@@ -115,7 +117,7 @@ def test_every_row_of_a_table_has_all_columns() -> None:
     lines = markdown(ALL).splitlines()
     tables = [line for line in lines if line.startswith("|")]
     assert tables
-    for line, after in zip(lines, lines[1:], strict=False):
+    for line, after in itertools.pairwise(lines):
         if line.startswith("|") and after.startswith("|"):
             assert line.count("|") == after.count("|")
 

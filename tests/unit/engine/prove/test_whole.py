@@ -1,4 +1,4 @@
-"""`needlework prove` as people call it, at toy sizes: every step for real, and what `plan` makes."""
+"""`needlework prove` as people call it, at toy sizes: every step for real, then `plan`."""
 
 import json
 from pathlib import Path
