@@ -58,7 +58,7 @@ prove: $(READY)  ## on a GPU: kernels against float64, speed and memory at full 
 	$(BIN)/needlework prove --output results/prove
 
 # PYTHON is a version here, that of the machine with the GPU: 3.12 unless said.
-BUNDLE_PYTHON := $(if $(filter 3.%,$(PYTHON)),$(PYTHON),3.12)
+BUNDLE_PYTHON := $(or $(filter 3.%,$(PYTHON:python%=%)),3.12)
 prove-bundle:  ## the same as a folder for a machine that has only Python, torch, triton and nvcc
 	$(MAKE) PYTHON=python3 $(READY)
 	$(BIN)/python -m needlework.engine.prove.bundle results/prove-bundle-$(BUNDLE_PYTHON) $(BUNDLE_PYTHON)
