@@ -41,14 +41,16 @@ def check_kernels(scale: Scale, name: str) -> Checks:
     width, spec = layers(scale)[name]
     found = []
     for dtype in scale.dtypes:
-        layer = random_layer(width, spec, scale.device, getattr(torch, dtype))
+        stored: torch.dtype = getattr(torch, dtype)
+        layer = random_layer(width, spec, scale.device, stored)
         exact = copy.deepcopy(layer).double()
+        chosen = chosen_for(spec, torch.device(scale.device), stored)
         for tokens in scale.tokens:
-            calls = _calls(width, tokens, next(layer.parameters()))
+            calls = _calls(width, tokens, scale.device, stored)
             expected = _run(exact, calls)
             actual = _run(layer, calls)
             by_torch = actual
-            if not _only_torch(spec, layer):
+            if set(chosen.values()) != {kernels.TORCH}:
                 with kernels.only_torch():
                     by_torch = _run(layer, calls)
             found.append(_check("prompt", dtype, tokens, expected, actual, by_torch))
@@ -80,12 +82,12 @@ def check_long(scale: Scale, name: str) -> Checks:
     return Checks(layer=name, kernels=_kernels(spec, scale), checks=tuple(found))
 
 
-def _calls(width: int, tokens: int, like: Tensor) -> Calls:
+def _calls(width: int, tokens: int, device: str, dtype: torch.dtype) -> Calls:
     """A prompt of so many tokens in the middle of other calls."""
     torch.manual_seed(tokens)
     lengths = [(FIRST, None), (tokens, None), (max(PADDED), PADDED), *[(1, None)] * SINGLES]
     return [
-        (torch.randn(ROWS, length, width, device=like.device, dtype=like.dtype), valid)
+        (torch.randn(ROWS, length, width, device=device, dtype=dtype), valid)
         for length, valid in lengths
     ]
 
@@ -96,11 +98,11 @@ def _run(layer: Mixer[Any], calls: Calls) -> list[Tensor]:
     Raises:
         EngineError: it changed a state that was handed to it.
     """
-    weight = next(layer.parameters())
-    wide = weight.dtype is torch.float64
+    # Some parameters are float32 in half precision as well, but all are float64 or none is.
+    wide = next(layer.parameters()).dtype is torch.float64
     state, found = layer.init_state(ROWS), []
     for x_BTD, valid in calls:
-        lengths_B = None if valid is None else torch.tensor(valid, device=weight.device)
+        lengths_B = None if valid is None else torch.tensor(valid, device=x_BTD.device)
         before = [] if wide else [each.clone() for each in remembered(state)]
         y_BTD, after = layer(x_BTD.double() if wide else x_BTD, state, lengths_B)
         if not all(map(torch.equal, before, remembered(state))):
@@ -148,11 +150,6 @@ def _difference(actual: list[Tensor], expected: list[Tensor]) -> float:
         for ours, theirs in zip(actual, expected, strict=True)
     ]
     return max(shares, key=lambda share: (share != share, share))
-
-
-def _only_torch(spec: MixerConfig, layer: Mixer[Any]) -> bool:
-    weight = next(layer.parameters())
-    return set(chosen_for(spec, weight.device, weight.dtype).values()) == {kernels.TORCH}
 
 
 def _kernels(spec: MixerConfig, scale: Scale) -> dict[str, str]:

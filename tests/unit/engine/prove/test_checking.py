@@ -97,6 +97,14 @@ def test_a_layer_that_changes_its_state_in_place_is_an_error(
         checking.check_kernels(TOY, "selective scan")
 
 
+@pytest.mark.parametrize("name", list(layers(TOY)))
+def test_a_layer_in_half_precision_is_checked_as_well(name: str) -> None:
+    """Its decays are float32, which must not be taken for the dtype of its inputs."""
+    found = checking.check_kernels(TOY._replace(dtypes=("bfloat16",), tokens=(1, 17)), name)
+    assert [check.dtype for check in found.checks] == ["bfloat16", "bfloat16"]
+    assert all(1e-4 < check.difference <= check.allowed for check in found.checks)
+
+
 def test_what_is_not_a_number_is_not_near() -> None:
     nan = torch.tensor([float("nan"), 1.0])
     difference = checking._difference([torch.ones(2), nan], [torch.ones(2), torch.ones(2)])
