@@ -21,6 +21,7 @@ from needlework.errors import ResourceError
 MODULE = "causal_conv1d_cuda"
 PLACE = "causal-conv1d"
 """Below the folder of all results; on the path of every worker that starts after it is there."""
+UNFINISHED = ".build-"
 FORWARD = ("causal_conv1d.cpp", "causal_conv1d_fwd.cu", "causal_conv1d_update.cu")
 FLAGS = (
     "-O3",
@@ -68,7 +69,10 @@ def build(source: Path, folder: Path) -> Built:
 
     capability = ".".join(map(str, torch.cuda.get_device_capability()))
     os.environ["TORCH_CUDA_ARCH_LIST"] = capability
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".build-") as place:
+    # A build that was killed could not tidy up.
+    for stale in folder.glob(f"{UNFINISHED}*"):
+        shutil.rmtree(stale)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=UNFINISHED) as place:
         unpacked = unpack(source, Path(place))
         made = Path(place) / "made"
         made.mkdir()
