@@ -12,7 +12,7 @@ ARCHITECTURES ?= 80 90
 export PYTHON CUDA
 
 .PHONY: study test test-kernels test-kernels-full test-lowest test-newest check report hazards
-.PHONY: nano-report bench bench-data env-cuda env-cuda-source clean
+.PHONY: nano-report bench bench-data prove prove-bundle env-cuda env-cuda-source clean
 
 study: $(READY)  ## the default study, to every table; `snakemake -n` explains what it would do
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --quiet all
@@ -117,6 +117,15 @@ env-cuda-source:  ## the same, its kernels compiled for $(ARCHITECTURES): half a
 	$(PYTHON) -m pip --python .cuda/bin/python install --no-cache-dir --no-build-isolation --no-deps \
 	  causal-conv1d==1.6.2.post1 mamba-ssm==2.3.2.post1
 	PATH="$(CURDIR)/.cuda/bin:$$PATH" needlework doctor
+
+prove: $(READY)  ## on a GPU: kernels against float64, speed and memory at full size (not yet run on one)
+	$(BIN)/needlework prove --output results/prove
+
+# PYTHON is a version here, that of the machine with the GPU: 3.12 unless said.
+BUNDLE_PYTHON := $(or $(filter 3.%,$(PYTHON:python%=%)),3.12)
+prove-bundle:  ## the same as a folder for a machine that has only Python, torch, triton and nvcc
+	$(MAKE) PYTHON=python3 $(READY)
+	$(BIN)/python -m needlework.engine.prove.bundle results/prove-bundle-$(BUNDLE_PYTHON) $(BUNDLE_PYTHON)
 
 clean:  ## what the study made; the environment stays
 	rm -rf results logs benchmarks .snakemake

@@ -32,8 +32,7 @@ class ModelOptions(CheckpointOptions):
 
 @click.command()
 @click.option("--models", type=EXISTING, default="config/models.yaml", show_default=True)
-@click.option("--probe", is_flag=True, help="On a GPU, also read until its memory is full.")
-def doctor(models: Path, probe: bool) -> None:
+def doctor(models: Path) -> None:
     """Show what this machine can do: device, kernels, versions, longest context of every model."""
     from needlework import locks
     from needlework.engine.doctor import examine
@@ -42,7 +41,7 @@ def doctor(models: Path, probe: bool) -> None:
 
     lock = locks.load(models.with_name(locks.NAME))
     catalogue = lock.pinned(parse(Models, read(models), where=str(models)))
-    for line in examine(catalogue.models, probe=probe):
+    for line in examine(catalogue.models):
         click.echo(line)
 
 

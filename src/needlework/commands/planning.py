@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from needlework.commands.options import EXISTING, EXISTING_FOLDER, FILE
+from needlework.commands.options import EXISTING, FILE
 
 if TYPE_CHECKING:
+    from needlework.cost.rates import MeasuredMachine
     from needlework.cost.study import PlannedCell
     from needlework.plan import Plan
 
@@ -22,23 +23,17 @@ if TYPE_CHECKING:
 )
 @click.option("--exact", is_flag=True, help="Count tokens in the datasets that exist already.")
 @click.option(
-    "--calibrate",
-    is_flag=True,
-    help="First measure how fast this machine reads and writes with each model, random weights in "
-    "place of real ones, and use that: the GPU where there is one (not yet run on a GPU).",
-)
-@click.option(
     "--measured",
-    type=EXISTING_FOLDER,
-    help="Also set the estimates beside the jobs whose benchmark files lie here, as "
-    "benchmarks/nano.",
+    type=click.Path(exists=True, path_type=Path),
+    help="What was measured. A file, the prove.json of `needlework prove`: compute with the rates "
+    "of its machine. A folder with the benchmark files of jobs that have run, as benchmarks/nano: "
+    "also set the estimates beside them.",
 )
 @click.option("--json", "document", type=FILE, help="Also write everything to this file.")
 def plan(
     configfile: Path,
     device: str | None,
     exact: bool,
-    calibrate: bool,
     measured: Path | None,
     document: Path | None,
 ) -> None:
@@ -52,6 +47,7 @@ def plan(
     \b
     needlework plan --configfile config/paper.yaml
     needlework plan --configfile config/paper.yaml --device h200 --json cost.json
+    needlework plan --configfile config/paper.yaml --measured results/prove/prove.json
     needlework plan --measured benchmarks/nano
     """
     from needlework.cost import listing, study
@@ -60,11 +56,12 @@ def plan(
     from needlework.plan import resolve
 
     the_plan = resolve(read_keys(configfile), Path("config"))
-    cells, said = _estimated(the_plan, device, exact=exact, calibrate=calibrate)
+    machine = _machine(measured, device, the_plan)
+    cells, said = _estimated(the_plan, device, machine, exact=exact)
     unknown = study.undescribed(the_plan)
     disk = study.disk_bytes(the_plan, cells)
     _show(the_plan, cells, said=said, unknown=unknown, disk=disk)
-    if measured is not None:
+    if measured is not None and measured.is_dir():
         _compare(cells, measured)
     if document is not None:
         from pydantic_core import to_json
@@ -75,19 +72,32 @@ def plan(
         write_text(document, to_json(found, indent=2).decode() + "\n")
 
 
+def _machine(
+    measured: Path | None, device: str | None, the_plan: "Plan"
+) -> "MeasuredMachine | None":
+    """The machine of a proof; None where none was named."""
+    from needlework.cost.rates import read_machine
+    from needlework.errors import StudyError
+
+    if measured is None or measured.is_dir():
+        return None
+    machine = read_machine(measured, the_plan)
+    if device not in (None, machine.device.name):
+        raise StudyError(
+            f"{measured} was measured on {machine.device.name}, not {device}; drop one"
+        )
+    return machine
+
+
 def _estimated(
-    the_plan: "Plan", device: str | None, *, exact: bool, calibrate: bool
+    the_plan: "Plan", device: str | None, machine: "MeasuredMachine | None", *, exact: bool
 ) -> "tuple[list[PlannedCell], list[str]]":
     """The cells of a study with their costs, and what these rest on."""
     from needlework.cost import listing, study
     from needlework.cost.devices import DEVICES
 
-    chosen, rates = study.named_device(device), None
-    notes: list[str] = []
-    if calibrate:
-        from needlework.engine.probe import calibrate as probe
-
-        chosen, rates, notes = probe(the_plan, device)
+    chosen = machine.device if machine else study.named_device(device)
+    rates = machine.rates if machine else None
     counted = None
     if exact:
         from needlework.cost.exact import count
@@ -96,7 +106,7 @@ def _estimated(
     cells = study.planned(the_plan, device=chosen, rates=rates, counted=counted)
     said = listing.assumptions(
         [name for name in DEVICES if any(cell.device == name for cell in cells)],
-        calibrated=notes,
+        calibrated=machine.notes if machine else (),
         counted=len(counted or {}),
         cells=len(cells),
     )

@@ -1,7 +1,7 @@
 """The devices a study can be costed for: what their makers state, and what share of it we assume.
 
 Knows peaks, bandwidths and memories; does not know models. Efficiencies are **assumed** until
-`needlework plan --calibrate` has measured them on a machine.
+`needlework prove` has measured them on a machine, for `needlework plan --measured`.
 """
 
 import re
@@ -119,8 +119,8 @@ CPU_RATES: Mapping[str, Rates] = {
     "llama": Rates(74e9, 1.3e9, 1.1e-3),
     "rwkv6": Rates(30e9, 0.94e9, 0.5e-3),
 }
-"""Of the nano models on one core: reading as the job of ruler/2048 did it, writing as `--calibrate`
-measured it (reports/benchmarks.md). Another family is taken to run like Mamba2."""
+"""Of the nano models on one core: reading as the job of ruler/2048 did it, writing as measured with
+random weights (reports/benchmarks.md). Another family is taken to run like Mamba2."""
 
 
 def home(dtype: str) -> Device:

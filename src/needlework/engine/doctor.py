@@ -1,7 +1,6 @@
 """What this machine can do: devices, kernels, versions, and the longest context of every model.
 
-Knows formulas for memory and, on request, tries them; reads configurations where they lie already
-and never weights, which a probe fills at random.
+Knows formulas for memory; reads configurations where they lie already and never weights.
 """
 
 import platform
@@ -9,15 +8,13 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from needlework.cost.architectures import Weights, architecture
 from needlework.engine import installation
-from needlework.engine.memory import SHARE_OF_FREE, DoesNotFitError, free_bytes, row_bytes
-from needlework.engine.prefill import read
+from needlework.engine.memory import SHARE_OF_FREE, free_bytes, row_bytes
 from needlework.engine.schedule import ALONE
-from needlework.models.checkpoints import allocate, reading, rwkv6
+from needlework.models.checkpoints import reading, rwkv6
 from needlework.models.config import DecoderConfig
 from needlework.models.decoder import Decoder
 from needlework.snapshots import is_hub_id
@@ -34,12 +31,10 @@ ROOM_TO_GROW = 1.25
 """Room of a cache over the keys in it, when it has just been extended."""
 MASK_BYTES = 5
 """An attention mask has a byte, and inside the call a number, for every query and key."""
-LONGEST_PROBE = 1 << 18
-"""Tokens at which a probe ends: the largest context that anybody has asked these models for."""
 
 
-def examine(models: Mapping[str, ModelEntry], *, probe: bool = False) -> Iterator[str]:
-    """The findings, one line each; `probe` reads random tokens until a GPU's memory is full."""
+def examine(models: Mapping[str, ModelEntry]) -> Iterator[str]:
+    """The findings, one line each."""
     device = installation.device()
     share = SHARE_OF_FREE[device.type]
     free = int(free_bytes(device) / share)
@@ -51,8 +46,6 @@ def examine(models: Mapping[str, ModelEntry], *, probe: bool = False) -> Iterato
     width = max(map(len, models), default=0)
     for model, entry in models.items():
         yield f"  {model:{width}}  {_longest(entry, free)}"
-        if probe and (spec := _configuration(entry)) is not None:
-            yield f"  {'':{width}}  {_probed(spec, _dtype(entry), device)}"
 
 
 def _longest(entry: ModelEntry, free: int) -> str:
@@ -94,41 +87,6 @@ def longest_context(spec: DecoderConfig, dtype: torch.dtype, free: int) -> int |
         return None if far <= rest else 0
     tokens = max(0, int(rest / (per_token + MASK_BYTES * ALONE.tokens)))
     return tokens if spec.positions is None else min(tokens, spec.positions)
-
-
-def _probed(spec: DecoderConfig, dtype: torch.dtype, device: torch.device) -> str:
-    if device.type != "cuda":
-        return "not probed: there is no GPU, and main memory has no hard limit"
-    try:
-        decoder = random_decoder(spec, dtype, device)
-    except torch.OutOfMemoryError:
-        return "probe: the weights alone are too large"
-    tokens = readable_tokens(decoder, LONGEST_PROBE)
-    del decoder
-    torch.cuda.empty_cache()
-    return f"probe: {'at least ' if tokens == LONGEST_PROBE else ''}{tokens:,} tokens"
-
-
-def random_decoder(spec: DecoderConfig, dtype: torch.dtype, device: torch.device) -> Decoder:
-    """A decoder of this size; only its shapes mean something."""
-    with torch.device("meta"):
-        decoder = Decoder(spec).eval()
-    allocate(decoder, str(device), dtype)
-    for parameter in decoder.parameters():
-        parameter.normal_(std=0.02)
-    return decoder
-
-
-@torch.inference_mode()
-def readable_tokens(decoder: Decoder, most: int) -> int:
-    """Tokens of one row that are read before memory runs out, `most` where it does not."""
-    tokens_T = np.arange(most, dtype=np.int32) % decoder.config.vocabulary
-    try:
-        for _ in read(decoder, [tokens_T], decoder.init_state(1), limits=ALONE):
-            pass
-    except DoesNotFitError as error:
-        return error.tokens
-    return most
 
 
 def _configuration(entry: ModelEntry) -> DecoderConfig | None:

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from needlework.models import config, cuda, kernels, rglru, rwkv6, ssd
+from needlework.models.allocation import WIDE
 from needlework.models.attention import AttentionState
-from needlework.models.checkpoints import WIDE
 from needlework.models.config import DecoderConfig
 from needlework.models.decoder import MIXERS, Decoder
 from needlework.models.mixer import Mixer

@@ -13,10 +13,7 @@ from click.testing import CliRunner
 from needlework import cli
 from needlework.cost import study
 from needlework.cost.estimate import UNKNOWN
-from needlework.engine import probe
-from needlework.errors import EngineError, StudyError
-from needlework.models.config import DecoderConfig
-from tests.models_for_tests import family
+from needlework.errors import StudyError
 
 ROOT = Path(__file__).parents[3]
 PAPER = ["plan", "--configfile", str(ROOT / "config/paper.yaml")]
@@ -78,40 +75,3 @@ def test_it_takes_less_than_three_seconds() -> None:
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 3
-
-
-def test_a_probe_reads_and_writes_with_the_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(probe.ROWS, "cpu", (2, 16))
-    monkeypatch.setitem(probe.WRITERS, "cpu", 4)
-    rates = probe.probe(family("llama").config, dtype="float32", device="cpu")
-    assert rates.flops > 1e6
-    assert rates.bandwidth > 0
-    assert rates.step >= 0
-
-
-def test_calibrating_measures_every_nano_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[str] = []
-
-    def fast(spec: DecoderConfig, *, dtype: str, device: str) -> probe.Rates:
-        seen.append(spec.family)
-        return probe.Rates(1e9, 1e9, 1e-3)
-
-    monkeypatch.setattr(probe, "probe", fast)
-    monkeypatch.setattr(probe.torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(probe, "copy_bandwidth", lambda **_: 1e9)
-    shown = run("plan", "--calibrate")
-    assert seen == ["mamba2", "mamba2attn", "transformerpp", "griffin", "llama", "rwkv6"]
-    assert "measured here: nano-griffin reads at 1 GFLOP/s" in shown
-
-
-def test_a_device_that_is_not_here_cannot_be_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe.torch.cuda, "is_available", lambda: False)
-    with pytest.raises(EngineError, match="this machine, which has no h200"):
-        run(*PAPER, "--calibrate", "--device", "h200")
-
-
-def test_a_gpu_that_nobody_described_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe.torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(probe.torch.cuda, "get_device_name", lambda: "NVIDIA L4")
-    with pytest.raises(EngineError, match=r"nvidia l4.* is not in the table"):
-        run(*PAPER, "--calibrate")

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from needlework.errors import CheckpointError
 from needlework.hazards import LayerHazard
+from needlework.models.allocation import allocate
 from needlework.models.checkpoints import (
     llama,
     mamba2,
@@ -28,9 +29,6 @@ from needlework.models.checkpoints.hub import find
 from needlework.models.config import DecoderConfig
 from needlework.models.decoder import Decoder
 from needlework.models.hazards import with_hazards
-
-WIDE = ("step_bias_H", "log_rate_H", "skip_H", "decay_E", "decay_D", "bonus_HK")
-"""Parameters kept in float32 at least: in half precision a decay of 0.999 rounds to 1."""
 
 
 @dataclass(frozen=True)
@@ -161,14 +159,3 @@ def family_module(source: Path) -> str:
 def family_modules() -> set[str]:
     """The modules of all families."""
     return {family.config.__module__ for family in (NATIVE, MAMBA_SSM, *FAMILIES.values())}
-
-
-def allocate(decoder: Decoder, device: str, dtype: torch.dtype) -> None:
-    """Give every parameter memory; what is tied stays tied."""
-    for module in decoder.modules():
-        for name, parameter in list(module.named_parameters(recurse=False)):
-            wide = torch.promote_types(dtype, torch.float32) if name in WIDE else dtype
-            fresh = torch.empty(parameter.shape, dtype=wide, device=device)
-            setattr(module, name, torch.nn.Parameter(fresh, requires_grad=False))
-    if decoder.config.tied:
-        decoder.head.weight = decoder.embedding.weight

@@ -1,0 +1,81 @@
+"""Layers and decoders with random weights that remember for thousands of tokens.
+
+Knows sizes and ranges; does not know what is measured with them. As modules make themselves, a
+layer forgets within a chunk, and no error in what is carried between chunks would show.
+"""
+
+# Shapes: B batch, H heads, S cached columns, P channels per head.
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from needlework.models.allocation import kept_as
+from needlework.models.config import DecoderConfig, MixerConfig
+from needlework.models.decoder import MIXERS, Decoder
+from needlework.models.mixer import Mixer
+from needlework.models.state import KeyValueState
+
+SLOW = {"log_rate_H": (-6.5, -4.5), "decay_E": (-8.0, -6.0), "decay_D": (-7.0, -4.6)}
+"""Ranges of the parameters that decide how fast a layer forgets: decays of 0.99 to 0.999."""
+NOISE = 0.05
+"""Standard deviation around what modules start all parameters of a tensor from."""
+
+
+def random_layer(width: int, spec: MixerConfig, device: str, dtype: torch.dtype) -> Mixer[Any]:
+    """One layer; equal arguments give equal weights, up to their dtype."""
+    torch.manual_seed(0)
+    with torch.device(device):
+        layer = MIXERS[type(spec)](width, spec)
+    _prepare(layer, dtype)
+    return layer.eval()
+
+
+def random_decoder(spec: DecoderConfig, device: str, dtype: torch.dtype) -> Decoder:
+    """A whole decoder; made in float32 on its device, then stored as a checkpoint is."""
+    torch.manual_seed(0)
+    with torch.device(device):
+        decoder = Decoder(spec)
+    _prepare(decoder, dtype)
+    if spec.tied:
+        decoder.head.weight = decoder.embedding.weight
+    return decoder.eval()
+
+
+@torch.no_grad()
+def _prepare(module: nn.Module, dtype: torch.dtype) -> None:
+    for part in module.modules():
+        for name, parameter in list(part.named_parameters(recurse=False)):
+            values = _drawn(part, name, parameter.data).to(kept_as(name, dtype))
+            setattr(part, name, nn.Parameter(values, requires_grad=False))
+
+
+def _drawn(part: nn.Module, name: str, values: Tensor) -> Tensor:
+    if name in SLOW:
+        return values.uniform_(*SLOW[name])
+    if isinstance(part, nn.Embedding):
+        # A head that is the embedding then has logits of the size of one.
+        return values.mul_(values.shape[1] ** -0.5)
+    if values.min() == values.max():
+        return values.add_(torch.randn_like(values), alpha=NOISE)
+    return values
+
+
+def remembered(state: object) -> Iterator[Tensor]:
+    """Every floating-point tensor of a state; of keys and values the columns in use."""
+    if isinstance(state, KeyValueState):
+        column_S = torch.arange(state.longest, device=state.length_B.device)
+        used_B1S1 = (column_S < state.length_B[:, None])[:, None, :, None]
+        yield state.keys_BHSP * used_B1S1
+        yield state.values_BHSP * used_B1S1
+    elif isinstance(state, Tensor):
+        if state.is_floating_point() and state.numel():
+            yield state
+    elif isinstance(state, tuple):
+        for each in state:
+            yield from remembered(each)
+    elif is_dataclass(state):
+        for field in fields(state):
+            yield from remembered(getattr(state, field.name))
