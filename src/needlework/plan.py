@@ -143,6 +143,18 @@ class Plan(Closed):
                     found.setdefault(cell, set()).update(tasks)
         return found
 
+    def tables_of(self, targets: Collection[str]) -> list[Name]:
+        """The names of the tables that targets make.
+
+        Raises:
+            StudyError: a target makes no table of this study.
+        """
+        known = {target: table.name for table in self.shows.tables for target in table.targets}
+        for target in targets:
+            if target not in known:
+                raise StudyError(f"target {unknown(target, known)}")
+        return [known[target] for target in targets]
+
     def weights_of(self, run: str) -> str:
         """The first run with the weights of this one: what is verified there holds here."""
         weights = variants.weights_of(run)

@@ -163,7 +163,13 @@ def problem(
         return None
     if shown.suite not in grid.suites:
         return f"suites.{shown.suite} is missing, which {shown.name} shows; add it"
-    suite, key = grid.suites[shown.suite], f"suites.{shown.suite}"
+    suite = grid.suites[shown.suite]
+    return _task_problem(shown, suite) or _length_problem(shown, suite, models, grid)
+
+
+def _task_problem(shown: TableDefinition | FigureDefinition, suite: AskedSuite) -> str | None:
+    """What is lacking of the tasks that a table or figure shows."""
+    key = f"suites.{shown.suite}"
     for task in shown.tasks:
         if task not in suite.names():
             return f"{key}.tasks: {task} is missing, which {shown.name} shows; add it"
@@ -175,7 +181,7 @@ def problem(
             return f"{key}.tasks: no needle of {needle}, which {shown.name} shows; add its task"
     if _has_places(shown) and not any(task.depth is not None for task in selected(shown, suite)):
         return f"{key}.tasks: no needle of a fixed depth, which {shown.name} shows; add one"
-    return _length_problem(shown, suite, models, grid)
+    return None
 
 
 def _length_problem(
@@ -215,8 +221,7 @@ def present(
     """
     faults = [fault for each in _all(paper) if (fault := problem(each, grid, models))]
     if study.hazards:
-        tables = tuple(each for each in paper.tables if problem(each, grid, models) is None)
-        return Shown(tables=tables, pages=("hazards", "explorer"))
+        return _of_hazards(grid, models, paper)
     if study.tables == "paper" and faults:
         raise StudyError(f"study config: {faults[0]}, or set tables: auto")
     if study.tables in (None, "paper") and not faults:
@@ -240,6 +245,16 @@ def present(
         pages=_pages(is_paper=not faults, is_compared=bool(comparisons)),
         left_out=(f"no tables of the paper: {faults[0]}",) if faults and not study.tables else (),
     )
+
+
+def _of_hazards(grid: Grid, models: Sequence[ShownModel], paper: Preset) -> Shown:
+    """What defects cost is told of the paper's suites, with all that its tables show of them."""
+    for each in _all(paper):
+        fault = _task_problem(each, grid.suites[each.suite]) if each.suite in grid.suites else None
+        if fault:
+            raise StudyError(f"study config: {fault}, or remove hazards")
+    tables = tuple(each for each in paper.tables if problem(each, grid, models) is None)
+    return Shown(tables=tables, pages=("hazards", "explorer"))
 
 
 def derived(grid: Grid, suites: Collection[Name] | None = None) -> Preset:

@@ -108,6 +108,10 @@ class Study(Closed):
             raise ValueError(f"models {list(self.models)} must not repeat")
         if len(set(self.hazards)) < len(self.hazards):
             raise ValueError(f"hazards {list(self.hazards)} must not repeat")
+        if self.hazards and self.tables is not None:
+            raise ValueError(
+                "a study of hazards shows what each of them costs; remove tables, or hazards"
+            )
         if self.hazards and self.protocol == "released":
             raise ValueError(
                 "hazards are switched on one by one, and protocol `released` has them all; set "

@@ -123,9 +123,18 @@ def studies(study: Study, models: Mapping[str, ModelEntry]) -> list[StudiedModel
     """The models of a hazard study; none for other studies.
 
     Raises:
-        StudyError: a model was published with none of the defects.
+        StudyError: a model was published with none of the defects, or a suite is none of the
+            paper's.
     """
-    return [_studied(name, model, study) for name, model in models.items() if study.hazards]
+    if not study.hazards:
+        return []
+    for suite in study.suites:
+        if suite not in SUITES:
+            raise StudyError(
+                f"study config: suites.{suite}: what a defect costs is told of the paper's suites, "
+                f"{' and '.join(SUITES)}; take it out, or remove hazards"
+            )
+    return [_studied(name, model, study) for name, model in models.items()]
 
 
 def switched_on(model: StudiedModel, variant: str) -> tuple[StudyHazard, ...]:
@@ -181,7 +190,7 @@ def _studied(name: str, model: ModelEntry, study: Study) -> StudiedModel:
     answers = {
         suite: dict(_answers(suite, found))
         for suite in SUITES
-        if any(touches(defect, suite) for defect in defects)
+        if suite in study.suites and any(touches(defect, suite) for defect in defects)
     }
     return StudiedModel(name=name, label=model.label, defects=defects, answers=answers)
 

@@ -66,7 +66,7 @@ def with_own_task(folder: Path, **asked: Any) -> Plan:
     material = asked.get("material", "nano")
     alter(folder / "tasks.yaml", material, "tasks", "mine", value=OWN)
     suites = {"own": {"lengths": [128], "tasks": ["mine", "niah_single_2"]}}
-    tables = {"mine": {"suite": "own"}}
+    tables = [{"name": "mine", "suite": "own"}]
     return plan.resolve(study_keys(suites=suites, tables=tables, **asked), folder)
 
 
@@ -103,7 +103,7 @@ def test_the_artifact_had_no_other_parameters_under_a_name_of_ones_own(folder: P
         material="english",
         models=["mamba2"],
         suites={"own": {"lengths": [1024], "tasks": ["vt", "many"]}},
-        tables={"mine": {"suite": "own"}},
+        tables=[{"name": "mine", "suite": "own"}],
     )
     with pytest.raises(StudyError, match="many is no task of the published artifact"):
         plan.resolve(keys, folder)
@@ -111,7 +111,7 @@ def test_the_artifact_had_no_other_parameters_under_a_name_of_ones_own(folder: P
 
 def test_a_task_of_ones_own_says_that_it_needs_essays() -> None:
     suites = {"stories": {"lengths": [2048]}}
-    tables = {"mine": {"suite": "stories"}}
+    tables = [{"name": "mine", "suite": "stories"}]
     made = small_plan(material="english", models=["mamba2"], suites=suites, tables=tables)
     (prompts,) = {dataset.prompts for dataset in made.datasets()}
     files = made.dataset_files(prompts, "whereabouts_1")

@@ -117,6 +117,13 @@ def test_a_number_may_be_left_out_of_a_numbered_name() -> None:
     assert TableDefinition.model_validate(mine()).targets == ("mine",)
 
 
+def test_what_defects_cost_is_told_of_the_suites_that_are_asked() -> None:
+    plan = small_plan(hazards=["uuid-numbers"], suites={"depth": {"lengths": [256]}})
+    assert plan.shows.pages == ("hazards", "explorer")
+    assert {cell.suite for cell in plan.grid().cells()} == {"depth"}
+    assert names(plan.shows) == ["table_02", "table_04", "table_05"]
+
+
 REFUSED = [
     (
         {"tables": "paper"},
@@ -149,6 +156,12 @@ REFUSED = [
     ({"tables": [mine(name="Mine")]}, "tables.0.name"),
     ({"tables": "papr"}, "tables"),
     ({"suites": {}}, "suites"),
+    ({"hazards": ["uuid-numbers"]}, "suites.retrieval: what a defect costs is told of the paper's"),
+    ({"hazards": ["uuid-numbers"], "tables": "auto"}, "remove tables, or hazards"),
+    (
+        {"hazards": ["uuid-numbers"], "suites": {"ruler": RETRIEVAL}},
+        "suites.ruler.tasks: niah_single_1 is missing, which table_01 shows; add it, or remove",
+    ),
     ({"suites": {"retrieval": RETRIEVAL | {"tasks": []}}}, "suites.retrieval.tasks"),
     ({"suites": {"mine": {"lengths": [128]}}}, "no list `mine`"),
 ]

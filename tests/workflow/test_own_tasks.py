@@ -25,7 +25,7 @@ STUDY = {
     "suites": {
         "own": {"tasks": ["numbers", "whereabouts_1", "niah_single_1"], "lengths": [LENGTH]}
     },
-    "tables": {"own": {"suite": "own"}},
+    "tables": [{"name": "own", "suite": "own"}],
     "models": ["nano-llama"],
 }
 NUMBERS = {
@@ -85,7 +85,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_tasks_of_ones_own_come_to_the_table(finished: Path) -> None:
     results = finished / "results/mine"
-    table = (results / "tables/table_own.md").read_text(encoding="utf-8")
+    table = (results / "tables/own.md").read_text(encoding="utf-8")
     assert f"rests on {3 * SAMPLES} samples" in table
     samples = (results / f"data/nano-base/{LENGTH}/numbers.jsonl").read_text().splitlines()
     assert [json.loads(each)["outputs"] for each in samples] == [

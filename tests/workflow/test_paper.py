@@ -24,7 +24,7 @@ STUDY = {
     "protocol": "released",
     "material": "english",
     "suites": {"ruler": {"lengths": [1024, 2048], "tasks": ["niah_single_2", "vt", "fwe"]}},
-    "tables": {"mean": {"suite": "ruler"}},
+    "tables": [{"name": "mean", "suite": "ruler"}],
     "models": list(
         yaml.safe_load((ROOT / "config/paper.yaml").read_text(encoding="utf-8"))["models"]
     ),
@@ -106,6 +106,6 @@ def test_it_runs_on_a_cluster_without_a_network(
     notes = (folder / "notes").read_text(encoding="utf-8").splitlines()
     assert len(notes) == len(cells)
     assert {note.split()[1] for note in notes} == {"HF_HUB_OFFLINE=1"}
-    table = (folder / "results/tiny/tables/table_mean.md").read_text(encoding="utf-8")
+    table = (folder / "results/tiny/tables/mean.md").read_text(encoding="utf-8")
     shown = [row.split("|")[1].strip(" ‡") for row in table.splitlines() if row.startswith("| ")]
     assert shown[1:] == ["Mamba2", "M2A", "TPP", "RG", "SL", "RWKV", "RG-IT", "SL-IT"]

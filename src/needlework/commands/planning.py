@@ -1,5 +1,6 @@
 """The command that says what a study will cost."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,13 @@ if TYPE_CHECKING:
     from needlework.cost.rates import MeasuredMachine
     from needlework.cost.study import PlannedCell
     from needlework.plan import Plan
+    from needlework.study import Cell
+
+    Needs = Mapping[Cell, set[str]]
 
 
 @click.command()
+@click.argument("targets", nargs=-1)
 @click.option("--configfile", type=EXISTING, default="config/config.yaml", show_default=True)
 @click.option(
     "--device",
@@ -31,6 +36,7 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "document", type=FILE, help="Also write everything to this file.")
 def plan(
+    targets: tuple[str, ...],
     configfile: Path,
     device: str | None,
     exact: bool,
@@ -39,6 +45,9 @@ def plan(
 ) -> None:
     """Say what a study will cost before it runs: tokens, FLOPs, memory and hours of every cell.
 
+    With TARGETS, tables as `snakemake` is asked for them, what these cost alone: the cells behind
+    them and, where they do not show all of a cell, the tasks of it that they show.
+
     Nothing is fetched and nothing computed: sizes come from the configuration of each checkpoint,
     prompts are read at a share of the device's peak FLOP/s and answers written at a share of its
     bandwidth. What is assumed is said below the table. The same numbers, with a safety factor, are
@@ -46,6 +55,7 @@ def plan(
 
     \b
     needlework plan --configfile config/paper.yaml
+    needlework plan table_2 table_6 --configfile config/paper.yaml
     needlework plan --configfile config/paper.yaml --device h200 --json cost.json
     needlework plan --configfile config/paper.yaml --measured results/prove/prove.json
     needlework plan --measured benchmarks/nano
@@ -57,7 +67,8 @@ def plan(
 
     the_plan = resolve(read_keys(configfile), Path("config"))
     machine = _machine(measured, device, the_plan)
-    cells, said = _estimated(the_plan, device, machine, exact=exact)
+    needs = the_plan.needs(the_plan.tables_of(targets)) if targets else the_plan.needs()
+    cells, said = _estimated(the_plan, needs, device, machine, exact=exact)
     unknown = study.undescribed(the_plan)
     disk = study.disk_bytes(the_plan, cells)
     _show(the_plan, cells, said=said, unknown=unknown, disk=disk)
@@ -90,7 +101,12 @@ def _machine(
 
 
 def _estimated(
-    the_plan: "Plan", device: str | None, machine: "MeasuredMachine | None", *, exact: bool
+    the_plan: "Plan",
+    needs: "Needs",
+    device: str | None,
+    machine: "MeasuredMachine | None",
+    *,
+    exact: bool,
 ) -> "tuple[list[PlannedCell], list[str]]":
     """The cells of a study with their costs, and what these rest on."""
     from needlework.cost import listing, study
@@ -103,7 +119,7 @@ def _estimated(
         from needlework.cost.exact import count
 
         counted = count(the_plan, Path("results", the_plan.study.study))
-    cells = study.planned(the_plan, device=chosen, rates=rates, counted=counted)
+    cells = study.planned(the_plan, device=chosen, rates=rates, counted=counted, needs=needs)
     said = listing.assumptions(
         [name for name in DEVICES if any(cell.device == name for cell in cells)],
         calibrated=machine.notes if machine else (),

@@ -50,14 +50,23 @@ MEASURED = (
 
 def lines(cells: Sequence[PlannedCell]) -> Iterator[str]:
     """The table: a line for every cell, a sum for every model and one for the study."""
-    yield _line(COLUMNS, [title for title, _ in COLUMNS])
+    columns = _wide_enough(COLUMNS, cells)
+    yield _line(columns, [title for title, _ in columns])
     for model in dict.fromkeys(cell.model for cell in cells):
         own = [cell for cell in cells if cell.model == model]
         for cell in own:
-            yield _line(COLUMNS, [model, cell.suite, str(cell.length), *_numbers([cell])])
-        yield _line(COLUMNS, [model, "all", "", *_numbers(own)])
-    yield _line(COLUMNS, ["all models", "all", "", *_numbers(cells)])
+            yield _line(columns, [model, cell.suite, str(cell.length), *_numbers([cell])])
+        yield _line(columns, [model, "all", "", *_numbers(own)])
+    yield _line(columns, ["all models", "all", "", *_numbers(cells)])
     yield from LEGEND
+
+
+def _wide_enough(
+    columns: Sequence[tuple[str, int]], cells: Sequence[PlannedCell]
+) -> list[tuple[str, int]]:
+    """The columns with room for the longest name of a suite."""
+    longest = max((len(cell.suite) for cell in cells), default=0)
+    return [(name, min(width, -longest) if name == "suite" else width) for name, width in columns]
 
 
 def duration(hours: float) -> str:

@@ -3,7 +3,7 @@
 Knows plans, cells and devices; the formulas are elsewhere.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import TYPE_CHECKING
 
 from needlework.cost.architectures import Weights, architecture
@@ -11,6 +11,7 @@ from needlework.cost.devices import DEVICES, Device, DeviceName, Rates, assumed,
 from needlework.cost.estimate import WEIGHT_BYTES, Estimate, of_work
 from needlework.cost.formulas import costs
 from needlework.cost.work import Work, expected
+from needlework.definitions import Name
 from needlework.records import Closed
 from needlework.study import Cell
 
@@ -56,22 +57,25 @@ def planned(
     device: Device | None = None,
     rates: Mapping[str, Rates] | None = None,
     counted: Mapping[Cell, list[Work]] | None = None,
+    needs: Mapping[Cell, Set[Name]] | None = None,
 ) -> list[PlannedCell]:
     """The cells of a study, those of models that nothing describes left out.
 
     Each on its home device when `device` is None; `rates` are measured ones by model, `counted` the
-    work of cells whose datasets were counted.
+    work of cells whose datasets were counted. `needs` chooses cells, and some tasks of each.
     """
     found = []
-    for cell in plan.grid().cells():
+    for cell, tasks in (plan.needs() if needs is None else needs).items():
         entry = plan.models[cell.model]
         spec = architecture(Weights.of(entry))
         if spec is None:
             continue
         on = device or home(entry.dtype)
         speed = (rates or {}).get(cell.model) or assumed(on, spec.family, entry.dtype)
-        work = (counted or {}).get(cell) or expected(
-            plan.suite_tasks(cell.suite).values(),
+        specs = {name: each for name, each in plan.suite_tasks(cell.suite).items() if name in tasks}
+        known = dict(zip(plan.suite_tasks(cell.suite), (counted or {}).get(cell, ()), strict=False))
+        work = [known[name] for name in specs if name in known] or expected(
+            specs.values(),
             samples=plan.study.samples,
             length=cell.length,
             sharing=not spec.one_shot,

@@ -106,7 +106,7 @@ def test_the_explorer_shows_the_same_mark(tmp_path: Path) -> None:
     told = f'{{"nano-llama/ruler/256": ["{OLD}", "{NEW}"]}}'
     frame.write_parquet(study / "scores.parquet", metadata={"libraries": told})
     index = next(
-        blocks(study, grid=plan.grid(), models=plan.shown_models(), tables=[TABLE])
+        blocks(study, grid=plan.grid(), models=plan.shown(), tables=[TABLE])
     ).content
     (table,) = index["tables"]
     assert f"({OLD}; {NEW})" in str(table["notes"])

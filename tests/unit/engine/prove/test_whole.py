@@ -73,7 +73,7 @@ def test_plan_refuses_what_it_did_not_measure(proven: Proven) -> None:
     assert "none of this study's models" in line
     done = run_command("plan", "--device", "h100-80gb", "--measured", path)
     assert done.returncode == 2
-    assert "was measured on cpu, not h100; drop one" in done.stderr
+    assert "was measured on cpu, not h100-80gb; drop one" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_plan_refuses_an_unknown_gpu(proven: Proven, tmp_path: Path) -> None:
     proof["steps"][0]["result"]["name"] = "NVIDIA H100 80GB HBM3"
     path.write_text(json.dumps(proof))
     done = run_command("plan", "--measured", str(path))
-    assert "h100: NVIDIA H100 data sheet" in done.stdout
+    assert "h100-80gb: NVIDIA H100 data sheet" in done.stdout
 
 
 def test_an_output_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
