@@ -3,11 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 BENCH := results/bench
-KERNELS := .venv-kernels
 CONFIG ?= config/config.yaml
 CONDA ?= conda
 
-.PHONY: study test test-kernels test-kernels-full check report hazards nano-report bench bench-data env-cuda clean
+.PHONY: study test check report hazards nano-report bench bench-data env-cuda clean
 
 study: $(READY)  ## the default study, to every table; `snakemake -n` explains what it would do
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --quiet all
@@ -15,6 +14,8 @@ study: $(READY)  ## the default study, to every table; `snakemake -n` explains w
 test: $(READY)  ## the tests
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup
 
+KERNELS := .venv-kernels
+.PHONY: test-kernels test-kernels-full
 test-kernels: $(KERNELS)/ready  ## kernels for GPUs, interpreted on the CPU, against torch
 	TRITON_INTERPRET=1 $(KERNELS)/bin/python -m pytest -n 2 -m "kernels and not full_size" tests/kernels
 

@@ -52,30 +52,16 @@ def find_reference(source: Path, decoder: Decoder) -> Reference | str:
     spec = decoder.config
     if spec.family == "rwkv6":
         return _rwkv(source, decoder)
-    missing = _missing_for_mamba_ssm(spec, weight.device)
-    if "ssm_cfg" in raw and missing is None:
+    if "ssm_cfg" in raw and _by_mamba_ssm(spec, weight.device):
         return _mamba_ssm(source, weight)
     for describe in (_as_llama, _as_mamba2, _as_recurrent_gemma):
         twin = describe(spec)
         if twin is not None:
             return _from_tensors(twin, decoder)
-    missing = missing or "installed, without files in its format"
-    return f"only mamba_ssm computes {spec.family}, on a GPU; here it is {missing}"
-
-
-def _missing_for_mamba_ssm(spec: DecoderConfig, device: torch.device) -> str | None:
-    """What keeps mamba_ssm from computing a decoder on this device; None when nothing does.
-
-    It imports flash-attn as it pleases, and asserts it where attention is rotated.
-    """
-    if not kernels.installed("mamba_ssm"):
-        return "not installed"
-    if device.type != "cuda":
-        return "installed, without a GPU"
-    rotated = any(isinstance(layer, Attention) and layer.rotary_width for layer in spec.layers)
-    if rotated and not kernels.installed("flash_attn"):
-        return "installed, without flash-attn, by which it rotates heads"
-    return None
+    return (
+        f"only mamba_ssm computes {spec.family}, on a GPU; here it is "
+        f"{'installed, without a GPU or flash-attn' if kernels.installed('mamba_ssm') else 'not installed'}"
+    )
 
 
 def _from_files(source: Path, raw: Mapping[str, Any], like: Tensor) -> Reference:
@@ -87,6 +73,13 @@ def _from_files(source: Path, raw: Mapping[str, Any], like: Tensor) -> Reference
 
     (architecture,) = raw.get("architectures") or [f"{raw['model_type']} model"]
     return Reference(f"transformers {version('transformers')} {architecture}", logits)
+
+
+def _by_mamba_ssm(spec: DecoderConfig, device: torch.device) -> bool:
+    """Whether mamba_ssm computes a decoder here; where it rotates heads it asserts flash-attn."""
+    rotated = any(isinstance(layer, Attention) and layer.rotary_width for layer in spec.layers)
+    needed = ("mamba_ssm", "flash_attn") if rotated else ("mamba_ssm",)
+    return device.type == "cuda" and all(map(kernels.installed, needed))
 
 
 def _mamba_ssm(source: Path, like: Tensor) -> Reference:
