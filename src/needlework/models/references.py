@@ -58,10 +58,9 @@ def find_reference(source: Path, decoder: Decoder) -> Reference | str:
         twin = describe(spec)
         if twin is not None:
             return _from_tensors(twin, decoder)
-    return (
-        f"only mamba_ssm computes {spec.family}, on a GPU; here it is "
-        f"{'installed, without a GPU or flash-attn' if kernels.installed('mamba_ssm') else 'not installed'}"
-    )
+    found = "installed, without a GPU or flash-attn"
+    there = found if kernels.installed("mamba_ssm") else "not installed"
+    return f"only mamba_ssm computes {spec.family}, on a GPU; here it is {there}"
 
 
 def _from_files(source: Path, raw: Mapping[str, Any], like: Tensor) -> Reference:
