@@ -3,7 +3,6 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 BENCH := results/bench
-KERNELS := .venv-kernels
 CONFIG ?= config/config.yaml
 CONDA ?= conda
 # CUDA=1 for the CUDA build of torch, CUDA=0 for the one for CPUs; unset: as the driver says.
@@ -11,8 +10,8 @@ CUDA ?=
 ARCHITECTURES ?= 80 90
 export PYTHON CUDA
 
-.PHONY: study test test-kernels test-kernels-full test-lowest test-newest check report hazards
-.PHONY: nano-report bench bench-data prove prove-bundle env-cuda env-cuda-source clean
+.PHONY: study test test-lowest test-newest check report hazards nano-report bench bench-data
+.PHONY: prove prove-bundle env-cuda env-cuda-source clean
 
 study: $(READY)  ## the default study, to every table; `snakemake -n` explains what it would do
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --quiet all
@@ -20,6 +19,8 @@ study: $(READY)  ## the default study, to every table; `snakemake -n` explains w
 test: $(READY)  ## the tests
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup
 
+KERNELS := .venv-kernels
+.PHONY: test-kernels test-kernels-full
 test-kernels: $(KERNELS)/ready  ## kernels for GPUs, interpreted on the CPU, against torch
 	TRITON_INTERPRET=1 $(KERNELS)/bin/python -m pytest -n 2 -m "kernels and not full_size" tests/kernels
 

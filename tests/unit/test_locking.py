@@ -48,7 +48,9 @@ def project(tmp_path: Path) -> Path:
         {"tokenizers": {"tiny": {"source": NAME}}, "models": {"tiny": model}},
     )
     keys = study_keys(
-        models=["tiny"], suites={"ruler": {"lengths": [128]}}, tables=[{"name": "mean", "suite": "ruler"}]
+        models=["tiny"],
+        suites={"ruler": {"lengths": [128]}},
+        tables=[{"name": "mean", "suite": "ruler"}],
     )
     write(tmp_path / "study.yaml", keys)
     return tmp_path

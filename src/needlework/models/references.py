@@ -61,7 +61,7 @@ def find_reference(source: Path, decoder: Decoder) -> Reference | str:
     spec = decoder.config
     if spec.family == "rwkv6":
         return _rwkv(source, decoder)
-    if "ssm_cfg" in raw and _missing_for_mamba_ssm(spec, weight.device) is None:
+    if "ssm_cfg" in raw and _by_mamba_ssm(spec, weight.device):
         return _mamba_ssm(source, weight.device)
     for describe in (_as_llama, _as_mamba2, _as_recurrent_gemma):
         twin = describe(spec)
@@ -70,21 +70,6 @@ def find_reference(source: Path, decoder: Decoder) -> Reference | str:
     if "ssm_cfg" in raw:
         return "its files are those of mamba_ssm, which computes on a GPU and needs flash_attn"
     return f"nobody else is known to compute {spec.family} from these weights"
-
-
-def _missing_for_mamba_ssm(spec: DecoderConfig, device: torch.device) -> str | None:
-    """What keeps mamba_ssm from computing a decoder on this device; None when nothing does.
-
-    It imports flash-attn as it pleases, and asserts it where attention is rotated.
-    """
-    if not kernels.installed("mamba_ssm"):
-        return "not installed"
-    if device.type != "cuda":
-        return "installed, without a GPU"
-    rotated = any(isinstance(layer, Attention) and layer.rotary_width for layer in spec.layers)
-    if rotated and not kernels.installed("flash_attn"):
-        return "installed, without flash-attn, by which it rotates heads"
-    return None
 
 
 def _from_files(source: Path, raw: Mapping[str, Any], device: torch.device) -> Reference:
@@ -98,6 +83,13 @@ def _from_files(source: Path, raw: Mapping[str, Any], device: torch.device) -> R
 
     (architecture,) = raw.get("architectures") or [f"{raw['model_type']} model"]
     return Reference(f"transformers {version('transformers')} {architecture}", logits)
+
+
+def _by_mamba_ssm(spec: DecoderConfig, device: torch.device) -> bool:
+    """Whether mamba_ssm computes a decoder here; where it rotates heads it asserts flash-attn."""
+    rotated = any(isinstance(layer, Attention) and layer.rotary_width for layer in spec.layers)
+    needed = ("mamba_ssm", "flash_attn") if rotated else ("mamba_ssm",)
+    return device.type == "cuda" and all(map(kernels.installed, needed))
 
 
 def _mamba_ssm(source: Path, device: torch.device) -> Reference:

@@ -105,9 +105,7 @@ def test_the_explorer_shows_the_same_mark(tmp_path: Path) -> None:
     frame = pl.read_parquet(study / "scores.parquet")
     told = f'{{"nano-llama/ruler/256": ["{OLD}", "{NEW}"]}}'
     frame.write_parquet(study / "scores.parquet", metadata={"libraries": told})
-    index = next(
-        blocks(study, grid=plan.grid(), models=plan.shown(), tables=[TABLE])
-    ).content
+    index = next(blocks(study, grid=plan.grid(), models=plan.shown(), tables=[TABLE])).content
     (table,) = index["tables"]
     assert f"({OLD}; {NEW})" in str(table["notes"])
     assert "§" in str(table["rows"][1]["cells"])
