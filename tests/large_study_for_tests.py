@@ -48,7 +48,7 @@ def score(study: Path, cell: Cell, *, samples: int) -> None:
     place = f"{cell.model}/{cell.suite}/{cell.length}"
     arguments = [study / f"predictions/{place}.jsonl", study / f"scores/{place}.parquet"]
     options = ["--model", cell.model, "--suite", cell.suite, "--length", cell.length]
-    tasks = study / f"plan/{cell.suite}.json"
+    tasks = study / f"plan/suites/{cell.suite}.json"
     run("score", *arguments, *options, "--samples", samples, "--tasks", tasks)
 
 

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from needlework.errors import StudyError
+from needlework.parsing import unknown
 from needlework.snapshots import is_hub_id
-from needlework.study import ModelEntry, Study, SuiteTasks, TokenizerEntry
+from needlework.study import ModelEntry, Models, Study, SuiteTasks, TokenizerEntry
 from needlework.tasks.specs import OWN, Spec
 
 RESOURCES = Path("resources")
@@ -38,6 +39,16 @@ def _check_released(tasks: Mapping[str, Spec]) -> None:
             raise StudyError(
                 f"study config: {name}{own} is no task of the published artifact, which protocol "
                 "`released` replays; set protocol: corrected, or take it out"
+            )
+
+
+def check_models(study: Study, catalogue: Models, folder: Path) -> None:
+    """Every model of a study is described."""
+    for name in study.models:
+        if name not in catalogue.models:
+            raise StudyError(
+                f"study config: models: {unknown(name, catalogue.models)}; "
+                f"models are described in {folder / 'models.yaml'}"
             )
 
 

@@ -20,7 +20,9 @@ from needlework.parsing import by_form
 from needlework.records import Closed
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
-ShownName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
+LONGEST = 80
+"""Characters of the name of a table or figure, of which names of files are made."""
+ShownName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=LONGEST)]
 """The name of a table or figure: of its files, and of the target that makes a table."""
 Depth = Annotated[int, Field(ge=0, le=100)]
 FigureKind = Literal["cost", "depth_heatmap", "format_bars", "length_curve", "retention_curve"]

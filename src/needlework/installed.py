@@ -1,4 +1,4 @@
-"""Files of this project that lie outside its package: templates of reports, published tables.
+"""Files of this project that lie outside its package: templates, tables, published numbers.
 
 Knows where a checkout and where an installation has them; does not read them.
 """

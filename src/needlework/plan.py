@@ -6,24 +6,22 @@ Knows the config files together; does not know what any job computes. It is made
 
 import shlex
 from collections.abc import Collection, Mapping
-from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
-from needlework import consistency, locks, presentation, variants
+from needlework import consistency, inputs, locks, presets, selection, variants
 from needlework.catalogue import MaterialTasks, read_tasks
 from needlework.cost.architectures import Weights
 from needlework.cost.estimate import CellCost, reserved
 from needlework.cost.study import planned
-from needlework.definitions import FigureDefinition, Name, Preset, TableDefinition
+from needlework.definitions import FigureDefinition, Name, TableDefinition
 from needlework.errors import StudyError
 from needlework.paper import MODELS as PUBLISHED
 from needlework.parsing import parse, read, unknown
-from needlework.presentation import Shown, present
+from needlework.presentation import Shown
 from needlework.prompts import CHAT, WordingName
 from needlework.records import Closed
-from needlework.resources import DIRECTORY, registry
-from needlework.snapshots import Kind, Snapshot
+from needlework.resources import DIRECTORY
 from needlework.study import (
     AskedSuite,
     AskedTask,
@@ -40,29 +38,7 @@ from needlework.study import (
     Wrapper,
 )
 from needlework.tasks.code import dataset_code
-from needlework.tasks.specs import OWN, FileSpec, Need, QaSpec, Spec, needle_format, question_group
-
-Selected = TypeVar("Selected", TableDefinition, FigureDefinition)
-
-CHECKPOINT_FILES = ("config.json", "model.safetensors")
-TOKENIZER_FILES = ("tokenizer.json",)
-"""What a folder must hold; where it has other files of these kinds, they count as well."""
-KINDS = frozenset({".bin", ".jinja", ".json", ".model", ".pth", ".safetensors"})
-CODE = "*.py"
-"""What else counts in a checkpoint whose code is run."""
-VOCABULARY = "rwkv_vocab*.txt"
-"""What else counts in the folder of a tokenizer."""
-
-
-READ: Mapping[Need, tuple[str, ...]] = {
-    "essays": ("essays", "punkt"),
-    "squad": ("squad",),
-    "hotpotqa": ("hotpotqa",),
-}
-"""The files of the registry behind what a task needs."""
-
-
-registered = cache(registry)
+from needlework.tasks.specs import OWN, QaSpec, Spec
 
 
 class Dataset(NamedTuple):
@@ -94,7 +70,7 @@ class Plan(Closed):
         without = variants.without(self.studied)
         suites = {
             name: AskedSuite(
-                tasks=tuple(_asked(task, spec) for task, spec in self.tasks[name].items()),
+                tasks=tuple(AskedTask.of(task, spec) for task, spec in self.tasks[name].items()),
                 lengths=suite.lengths,
             )
             for name, suite in self.study.suites.items()
@@ -139,7 +115,7 @@ class Plan(Closed):
         shown = [*self.shows.tables, *self.shows.figures]
         for each in shown:
             if each.name in names:
-                for cell, tasks in presentation.needs(each, grid, models).items():
+                for cell, tasks in selection.needs(each, grid, models).items():
                     found.setdefault(cell, set()).update(tasks)
         return found
 
@@ -210,15 +186,15 @@ class Plan(Closed):
 
     def dataset_files(self, prompts: str, task: str) -> list[str]:
         """The local files that a dataset is made from."""
-        reader, spec = self._reader(prompts), self._spec(task)
+        reader, spec = self._reader(prompts), self.all_tasks[task]
         own = [spec.path] if isinstance(spec, OWN) else []
         tokenizer = self._tokenizer_files(self.models[reader].tokenizer)
-        return [*tokenizer, *own, *self._material(task, self._wording(reader))]
+        return [*tokenizer, *own, *self._material(spec, self._wording(reader))]
 
     def dataset_code(self, task: str) -> str:
         """A digest of our code that decides the samples of a task."""
         asked = self.study
-        return dataset_code(self._spec(task), protocol=asked.protocol, material=asked.material)
+        return dataset_code(self.all_tasks[task], protocol=asked.protocol, material=asked.material)
 
     def own_files(self) -> list[str]:
         """The files of the study's own tasks, each once."""
@@ -228,9 +204,9 @@ class Plan(Closed):
     def checkpoint_files(self, model: str) -> list[str]:
         """The files of a model's weights; of a repository, what says that it is here."""
         entry = self.models[model]
-        fetched = _fetched("checkpoints", entry.checkpoint, entry.revision)
-        code = CODE if entry.trust_remote_code else None
-        return fetched or _files(Path(entry.checkpoint), CHECKPOINT_FILES, others=code)
+        return inputs.of_checkpoint(
+            entry.checkpoint, entry.revision, runs_code=entry.trust_remote_code
+        )
 
     def model_files(self, model: str) -> list[str]:
         """The files of a model and its tokenizer."""
@@ -255,30 +231,20 @@ class Plan(Closed):
 
     def _tokenizer_files(self, tokenizer: str) -> list[str]:
         entry = self.tokenizers[tokenizer]
-        fetched = _fetched("tokenizers", entry.source, entry.revision)
-        return fetched or _files(Path(entry.source), TOKENIZER_FILES, others=VOCABULARY)
+        return inputs.of_tokenizer(entry.source, entry.revision)
 
-    def _material(self, task: str, wording: WordingName | None) -> list[str]:
-        """The fetched files that the samples of a task are made of; the nano material has none."""
-        if self.study.material == "nano":
-            return []
-        spec = self._spec(task)
-        needs_prompts = wording != "plain" and not isinstance(spec, FileSpec)
-        wanted = ["prompts"] if needs_prompts else []
-        wanted += [name for need in spec.needs for name in READ[need]]
-        return [
-            str(DIRECTORY / file.path)
-            for name in wanted
-            for file in registered().resource(name).files
-        ]
+    def _material(self, spec: Spec, wording: WordingName | None) -> list[str]:
+        """The fetched files that samples are made of; the nano material has none."""
+        is_fetched = self.study.material != "nano"
+        return inputs.of_samples(spec, wording) if is_fetched else []
 
     def dataset_options(self, prompts: str, task: str) -> str:
         """What `needlework dataset` needs to know beside paths, task name and length."""
         run = self._reader(prompts)
         reader, wording = self.models[run], self._wording(run)
         tokenizer = self.tokenizers[reader.tokenizer]
-        spec = variants.misread(self._spec(task), reader.hazards)
-        questions = self._material(task, wording)[-1:] if isinstance(spec, QaSpec) else []
+        spec = variants.misread(self.all_tasks[task], reader.hazards)
+        questions = self._material(spec, wording)[-1:] if isinstance(spec, QaSpec) else []
         return _options(
             parameters=spec.model_dump_json(),
             protocol=self.study.protocol,
@@ -316,9 +282,6 @@ class Plan(Closed):
         )
         return f"{options} --trust-remote-code" if entry.trust_remote_code else options
 
-    def _spec(self, task: str) -> Spec:
-        return self.all_tasks[task]
-
     @property
     def all_tasks(self) -> dict[Name, Spec]:
         """The tasks of all suites, by name."""
@@ -340,12 +303,7 @@ def resolve(config: Mapping[str, Any], folder: Path) -> Plan:
     lock = locks.load(folder / locks.NAME)
     catalogue = lock.pinned(catalogue)
     tasks = read_tasks(folder / "tasks.yaml")
-    for name in study.models:
-        if name not in catalogue.models:
-            raise StudyError(
-                f"study config: models: {unknown(name, catalogue.models)}; "
-                f"models are described in {folder / 'models.yaml'}"
-            )
+    consistency.check_models(study, catalogue, folder)
     models = {name: catalogue.models[name] for name in study.models}
     used = {model.tokenizer: catalogue.tokenizers[model.tokenizer] for model in models.values()}
     known: MaterialTasks = getattr(tasks, study.material)
@@ -360,60 +318,20 @@ def resolve(config: Mapping[str, Any], folder: Path) -> Plan:
         study=study,
         models=variants.runs(study, models),
         studied=tuple(variants.studies(study, models)),
-        published=tuple(_published(catalogue)),
+        published=tuple(presets.published(catalogue)),
         tokenizers=used,
         tasks=suites,
         lock=lock,
     )
-    return plan.model_copy(update={"shows": _presented(plan, known, folder)})
-
-
-def _presented(plan: Plan, known: MaterialTasks, folder: Path) -> Shown:
-    """What a study shows, with lists of tasks resolved."""
-    path = folder / "tables" / "paper.yaml"
-    paper = parse(Preset, read(path), where=str(path))
-    study, where = plan.study, "study config"
-    tables = study.tables
-    if isinstance(tables, tuple):
-        tables = tuple(_with_tasks(each, known, f"{where}: tables") for each in tables)
-    return present(
-        study.model_copy(update={"tables": tables}),
+    shows = presets.presented(
+        study,
         plan.grid(),
         plan.shown(),
-        paper=Preset(
-            tables=tuple(_with_tasks(each, known, str(path)) for each in paper.tables),
-            figures=tuple(_with_tasks(each, known, str(path)) for each in paper.figures),
-        ),
+        known=known,
+        folder=folder,
         published=not set(plan.models).isdisjoint(PUBLISHED),
     )
-
-
-def _with_tasks(shown: Selected, known: MaterialTasks, where: str) -> Selected:
-    """A table or figure with the tasks behind the names of lists."""
-    if not shown.tasks:
-        return shown
-    tasks = known.chosen("", shown.tasks, where=f"{where}: {shown.name}.tasks")
-    return shown.model_copy(update={"tasks": tuple(tasks)})
-
-
-def _published(catalogue: Models) -> list[ShownModel]:
-    """The models of the published tables, with the prompts they were published with.
-
-    At which commits, the tables do not say.
-    """
-    found = [(name, catalogue.models[name]) for name in PUBLISHED if name in catalogue.models]
-    shown = [entry.shown(name, entry.wrapper.released) for name, entry in found]
-    return [each.model_copy(update={"revision": None}) for each in shown]
-
-
-def _asked(name: Name, spec: Spec) -> AskedTask:
-    """A task as tables see it."""
-    return AskedTask(
-        name=name,
-        format=needle_format(spec),
-        depth=getattr(spec, "depth", None),
-        questions=question_group(spec, name),
-    )
+    return plan.model_copy(update={"shows": shows})
 
 
 def _options(**values: str | int | None) -> str:
@@ -424,17 +342,3 @@ def _options(**values: str | int | None) -> str:
         for name, value in given.items()
         for word in (f"--{name.replace('_', '-')}", str(value))
     )
-
-
-def _fetched(kind: Kind, hub_id: str, revision: str | None) -> list[str]:
-    """The manifest of a repository at its revision; none for what is a path."""
-    return [str(DIRECTORY / Snapshot(kind, hub_id, revision).manifest)] if revision else []
-
-
-def _files(path: Path, required: tuple[str, ...], *, others: str | None) -> list[str]:
-    """The files of a folder that decide what it is, or the one file that `path` is."""
-    if not path.is_dir():
-        return [str(path)] if path.suffix else [str(path / name) for name in required]
-    found = {file.name for file in path.iterdir() if file.suffix in KINDS}
-    found |= {file.name for file in path.glob(others)} if others else set()
-    return [str(path / name) for name in sorted(found or required)]

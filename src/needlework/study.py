@@ -23,7 +23,7 @@ from needlework.hazards import StudyHazard
 from needlework.parsing import by_form, unknown
 from needlework.prompts import WordingName
 from needlework.records import Closed
-from needlework.tasks.specs import Spec
+from needlework.tasks.specs import Spec, needle_format, question_group
 
 Family = Literal["linear", "hybrid", "attention"]
 SuiteName = Name
@@ -40,7 +40,6 @@ class Suite(Closed):
 
     tasks: tuple[Name, ...] | None = Field(
         None,
-        min_length=1,
         description="Tasks of config/tasks.yaml, or lists of them; when left out, the list of the "
         "suite's name.",
     )
@@ -273,6 +272,16 @@ class AskedTask(Closed):
     """Where its needle lies, in percent, where that is fixed."""
     questions: Name
     """Tasks with equal `questions` ask the same ones, sample by sample."""
+
+    @classmethod
+    def of(cls, name: Name, spec: Spec) -> "AskedTask":
+        """A task as tables see it."""
+        return cls(
+            name=name,
+            format=needle_format(spec),
+            depth=getattr(spec, "depth", None),
+            questions=question_group(spec, name),
+        )
 
 
 class AskedSuite(Closed):

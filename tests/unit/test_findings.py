@@ -64,7 +64,7 @@ def test_two_wordings_of_a_model_are_compared() -> None:
         for name, wrapper in (("ruler", "base"), ("plain", "base+plain"))
     ]
     frame = pl.concat([scored(model, "ruler", "vt", [1.0, 0.0]) for model in sides])
-    (pair,) = pairs(frame, sides)
+    (pair,) = pairs(frame, sides, PLAN.grid())
     assert (pair.first, pair.second) == ("mamba2+ruler", "mamba2+plain")
 
 

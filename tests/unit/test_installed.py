@@ -8,7 +8,7 @@ import pytest
 from needlework import installed
 
 
-@pytest.mark.parametrize("name", ["reports/templates", "resources/published"])
+@pytest.mark.parametrize("name", ["reports/templates", "resources/published", "config/tables"])
 def test_every_file_of_the_folder_is_installed(name: str) -> None:
     project = tomllib.loads((installed.CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))
     (pattern,) = project["tool"]["setuptools"]["data-files"][f"share/needlework/{name}"]

@@ -7,7 +7,8 @@ import pytest
 
 from needlework.definitions import TableDefinition
 from needlework.errors import StudyError
-from needlework.presentation import Shown, needs
+from needlework.presentation import Shown
+from needlework.selection import needs
 from needlework.study import Cell
 from tests.study_for_tests import small_plan, table_of
 

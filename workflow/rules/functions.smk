@@ -108,6 +108,12 @@ def shown(files, *, labels, **about):
     return flagged
 
 
+def page_files():
+    """The pages of a study; that of hazards has a rule of its own."""
+    kinds = {page: "html" if page == "explorer" else "md" for page in SHOWN.pages}
+    return [f"{RESULTS}/{page}.{kind}" for page, kind in kinds.items() if page != "hazards"]
+
+
 def everything(wildcards):
     """What a plain `snakemake` makes: what the study is about."""
     return (rules.hazards_all if PLAN.study.hazards else rules.table_all).input

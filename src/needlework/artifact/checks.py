@@ -141,7 +141,7 @@ def all_tasks(artifact: Path) -> dict[str, Spec]:
         StudyError: it does not say which they are.
     """
     suites = _plan(artifact, "grid", Grid).suites
-    specs = (_plan(artifact, suite, dict[str, Spec]) for suite in suites)
+    specs = (_plan(artifact, f"suites/{suite}", dict[str, Spec]) for suite in suites)
     return {name: spec for tasks in specs for name, spec in tasks.items()}
 
 

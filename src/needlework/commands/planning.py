@@ -45,23 +45,19 @@ def plan(
 ) -> None:
     """Say what a study will cost before it runs: tokens, FLOPs, memory and hours of every cell.
 
-    With TARGETS, tables as `snakemake` is asked for them, what these cost alone: the cells behind
-    them and, where they do not show all of a cell, the tasks of it that they show.
+    With TARGETS, tables by the names that `snakemake` takes, what these cost alone.
 
-    Nothing is fetched and nothing computed: sizes come from the configuration of each checkpoint,
-    prompts are read at a share of the device's peak FLOP/s and answers written at a share of its
-    bandwidth. What is assumed is said below the table. The same numbers, with a safety factor, are
-    what a cluster is asked for.
+    Nothing is fetched and nothing computed; what is assumed is said below the table. The same
+    numbers, with a safety factor, are what a cluster is asked for.
 
     \b
     needlework plan --configfile config/paper.yaml
     needlework plan table_2 table_6 --configfile config/paper.yaml
     needlework plan --configfile config/paper.yaml --device h200 --json cost.json
-    needlework plan --configfile config/paper.yaml --measured results/prove/prove.json
+    needlework plan --measured results/prove/prove.json --configfile config/paper.yaml
     needlework plan --measured benchmarks/nano
     """
     from needlework.cost import listing, study
-    from needlework.files import write_text
     from needlework.parsing import read_keys
     from needlework.plan import resolve
 
@@ -75,12 +71,17 @@ def plan(
     if measured is not None and measured.is_dir():
         _compare(cells, measured)
     if document is not None:
-        from pydantic_core import to_json
+        name = the_plan.study.study
+        found = listing.document(name, cells, said=said, undescribed=unknown, disk=disk)
+        _write(document, found)
 
-        found = listing.document(
-            the_plan.study.study, cells, said=said, undescribed=unknown, disk=disk
-        )
-        write_text(document, to_json(found, indent=2).decode() + "\n")
+
+def _write(document: Path, found: dict[str, object]) -> None:
+    from pydantic_core import to_json
+
+    from needlework.files import write_text
+
+    write_text(document, to_json(found, indent=2).decode() + "\n")
 
 
 def _machine(

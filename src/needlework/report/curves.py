@@ -9,9 +9,9 @@ import altair as alt
 
 from needlework.definitions import FigureDefinition, Name
 from needlework.effective_length import retention
-from needlework.presentation import needs, row_lengths, selected
 from needlework.report.charts import estimate_tips, looks, spoken
 from needlework.report.estimates import Scores
+from needlework.selection import needs, row_lengths, selected
 from needlework.statistics import Estimate
 from needlework.study import ShownModel
 
@@ -26,11 +26,7 @@ def length_curve(
 ) -> alt.TopLevelMixin:
     """A suite's score by length with its interval; one panel per family, one line per model."""
     lengths = sorted({cell.length for cell in needs(figure, scores.grid, models)})
-    rows = [
-        _point(scores.mean(model, figure.suite, tasks(scores, figure), length), model, length)
-        for model in models
-        for length in computed(scores, figure, model)
-    ]
+    rows = list(_points(scores, models, figure))
     look = looks([model.label for model in models])
     base = alt.Chart().encode(
         x=alt.X(
@@ -114,6 +110,15 @@ def computed(scores: Scores, figure: FigureDefinition, model: ShownModel) -> lis
     """The lengths at which a figure shows a model, without those that are missing."""
     there = scores.computed(model, figure.suite)
     return [n for n in row_lengths(figure, scores.suite(figure.suite), model) if n in there]
+
+
+def _points(
+    scores: Scores, models: Sequence[ShownModel], figure: FigureDefinition
+) -> Iterator[dict[str, str | float]]:
+    for model in models:
+        for length in computed(scores, figure, model):
+            found = scores.mean(model, figure.suite, tasks(scores, figure), length)
+            yield _point(found, model, length)
 
 
 def _point(found: Estimate, model: ShownModel, length: int) -> dict[str, str | float]:

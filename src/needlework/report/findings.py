@@ -45,19 +45,13 @@ def write_findings(
 
     Raises:
         RecordError: scores or cells are damaged, or of another study.
-        StudyError: the template is missing.
     """
     rows = read_parquet(scores)
-    compared = pairs(rows, models, grid)
-    found = Scores(read_estimates(cells), grid)
-    overall = _of_tasks(grid) or list(grid.suites)
-    tasks = len(grid.suites[overall[0]].tasks)
+    compared, tasks = pairs(rows, models, grid), _tasks_of_a_mean(grid)
     page = render(
         templates / "findings.md.j2",
         study=study,
-        reaches={suite: reaches(found, models, suite) for suite in _of_tasks(grid)},
-        middles={suite: middles(found, models, suite) for suite in _of_depths(grid)},
-        formats={suite: _formats(grid.suites[suite]) for suite in _of_depths(grid)},
+        **_by_suite(Scores(read_estimates(cells), grid), models),
         spoken=spoken,
         pairs=compared,
         labels={model.name: model.label for model in models},
@@ -75,8 +69,23 @@ def write_findings(
     )
     write_text(output.with_suffix(".md"), page)
     write_text(output.with_suffix(".pairs.csv"), _csv(map(_pair, compared)))
-    cells_with_parts = partial_credit(rows, seed=study.seed)
-    write_text(output.with_suffix(".bootstrap.csv"), _csv(map(_cell, cells_with_parts)))
+    parts = map(_cell, partial_credit(rows, seed=study.seed))
+    write_text(output.with_suffix(".bootstrap.csv"), _csv(parts))
+
+
+def _tasks_of_a_mean(grid: Grid) -> int:
+    """How many tasks the mean has that says how far a model reads."""
+    return len(grid.suites[(_of_tasks(grid) or list(grid.suites))[0]].tasks)
+
+
+def _by_suite(scores: Scores, models: Sequence[ShownModel]) -> dict[str, dict[str, Any]]:
+    """How far models read, and what they lose in the middle, in every suite that can tell."""
+    grid = scores.grid
+    return {
+        "reaches": {suite: reaches(scores, models, suite) for suite in _of_tasks(grid)},
+        "middles": {suite: middles(scores, models, suite) for suite in _of_depths(grid)},
+        "formats": {suite: _formats(grid.suites[suite]) for suite in _of_depths(grid)},
+    }
 
 
 def _of_tasks(grid: Grid) -> list[str]:

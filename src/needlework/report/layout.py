@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from itertools import repeat
 from typing import Literal, NamedTuple
 
-from needlework import presentation
+from needlework import presentation, selection
 from needlework.definitions import Multiples, Name, TableDefinition
-from needlework.presentation import Column, Line
 from needlework.report.estimates import NotComputedError, Scores
+from needlework.selection import Column, Line
 from needlework.statistics import Estimate, macro_mean
 from needlework.study import Cell, ShownModel, SuiteName
 
@@ -111,8 +111,8 @@ def build(definition: TableDefinition, scores: Scores, models: Sequence[ShownMod
     """
     assert definition.suite is not None, "a table of scores has a suite"
     scores.suite(definition.suite)
-    columns = presentation.columns(definition, scores.grid)
-    lines = list(presentation.lines(definition, scores.grid, models))
+    columns = selection.columns(definition, scores.grid)
+    lines = list(selection.lines(definition, scores.grid, models))
     has_length = "length" in definition.rows
     is_grouped = has_length and len(lines) > len({line.model.name for line in lines})
     spans = {column.format: 0 for column in columns} if len(definition.columns) > 1 else {}
@@ -153,7 +153,7 @@ def _row(
 
 def _entry(definition: TableDefinition, line: Line, column: Column, scores: Scores) -> Entry:
     """One number, or the place where it would stand."""
-    suite, length = str(definition.suite), presentation.at(line, column)
+    suite, length = str(definition.suite), selection.at(line, column)
     found, missing = None, ()  # type: tuple[Estimate | None, tuple[Cell, ...]]
     try:
         found = scores.mean(line.model, suite, column.tasks, length)

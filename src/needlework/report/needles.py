@@ -9,10 +9,10 @@ from typing import Literal
 import altair as alt
 
 from needlework.definitions import FigureDefinition, Name
-from needlework.presentation import needs, selected
 from needlework.report.charts import estimate_tips
 from needlework.report.curves import computed
 from needlework.report.estimates import Scores
+from needlework.selection import needs, selected
 from needlework.statistics import Estimate
 from needlework.study import ShownModel
 
@@ -81,13 +81,7 @@ def format_bars(
         bars.encode(
             **side,
             y=alt.Y("mean:Q", title="score (%)", scale=alt.Scale(domain=[0, 100])),
-            color=alt.Color(
-                "format:N",
-                title="needle format",
-                sort=formats,
-                scale=alt.Scale(domain=formats, range=SHADES[: len(formats)]),
-                legend=alt.Legend(symbolStrokeWidth=0.5),
-            ),
+            color=_shades(formats),
             tooltip=estimate_tips("label:N", "length:N", "format:N"),
         ),
         alt.Chart().mark_rule().encode(**side, y="low:Q", y2="high:Q"),
@@ -97,6 +91,16 @@ def format_bars(
         facet=alt.Facet("label:N", title=None, sort=[model.label for model in models]),
         columns=3,
         title="Score by needle format (shaded: training length; rules: 95 % interval)",
+    )
+
+
+def _shades(formats: list[str]) -> alt.Color:
+    return alt.Color(
+        "format:N",
+        title="needle format",
+        sort=formats,
+        scale=alt.Scale(domain=formats, range=SHADES[: len(formats)]),
+        legend=alt.Legend(symbolStrokeWidth=0.5),
     )
 
 

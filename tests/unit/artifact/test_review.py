@@ -349,7 +349,8 @@ def test_tables_with_intervals_are_made_again(study: Path, tmp_path: Path) -> No
     plan = {name: study / f"plan/{name}.json" for name in ("grid", "models")}
     words = ["--grid", plan["grid"], "--models", plan["models"], "--templates", TEMPLATES]
     stem = study / "intervals/table_06"
-    run("table", 6, study / "cells.parquet", study / "scores.parquet", stem, "--intervals", *words)
+    definition = study / "plan/tables/table_06.json"
+    run("table", definition, stem, study / "scores.parquet", "--intervals", *words)
     write_artifact(study, tmp_path / "honest.zip", inputs=INPUTS)
     assert reviewed(tmp_path / "honest.zip").passed
     path = stem.with_suffix(".md")

@@ -47,7 +47,7 @@ def scores(tmp_path: Path) -> list[Path]:
 
 
 def table(scores: list[Path], suffix: str, folder: Path) -> str:
-    measured = read_measured(scores, grid=PLAN.grid(), models=PLAN.shown_models(), verified=None)
+    measured = read_measured(scores, grid=PLAN.grid(), models=PLAN.shown(), verified=None)
     write_table(TABLE, folder / "table", measured, templates=TEMPLATES)
     return (folder / f"table{suffix}").read_text()
 

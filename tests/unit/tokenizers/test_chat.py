@@ -145,9 +145,9 @@ def test_a_dataset_counts_what_the_template_adds(
     """The answer begins where the template ends, after one line break and not two."""
     folder = make(tmp_path / "tokenizer")
     output = tmp_path / "niah_single_1.jsonl"
-    words = "dataset --task niah_single_1 --length 2000 --samples 3 --seed 7 --wrapper chat"
+    words = "dataset --task niah_single_1 --length 2000 --samples 3 --seed 7 --wording plain"
     paths = ["--tokenizer", str(folder), "--output", str(output)]
-    monkeypatch.setattr("sys.argv", ["needlework", *words.split(), *paths])
+    monkeypatch.setattr("sys.argv", ["needlework", *words.split(), "--wrapper", "chat", *paths])
     with pytest.raises(SystemExit) as stopped:
         main()
     assert not stopped.value.code

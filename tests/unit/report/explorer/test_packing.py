@@ -19,12 +19,12 @@ from needlework.errors import RecordError
 from needlework.files import write_text
 from needlework.parsing import parse, read
 from needlework.plan import Plan
-from needlework.records import Verification
 from needlework.report.explorer.packing import Block, blocks
 from needlework.report.notes import read_verified
 from needlework.report.tables import read_measured, write_table
 from needlework.study import Grid
 from tests.study_for_tests import table_of
+from tests.unit.report.test_tables import UNCOMPARED, proof
 from tests.whole_study_for_tests import make_study
 
 PROMPTS = "nano-base"
@@ -119,27 +119,16 @@ def test_cells_are_not_rounded_before_they_are_shown(study: Study) -> None:
     assert [tuple(cell[6:9]) for cell in cells] == wanted.rows()
 
 
-def verify(folder: Path, model: str, *, difference: float | None) -> None:
-    reason = None if difference is not None else "nothing to compare with"
-    one = Verification(
-        model=model,
-        tensors=1,
-        parameters=1,
-        reference=None if reason else "transformers",
-        tokens=0 if reason else 9,
-        largest_difference=difference,
-        tolerance=None if reason else 1e-5,
-        reason=reason,
-    )
-    write_text(folder / f"verified/{model}.json", to_json(one).decode())
+def verify(folder: Path, model: str, **changed: object) -> None:
+    write_text(folder / f"verified/{model}.json", to_json(proof(model, **changed)).decode())
 
 
 def test_tables_carry_the_digits_signs_and_remarks_of_the_printed_ones(
     study: Study, tmp_path: Path
 ) -> None:
     folder, plan = study
-    verify(folder, "nano-mamba2", difference=0.0)
-    verify(folder, "nano-llama", difference=None)
+    verify(folder, "nano-mamba2")
+    verify(folder, "nano-llama", **UNCOMPARED)
     tables = next(study.blocks()).content["tables"]
     measured = read_measured(
         [folder / "scores.parquet"],
@@ -168,7 +157,7 @@ def line_of(row: dict[str, Any]) -> str:
 
 def test_a_variant_has_the_verified_weights_of_its_model(tmp_path: Path) -> None:
     plan = make_study(tmp_path, samples=2, models=("nano-llama",))
-    verify(tmp_path / "nano", "nano-llama+bos", difference=0.0)
+    verify(tmp_path / "nano", "nano-llama+bos")
     table = next(Study(tmp_path / "nano", plan).blocks()).content["tables"][0]
     assert table["rows"][0]["heads"] == ["Llama"]
 
