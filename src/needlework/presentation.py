@@ -191,8 +191,8 @@ def _joined(suite: str, what: str) -> str:
     name = f"{suite}_{what}"
     if len(name) > LONGEST:
         raise StudyError(
-            f"study config: suites: {name} is longer than {LONGEST} characters, too long for a table "
-            "of that name; choose a shorter name for the suite, or list tables"
+            f"study config: suites: {name} has more than {LONGEST} characters, too many for the name "
+            "of a table; choose a shorter one for the suite, or list tables"
         )
     return name
 
