@@ -191,7 +191,7 @@ def _joined(suite: str, what: str) -> str:
     name = f"{suite}_{what}"
     if len(name) > LONGEST:
         raise StudyError(
-            f"study config: suites: {name} has more than {LONGEST} characters, too many for the name "
+            f"study config: suites: {name} has over {LONGEST} characters, too many for the name "
             "of a table; choose a shorter one for the suite, or list tables"
         )
     return name
