@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.locks_for_tests import lock_all
 from tests.workflow.conftest import copy_project, planned
 
 
@@ -12,6 +13,7 @@ from tests.workflow.conftest import copy_project, planned
 def jobs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
     """What a run of one model in two wordings would start."""
     folder = copy_project(tmp_path_factory.mktemp("wordings"))
+    lock_all(folder / "config")
     return planned(folder, "--configfile", write_study(folder, ["ruler", "plain"]))
 
 
