@@ -29,8 +29,11 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def page(study: Path) -> str:
     output = study.with_name("explorer.html")
-    arguments = ["explorer", study, output, "--models", study / "plan/models.json"]
-    CliRunner().invoke(cli, list(map(str, arguments)), catch_exceptions=False)
+    parts = ("grid", "models", "shown")
+    options = [word for part in parts for word in (f"--{part}", study / f"plan/{part}.json")]
+    arguments = ["explorer", study, output, *options]
+    done = CliRunner().invoke(cli, list(map(str, arguments)), catch_exceptions=False)
+    assert done.exit_code == 0, done.output
     return output.as_uri()
 
 
