@@ -71,13 +71,13 @@ REMEMBERED_TOKENS = 1000.0
 """Tokens after which their states fade to 1/e: what is carried over many chunks is seen."""
 
 
-def randomise(module: torch.nn.Module, seed: int = 0) -> None:
+def randomise(module: torch.nn.Module, seed: int = 0, *, spread: float = 0.3) -> None:
     """Every parameter, ones and zeros included, moved by a draw of its own."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in module.parameters():
             noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
-            parameter.add_((0.3 * noise).to(parameter.dtype))
+            parameter.add_((spread * noise).to(parameter.dtype))
 
 
 def mixer(name: str) -> torch.nn.Module:
