@@ -10,7 +10,7 @@ import pytest
 from needlework import tokenizers
 from needlework.nano import language
 from needlework.prompts import WordingName
-from needlework.tasks import PLANS, english, fit, generate, prompt_budget
+from needlework.tasks import english, fit, generate, generators, prompt_budget
 from needlework.tasks.fitting import Counter
 from needlework.tasks.specs import NiahSpec
 from tests.tasks_for_tests import (
@@ -209,7 +209,7 @@ def check_english_budget(task: str, shared: Path, length: int, tokenizer: str) -
     questions = shared / f"golden/qa/{source}.json" if source else None
     budget = prompt_budget(spec, length, begin=len(loaded.begin))
     asked = replace(item(budget=budget), length=length)
-    plan = PLANS[spec.generator](spec, english.material(shared / "mirror", questions), asked)
+    plan = generators.plan(spec, english.material(shared / "mirror", questions), asked)
     draft, size = fit(
         spec, english.material(shared / "mirror", questions), asked, Counter(loaded), guess=20
     )
