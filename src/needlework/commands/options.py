@@ -74,6 +74,10 @@ def _with(options: tuple[Command, ...], command: Command) -> Command:
     return command
 
 
+GRID = click.option(
+    "--grid", type=EXISTING, required=True, help="The cells that the study asks for."
+)
+MODELS = click.option("--models", type=EXISTING, required=True, help="What to say of every model.")
 ONLY = click.option(
     "--task", "only", multiple=True, help="Only this task of the suite; may be given several times."
 )

@@ -4,11 +4,8 @@ from pathlib import Path
 
 import click
 
-from needlework.commands.options import EXISTING, EXISTING_FOLDER, FILE, FOLDER
+from needlework.commands.options import EXISTING, EXISTING_FOLDER, FILE, FOLDER, GRID, MODELS
 
-GRID = click.option(
-    "--grid", type=EXISTING, required=True, help="The cells that the study asks for."
-)
 SHOWN = click.option("--shown", type=EXISTING, required=True, help="What the study shows.")
 
 
@@ -17,7 +14,7 @@ SHOWN = click.option("--shown", type=EXISTING, required=True, help="What the stu
 @click.argument("cells", type=EXISTING)
 @click.argument("output", type=FILE)
 @GRID
-@click.option("--models", type=EXISTING, required=True, help="What to say of every model.")
+@MODELS
 @click.option("--samples", type=click.IntRange(min=1), default=250, show_default=True)
 @click.option("--templates", type=FOLDER, default="reports/templates", show_default=True)
 def agreement(
@@ -136,7 +133,7 @@ def claims(
 @click.argument("folder", type=EXISTING_FOLDER)
 @click.argument("output", type=FILE)
 @GRID
-@click.option("--models", type=EXISTING, required=True, help="What to say of every model.")
+@MODELS
 @SHOWN
 def explorer(folder: Path, output: Path, grid: Path, models: Path, shown: Path) -> None:
     """Write the study in FOLDER as one HTML page in which every number leads to its samples.
@@ -163,7 +160,7 @@ def explorer(folder: Path, output: Path, grid: Path, models: Path, shown: Path) 
 @click.argument("output", type=FILE)
 @click.argument("scores", type=EXISTING, nargs=-1)
 @GRID
-@click.option("--models", type=EXISTING, required=True, help="What to say of every model.")
+@MODELS
 @click.option("--costs", type=EXISTING, help="What each cell was estimated to take.")
 @click.option("--benchmarks", type=FOLDER, help="What each job took, as Snakemake measured it.")
 def figure(
@@ -206,7 +203,7 @@ def figure(
 @click.argument("output", type=FILE)
 @click.option("--study", "config", type=EXISTING, required=True, help="The study's own keys.")
 @GRID
-@click.option("--models", type=EXISTING, required=True, help="What to say of every model.")
+@MODELS
 @click.option("--templates", type=FOLDER, default="reports/templates", show_default=True)
 def findings(
     scores: Path,

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import click
 
-from needlework.commands.options import EXISTING, EXISTING_FOLDER, FILE, ONLY, suite_tasks
+from needlework.commands.options import EXISTING, EXISTING_FOLDER, FILE, GRID, ONLY, suite_tasks
 
 
 @click.command()
 @click.argument("folder", type=EXISTING_FOLDER)
 @click.argument("scores", type=FILE)
 @click.argument("cells", type=FILE)
-@click.option("--grid", type=EXISTING, required=True, help="Models, suites and lengths.")
+@GRID
 @click.option(
     "--cell",
     "only",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from needlework.commands.options import EXISTING, EXISTING_FOLDER, FILE
+from needlework.commands.options import EXISTING, EXISTING_FOLDER, FILE, GRID, MODELS
 
 VERIFIED = click.option(
     "--verified",
@@ -23,8 +23,8 @@ SCORES = click.argument("scores", type=EXISTING, nargs=-1)
 @click.argument("published", type=EXISTING_FOLDER)
 @click.argument("cells", type=EXISTING)
 @click.argument("output", type=FILE)
-@click.option("--grid", type=EXISTING, required=True, help="Models, suites and lengths.")
-@click.option("--models", type=EXISTING, required=True, help="What to say of every model.")
+@GRID
+@MODELS
 @click.option("--samples", type=click.IntRange(min=1), default=250, show_default=True)
 @click.option("--templates", type=EXISTING_FOLDER, required=True)
 def comparison(
@@ -62,7 +62,7 @@ def comparison(
 @click.command()
 @DEFINITION
 @click.argument("output", type=FILE)
-@click.option("--models", type=EXISTING, required=True, help="What to say of every model.")
+@MODELS
 @VERIFIED
 @click.option("--templates", type=EXISTING_FOLDER, required=True)
 def models(
@@ -91,8 +91,8 @@ def models(
 @DEFINITION
 @click.argument("output", type=FILE)
 @SCORES
-@click.option("--grid", type=EXISTING, required=True, help="Models, suites and lengths.")
-@click.option("--models", type=EXISTING, required=True, help="What to say of every model.")
+@GRID
+@MODELS
 @VERIFIED
 @click.option("--intervals", is_flag=True, help="Show the 95 % interval of every number.")
 @click.option("--templates", type=EXISTING_FOLDER, required=True)

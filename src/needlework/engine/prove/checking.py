@@ -11,12 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from needlework.engine.prove.making import random_layer, remembered
+from needlework.engine.prove.making import random_layer
 from needlework.engine.prove.records import Check, Checks
 from needlework.engine.prove.steps import Scale, layers
 from needlework.errors import EngineError
 from needlework.models import kernels
 from needlework.models.config import RGLRU, SSD, Attention, MixerConfig, TimeMix
+from needlework.models.kernel_checks import largest_share, state_tensors
 from needlework.models.mixer import Mixer
 
 SHARE = {"float32": 5e-3, "bfloat16": 3e-2}
@@ -103,14 +104,14 @@ def _run(layer: Mixer[Any], calls: Calls) -> list[Tensor]:
     state, found = layer.init_state(ROWS), []
     for x_BTD, valid in calls:
         lengths_B = None if valid is None else torch.tensor(valid, device=x_BTD.device)
-        before = [] if wide else [each.clone() for each in remembered(state)]
+        before = [] if wide else [each.clone() for each in state_tensors(state)]
         y_BTD, after = layer(x_BTD.double() if wide else x_BTD, state, lengths_B)
-        if not all(map(torch.equal, before, remembered(state))):
+        if not all(map(torch.equal, before, state_tensors(state))):
             raise EngineError(f"a call of {x_BTD.shape[1]} tokens changed the state it was given")
         ends = valid or (x_BTD.shape[1],) * ROWS
         found += [y_BTD[row, :end] for row, end in enumerate(ends)]
         state = after
-    return [*found, *remembered(state)]
+    return [*found, *state_tensors(state)]
 
 
 def _read(layer: Mixer[Any], x_BTD: Tensor, step: int) -> list[Tensor]:
@@ -119,7 +120,7 @@ def _read(layer: Mixer[Any], x_BTD: Tensor, step: int) -> list[Tensor]:
     for piece_BTD in torch.split(x_BTD, step, dim=1):
         y_BTD, state = layer(piece_BTD, state, None)
         found.append(y_BTD)
-    return [torch.cat(found, dim=1), *remembered(state)]
+    return [torch.cat(found, dim=1), *state_tensors(state)]
 
 
 def _check(
@@ -130,8 +131,8 @@ def _check(
     actual: list[Tensor],
     by_torch: list[Tensor],
 ) -> Check:
-    difference = _difference(actual, expected)
-    torchs = difference if by_torch is actual else _difference(by_torch, expected)
+    difference = largest_share(actual, expected)
+    torchs = difference if by_torch is actual else largest_share(by_torch, expected)
     allowed = SHARE[dtype] if by_torch is actual else max(SHARE[dtype], LATITUDE * torchs)
     return Check(
         what=what,
@@ -141,15 +142,6 @@ def _check(
         by_torch=torchs,
         allowed=allowed,
     )
-
-
-def _difference(actual: list[Tensor], expected: list[Tensor]) -> float:
-    """The largest over all tensors, each relative to the largest number in it."""
-    shares = [
-        float((ours.double() - theirs.double()).abs().max() / theirs.double().abs().max())
-        for ours, theirs in zip(actual, expected, strict=True)
-    ]
-    return max(shares, key=lambda share: (share != share, share))
 
 
 def _kernels(spec: MixerConfig, scale: Scale) -> dict[str, str]:

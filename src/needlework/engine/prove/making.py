@@ -4,9 +4,6 @@ Knows sizes and ranges; does not know what is measured with them. As modules mak
 layer forgets within a chunk, and no error in what is carried between chunks would show.
 """
 
-# Shapes: B batch, H heads, S cached columns, P channels per head.
-from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
@@ -16,7 +13,6 @@ from needlework.models.allocation import kept_as
 from needlework.models.config import DecoderConfig, MixerConfig
 from needlework.models.decoder import MIXERS, Decoder
 from needlework.models.mixer import Mixer
-from needlework.models.state import KeyValueState
 
 SLOW = {"log_rate_H": (-6.5, -4.5), "decay_E": (-8.0, -6.0), "decay_D": (-7.0, -4.6)}
 """Ranges of the parameters that decide how fast a layer forgets: decays of 0.99 to 0.999."""
@@ -61,21 +57,3 @@ def _drawn(part: nn.Module, name: str, values: Tensor) -> Tensor:
     if values.min() == values.max():
         return values.add_(torch.randn_like(values), alpha=NOISE)
     return values
-
-
-def remembered(state: object) -> Iterator[Tensor]:
-    """Every floating-point tensor of a state; of keys and values the columns in use."""
-    if isinstance(state, KeyValueState):
-        column_S = torch.arange(state.longest, device=state.length_B.device)
-        used_B1S1 = (column_S < state.length_B[:, None])[:, None, :, None]
-        yield state.keys_BHSP * used_B1S1
-        yield state.values_BHSP * used_B1S1
-    elif isinstance(state, Tensor):
-        if state.is_floating_point() and state.numel():
-            yield state
-    elif isinstance(state, tuple):
-        for each in state:
-            yield from remembered(each)
-    elif is_dataclass(state):
-        for field in fields(state):
-            yield from remembered(getattr(state, field.name))

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from needlework.engine.prove import checking, making
-from needlework.engine.prove.making import random_decoder, random_layer, remembered
+from needlework.engine.prove.making import random_decoder, random_layer
 from needlework.engine.prove.records import Check
 from needlework.engine.prove.steps import TOY, layers
 from needlework.errors import EngineError
+from needlework.models.attention import AttentionState, ConvolutionTail
 from needlework.models.ssd import SSD
 from needlework.models.state import KeyValueState
 from tests.models_for_tests import FAMILIES, family
@@ -58,12 +59,13 @@ def test_a_random_decoder_is_stored_as_a_checkpoint_is(name: str) -> None:
 
 
 def test_keys_that_no_row_uses_are_not_compared() -> None:
-    state = KeyValueState.empty(2, 1, 3, torch.zeros(1))
-    ones = torch.ones(2, 1, 4, 3)
-    state = state.append(ones, ones, torch.tensor([4, 2]), None)
-    keys, values = remembered(state)
-    assert keys[0].sum() == values[0].sum() == 12
-    assert keys[1].sum() == 6
+    cache = KeyValueState.empty(2, 1, 3, torch.zeros(1))
+    ones, none = torch.ones(2, 1, 4, 3), torch.zeros(2, 0)
+    cache = cache.append(ones, ones, torch.tensor([4, 2]), None)
+    state = AttentionState(cache, ConvolutionTail(none, none))
+    keys, values, other_keys, _ = checking.state_tensors(state)
+    assert keys.sum() == values.sum() == 12
+    assert other_keys.sum() == 6
 
 
 def test_a_layer_that_is_wrong_is_seen_with_its_length(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +109,7 @@ def test_a_layer_in_half_precision_is_checked_as_well(name: str) -> None:
 
 def test_what_is_not_a_number_is_not_near() -> None:
     nan = torch.tensor([float("nan"), 1.0])
-    difference = checking._difference([torch.ones(2), nan], [torch.ones(2), torch.ones(2)])
+    difference = checking.largest_share([torch.ones(2), nan], [torch.ones(2), torch.ones(2)])
     assert difference != difference
     check = Check(
         what="prompt", dtype="float32", tokens=1, difference=difference, by_torch=0, allowed=1
