@@ -62,7 +62,7 @@ def test_the_registry_is_complete() -> None:
         for file in resource.files:
             assert file.sha256 is not None
             assert file.urls or file.made_from
-            assert set(file.made_from) <= registry.sources.keys()
+            assert set(file.made_from) <= found.sources.keys()
 
 
 def test_the_mirror_holds_what_the_registry_says(shared: Path) -> None:
