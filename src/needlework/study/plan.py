@@ -301,6 +301,7 @@ def resolve(config: Mapping[str, Any], folder: Path) -> Plan:
         name: known.chosen(name, suite.tasks, where=f"study config: suites.{name}.tasks")
         for name, suite in study.suites.items()
     }
+    suites, absent = inputs.without_absent(suites, study.where_fetched)
     consistency.check_own(study, suites)
     consistency.check_labels(models, folder)
     consistency.check_sources(models, used, folder)
@@ -321,7 +322,8 @@ def resolve(config: Mapping[str, Any], folder: Path) -> Plan:
         folder=folder,
         published=not set(plan.models).isdisjoint(PUBLISHED),
     )
-    return plan.model_copy(update={"shows": shows})
+    told = shows.model_copy(update={"left_out": (*shows.left_out, *absent)})
+    return plan.model_copy(update={"shows": told})
 
 
 def _options(**values: str | int | None) -> str:
