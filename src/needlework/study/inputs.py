@@ -69,16 +69,17 @@ def without_absent(
         task: _absent(spec)
         for tasks in suites.values()
         for task, spec in tasks.items()
-        if task in wanted_if_there and _absent(spec)
+        if task in wanted_if_there and _absent(spec) is not None
     }
     kept = {
         suite: {task: spec for task, spec in tasks.items() if task not in absent}
         for suite, tasks in suites.items()
     }
     if empty := [suite for suite, tasks in kept.items() if not tasks]:
+        names = sorted({name for name in absent.values() if name})
         raise StudyError(
-            f"study config: suites.{empty[0]}: none of its tasks has its files here; fetch "
-            f"{', '.join(sorted(set(absent.values())))} with `needlework fetch`, or name others"
+            f"study config: suites.{empty[0]}: none of its tasks has its files here; run "
+            f"`needlework fetch {' '.join(names)}`, or name other tasks"
         )
     lines = [
         f"{task} is left out, as {name} is not here; `needlework fetch {name}` gets it"
