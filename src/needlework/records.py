@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from needlework.tolerances import TOLERANCES, DeviceKind, Dtype
 
-StopReason = Literal["end", "limit", "decided", "failed"]
+StopReason = Literal["end", "limit", "decided", "thinking", "failed"]
 LIBRARIES = "libraries"
 """Where `others` of a prediction tells the versions of the packages that computed it."""
 
@@ -63,16 +63,24 @@ class SampleDetail(Closed):
         return self
 
 
+class Reasoning(Closed):
+    """How a model thinks before it answers; its thoughts are not scored."""
+
+    end: str = Field(min_length=1, description="What it writes after its thoughts: `</think>`.")
+    tokens: int = Field(ge=1, description="Most tokens of its thoughts, those of `end` included.")
+
+
 class Prediction(Closed):
     """What a model wrote after one prompt: `predictions/{model}/{suite}/{length}.jsonl`."""
 
     task: str
     index: int = Field(ge=0)
     pred: str
-    """The continuation, decoded without special tokens; empty when the sample failed."""
+    """The continuation, decoded without special tokens and what it thought before; empty when the
+    sample failed or never left its thoughts."""
     outputs: tuple[str, ...] = Field(min_length=1)
     stop_reason: StopReason
-    """end token, token limit, score already decided, or failed."""
+    """end token, token limit, score already decided, thoughts that never ended, or failed."""
     error: str | None = None
     """Why the sample failed; None otherwise."""
     prompt_tokens: int

@@ -31,6 +31,10 @@ from needlework.commands.options import EXISTING, FILE, FOLDER
 @click.option(
     "--material", type=click.Choice(["english", "nano"]), default="english", show_default=True
 )
+@click.option("--template-options", help="What the chat template is told, as JSON.")
+@click.option(
+    "--thinks", is_flag=True, help="The model thinks first: answers are begun in the request."
+)
 @click.option(
     "--wording",
     type=click.Choice(["ruler", "plain"]),
@@ -49,6 +53,8 @@ def dataset(
     tokenizer: str,
     revision: str | None,
     wrapper: str,
+    template_options: str | None,
+    thinks: bool,
     protocol: Literal["released", "corrected"],
     material: Literal["english", "nano"],
     wording: Literal["ruler", "plain"] | None,
@@ -76,7 +82,14 @@ def dataset(
         seed=seed,
         protocol=protocol,
         material=material,
-        wrapper=datasets.find_wrapper(wrapper, protocol, tokenizer=tokenizer, revision=revision),
+        wrapper=datasets.find_wrapper(
+            wrapper,
+            protocol,
+            tokenizer=tokenizer,
+            revision=revision,
+            options=datasets.template_options(template_options),
+            thinks=thinks,
+        ),
         wording=wording,
         resources=resources,
         questions=questions,

@@ -72,6 +72,8 @@ def doctor(models: Path) -> None:
     default=True,
     help="Put the tokenizer's begin token before prompts; those of a chat template have theirs.",
 )
+@click.option("--thought-end", help="What the model writes after thoughts, which are not scored.")
+@click.option("--thought-tokens", type=click.IntRange(min=1), help="Most tokens of its thoughts.")
 @machine_options
 @click.option("--memory", type=click.IntRange(min=1), help="Megabytes; half of what is free.")
 @ONLY
@@ -86,6 +88,8 @@ def predict(
     memory: int | None,
     only: tuple[str, ...],
     shard: str | None,
+    thought_end: str | None,
+    thought_tokens: int | None,
     **model: Unpack[ModelOptions],
 ) -> None:
     """Answer the DATASETS of one cell, each named TASK.jsonl; OUTPUT holds one line per sample.
@@ -95,15 +99,21 @@ def predict(
     """
     from needlework.engine import predict as rule
     from needlework.engine.interruption import StoppedError
+    from needlework.records import Reasoning
     from needlework.scores.shards import parse_shard
 
+    if (thought_end is None) != (thought_tokens is None):
+        raise click.UsageError("give --thought-end and --thought-tokens together, or neither")
+    reasoning = None
+    if thought_end is not None and thought_tokens is not None:
+        reasoning = Reasoning(end=thought_end, tokens=thought_tokens)
     machine = rule.Machine(device=device, threads=threads, memory=memory)
     specs = suite_tasks(tasks, only)
     try:
         rule.predict(
             output,
             datasets,
-            model=rule.Model(**model),
+            model=rule.Model(**model, reasoning=reasoning),
             tasks=specs,
             protocol=protocol,
             machine=machine,

@@ -23,7 +23,7 @@ from needlework.files import read_records, write_records
 from needlework.gguf_header import quantisation_of
 from needlework.models.decoder import Decoder
 from needlework.models.hub_model import load_hub_model
-from needlework.records import Sample
+from needlework.records import Reasoning, Sample
 from needlework.scores.shards import Shard, is_part, sibling_journals
 from needlework.tasks.specs import Spec
 from needlework.tokenizers import Tokenizer
@@ -46,6 +46,8 @@ class Model:
     trust_remote_code: bool = False
     hazards: tuple[Hazard, ...] = ()
     """Published defects to switch on."""
+    reasoning: Reasoning | None = None
+    """How it thinks before it answers."""
     begin_token: bool = True
     """Whether prompts get the tokenizer's begin token; chat templates write their own."""
 
@@ -83,10 +85,15 @@ def predict(
     questions = _read(datasets, tasks)
     tokenizer = _tokenizer(model)
     decoder = _load(model, device)
-    decoding = PUBLISHED_SAMPLING if "mamba-sampling" in model.hazards else Decoding()
+    _warn_beyond_positions(model, decoder, questions)
+    decoding = Decoding(reasoning=model.reasoning)
+    if "mamba-sampling" in model.hazards:
+        decoding = PUBLISHED_SAMPLING
     named = _named(model)
     others = {"protocol": protocol, "decoding": decoding.kind, **_origin(model, named, decoder)}
     others["tokenizer"] = tokenizer.identity
+    if model.reasoning is not None:
+        others["reasoning"] = f"to {model.reasoning.end}, {model.reasoning.tokens} tokens at most"
     setting = _setting(output, shard, others, machine.memory if device == "cpu" else None)
     with on_sigterm() as interruption:
         predictions = predict_cell(
@@ -101,6 +108,19 @@ def predict(
         write_records(output, predictions)
     if not is_part(output) and (done := cells_done(output)):
         log.info(done)
+
+
+def _warn_beyond_positions(
+    model: Model, decoder: Decoder, questions: Mapping[str, Dataset]
+) -> None:
+    """Say once where a cell is longer than what the model's configuration names."""
+    named = decoder.config.trained_positions
+    longest = max((each.length for data in questions.values() for each in data.samples), default=0)
+    if named is not None and longest > named:
+        log.warning(
+            f"{model.checkpoint}: its configuration names {named:,} positions and samples have up "
+            f"to {longest:,} tokens; it is computed beyond them, where it must extrapolate"
+        )
 
 
 def _setting(

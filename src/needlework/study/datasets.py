@@ -3,14 +3,15 @@
 Knows protocols, materials and files; does not know how a prompt is made.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 from needlework import files, tasks
 from needlework.errors import StudyError
-from needlework.parsing import unknown
+from needlework.parsing import parse_json, unknown
 from needlework.records import Sample, SampleDetail
 from needlework.tasks.material import Material
 from needlework.tasks.prompts import CHAT, WRAPPERS, WordingName, Wrapper
@@ -49,10 +50,27 @@ def details_path(output: Path) -> Path:
     return output.with_name(f"{output.stem}.details.jsonl")
 
 
+def template_options(text: str | None) -> Mapping[str, object]:
+    """What a chat template is told, from JSON.
+
+    Raises:
+        StudyError: it is no object of JSON.
+    """
+    return parse_json(dict[str, object], text, where="--template-options") if text else {}
+
+
 def find_wrapper(
-    name: str, protocol: Protocol, *, tokenizer: str, revision: str | None
+    name: str,
+    protocol: Protocol,
+    *,
+    tokenizer: str,
+    revision: str | None,
+    options: Mapping[str, object] = MappingProxyType({}),
+    thinks: bool = False,
 ) -> str | Wrapper:
     """The prompt format of a name, which may stand for the chat template of a tokenizer.
+
+    That is told `options`. Where the model `thinks` first, answers are begun in the request.
 
     Raises:
         ResourceError: the tokenizer has no chat template that can be used.
@@ -68,10 +86,10 @@ def find_wrapper(
     if name == CHAT:
         from needlework.tasks import chat
 
-        return chat.wrapper(tokenizer, revision=revision)
+        return chat.wrapper(tokenizer, revision=revision, options=options, thinks=thinks)
     if name not in WRAPPERS:
         raise StudyError(f"--wrapper: {unknown(name, [*WRAPPERS, CHAT])}")
-    return WRAPPERS[name]
+    return replace(WRAPPERS[name], thinks=thinks)
 
 
 def write(dataset: Dataset, output: Path, tokenizer: Tokenizer, *, watch: Watch) -> None:

@@ -155,7 +155,8 @@ class Plan(Closed):
         from those of others: a wording that is not its language's, or what spoils them."""
         entry = self.models[model]
         words = ["plain"] if self._wording(model) == "plain" else []
-        return "+".join([self._format(entry), *words, *variants.of_data(entry.hazards)])
+        asked = variants.of_template(self.study, entry)
+        return "+".join([self._format(entry), *asked, *words, *variants.of_data(entry.hazards)])
 
     def _wording(self, model: str) -> WordingName | None:
         """Whose words a model is asked in, where there is a choice."""
@@ -245,6 +246,8 @@ class Plan(Closed):
             tokenizer=tokenizer.source,
             revision=tokenizer.revision,
             wrapper=self._format(reader),
+            template_options=variants.template_options(self.study, reader),
+            thinks=variants.reasoning(self.study, reader) is not None,
             questions="".join(questions) or None,
         )
 
@@ -254,10 +257,13 @@ class Plan(Closed):
         tokenizer = self.tokenizers[entry.tokenizer]
         flags = [f"--hazard {hazard}" for hazard in variants.of_decoder(entry.hazards)]
         flags += ["--no-begin-token"] if self._format(entry) == CHAT else []
+        thoughts = variants.reasoning(self.study, entry)
         options = _options(
             tokenizer=tokenizer.source,
             tokenizer_revision=tokenizer.revision,
             protocol=self.study.protocol,
+            thought_end=thoughts.end if thoughts else None,
+            thought_tokens=thoughts.tokens if thoughts else None,
         )
         return " ".join([self.checkpoint_options(model), options, *flags])
 
@@ -327,10 +333,10 @@ def resolve(config: Mapping[str, Any], folder: Path) -> Plan:
 
 
 def _options(**values: str | int | None) -> str:
-    """Command-line options with their values, quoted for the shell; None is left out."""
-    given = {name: value for name, value in values.items() if value is not None}
-    return shlex.join(
-        word
-        for name, value in given.items()
-        for word in (f"--{name.replace('_', '-')}", str(value))
-    )
+    """Command-line options with their values, quoted for the shell; None and False are left out."""
+    words = []
+    for name, value in values.items():
+        if value is not None and value is not False:
+            words.append(f"--{name.replace('_', '-')}")
+            words += [] if value is True else [str(value)]
+    return shlex.join(words)

@@ -6,7 +6,11 @@ message of a user, the start of an answer, and nothing that changes from day to 
 """
 
 import json
+import re
+from collections.abc import Mapping, Set
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from needlework.errors import ResourceError
@@ -15,6 +19,10 @@ from needlework.tasks.prompts import Wrapper
 from needlework.tokenizers import gguf, hub
 
 _TEMPLATE, _SIDECAR, _TOKENS = "chat_template.jinja", "tokenizer_config.json", "tokenizer.json"
+_SWITCHES = frozenset({"enable_thinking", "thinking"})
+"""What templates ask for before they let a model think (Qwen3, DeepSeek V3.1)."""
+_THOUGHT = re.compile(r"(<think(?:ing)?>|<reasoning>|<thought>|\[THINK\])\s*$", re.IGNORECASE)
+"""The start of a thought that is left open."""
 _PROBES = (
     'Read "it\'s" <b>&amp;</b> {one} {{two}} {% three %} \\n\n\n  four  blanks,\ttabs, 漢字. Five?',
     "Which of the two is it?",
@@ -23,7 +31,13 @@ _PROBES = (
 it."""
 
 
-def wrapper(path_or_hub_id: str, *, revision: str | None) -> Wrapper:
+def wrapper(
+    path_or_hub_id: str,
+    *,
+    revision: str | None,
+    options: Mapping[str, object] = MappingProxyType({}),
+    thinks: bool = False,
+) -> Wrapper:
     """The format that the tokenizer in a folder or GGUF file, or of a hub id, gives to a question.
 
     Its `before` has the begin token, where the template writes one.
@@ -37,13 +51,38 @@ def wrapper(path_or_hub_id: str, *, revision: str | None) -> Wrapper:
         folder = _folder(path_or_hub_id, revision=revision)
         config = hub.read_sidecar(folder / _SIDECAR)
     source = _source(folder, config)
-    found = {_around(probe, _render(source, config, probe, folder), folder) for probe in _PROBES}
+    known = _variables(source, folder)
+    if strange := sorted(options.keys() - known):
+        raise ResourceError(f"the chat template of {folder} asks for no {', '.join(strange)}")
+    values = {**_special(config), **options}
+    found = {_around(probe, _render(source, values, probe, folder), folder) for probe in _PROBES}
     if len(found) > 1:
         raise ResourceError(
             f"the chat template of {folder} depends on the question, which must stand alone in it; "
             "name a fixed wrapper"
         )
-    return found.pop()
+    (around,) = found
+    if not thinks:
+        _refuse_thoughts(around, known - options.keys(), folder)
+    return replace(around, thinks=thinks)
+
+
+def _refuse_thoughts(around: Wrapper, unsaid: Set[str], folder: Path) -> None:
+    """Accept a template that does not let the model think, as far as it shows.
+
+    Raises:
+        ResourceError: it starts a thought, or may start one as nobody said otherwise.
+    """
+    starts = _THOUGHT.search(around.after)
+    switch = next(iter(sorted(unsaid & _SWITCHES)), None)
+    if starts is None and switch is None:
+        return
+    told = f"starts a thought ({starts[1]})" if starts else f"lets the model think (`{switch}`)"
+    way_out = f"`template_options: {{{switch}: false}}`, or " if switch else ""
+    raise ResourceError(
+        f"the chat template of {folder} {told}, which would take the place of answers; set "
+        f'{way_out}`reasoning: {{end: "</think>", tokens: 2048}}` in the model\'s entry'
+    )
 
 
 def _folder(path_or_hub_id: str, *, revision: str | None) -> Path:
@@ -77,7 +116,35 @@ def _source(folder: Path, config: dict[str, Any]) -> str:
     return found
 
 
-def _render(source: str, config: dict[str, Any], question: str, folder: Path) -> str:
+def _special(config: dict[str, Any]) -> dict[str, str]:
+    """The special tokens, by the names that templates know."""
+    return {
+        name: token["content"] if isinstance(token, dict) else token
+        for name, token in config.items()
+        if name.endswith("_token") and isinstance(token, str | dict)
+    }
+
+
+def _variables(source: str, folder: Path) -> Set[str]:
+    """What a template may be told."""
+    import jinja2
+    from jinja2 import meta
+    from jinja2.ext import loopcontrols
+
+    try:
+        tree = jinja2.Environment(extensions=[loopcontrols], autoescape=False).parse(source)
+    except jinja2.TemplateError as error:
+        raise _broken(folder, error) from error
+    return meta.find_undeclared_variables(tree)
+
+
+def _broken(folder: Path, error: Exception) -> ResourceError:
+    return ResourceError(
+        f"the chat template of {folder} cannot be rendered ({error}); name a fixed wrapper"
+    )
+
+
+def _render(source: str, values: Mapping[str, object], question: str, folder: Path) -> str:
     import jinja2
     from jinja2.ext import loopcontrols
     from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -85,11 +152,6 @@ def _render(source: str, config: dict[str, Any], question: str, folder: Path) ->
     def refuse(message: str) -> None:
         raise jinja2.TemplateError(message)
 
-    special = {
-        name: token["content"] if isinstance(token, dict) else token
-        for name, token in config.items()
-        if name.endswith("_token") and isinstance(token, str | dict)
-    }
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
     )
@@ -98,12 +160,10 @@ def _render(source: str, config: dict[str, Any], question: str, folder: Path) ->
     messages = [{"role": "user", "content": question}]
     try:
         return environment.from_string(source).render(
-            messages=messages, add_generation_prompt=True, **special
+            messages=messages, add_generation_prompt=True, **values
         )
     except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-        raise ResourceError(
-            f"the chat template of {folder} cannot be rendered ({error}); name a fixed wrapper"
-        ) from error
+        raise _broken(folder, error) from error
 
 
 def _around(question: str, rendered: str, folder: Path) -> Wrapper:
