@@ -1,11 +1,21 @@
 """Commands that make what models read: external files and datasets."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict, Unpack
 
 import click
 
 from needlework.commands.options import EXISTING, FILE, FOLDER
+
+
+class ReaderOptions(TypedDict):
+    """The options of `dataset` that say who reads the samples, in which format."""
+
+    tokenizer: str
+    revision: str | None
+    wrapper: str
+    template_options: str | None
+    thinks: bool
 
 
 @click.command()
@@ -50,11 +60,6 @@ from needlework.commands.options import EXISTING, FILE, FOLDER
 def dataset(
     task: str,
     length: int,
-    tokenizer: str,
-    revision: str | None,
-    wrapper: str,
-    template_options: str | None,
-    thinks: bool,
     protocol: Literal["released", "corrected"],
     material: Literal["english", "nano"],
     wording: Literal["ruler", "plain"] | None,
@@ -65,6 +70,7 @@ def dataset(
     parameters: str | None,
     resources: Path,
     questions: Path | None,
+    **reader: Unpack[ReaderOptions],
 ) -> None:
     """Make the samples of one task at one length, for one tokenizer and prompt format."""
     from needlework import terminal, tokenizers
@@ -82,19 +88,14 @@ def dataset(
         seed=seed,
         protocol=protocol,
         material=material,
-        wrapper=datasets.find_wrapper(
-            wrapper,
-            protocol,
-            tokenizer=tokenizer,
-            revision=revision,
-            options=datasets.template_options(template_options),
-            thinks=thinks,
-        ),
+        wrapper=datasets.find_wrapper(protocol=protocol, **reader),
         wording=wording,
         resources=resources,
         questions=questions,
     )
-    loaded = tokenizers.load(tokenizer, revision=revision, begins=wrapper != CHAT)
+    loaded = tokenizers.load(
+        reader["tokenizer"], revision=reader["revision"], begins=reader["wrapper"] != CHAT
+    )
     datasets.write(wanted, output, loaded, watch=terminal.bar(f"{task} at {length}", total=samples))
 
 

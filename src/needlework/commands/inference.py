@@ -19,6 +19,7 @@ from needlework.commands.options import (
 
 if TYPE_CHECKING:
     from needlework.defects import Hazard
+    from needlework.records import Reasoning
 
 
 class ModelOptions(CheckpointOptions):
@@ -99,21 +100,15 @@ def predict(
     """
     from needlework.engine import predict as rule
     from needlework.engine.interruption import StoppedError
-    from needlework.records import Reasoning
     from needlework.scores.shards import parse_shard
 
-    if (thought_end is None) != (thought_tokens is None):
-        raise click.UsageError("give --thought-end and --thought-tokens together, or neither")
-    reasoning = None
-    if thought_end is not None and thought_tokens is not None:
-        reasoning = Reasoning(end=thought_end, tokens=thought_tokens)
     machine = rule.Machine(device=device, threads=threads, memory=memory)
     specs = suite_tasks(tasks, only)
     try:
         rule.predict(
             output,
             datasets,
-            model=rule.Model(**model, reasoning=reasoning),
+            model=rule.Model(**model, reasoning=_reasoning(thought_end, thought_tokens)),
             tasks=specs,
             protocol=protocol,
             machine=machine,
@@ -122,6 +117,15 @@ def predict(
     except StoppedError as stopped:
         click.echo(f"needlework: {stopped}", err=True)
         raise click.exceptions.Exit(EXIT_STOPPED) from stopped
+
+
+def _reasoning(end: str | None, tokens: int | None) -> "Reasoning | None":
+    """How the model thinks, if it does."""
+    from needlework.records import Reasoning
+
+    if (end is None) != (tokens is None):
+        raise click.UsageError("give --thought-end and --thought-tokens together, or neither")
+    return Reasoning(end=end, tokens=tokens) if end and tokens else None
 
 
 @click.command()

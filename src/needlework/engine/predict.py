@@ -86,14 +86,11 @@ def predict(
     tokenizer = _tokenizer(model)
     decoder = _load(model, device)
     _warn_beyond_positions(model, decoder, questions)
-    decoding = Decoding(reasoning=model.reasoning)
-    if "mamba-sampling" in model.hazards:
-        decoding = PUBLISHED_SAMPLING
+    sampled = "mamba-sampling" in model.hazards
+    decoding = PUBLISHED_SAMPLING if sampled else Decoding(reasoning=model.reasoning)
     named = _named(model)
     others = {"protocol": protocol, "decoding": decoding.kind, **_origin(model, named, decoder)}
     others["tokenizer"] = tokenizer.identity
-    if model.reasoning is not None:
-        others["reasoning"] = f"to {model.reasoning.end}, {model.reasoning.tokens} tokens at most"
     setting = _setting(output, shard, others, machine.memory if device == "cpu" else None)
     with on_sigterm() as interruption:
         predictions = predict_cell(
@@ -185,7 +182,7 @@ def _named(model: Model) -> identity.Files | str:
 
 def _origin(model: Model, named: identity.Files | str, decoder: Decoder) -> dict[str, str]:
     """Which weights answer, in which precision, and on which kernels and device."""
-    quantisation = quantisation_of(model.checkpoint)
+    quantisation, thoughts = quantisation_of(model.checkpoint), model.reasoning
     return {
         "checkpoint": model.checkpoint,
         "revision": named if isinstance(named, str) else model.revision or named.fingerprint,
@@ -195,6 +192,7 @@ def _origin(model: Model, named: identity.Files | str, decoder: Decoder) -> dict
         "device": _device(decoder),
         "backend": identity.backend_of(decoder),
         "hazards": " ".join(model.hazards) or "none",
+        **({"reasoning": f"to {thoughts.end}, {thoughts.tokens} at most"} if thoughts else {}),
     }
 
 

@@ -3,10 +3,9 @@
 Knows protocols, materials and files; does not know how a prompt is made.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Literal
 
 from needlework import files, tasks
@@ -50,46 +49,41 @@ def details_path(output: Path) -> Path:
     return output.with_name(f"{output.stem}.details.jsonl")
 
 
-def template_options(text: str | None) -> Mapping[str, object]:
-    """What a chat template is told, from JSON.
-
-    Raises:
-        StudyError: it is no object of JSON.
-    """
-    return parse_json(dict[str, object], text, where="--template-options") if text else {}
-
-
 def find_wrapper(
-    name: str,
+    wrapper: str,
     protocol: Protocol,
     *,
     tokenizer: str,
     revision: str | None,
-    options: Mapping[str, object] = MappingProxyType({}),
+    template_options: str | None = None,
     thinks: bool = False,
 ) -> str | Wrapper:
     """The prompt format of a name, which may stand for the chat template of a tokenizer.
 
-    That is told `options`. Where the model `thinks` first, answers are begun in the request.
+    That is told `template_options`, an object of JSON. Where the model `thinks` first, answers are
+    begun in the request.
 
     Raises:
         ResourceError: the tokenizer has no chat template that can be used.
         StudyError: no format has that name.
     """
-    if protocol == "released" and name != CHAT:
-        return name
+    if protocol == "released" and wrapper != CHAT:
+        return wrapper
     if protocol == "released":
         raise StudyError(
             f"--wrapper {CHAT}: the artifact used fixed formats only; name one of them, or set "
             "--protocol corrected"
         )
-    if name == CHAT:
+    if wrapper == CHAT:
         from needlework.tasks import chat
 
-        return chat.wrapper(tokenizer, revision=revision, options=options, thinks=thinks)
-    if name not in WRAPPERS:
-        raise StudyError(f"--wrapper: {unknown(name, [*WRAPPERS, CHAT])}")
-    return replace(WRAPPERS[name], thinks=thinks)
+        told = {}
+        if template_options:
+            told = parse_json(dict[str, object], template_options, where="--template-options")
+        return chat.wrapper(tokenizer, revision=revision, options=told, thinks=thinks)
+    if wrapper not in WRAPPERS:
+        raise StudyError(f"--wrapper: {unknown(wrapper, [*WRAPPERS, CHAT])}")
+    return replace(WRAPPERS[wrapper], thinks=thinks)
 
 
 def write(dataset: Dataset, output: Path, tokenizer: Tokenizer, *, watch: Watch) -> None:

@@ -303,11 +303,7 @@ def resolve(config: Mapping[str, Any], folder: Path) -> Plan:
     models = {name: catalogue.models[name] for name in study.models}
     used = {model.tokenizer: catalogue.tokenizers[model.tokenizer] for model in models.values()}
     known: MaterialTasks = getattr(tasks, study.material)
-    suites = {
-        name: known.chosen(name, suite.tasks, where=f"study config: suites.{name}.tasks")
-        for name, suite in study.suites.items()
-    }
-    suites, absent = inputs.without_absent(suites, study.where_fetched)
+    suites, absent = _suites(study, known)
     consistency.check_own(study, suites)
     consistency.check_labels(models, folder)
     consistency.check_sources(models, used, folder)
@@ -330,6 +326,15 @@ def resolve(config: Mapping[str, Any], folder: Path) -> Plan:
     )
     told = shows.model_copy(update={"left_out": (*shows.left_out, *absent)})
     return plan.model_copy(update={"shows": told})
+
+
+def _suites(study: Study, known: MaterialTasks) -> tuple[SuiteTasks, list[str]]:
+    """The tasks of every suite, and a line on each that is left out as its files are not here."""
+    named = {
+        name: known.chosen(name, suite.tasks, where=f"study config: suites.{name}.tasks")
+        for name, suite in study.suites.items()
+    }
+    return inputs.without_absent(named, study.where_fetched)
 
 
 def _options(**values: str | int | None) -> str:
