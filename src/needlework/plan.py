@@ -329,7 +329,7 @@ def resolve(config: Mapping[str, Any], folder: Path) -> Plan:
         plan.shown(),
         known=known,
         folder=folder,
-        published=not set(plan.models).isdisjoint(PUBLISHED),
+        published=any(each.published_as in PUBLISHED for each in plan.shown()),
     )
     return plan.model_copy(update={"shows": shows})
 

@@ -186,6 +186,7 @@ class _Again:
         write_claims(
             judge(evidence, read_models(described, evidence)),
             self.again / name,
+            tables=self.shown().claims,
             templates=self.templates,
             inferred=SAMPLES if is_published else None,
             explorer=None if is_published else EXPLORER,

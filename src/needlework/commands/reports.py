@@ -98,6 +98,11 @@ def audit(folder: Path, output: Path | None, samples: int, templates: Path) -> N
     help="Samples behind each published score.",
 )
 @click.option("--grid", type=EXISTING, help="The cells that the study of a cells file asks for.")
+@click.option(
+    "--shown",
+    type=EXISTING,
+    help="What a study shows; without it tables are named as in config/tables/paper.yaml.",
+)
 @click.option("--explorer", help="The page that cells link to.")
 @click.option("--templates", type=FOLDER, default="reports/templates", show_default=True)
 def claims(
@@ -106,6 +111,7 @@ def claims(
     models: Path,
     samples: int,
     grid: Path | None,
+    shown: Path | None,
     explorer: str | None,
     templates: Path,
 ) -> None:
@@ -117,16 +123,30 @@ def claims(
     from needlework import claims as testing
     from needlework.evidence import read_evidence, read_models
     from needlework.parsing import parse, read
+    from needlework.presentation import Shown
+    from needlework.presets import claim_tables
     from needlework.report.claims import write_claims
     from needlework.study import Grid
 
+    tables = (
+        parse(Shown, read(shown), where=str(shown)).claims
+        if shown
+        else claim_tables(Path("config"))
+    )
     asked = parse(Grid, read(grid), where=str(grid)) if grid else None
     evidence = read_evidence(source, samples=samples, grid=asked)
     results = testing.judge(evidence, read_models(models, evidence))
     for result in results:
         click.echo(f"{result.claim.id} {result.verdict or 'not measured'}: {result.claim.text}")
     inferred = samples if source.is_dir() else None
-    write_claims(results, output, templates=templates, inferred=inferred, explorer=explorer)
+    write_claims(
+        results,
+        output,
+        tables=tables,
+        templates=templates,
+        inferred=inferred,
+        explorer=explorer,
+    )
 
 
 @click.command()
