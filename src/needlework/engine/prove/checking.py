@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from needlework.engine.prove.making import random_layer
 from needlework.engine.prove.records import Check, Checks
 from needlework.engine.prove.steps import Scale, layers
 from needlework.errors import EngineError
@@ -19,6 +18,7 @@ from needlework.models import kernels
 from needlework.models.config import RGLRU, SSD, Attention, MixerConfig, TimeMix
 from needlework.models.kernel_checks import largest_share, state_tensors
 from needlework.models.mixer import Mixer
+from needlework.models.random_weights import random_layer
 
 SHARE = {"float32": 5e-3, "bfloat16": 3e-2}
 """Largest difference over the largest number: kernels multiply float32 with 10 bits of precision
@@ -43,7 +43,7 @@ def check_kernels(scale: Scale, name: str) -> Checks:
     found = []
     for dtype in scale.dtypes:
         stored: torch.dtype = getattr(torch, dtype)
-        layer = random_layer(width, spec, scale.device, stored)
+        layer = random_layer(spec, width, device=scale.device, dtype=stored)
         exact = copy.deepcopy(layer).double()
         chosen = chosen_for(spec, torch.device(scale.device), stored)
         for tokens in scale.tokens:
@@ -69,7 +69,7 @@ def check_long(scale: Scale, name: str) -> Checks:
     width, spec = layers(scale)[name]
     # In float32 only recurrences have kernels that read so much at once.
     dtype = scale.dtype if isinstance(spec, Attention) else "float32"
-    layer = random_layer(width, spec, scale.device, getattr(torch, dtype))
+    layer = random_layer(spec, width, device=scale.device, dtype=getattr(torch, dtype))
     windowed = isinstance(spec, Attention) and spec.window is not None
     found = []
     for tokens in scale.long:
