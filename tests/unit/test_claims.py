@@ -233,7 +233,7 @@ def test_the_command_writes_a_page_and_every_statistic(tmp_path: Path) -> None:
     assert printed.count("\n") == 9
     assert "intervals are inferred from 250 samples" in page
     assert "[mamba2/ruler/4096](x.html#mamba2/ruler/4096)" in page
-    assert "Numbers: [Table 1](tables/table_01.md)." in page
+    assert "Numbers: Table 1." in page
     assert {row["claim"] for row in rows} == {claim.id for claim in CLAIMS}
 
 
@@ -249,6 +249,21 @@ def test_every_claim_names_the_tables_that_its_cells_fill() -> None:
         named = claim_tables(Path("config"))[result.claim.id]
         assert found <= {int(name.removeprefix("table_")) for name in named}, result.claim.id
         assert found or not result.statistics
+
+
+@pytest.mark.parametrize(("tables", "linked"), [("paper", True), ("auto", False)])
+def test_links_lead_to_tables_that_the_study_makes(
+    tables: str, linked: bool, tmp_path: Path
+) -> None:
+    """Beside tables of one's own the page once linked to files that nobody had made."""
+    plan = small_plan(tables=tables)
+    shown = tmp_path / "shown.json"
+    shown.write_text(plan.shows.model_dump_json())
+    arguments = ["claims", "resources/published", str(tmp_path / "claims"), "--explorer", "x.html"]
+    CliRunner().invoke(cli, [*arguments, "--shown", str(shown)], catch_exceptions=False)
+    page = (tmp_path / "claims.md").read_text()
+    assert ("Numbers: [Table 1](tables/table_01.md)." in page) == linked
+    assert ("Numbers: Table 1." in page) != linked
 
 
 def test_published_claims_name_tables_without_linking_to_files(tmp_path: Path) -> None:

@@ -101,7 +101,8 @@ def audit(folder: Path, output: Path | None, samples: int, templates: Path) -> N
 @click.option(
     "--shown",
     type=EXISTING,
-    help="What a study shows; without it tables are named as in config/tables/paper.yaml.",
+    help="What a study shows; without it tables are named as in config/tables/paper.yaml, and not "
+    "linked to.",
 )
 @click.option("--explorer", help="The page that cells link to.")
 @click.option("--templates", type=FOLDER, default="reports/templates", show_default=True)
@@ -128,11 +129,7 @@ def claims(
     from needlework.report.claims import write_claims
     from needlework.study import Grid
 
-    tables = (
-        parse(Shown, read(shown), where=str(shown)).claims
-        if shown
-        else claim_tables(Path("config"))
-    )
+    about = parse(Shown, read(shown), where=str(shown)) if shown else None
     asked = parse(Grid, read(grid), where=str(grid)) if grid else None
     evidence = read_evidence(source, samples=samples, grid=asked)
     results = testing.judge(evidence, read_models(models, evidence))
@@ -142,7 +139,8 @@ def claims(
     write_claims(
         results,
         output,
-        tables=tables,
+        tables=about.claims if about else claim_tables(Path("config")),
+        files={table.name for table in about.tables} if about and explorer else (),
         templates=templates,
         inferred=inferred,
         explorer=explorer,

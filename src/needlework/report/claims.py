@@ -5,7 +5,7 @@ Knows how verdicts are written down; what a claim is, is the business of `needle
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,16 +36,17 @@ def write_claims(
     output: Path,
     *,
     tables: Mapping[str, Sequence[str]],
+    files: Collection[str],
     templates: Path,
     inferred: int | None,
     explorer: str | None,
 ) -> None:
     """Write the verdicts as `output` with the suffixes .md and .csv.
 
-    `tables` has the names of those that show the numbers of each claim. `inferred` is the number
-    of samples from which intervals were inferred, None where they come from the samples
-    themselves; `explorer` is where links to cells lead, in the folder of the study's tables;
-    without it cells and tables are named.
+    `tables` has the names of those that show the numbers of each claim, `files` of those that the
+    study has made, to which links lead. `inferred` is the number of samples from which intervals
+    were inferred, None where they come from the samples themselves; `explorer` is where links to
+    cells lead, in the folder of the study's tables; without it they are named.
 
     Raises:
         StudyError: the template is missing.
@@ -57,7 +58,7 @@ def write_claims(
         shown=_shown,
         says=SAYS,
         sources=lambda statistic: _sources(statistic, explorer),
-        tables=lambda claim: _tables(tables.get(claim.id, ()), linked=explorer is not None),
+        tables=lambda claim: _tables(tables.get(claim.id, ()), files),
     )
     write_text(output.with_suffix(".md"), page)
     write_text(output.with_suffix(".csv"), _csv(results))
@@ -79,12 +80,12 @@ def _sources(statistic: Statistic, explorer: str | None) -> str:
     return ", ".join(f"[{cell}]({explorer}#{cell})" if explorer else f"`{cell}`" for cell in cells)
 
 
-def _tables(names: Sequence[str], *, linked: bool) -> str:
+def _tables(names: Sequence[str], files: Collection[str]) -> str:
     """The tables that show a claim's numbers: those of the study as files, or the paper's."""
     shown = {name: f"Table {label(name)}" for name in names}
-    if not linked:
-        return ", ".join(shown.values())
-    return ", ".join(f"[{text}](tables/{name}.md)" for name, text in shown.items())
+    return ", ".join(
+        f"[{text}](tables/{name}.md)" if name in files else text for name, text in shown.items()
+    )
 
 
 def _csv(results: Sequence[Result]) -> str:
