@@ -24,7 +24,7 @@ from needlework.models.checkpoints import described
 from needlework.models.decoder import Decoder
 from needlework.models.hub_model import load_hub_model
 from needlework.progress import cells_done
-from needlework.records import Sample
+from needlework.records import Prediction, Sample
 from needlework.shards import Shard, is_part, sibling_journals
 from needlework.tasks.specs import Spec
 from needlework.tokenizers import Tokenizer
@@ -88,23 +88,37 @@ def predict(
     if not any(path.is_file() and path.stat().st_size for path in (journal, *setting.siblings)):
         _refuse_too_long(model, questions, torch.device(device), setting.memory)
     decoder = _load(model, device)
+    with on_sigterm() as interruption:
+        setting = replace(setting, interruption=interruption)
+        predictions = _answered(model, decoder, tokenizer, questions, protocol, journal, setting)
+        write_records(output, predictions)
+    if not is_part(output) and (done := cells_done(output)):
+        log.info(done)
+
+
+def _answered(
+    model: Model,
+    decoder: Decoder,
+    tokenizer: Tokenizer,
+    questions: Mapping[str, Dataset],
+    protocol: str,
+    journal: Path,
+    setting: Setting,
+) -> list[Prediction]:
+    """The predictions of the cell, with what is written beside every answer."""
     decoding = PUBLISHED_SAMPLING if "mamba-sampling" in model.hazards else Decoding()
     named = _named(model)
     others = {"protocol": protocol, "decoding": decoding.kind, **_origin(model, named, decoder)}
     others["tokenizer"] = tokenizer.identity
-    with on_sigterm() as interruption:
-        predictions = predict_cell(
-            decoder,
-            tokenizer,
-            questions,
-            revision=identity.weights_of(model.checkpoint, named, backend=model.backend),
-            journal=journal,
-            decoding=decoding,
-            setting=replace(setting, others=others, interruption=interruption),
-        )
-        write_records(output, predictions)
-    if not is_part(output) and (done := cells_done(output)):
-        log.info(done)
+    return predict_cell(
+        decoder,
+        tokenizer,
+        questions,
+        revision=identity.weights_of(model.checkpoint, named, backend=model.backend),
+        journal=journal,
+        decoding=decoding,
+        setting=replace(setting, others=others),
+    )
 
 
 def _setting(output: Path, shard: Shard | None, megabytes: int | None) -> Setting:
