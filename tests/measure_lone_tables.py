@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from needlework.parsing import read_keys
-from needlework.plan import Plan, resolve
+from needlework.study.plan import Plan, resolve
 from tests.locks_for_tests import lock_all
 from tests.workflow.conftest import copy_project, planned
 
