@@ -1,4 +1,4 @@
-"""What each table of the paper costs alone: `python -m tests.measure_lone_tables`, as Markdown.
+"""What each table of the paper costs alone: `python -m benchmarks.lone_tables`, as Markdown.
 
 Every line is a dry run of one target on an empty study, with all checkpoints locked: the cells that
 are answered, whole or the tasks of them that the table shows, the samples that are asked and the
@@ -20,6 +20,7 @@ STUDIES = ("config/config.yaml", "config/paper.yaml")
 
 
 def main() -> None:
+    """Write the table, a line as soon as it is known."""
     with tempfile.TemporaryDirectory() as name:
         folder = copy_project(Path(name))
         lock_all(folder / "config")
