@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
+from needlework.models.layer_cost import LayerCost
+
 
 class Closed(BaseModel):
     """A part whose unknown keys are errors."""
@@ -60,6 +62,27 @@ class Attention(Closed):
             raise ValueError(f"rotary_width {self.rotary_width} must be even and <= head_width")
         return self
 
+    def cost(self, width: int) -> LayerCost:
+        """What it costs in a decoder of this width."""
+        heads = self.heads * self.head_width
+        channels = heads + 2 * self.kv_heads * self.head_width
+        taps = self.convolution or 0
+        tails = (2 if self.convolved_tail else 1) * max(0, taps - 1) * channels
+        return LayerCost(
+            parameters=width * channels
+            + channels * bool(self.qkv_bias)
+            + heads * width
+            + width * bool(self.output_bias)
+            + channels * (taps + 1 if taps else 0),
+            matrices=2 * width * channels + 2 * heads * width + 2 * taps * channels,
+            ending=2 * heads * width,
+            key=4 * heads,
+            window=self.window,
+            key_elements=2 * self.kv_heads * self.head_width,
+            kept_elements=tails,
+            widest=2 * channels + heads,
+        )
+
 
 class SSD(Closed):
     """The selective state space layer of Mamba2 (arXiv:2405.21060)."""
@@ -73,6 +96,29 @@ class SSD(Closed):
     chunk: PositiveInt = 256
     norm_eps: float = 1e-5
 
+    def cost(self, width: int) -> LayerCost:
+        """What it costs in a decoder of this width."""
+        inner, shared = self.heads * self.head_width, self.groups * self.state
+        channels, taps = inner + 2 * shared, self.convolution
+        rows = inner + channels + self.heads
+        state = inner * self.state
+        return LayerCost(
+            parameters=width * rows
+            + channels * (taps + 1)
+            + 3 * self.heads
+            + inner
+            + inner * width,
+            matrices=2 * width * rows + 2 * taps * channels + 2 * inner * width,
+            # Every token with those of its chunk, reads times writes and then times inputs.
+            chunked=2 * self.chunk * (shared + inner) + 4 * state,
+            alone=4 * state,
+            ending=2 * width * inner + 2 * state + 2 * inner * width,
+            kept_elements=(taps - 1) * channels,
+            wide_elements=state,
+            widest=rows + channels,
+            wide_places=3 * self.heads * self.chunk + 6 * inner + 2 * self.heads * self.state,
+        )
+
 
 class RGLRU(Closed):
     """The gated linear recurrent block of Griffin (arXiv:2402.19427)."""
@@ -82,6 +128,30 @@ class RGLRU(Closed):
     blocks: PositiveInt = Field(description="Diagonal blocks of the gate matrices.")
     convolution: PositiveInt = 4
     bias: bool = True
+
+    def cost(self, width: int) -> LayerCost:
+        """What it costs in a decoder of this width."""
+        channels, taps = self.width, self.convolution
+        gates = 2 * channels * (channels // self.blocks)
+        return LayerCost(
+            parameters=width * 2 * channels
+            + bool(self.bias) * (2 * channels + width)
+            + channels * (taps + 1)
+            + channels
+            + gates
+            + 2 * channels
+            + channels * width,
+            matrices=2 * width * 2 * channels
+            + 2 * taps * channels
+            + 2 * gates
+            + 2 * channels * width,
+            ending=2 * channels * width,
+            kept_elements=(taps - 1) * channels,
+            wide_elements=channels,
+            counters=1,
+            widest=4 * channels,
+            wide_places=10 * channels,
+        )
 
 
 class TimeMix(Closed):
@@ -95,12 +165,39 @@ class TimeMix(Closed):
     chunk: PositiveInt = 16
     norm_eps: float = 64e-5
 
+    def cost(self, width: int) -> LayerCost:
+        """What it costs in a decoder of this width."""
+        inner, head = self.heads * self.head_width, self.head_width
+        low_rank = 10 * width * self.shift_rank + 2 * width * self.decay_rank
+        state = inner * head
+        return LayerCost(
+            parameters=7 * width + low_rank + inner + 5 * width * inner + 2 * inner,
+            matrices=2 * low_rank + 2 * 5 * width * inner,
+            chunked=2 * self.chunk * 2 * inner + 4 * state,
+            alone=2 * 2 * inner + 4 * state,
+            kept_elements=width,
+            wide_elements=state,
+            widest=7 * width + 4 * inner,
+            wide_places=12 * inner + 2 * self.heads * self.chunk,
+        )
+
 
 class ChannelMix(Closed):
     """The channel mixer of RWKV-6: a squared-ReLU MLP that also sees the token before."""
 
     kind: Literal["channel_mix"] = "channel_mix"
     hidden: PositiveInt
+
+    def cost(self, width: int) -> LayerCost:
+        """What it costs in a decoder of this width."""
+        matrices = width * self.hidden + self.hidden * width + width * width
+        return LayerCost(
+            parameters=2 * width + matrices,
+            matrices=2 * matrices,
+            ending=2 * matrices,
+            kept_elements=width,
+            widest=2 * self.hidden + 2 * width,
+        )
 
 
 class MLP(Closed):
@@ -110,6 +207,16 @@ class MLP(Closed):
     hidden: PositiveInt
     activation: Literal["silu", "gelu_tanh"] = "silu"
     bias: bool = False
+
+    def cost(self, width: int) -> LayerCost:
+        """What it costs in a decoder of this width."""
+        matrices = 3 * width * self.hidden
+        return LayerCost(
+            parameters=matrices + bool(self.bias) * (2 * self.hidden + width),
+            matrices=2 * matrices,
+            ending=2 * matrices,
+            widest=4 * self.hidden,
+        )
 
 
 MixerConfig = Annotated[

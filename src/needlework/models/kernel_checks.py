@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from needlework.models import config, cuda, kernels, rglru, rwkv6, ssd
-from needlework.models.allocation import WIDE
+from needlework.models.allocation import kept_as, own_parameters
 from needlework.models.attention import AttentionState
 from needlework.models.config import DecoderConfig
 from needlework.models.decoder import MIXERS, Decoder
@@ -217,10 +217,9 @@ def _randomise(module: nn.Module, memory: float | None) -> None:
 
 
 def _in_dtype(module: Module, dtype: torch.dtype) -> Module:
-    wide = torch.promote_types(dtype, torch.float32)
-    for name, parameter in module.named_parameters():
+    for holder, name, parameter in own_parameters(module):
         parameter.requires_grad_(False)
-        parameter.data = parameter.data.to(wide if name.rpartition(".")[2] in WIDE else dtype)
+        parameter.data = parameter.data.to(kept_as(holder, name, dtype))
     return module
 
 
@@ -229,7 +228,7 @@ def layer_results(layer: Mixer[Any], width: int, *, rows: int, tokens: int) -> l
 
     Inputs are drawn in the dtype of the layer on its device.
     """
-    like = next(each for name, each in layer.named_parameters() if name not in WIDE)
+    like = next(each for name, each in layer.named_parameters() if name not in layer.wide)
     draws = Draws.seeded(1, device=like.device)
     lengths = [max(1, CONTINUED_TOKENS // (row + 1)) for row in range(rows)]
     lengths_B = torch.tensor(lengths, device=like.device)

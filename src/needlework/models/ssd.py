@@ -3,6 +3,7 @@
 # Shapes: B batch, T tokens, D width, H heads, P channels per head, N state channels, G groups,
 # E = H * P inner width, C chunks, L tokens per chunk, J inputs the convolution carries.
 from dataclasses import dataclass
+from math import log
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from torch.nn import functional as F
 
 from needlework.models import config, cuda, kernels
 from needlework.models.convolution import CausalConvolution
-from needlework.models.mixer import Mixer
+from needlework.models.mixer import Mixer, inverse_softplus, uniform
 from needlework.models.norms import RMSNorm
 from needlework.models.padding import in_chunks, last_token, valid_tokens
 from needlework.models.state import RowState
@@ -30,6 +31,8 @@ class SSD(Mixer[SSDState]):
     Rows of `project_in` are [z, x, B, C, dt]; the convolution covers [x, B, C].
     """
 
+    wide = ("step_bias_H", "log_rate_H", "skip_H")
+
     def __init__(self, width: int, spec: config.SSD) -> None:
         super().__init__()
         self.spec = spec
@@ -42,6 +45,12 @@ class SSD(Mixer[SSDState]):
         self.skip_H = nn.Parameter(torch.ones(spec.heads))
         self.norm = RMSNorm(inner, eps=spec.norm_eps, groups=spec.groups)
         self.project_out = nn.Linear(inner, width, bias=False)
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Steps from 0.001 to 0.1 in logarithm, rates from 1 to 16, as the published models."""
+        step_H = uniform(self.step_bias_H, log(0.001), log(0.1), generator).exp()
+        self.step_bias_H.copy_(inverse_softplus(step_H))
+        self.log_rate_H.copy_(uniform(self.log_rate_H, 1, 16, generator).log())
 
     def init_state(self, batch: int) -> SSDState:
         """No tokens read yet."""
