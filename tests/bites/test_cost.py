@@ -6,7 +6,7 @@ import pytest
 
 from needlework.cost import estimate, formulas, work
 from needlework.models.config import SSD, Attention
-from needlework.models.layer_cost import LayerCost
+from needlework.models.layer import LayerCost
 from tests.unit.cost import test_estimate, test_formulas, test_study
 
 

@@ -8,7 +8,7 @@ from functools import cache
 from typing import NamedTuple
 
 from needlework.models.config import DecoderConfig
-from needlework.models.layer_cost import LayerCost
+from needlework.models.layer import LayerCost
 
 WIDE_BYTES = 4
 """Recurrent states are float32 whatever the weights are."""

@@ -5,15 +5,9 @@ Knows sizes and choices; does not know tensors or where a checkpoint comes from.
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
-from needlework.models.layer_cost import LayerCost
-
-
-class Closed(BaseModel):
-    """A part whose unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from needlework.models.layer import Closed, Layer, LayerCost, Operation
 
 
 class Norm(Closed):
@@ -24,7 +18,7 @@ class Norm(Closed):
     offset: bool = Field(False, description="Scale by 1 + weight, as Gemma does.")
 
 
-class Attention(Closed):
+class Attention(Layer):
     """Softmax attention, optionally windowed, grouped, partly rotated and behind a convolution."""
 
     kind: Literal["attention"] = "attention"
@@ -62,8 +56,13 @@ class Attention(Closed):
             raise ValueError(f"rotary_width {self.rotary_width} must be even and <= head_width")
         return self
 
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """Attention, and the convolution where there is one."""
+        return ("attention", "convolution") if self.convolution else ("attention",)
+
     def cost(self, width: int) -> LayerCost:
-        """What it costs in a decoder of this width."""
+        """See `Layer`; the keys a query sees are counted apart."""
         heads = self.heads * self.head_width
         channels = heads + 2 * self.kv_heads * self.head_width
         taps = self.convolution or 0
@@ -84,7 +83,7 @@ class Attention(Closed):
         )
 
 
-class SSD(Closed):
+class SSD(Layer):
     """The selective state space layer of Mamba2 (arXiv:2405.21060)."""
 
     kind: Literal["ssd"] = "ssd"
@@ -96,8 +95,18 @@ class SSD(Closed):
     chunk: PositiveInt = 256
     norm_eps: float = 1e-5
 
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """See `Layer`."""
+        return ("convolution", "selective_scan")
+
+    @property
+    def chunk_tokens(self) -> int:
+        """See `Layer`."""
+        return self.chunk
+
     def cost(self, width: int) -> LayerCost:
-        """What it costs in a decoder of this width."""
+        """See `Layer`; the recurrence as in section 6 of the paper."""
         inner, shared = self.heads * self.head_width, self.groups * self.state
         channels, taps = inner + 2 * shared, self.convolution
         rows = inner + channels + self.heads
@@ -120,7 +129,53 @@ class SSD(Closed):
         )
 
 
-class RGLRU(Closed):
+class GatedDelta(Layer):
+    """The gated delta rule of Gated DeltaNet (arXiv:2412.06464)."""
+
+    kind: Literal["gated_delta"] = "gated_delta"
+    heads: PositiveInt
+    head_width: PositiveInt = Field(description="Channels of a query or key.")
+    value_width: PositiveInt = Field(description="Channels of a value.")
+    convolution: PositiveInt = 4
+    chunk: PositiveInt = 64
+    norm_eps: float = 1e-5
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """See `Layer`."""
+        return ("convolution",)
+
+    @property
+    def chunk_tokens(self) -> int:
+        """See `Layer`."""
+        return self.chunk
+
+    def cost(self, width: int) -> LayerCost:
+        """See `Layer`; the triangular systems of section 3.3 are left out."""
+        keys, values = self.heads * self.head_width, self.heads * self.value_width
+        channels, taps = 2 * keys + values, self.convolution
+        rows = channels + values + 2 * self.heads
+        state = values * self.head_width
+        return LayerCost(
+            parameters=width * rows
+            + channels * taps
+            + 2 * self.heads
+            + self.value_width
+            + values * width,
+            matrices=2 * width * rows + 2 * taps * channels + 2 * values * width,
+            # Keys with keys, queries with keys, pairs with values; what the state gives and takes.
+            chunked=2 * self.chunk * (2 * keys + values) + 6 * state,
+            alone=2 * keys + 6 * state,
+            carried=2 * self.chunk * keys + 6 * state,
+            ending=2 * state + 2 * values * width,
+            kept_elements=(taps - 1) * channels,
+            wide_elements=state,
+            widest=rows + channels,
+            wide_places=4 * self.heads * self.chunk + 4 * (keys + values),
+        )
+
+
+class RGLRU(Layer):
     """The gated linear recurrent block of Griffin (arXiv:2402.19427)."""
 
     kind: Literal["rglru"] = "rglru"
@@ -128,6 +183,11 @@ class RGLRU(Closed):
     blocks: PositiveInt = Field(description="Diagonal blocks of the gate matrices.")
     convolution: PositiveInt = 4
     bias: bool = True
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """See `Layer`."""
+        return ("convolution", "diagonal_scan")
 
     def cost(self, width: int) -> LayerCost:
         """What it costs in a decoder of this width."""
@@ -154,7 +214,7 @@ class RGLRU(Closed):
         )
 
 
-class TimeMix(Closed):
+class TimeMix(Layer):
     """The token mixer of RWKV-6 (arXiv:2404.05892)."""
 
     kind: Literal["time_mix"] = "time_mix"
@@ -164,6 +224,16 @@ class TimeMix(Closed):
     decay_rank: PositiveInt
     chunk: PositiveInt = 16
     norm_eps: float = 64e-5
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """See `Layer`."""
+        return ("weighted_key_values",)
+
+    @property
+    def chunk_tokens(self) -> int:
+        """See `Layer`."""
+        return self.chunk
 
     def cost(self, width: int) -> LayerCost:
         """What it costs in a decoder of this width."""
@@ -182,7 +252,7 @@ class TimeMix(Closed):
         )
 
 
-class ChannelMix(Closed):
+class ChannelMix(Layer):
     """The channel mixer of RWKV-6: a squared-ReLU MLP that also sees the token before."""
 
     kind: Literal["channel_mix"] = "channel_mix"
@@ -200,7 +270,7 @@ class ChannelMix(Closed):
         )
 
 
-class MLP(Closed):
+class MLP(Layer):
     """A gated MLP."""
 
     kind: Literal["mlp"] = "mlp"
@@ -220,7 +290,8 @@ class MLP(Closed):
 
 
 MixerConfig = Annotated[
-    Attention | SSD | RGLRU | TimeMix | ChannelMix | MLP, Field(discriminator="kind")
+    Attention | SSD | GatedDelta | RGLRU | TimeMix | ChannelMix | MLP,
+    Field(discriminator="kind"),
 ]
 
 

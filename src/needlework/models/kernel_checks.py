@@ -20,6 +20,7 @@ from needlework.models.allocation import kept_as, own_parameters
 from needlework.models.attention import AttentionState
 from needlework.models.config import DecoderConfig
 from needlework.models.decoder import MIXERS, Decoder
+from needlework.models.layer import Operation
 from needlework.models.mixer import Mixer
 from needlework.models.rglru import RGLRU, SHARPNESS
 from needlework.models.rwkv6 import TimeMix
@@ -30,7 +31,7 @@ Arguments = tuple[Tensor, ...]
 Module = TypeVar("Module", bound=nn.Module)
 Scan = Callable[..., tuple[Tensor, Tensor]]
 
-SCANS: dict[kernels.Operation, tuple[Callable[[], Scan], Scan]] = {
+SCANS: dict[Operation, tuple[Callable[[], Scan], Scan]] = {
     "selective_scan": (lambda: cuda.selective_scan, ssd.selective_scan),
     "diagonal_scan": (lambda: cuda.diagonal_scan, rglru.diagonal_scan),
     "weighted_key_values": (lambda: cuda.weighted_key_values, rwkv6.weighted_key_values),
@@ -135,7 +136,7 @@ class Difference:
 
 
 def scan_difference(
-    operation: kernels.Operation, arguments: Arguments, *, chunk: int | None = None
+    operation: Operation, arguments: Arguments, *, chunk: int | None = None
 ) -> Difference:
     """How far the kernel of a recurrence is from torch in float64, both given these arguments."""
     settings = {} if chunk is None else {"chunk": chunk}

@@ -13,7 +13,7 @@ from needlework.models import config, cuda, kernels
 from needlework.models.convolution import CausalConvolution
 from needlework.models.mixer import Mixer, inverse_softplus, uniform
 from needlework.models.norms import RMSNorm
-from needlework.models.padding import in_chunks, last_token, valid_tokens
+from needlework.models.padding import decays_between, in_chunks, last_token, valid_tokens
 from needlework.models.state import RowState
 
 
@@ -175,7 +175,7 @@ def selective_scan(
     write_BCGLN = in_chunks(write_BTGN, size).transpose(2, 3)
     read_BCGLN = in_chunks(read_BTGN, size).transpose(2, 3)
     scores_BCGLL = read_BCGLN @ write_BCGLN.transpose(-1, -2)
-    pairs_BCHLL = scores_BCGLL.repeat_interleave(per_group, dim=2) * _decays(log_BCHL)
+    pairs_BCHLL = scores_BCGLL.repeat_interleave(per_group, dim=2) * decays_between(log_BCHL)
     y_BCHLP = pairs_BCHLL @ x_BCHLP
     to_end_BCHL = (log_BCHL[..., -1:] - log_BCHL).exp()
     write_BCHLN = write_BCGLN.repeat_interleave(per_group, dim=2)
@@ -189,11 +189,3 @@ def selective_scan(
     carried_BCHLP = read_BCHLN @ torch.stack(before, dim=1).transpose(-1, -2)
     y_BCHLP = y_BCHLP + carried_BCHLP * log_BCHL.exp()[..., None]
     return y_BCHLP.transpose(2, 3).flatten(1, 2)[:, :tokens], state_BHPN
-
-
-def _decays(log_BCHL: Tensor) -> Tensor:
-    """exp(sum of log decays after token j up to token i) for j <= i, else 0."""
-    between = log_BCHL[..., :, None] - log_BCHL[..., None, :]
-    size = between.shape[-1]
-    later = torch.ones(size, size, dtype=torch.bool, device=between.device).triu(1)
-    return between.masked_fill(later, float("-inf")).exp()

@@ -8,6 +8,7 @@ import torch
 
 from needlework.cluster import installation
 from needlework.models import kernels
+from needlework.models.layer import Operation
 
 GPU, CPU = torch.device("cuda"), torch.device("cpu")
 
@@ -84,7 +85,7 @@ def test_a_package_that_ends_its_process_is_survived(
 
 
 @pytest.mark.parametrize("operation", kernels.KERNELS)
-def test_every_kernel_has_functions_to_import(operation: kernels.Operation) -> None:
+def test_every_kernel_has_functions_to_import(operation: Operation) -> None:
     assert installation.imports(kernels.KERNELS[operation].module)
 
 

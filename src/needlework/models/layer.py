@@ -1,11 +1,20 @@
-"""What one layer costs, as the record of each kind of layer tells it.
+"""What the record of every kind of layer tells of it, without tensors: cost, operations, chunks.
 
 A FLOP is one multiplication or one addition of a matrix product or convolution; what is computed
 element by element is left out, as is usual (Kaplan et al., arXiv:2001.08361, section 2.1: 2 FLOPs a
 parameter and token). The terms of the recurrences are those of the chunked algorithms that run.
 """
 
-from typing import NamedTuple
+from abc import ABC, abstractmethod
+from typing import Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Closed(BaseModel):
+    """A part whose unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class LayerCost(NamedTuple):
@@ -43,3 +52,27 @@ class LayerCost(NamedTuple):
         """FLOPs of a token of which only the state is wanted."""
         recurrence = self.alone if self.carried is None else self.carried
         return self.matrices + recurrence - self.ending
+
+
+Operation = Literal[
+    "attention", "convolution", "selective_scan", "diagonal_scan", "weighted_key_values"
+]
+"""What a kernel may compute in place of torch; `models.kernels` says which, and when."""
+
+
+class Layer(Closed, ABC):
+    """One kind of layer; what can be said of it without tensors stands in its record."""
+
+    @abstractmethod
+    def cost(self, width: int) -> LayerCost:
+        """What it costs in a decoder of this width."""
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """Those of its operations that a kernel may compute."""
+        return ()
+
+    @property
+    def chunk_tokens(self) -> int:
+        """Tokens that are combined at once; 0 where nothing is carried between chunks."""
+        return 0
