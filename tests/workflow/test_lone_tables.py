@@ -47,7 +47,7 @@ def test_asking_for_more_answers_only_the_rest(project: Path) -> None:
     assert ask(project, "table_6") == first
     more = ask(project, "table_4")
     assert 1 < len(more) <= 1 + 2 * FORMATS_AND_DEPTHS
-    whole = ask(project, "results/nano/cells.parquet", "results/nano/tables/table_06.md")
+    whole = ask(project, "results/nano/estimates.parquet", "results/nano/tables/table_06.md")
     assert len(whole) == len(set(whole)) <= RULER + 2 * DEPTH
     assert set(more) < set(whole)
     assert table.read_bytes() == lone

@@ -56,7 +56,7 @@ HARMED = STUDY | {
 def project(state: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project after a run of its three cells on the cluster."""
     folder = cluster_project(tmp_path_factory.mktemp("slurm"), STUDY)
-    finish(snakemake(folder, "results/slice/cells.parquet"))
+    finish(snakemake(folder, "results/slice/estimates.parquet"))
     return folder
 
 
@@ -71,7 +71,7 @@ def jobs_of(project: Path, cell: str) -> list[str]:
 
 def test_every_cell_is_a_job_with_its_gpu_and_memory(project: Path) -> None:
     assert all((project / cell).stat().st_size > 0 for cell in CELLS)
-    assert (project / "results/slice/cells.parquet").stat().st_size > 0
+    assert (project / "results/slice/estimates.parquet").stat().st_size > 0
     jobs = {job for cell in CELLS for job in jobs_of(project, cell)}
     rows = [row.split("|") for row in accounted(jobs, "State,NNodes,ReqTRES")]
     assert len(rows) == len(CELLS)

@@ -98,7 +98,7 @@ def made(wanted):
     return [f"{RESULTS}/{file}" for file in dict.fromkeys(parts.made(PLAN, wanted))]
 
 
-MADE = [*made(parts.whole(PLAN, CELLS)), f"{RESULTS}/cells.parquet"]
+MADE = [*made(parts.whole(PLAN, CELLS)), f"{RESULTS}/estimates.parquet"]
 
 
 def shown(files, *, labels, **about):

@@ -70,7 +70,7 @@ use rule table as table_with_intervals with:
 rule comparison:
     input:
         definition="<results>/plan/comparisons/{comparison}.json",
-        cells="<results>/cells.parquet",
+        cells="<results>/estimates.parquet",
         grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
         published=PUBLISHED,

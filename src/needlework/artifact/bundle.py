@@ -18,7 +18,8 @@ from typing import Any, Literal, NamedTuple
 from needlework.artifact.crate import README, crate, readme
 from needlework.errors import ArtifactError, RecordError
 from needlework.files import atomic, read_records
-from needlework.records import Closed, Prediction
+from needlework.parsing import Closed
+from needlework.records import Prediction
 from needlework.scores.cells import MACHINE
 from needlework.sources import digest
 
@@ -99,8 +100,8 @@ def write_artifact(study: Path, output: Path, *, inputs: Sequence[Path]) -> None
         ArtifactError: an input lies outside the current folder, so it has no name of its own.
         RecordError: the study has no scores yet.
     """
-    if not (study / "cells.parquet").is_file():
-        raise RecordError(f"{study}: no cells.parquet; run the study before it is bundled")
+    if not (study / "estimates.parquet").is_file():
+        raise RecordError(f"{study}: no estimates.parquet; run the study before it is bundled")
     parts = [*_study_parts(study), *_input_parts(inputs)]
     with atomic(output) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         digests = {part.name: _store(archive, part) for part in parts}

@@ -225,8 +225,8 @@ def _claims(again: Path) -> Iterator[Claim]:
                 yield Claim(
                     claim,
                     statistics[0]["verdict"],
-                    f"needlework claims {'study/cells.parquet' if output == 'claims' else source}"
-                    f" {output}",
+                    "needlework claims "
+                    f"{'study/estimates.parquet' if output == 'claims' else source} {output}",
                     f"{output}.md (statistics: {len(statistics)})",
                     tuple(cells),
                 )

@@ -19,7 +19,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict
 
 from needlework import sources
 from needlework.engine.stopping import Decoding, StopRule
@@ -29,6 +28,7 @@ from needlework.models.checkpoints import hub, reading
 from needlework.models.decoder import MIXERS, Decoder
 from needlework.models.hub_model import HubModel
 from needlework.models.layer import Operation
+from needlework.parsing import Closed
 from needlework.tokenizers import Tokenizer
 from needlework.tokenizers.prefixes import Tokens
 
@@ -57,12 +57,6 @@ BESIDE = frozenset(
     }
 )
 """Modules that decide no answer, although the engine imports them."""
-
-
-class Closed(BaseModel):
-    """A part of the identity; a field that nobody knows is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Reader(Closed):

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from needlework.errors import ResourceError
 from needlework.files import sha256
-from needlework.parsing import parse, read, unknown
+from needlework.parsing import Closed, parse, read, unknown
 
 REGISTRY = Path(__file__).resolve().parents[3] / "resources" / "registry.yaml"
 DIRECTORY = Path("resources/external")
@@ -22,11 +22,7 @@ DIRECTORY = Path("resources/external")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-class _Closed(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Origin(_Closed):
+class Origin(Closed):
     """Bytes that can be downloaded."""
 
     urls: tuple[str, ...] = ()
@@ -53,7 +49,7 @@ class File(Origin):
     """The part of an archive that is meant."""
 
 
-class Resource(_Closed):
+class Resource(Closed):
     """Files that belong together."""
 
     licence: str
@@ -64,7 +60,7 @@ class Resource(_Closed):
     files: tuple[File, ...] = Field(min_length=1)
 
 
-class Registry(_Closed):
+class Registry(Closed):
     """Everything that comes from outside."""
 
     sources: Mapping[str, Origin]

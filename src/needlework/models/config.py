@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from needlework.models.layer import Closed, Layer, LayerCost, Operation
+from needlework.models.layer import Layer, LayerCost, Operation
+from needlework.parsing import Closed
 
 
 class Norm(Closed):

@@ -8,13 +8,7 @@ parameter and token). The terms of the recurrences are those of the chunked algo
 from abc import ABC, abstractmethod
 from typing import Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
-
-
-class Closed(BaseModel):
-    """A part whose unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from needlework.parsing import Closed
 
 
 class LayerCost(NamedTuple):

@@ -20,8 +20,7 @@ from pydantic import (
 from needlework.defects import StudyHazard
 from needlework.errors import StudyError
 from needlework.external.snapshots import Commit
-from needlework.parsing import by_form, unknown
-from needlework.records import Closed
+from needlework.parsing import Closed, by_form, unknown
 from needlework.study.definitions import Name, TableDefinition
 from needlework.tasks.prompts import WordingName
 from needlework.tasks.specs import Spec, needle_format, question_group

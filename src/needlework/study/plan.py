@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 from needlework.errors import StudyError
 from needlework.external import locks
 from needlework.external.registry import DIRECTORY
-from needlework.parsing import parse, read, unknown
-from needlework.records import Closed
+from needlework.parsing import Closed, parse, read, unknown
 from needlework.study import consistency, inputs, pins, presets, selection, variants
 from needlework.study.catalogue import MaterialTasks, read_tasks
 from needlework.study.config import (

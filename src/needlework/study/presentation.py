@@ -11,7 +11,7 @@ from typing import Literal, TypedDict
 from pydantic import Field
 
 from needlework.errors import StudyError
-from needlework.records import Closed
+from needlework.parsing import Closed
 from needlework.study.config import AskedSuite, Grid, ShownModel, Study
 from needlework.study.definitions import LONGEST, FigureDefinition, Name, Preset, TableDefinition
 from needlework.study.selection import depths, formats, problem, selected, task_problem

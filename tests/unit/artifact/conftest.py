@@ -30,7 +30,7 @@ def render_pages(study: Path, plan: Plan) -> None:
     """Every table and page that a review renders again."""
     models = ["--models", study / "plan/models.json"]
     templates = ["--templates", "reports/templates"]
-    cells, scores = study / "cells.parquet", study / "scores.parquet"
+    cells, scores = study / "estimates.parquet", study / "scores.parquet"
     config = ["--study", study / "plan/study.json"]
     shown = ["--shown", study / "plan/shown.json"]
     grid = ["--grid", study / "plan/grid.json"]

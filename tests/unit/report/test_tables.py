@@ -30,7 +30,7 @@ TEMPLATES = Path(__file__).parents[3] / "reports/templates"
 
 
 def cells_file(folder: Path, cells: list[CellEstimate]) -> Path:
-    path = folder / "cells.parquet"
+    path = folder / "estimates.parquet"
     rows = [
         {name: getattr(cell, name) for name in ADDRESS} | cell.estimate.model_dump()
         for cell in cells

@@ -87,7 +87,7 @@ def blocks(
     """
     scores = read_parquet(study / "scores.parquet")
     _check_models(scores, models)
-    estimates = read_estimates(study / "cells.parquet")
+    estimates = read_estimates(study / "estimates.parquet")
     samples_of = Samples(scores, grid, mixed([study / "scores.parquet"]))
     known = Known(Scores(estimates, grid), samples_of, _verified(study))
     yield Block("index", index(study.name, estimates, models, tables, known=known))
