@@ -109,7 +109,7 @@ def _aliases(node: ast.AST) -> Iterator[tuple[str, str]]:
 
 
 def _first_name(node: ast.AST) -> str:
-    """The name that an expression begins with: of `Family(llama.places)` it is `llama`."""
+    """The name that an expression begins with: of `Format(llama.places)` it is `llama`."""
     called = node.args[0] if isinstance(node, ast.Call) and node.args else node
     while isinstance(called, ast.Attribute):
         called = called.value

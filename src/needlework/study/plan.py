@@ -38,7 +38,7 @@ from needlework.tasks.prompts import CHAT, WordingName
 from needlework.tasks.specs import OWN, QaSpec, Spec
 
 
-class Dataset(NamedTuple):
+class WantedDataset(NamedTuple):
     """The samples of one task at one length, for the models that share prompts."""
 
     prompts: str
@@ -89,10 +89,10 @@ class Plan(Closed):
             "hazards": self.studied,
         }
 
-    def datasets(self) -> list[Dataset]:
+    def datasets(self) -> list[WantedDataset]:
         """Every dataset that some cell answers, once."""
         wanted = (
-            Dataset(self.prompts(cell.model), cell.length, task)
+            WantedDataset(self.prompts(cell.model), cell.length, task)
             for cell in self.grid().cells()
             for task in self.suite_tasks(cell.suite)
         )

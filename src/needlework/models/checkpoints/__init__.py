@@ -32,21 +32,21 @@ from needlework.models.hazards import with_hazards
 
 
 @dataclass(frozen=True)
-class Family:
+class Format:
     """How the checkpoints of one family are read."""
 
     config: Callable[[Mapping[str, Any]], DecoderConfig]
     places: Callable[[DecoderConfig], Places]
 
 
-NATIVE = Family(native.decoder_config, native.places)
-MAMBA_SSM = Family(mamba_ssm.decoder_config, mamba_ssm.places)
-FAMILIES: Mapping[str, Family] = {
-    "llama": Family(llama.decoder_config, llama.places),
-    "qwen2": Family(llama.decoder_config, llama.places),
-    "recurrent_gemma": Family(recurrent_gemma.decoder_config, recurrent_gemma.places),
-    "mamba2": Family(mamba2.decoder_config, mamba2.places),
-    "rwkv6": Family(rwkv6.decoder_config, rwkv6.places),
+NATIVE = Format(native.decoder_config, native.places)
+MAMBA_SSM = Format(mamba_ssm.decoder_config, mamba_ssm.places)
+FAMILIES: Mapping[str, Format] = {
+    "llama": Format(llama.decoder_config, llama.places),
+    "qwen2": Format(llama.decoder_config, llama.places),
+    "recurrent_gemma": Format(recurrent_gemma.decoder_config, recurrent_gemma.places),
+    "mamba2": Format(mamba2.decoder_config, mamba2.places),
+    "rwkv6": Format(rwkv6.decoder_config, rwkv6.places),
 }
 """The families of transformers, by `model_type`."""
 
@@ -88,7 +88,7 @@ def load(
     return decoder.eval().requires_grad_(False)
 
 
-def decoder_config(raw: Mapping[str, Any], *, where: str) -> tuple[DecoderConfig, Family]:
+def decoder_config(raw: Mapping[str, Any], *, where: str) -> tuple[DecoderConfig, Format]:
     """The decoder that a `config.json` describes, and its family.
 
     Raises:
@@ -107,7 +107,7 @@ def decoder_config(raw: Mapping[str, Any], *, where: str) -> tuple[DecoderConfig
         raise CheckpointError(f"{where}: {error}") from error
 
 
-def _family(raw: Mapping[str, Any], where: str) -> Family:
+def _family(raw: Mapping[str, Any], where: str) -> Format:
     if raw.get("format") == "needlework":
         return NATIVE
     if "d_model" in raw and "n_layer" in raw and "model_type" not in raw:
