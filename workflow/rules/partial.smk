@@ -91,6 +91,7 @@ use rule claims as partial_claims with:
         cells="<results>/partial/estimates.parquet",
         grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
+        shown="<results>/plan/shown.json",
         template=template("claims.md.j2"),
     output:
         "<results>/partial/claims.md",

@@ -186,6 +186,8 @@ class _Again:
         write_claims(
             judge(evidence, read_models(described, evidence)),
             self.again / name,
+            tables=self.shown().claims,
+            files=() if is_published else {table.name for table in self.shown().tables},
             templates=self.templates,
             inferred=SAMPLES if is_published else None,
             explorer=None if is_published else EXPLORER,

@@ -200,7 +200,7 @@ class ModelEntry(Closed):
         "variants of a study with `hazards`.",
     )
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    licence: str = Field(description="Licence of the weights, for Table 5.")
+    licence: str = Field(description="Licence of the weights, for the table of models.")
 
     @model_validator(mode="after")
     def _remote_code_is_run_by_transformers(self) -> "ModelEntry":
@@ -226,6 +226,15 @@ class ShownModel(Closed):
     wrapper: str
     trained_length: PositiveInt
     licence: str
+
+    @property
+    def published_as(self) -> str | None:
+        """Its name in published tables; None for a variant that nobody published.
+
+        Of a study in several wordings it is the run in RULER's own words that is set beside them.
+        """
+        name, _, variant = self.name.partition("+")
+        return name if variant in ("", "ruler") else None
 
     @property
     def weights(self) -> str:

@@ -136,6 +136,10 @@ class Plan(Closed):
         """The tasks of a suite, by name."""
         return self.tasks[suite]
 
+    def metrics(self, suite: SuiteName) -> dict[Name, str]:
+        """How answers to the tasks of a suite are scored, by which one is found to be decided."""
+        return {task: spec.metric for task, spec in self.tasks[suite].items()}
+
     def earlier(self, cell: Cell) -> list[Cell]:
         """The cells before this one that ask a model some of the same samples, which it takes over.
 
@@ -318,7 +322,7 @@ def resolve(config: Mapping[str, Any], folder: Path) -> Plan:
         plan.shown(),
         known=known,
         folder=folder,
-        published=not set(plan.models).isdisjoint(PUBLISHED),
+        published=any(each.published_as in PUBLISHED for each in plan.shown()),
     )
     return plan.model_copy(update={"shows": shows})
 

@@ -38,6 +38,8 @@ class Shown(Closed):
     comparisons: dict[Name, TableDefinition] = Field({})
     """Tables of the paper that are set beside the published ones, by the name of the files."""
     pages: tuple[Page, ...] = ()
+    claims: dict[str, tuple[Name, ...]] = Field({})
+    """The tables of the paper that show the numbers of each of its claims."""
     left_out: tuple[str, ...] = ()
     """What the study would show if it had the cells, a line each."""
 
@@ -75,6 +77,7 @@ def present(
         figures=tuple(figure for each in shown for figure in each.figures),
         comparisons=comparisons,
         pages=_pages(is_paper=not faults, is_compared=bool(comparisons)),
+        claims=paper.claims if not faults else {},
         left_out=(f"no tables of the paper: {faults[0]}",) if faults and not study.tables else (),
     )
 

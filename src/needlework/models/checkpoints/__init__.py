@@ -68,15 +68,8 @@ def load(
         CheckpointError: files absent or truncated, an unknown family, a configuration that is not
             supported, or tensors that do not match it.
     """
-    source = find(path_or_hub_id, revision=revision)
-    files = reading.shards(source)
-    shapes = reading.shapes(files)
-    spec, places = _recognise(source, shapes)
-    spec = with_hazards(spec, hazards)
-    with torch.device("meta"):
-        decoder = Decoder(spec)
-    unfilled(places, decoder)
-    account(places, shapes, decoder, where=str(source))
+    files = reading.shards(find(path_or_hub_id, revision=revision))
+    decoder, places = described(path_or_hub_id, revision=revision, dtype=dtype, hazards=hazards)
     allocate(decoder, device, dtype)
     parameters = dict(decoder.named_parameters())
     with torch.no_grad():
@@ -86,6 +79,28 @@ def load(
                 if places[name].alias == aliases:
                     place_tensor(name, tensor, places[name], parameters)
     return decoder.eval().requires_grad_(False)
+
+
+def described(
+    path_or_hub_id: str | Path,
+    *,
+    revision: str | None = None,
+    dtype: torch.dtype = torch.float32,
+    hazards: Collection[LayerHazard] = (),
+) -> tuple[Decoder, Places]:
+    """The decoder of a checkpoint on the device `meta`, and where each of its tensors belongs.
+
+    Headers are read, and no weights; arguments and errors are those of `load`.
+    """
+    source = find(path_or_hub_id, revision=revision)
+    shapes = reading.shapes(reading.shards(source))
+    spec, places = _recognise(source, shapes)
+    with torch.device("meta"):
+        decoder = Decoder(with_hazards(spec, hazards))
+    unfilled(places, decoder)
+    account(places, shapes, decoder, where=str(source))
+    allocate(decoder, "meta", dtype)
+    return decoder, places
 
 
 def decoder_config(raw: Mapping[str, Any], *, where: str) -> tuple[DecoderConfig, Format]:
