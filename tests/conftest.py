@@ -1,5 +1,6 @@
 """One thread, no network, and one way to reach the reference material."""
 
+import gc
 import os
 import socket
 from pathlib import Path
@@ -7,6 +8,15 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests stay in memory to the end; no collection looks through them again.
+
+    The engine collects garbage wherever memory ran out, which took longer than what was tested.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
