@@ -9,7 +9,6 @@ from pydantic_core import to_json
 from needlework import cluster, plan, progress
 from needlework.errors import NeedleworkError
 from needlework.report.explorer.sources import fingerprint
-from needlework.sources import digest
 
 # A study given with --configfile stands alone: it is never mixed with the default one.
 if "study" not in config:
