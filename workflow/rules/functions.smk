@@ -2,8 +2,10 @@
 from functools import cache
 from pathlib import Path
 
-from needlework import model_code, parts, sources
-from needlework.study import Cell
+from needlework.cluster import model_code
+from needlework.study import parts
+from needlework import sources
+from needlework.study.config import Cell
 
 
 def template(name):

@@ -11,9 +11,9 @@ from click.testing import CliRunner
 from needlework.artifact import rendering
 from needlework.artifact.bundle import write_artifact
 from needlework.cli import cli
-from needlework.definitions import FigureDefinition
-from needlework.plan import Plan
 from needlework.report.figures import write_figure
+from needlework.study.definitions import FigureDefinition
+from needlework.study.plan import Plan
 from tests.whole_study_for_tests import make_study
 
 INPUTS = [

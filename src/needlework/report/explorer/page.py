@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from needlework.definitions import TableDefinition
 from needlework.files import atomic
 from needlework.report.explorer.packing import blocks
 from needlework.report.explorer.sources import FOLDER, SCRIPTS, SHELL, STYLES
-from needlework.study import Grid, ShownModel
+from needlework.study.config import Grid, ShownModel
+from needlework.study.definitions import TableDefinition
 
 STYLE, SCRIPT, DATA = "/* style */", "/* script */", "<!-- data -->"
 """Where the shell holds a place for each part; the first block must stand before the script."""
