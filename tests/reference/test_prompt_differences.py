@@ -24,7 +24,7 @@ from needlework.tasks.haystacks import essay_sentences
 from needlework.tasks.prompts import WRAPPERS
 from needlework.tasks.specs import NiahSpec, QaSpec, Spec
 from tests.prompt_forms_for_tests import Form, Parts, cut, form, frame_of, merged
-from tests.released_for_tests import Material
+from tests.released_for_tests import reference
 from tests.tasks_for_tests import ENGLISH, ROOT
 
 PAGE = ROOT / "docs/prompts.md"
@@ -62,12 +62,6 @@ class Made:
     def form(self) -> Form:
         wording, noise = words_of(self.shared)
         return merged([form(s.input, self.spec, wording, noise) for s, _ in self.long])
-
-
-@cache
-def reference(shared: Path) -> Material:
-    """The reference material, read once."""
-    return Material(shared)
 
 
 @cache
@@ -321,7 +315,7 @@ def formats(_: str, protocol: str, shared: Path) -> object:
     names = [getattr(models[name].wrapper, protocol) for name in PUBLISHED]
     if protocol == "corrected":
         return [(WRAPPERS[name].before, WRAPPERS[name].after) for name in names]
-    around = [Material(shared).prompts.wrappers[name] for name in names]
+    around = [reference(shared).prompts.wrappers[name] for name in names]
     return [tuple(text.split("{task_template}")) for text in around]
 
 
