@@ -32,7 +32,7 @@ def grown(model: str, lengths: tuple[int, int]) -> tuple[int, int]:
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["mamba2", "rwkv6", "griffin"])
 def test_a_recurrent_model_reads_four_times_as_much_in_the_same_memory(model: str) -> None:
-    """From 16K to 64K tokens nothing but the prompt itself is longer; whole cells of 128K are read in
+    """From 16K to 64K tokens nothing but the prompt itself is longer; cells of 128K are read in
     tests/workflow/test_long_lengths.py.
     """
     peak, state = grown(model, (SHORT, 4 * SHORT))
