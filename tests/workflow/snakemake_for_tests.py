@@ -13,12 +13,13 @@ from functools import cache
 from pathlib import Path
 
 SERVER = """
-import json, os, sys
+import gc, json, os, sys
 import click, jinja2, pydantic, yaml
 import snakemake.api, snakemake.cli
 from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
 ExecutorPluginRegistry()  # It imports every executor, and pandas with that for Slurm.
+gc.freeze()  # No run looks for garbage among what was imported.
 assert not any(name.partition(".")[0] == "needlework" for name in sys.modules)
 
 def run(asked):
