@@ -16,8 +16,10 @@ export PYTHON CUDA
 study: $(READY)  ## the default study, to every table; `snakemake -n` explains what it would do
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --quiet all
 
-test: $(READY)  ## the tests
-	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup
+# Files are handed out whole and in the order of tests/conftest.py, the longest first.
+test: $(READY)  ## the tests; DURATIONS=20 lists the slowest
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup --no-loadscope-reorder \
+	  $(if $(DURATIONS),--durations=$(DURATIONS))
 
 KERNELS := .venv-kernels
 .PHONY: test-kernels test-kernels-full

@@ -44,8 +44,11 @@ CELLS = [
 LONG = [
     f"results/slice/predictions/nano-llama/ruler/{length}.jsonl" for length in (512, 1024, 2048)
 ]
-HARMED_SAMPLES = 50
-"""Enough that a cell whose first samples are finished has not yet read all its prompts."""
+HARMED_SAMPLES = 25
+"""Enough that a cell whose first samples are finished has not yet read all its prompts.
+
+Of the 325 of a cell 64 are answered together, and its second run is harmed after 64 more.
+"""
 HARMED = STUDY | {
     "samples": HARMED_SAMPLES,
     "suites": {"ruler": {"lengths": [512, 1024, 2048]}, "depth": {"lengths": [256, 512]}},

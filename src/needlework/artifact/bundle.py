@@ -128,8 +128,8 @@ def write_artifact(study: Path, output: Path, *, inputs: Sequence[Path]) -> None
 
 def installed_versions() -> dict[str, str]:
     """Versions of the packages of this Python, by name."""
-    found = {each.name.lower(): each.version for each in metadata.distributions()}
-    return dict(sorted(found.items()))
+    told = [each.metadata for each in metadata.distributions()]
+    return dict(sorted((each["Name"].lower(), each["Version"]) for each in told))
 
 
 def environment(study: Path) -> Environment:
