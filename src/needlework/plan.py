@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from needlework import consistency, inputs, locks, presets, selection, variants
-from needlework.catalogue import MaterialTasks, read_tasks
+from needlework.catalogue import MaterialTasks, read_models, read_tasks
 from needlework.cost.architectures import Weights
 from needlework.cost.estimate import CellCost, reserved
 from needlework.cost.study import planned
 from needlework.definitions import FigureDefinition, Name, TableDefinition
 from needlework.errors import StudyError
 from needlework.paper import MODELS as PUBLISHED
-from needlework.parsing import parse, read, unknown
+from needlework.parsing import parse, unknown
 from needlework.presentation import Shown
 from needlework.prompts import CHAT, WordingName
 from needlework.records import Closed
@@ -28,7 +28,6 @@ from needlework.study import (
     Cell,
     Grid,
     ModelEntry,
-    Models,
     RunName,
     ShownModel,
     Study,
@@ -299,9 +298,8 @@ def resolve(config: Mapping[str, Any], folder: Path) -> Plan:
         StudyError: one line per mistake, each naming key, value and way out.
     """
     study = parse(Study, config, where="study config")
-    catalogue = parse(Models, read(folder / "models.yaml"), where=str(folder / "models.yaml"))
-    lock = locks.load(folder / locks.NAME)
-    catalogue = lock.pinned(catalogue)
+    lock = locks.known(folder / locks.NAME)
+    catalogue = lock.pinned(read_models(folder / "models.yaml", study.entries))
     tasks = read_tasks(folder / "tasks.yaml")
     consistency.check_models(study, catalogue, folder)
     models = {name: catalogue.models[name] for name in study.models}

@@ -33,7 +33,7 @@ def presented(
         StudyError: a definition names unknown tasks, or a table that was asked for cannot be made.
     """
     path = folder / "tables" / "paper.yaml"
-    path = path if path.is_file() else installed.folder("config/tables") / path.name
+    path = path if path.is_file() else installed.root() / "config/tables" / path.name
     paper = parse(Preset, read(path), where=str(path))
     tables = study.tables
     if isinstance(tables, tuple):

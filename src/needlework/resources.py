@@ -12,11 +12,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
+from needlework import installed
 from needlework.errors import ResourceError
 from needlework.files import sha256
 from needlework.parsing import parse, read, unknown
 
-REGISTRY = Path(__file__).resolve().parents[2] / "resources" / "registry.yaml"
+REGISTRY = installed.root() / "resources" / "registry.yaml"
 DIRECTORY = Path("resources/external")
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -98,6 +98,11 @@ class Study(Closed):
         description="Published defects to study: every model runs without, with each one it was "
         "published with, and with all of those.",
     )
+    entries: "Entries | None" = Field(
+        None,
+        exclude=True,
+        description="Models and tokenizers for this study alone, described as in models.yaml.",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> "Study":
@@ -232,6 +237,13 @@ class ShownModel(Closed):
     def weights(self) -> str:
         """The model whose weights these are, its own or those that it shares as a variant."""
         return self.name.partition("+")[0]
+
+
+class Entries(Closed):
+    """Models and tokenizers of one study, in its own file."""
+
+    tokenizers: dict[Name, TokenizerEntry] = Field({})
+    models: dict[Name, ModelEntry] = Field({})
 
 
 class Models(Closed):

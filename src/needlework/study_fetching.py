@@ -13,12 +13,12 @@ from pathlib import Path
 import click
 
 from needlework import locking, locks, plan, snapshots
+from needlework.catalogue import read_models
 from needlework.errors import ResourceError
 from needlework.fetching import Fetcher
 from needlework.locks import Contents, Locked, Repository
-from needlework.parsing import parse, read, read_keys, unknown
+from needlework.parsing import read_keys, unknown
 from needlework.resources import DIRECTORY
-from needlework.study import Models
 
 CONFIG = locks.PATH.parent
 
@@ -73,7 +73,7 @@ def move(hub: str, fetcher: Fetcher) -> None:
         StudyError: the models or the lock are none.
     """
     path = CONFIG / "models.yaml"
-    catalogue = parse(Models, read(path), where=str(path))
+    catalogue = read_models(path)
     named = locks.repositories(catalogue.models, catalogue.tokenizers)
     uses = [each for each in named if each.hub == hub]
     if not uses:

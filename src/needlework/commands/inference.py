@@ -11,6 +11,7 @@ from needlework.commands.options import (
     FILE,
     FOLDER,
     ONLY,
+    PACKAGED,
     CheckpointOptions,
     checkpoint_options,
     machine_options,
@@ -31,16 +32,15 @@ class ModelOptions(CheckpointOptions):
 
 
 @click.command()
-@click.option("--models", type=EXISTING, default="config/models.yaml", show_default=True)
+@click.option("--models", type=PACKAGED, default="config/models.yaml", show_default=True)
 def doctor(models: Path) -> None:
     """Show what this machine can do: device, kernels, versions, longest context of every model."""
     from needlework import locks
+    from needlework.catalogue import read_models
     from needlework.engine.doctor import examine
-    from needlework.parsing import parse, read
-    from needlework.study import Models
 
-    lock = locks.load(models.with_name(locks.NAME))
-    catalogue = lock.pinned(parse(Models, read(models), where=str(models)))
+    lock = locks.known(models.with_name(locks.NAME))
+    catalogue = lock.pinned(read_models(models))
     for line in examine(catalogue.models):
         click.echo(line)
 
@@ -129,7 +129,7 @@ def merge(output: Path, parts: tuple[Path, ...], tasks: Path) -> None:
 @click.command("train-nano")
 @click.argument("architecture")
 @click.argument("folder", type=FOLDER)
-@click.option("--tasks", type=EXISTING, default="config/tasks.yaml", show_default=True)
+@click.option("--tasks", type=PACKAGED, default="config/tasks.yaml", show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 def train_nano(architecture: str, folder: Path, tasks: Path, seed: int) -> None:
     """Train a nano model of one ARCHITECTURE into FOLDER, by the recipe behind the shipped ones.

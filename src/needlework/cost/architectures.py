@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Self
 
 from pydantic import ValidationError
 
+from needlework import installed
 from needlework.cost.published import published
 from needlework.errors import CheckpointError
 from needlework.models.config import DecoderConfig
@@ -66,7 +67,7 @@ def _decoder(checkpoint: str, revision: str | None) -> DecoderConfig | None:
 
 def _config_path(checkpoint: str, revision: str | None) -> Path | None:
     """Where the configuration lies: in a folder, fetched, or in the hub's cache; None: nowhere."""
-    local = Path(checkpoint) / CONFIG
+    local = installed.find(checkpoint) / CONFIG
     if local.is_file():
         return local
     if revision is None or checkpoint.count("/") != 1:

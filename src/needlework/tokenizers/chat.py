@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from needlework import installed
 from needlework.errors import ResourceError
 from needlework.prompts import Wrapper
 from needlework.tokenizers import hub
@@ -43,7 +44,7 @@ def wrapper(path_or_hub_id: str, *, revision: str | None) -> Wrapper:
 
 
 def _folder(path_or_hub_id: str, *, revision: str | None) -> Path:
-    path = Path(path_or_hub_id)
+    path = installed.find(path_or_hub_id)
     if path.is_file():
         raise ResourceError(
             f"{path} is one file and has no chat template; name a folder with {_TOKENS} and "
