@@ -46,6 +46,7 @@ COMMANDS = (
     reports.findings,
     hazards.hazards,
     measuring.init,
+    measuring.measure,
     tables.models,
     data.pin,
     planning.plan,

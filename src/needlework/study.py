@@ -25,7 +25,7 @@ from needlework.prompts import WordingName
 from needlework.records import Closed
 from needlework.tasks.specs import Spec, needle_format, question_group
 
-Family = Literal["linear", "hybrid", "attention"]
+Family = Literal["linear", "hybrid", "attention", "unknown"]
 SuiteName = Name
 RunName = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*(\+[a-z0-9][a-z0-9-]*)?$")

@@ -64,6 +64,27 @@ def fetch_study(configfile: Path, fetcher: Fetcher) -> None:
     click.echo(f"{configfile}: all that it needs is here ({len(names)} files and repositories)")
 
 
+def fetch_repository(hub: str, fetcher: Fetcher) -> Path:
+    """The folder with the checkpoint of a hub id, locked and fetched together with its tokenizer.
+
+    Raises:
+        ResourceError: the hub does not give it, or there is no room for it.
+    """
+    kinds: tuple[snapshots.Kind, ...] = ("checkpoints", "tokenizers")
+    for kind in kinds:
+        wanted = Repository(kind, hub, None)
+        known, new = locking.lock(wanted, locks.PATH, fetcher.puller)
+        if new:
+            click.echo(f"locked {_described(wanted, known.find(hub, None))}")
+        fetcher = replace(fetcher, lock=known)
+    entry = fetcher.lock.find(hub, None)
+    assert entry is not None, "it has just been locked"
+    there = [snapshots.Snapshot(kind, hub, entry.revision) for kind in kinds]
+    _need_room(sum(fetcher.missing_bytes(each.manifest) for each in there), fetcher.directory)
+    checkpoint, _ = (fetcher.puller.manifest(each).parent for each in there)
+    return checkpoint
+
+
 def move(hub: str, fetcher: Fetcher) -> None:
     """Move a hub id in the lock to its last commit, and say what changed.
 

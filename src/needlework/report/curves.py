@@ -15,7 +15,7 @@ from needlework.selection import needs, row_lengths, selected
 from needlework.statistics import Estimate
 from needlework.study import ShownModel
 
-FAMILIES = ("linear", "hybrid", "attention")
+FAMILIES = ("linear", "hybrid", "attention", "unknown")
 TIMES = (1, 2, 4, 8, 16)
 MOST_KEPT = 1.2
 """Where the axis of what is kept ends; what is above is drawn at its end."""
