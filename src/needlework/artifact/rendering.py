@@ -30,6 +30,7 @@ from needlework.report.figures import write_figure
 from needlework.report.findings import write_findings
 from needlework.report.hazards import write_hazards
 from needlework.report.notes import Verified, read_verified
+from needlework.report.results import write_results
 from needlework.report.summary import write_report
 from needlework.report.tables import Measured, read_measured, write_models, write_table
 from needlework.study import Grid, ShownModel, Study
@@ -210,6 +211,17 @@ class _Again:
         template = self.templates / "report.md.j2"
         write_report(self.study(), self.shown(), self.again, scores=self.scores, template=template)
 
+    def results(self) -> None:
+        write_results(
+            self.study(),
+            self.again / "results.json",
+            scores=self.scores,
+            cells=self.cells,
+            predictions=self.artifact / STUDY / "predictions",
+            grid=self.grid(),
+            models=self.models(),
+        )
+
 
 def outputs(artifact: Path, again: Path, templates: Path) -> Iterator[Output]:
     """What a study shows: each output is made below `again`, from the scores that lie there."""
@@ -291,4 +303,5 @@ def _pages(made: _Again) -> dict[Page, tuple[tuple[str, ...], str, Callable[[], 
             made.agreement,
         ),
         "report": ((".md",), f"report study {scores}", made.report),
+        "results": ((".json",), f"results {scores} {cells} results.json", made.results),
     }

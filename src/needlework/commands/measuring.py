@@ -4,7 +4,15 @@ from pathlib import Path
 
 import click
 
-from needlework.commands.options import FOLDER
+from needlework.commands.options import (
+    EXISTING,
+    EXISTING_FOLDER,
+    FILE,
+    FOLDER,
+    GRID,
+    MODELS,
+    PACKAGED_FOLDER,
+)
 
 
 class Listed(click.ParamType[tuple[str, ...]]):
@@ -94,3 +102,58 @@ def init(folder: Path) -> None:
         f"next: cd {folder} && snakemake   (what every key means: "
         f"{installed.root() / 'config' / 'README.md'})"
     )
+
+
+@click.command()
+@click.argument("scores", type=EXISTING)
+@click.argument("cells", type=EXISTING)
+@click.argument("output", type=FILE)
+@click.option("--predictions", type=EXISTING_FOLDER, required=True, help="Those of the study.")
+@click.option("--study", "config", type=EXISTING, required=True, help="The study's own keys.")
+@GRID
+@MODELS
+def results(
+    scores: Path,
+    cells: Path,
+    output: Path,
+    predictions: Path,
+    config: Path,
+    grid: Path,
+    models: Path,
+) -> None:
+    """Write every estimate of a study, with interval, counts and versions, for programs (JSON)."""
+    from needlework.parsing import parse, read
+    from needlework.report.results import write_results
+    from needlework.study import Grid, ShownModel, Study
+
+    write_results(
+        parse(Study, read(config), where=str(config)),
+        output,
+        scores=scores,
+        cells=cells,
+        predictions=predictions,
+        grid=parse(Grid, read(grid), where=str(grid)),
+        models=parse(tuple[ShownModel, ...], read(models), where=str(models)),
+    )
+
+
+@click.command()
+@click.argument("source", metavar="RESULTS.json", type=EXISTING)
+@click.option("--model", help="The model that is meant, where the study has several.")
+@click.option("--output", type=FILE, help="A file in place of what is printed.")
+@click.option("--templates", type=PACKAGED_FOLDER, default="reports/templates", show_default=True)
+def card(source: Path, model: str | None, output: Path | None, templates: Path) -> None:
+    """Write a section for a model's card on a hub, with the model-index block that hubs read.
+
+    \b
+    needlework card results/measure-nano-llama/results.json --output CARD.md
+    """
+    from needlework.files import write_text
+    from needlework.report.card import card as written
+    from needlework.report.results import read_results
+
+    text = written(read_results(source), model, templates=templates)
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        write_text(output, text)
