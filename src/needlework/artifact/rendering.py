@@ -10,7 +10,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from needlework.artifact.bundle import INPUTS, STUDY
+from needlework.artifact.bundle import INPUTS, MANIFEST, STUDY, Manifest
 from needlework.audit import audit
 from needlework.claims import judge
 from needlework.cost.study import PlannedCell
@@ -220,6 +220,7 @@ class _Again:
             predictions=self.artifact / STUDY / "predictions",
             grid=self.grid(),
             models=self.models(),
+            version=parse(Manifest, read(self.artifact / MANIFEST), where=MANIFEST).version,
         )
 
 

@@ -122,6 +122,8 @@ def results(
     models: Path,
 ) -> None:
     """Write every estimate of a study, with interval, counts and versions, for programs (JSON)."""
+    from importlib import metadata
+
     from needlework.parsing import parse, read
     from needlework.report.results import write_results
     from needlework.study import Grid, ShownModel, Study
@@ -134,6 +136,7 @@ def results(
         predictions=predictions,
         grid=parse(Grid, read(grid), where=str(grid)),
         models=parse(tuple[ShownModel, ...], read(models), where=str(models)),
+        version=metadata.version("needlework"),
     )
 
 

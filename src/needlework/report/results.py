@@ -5,7 +5,6 @@ Knows scores and what predictions say of themselves; what a model reads is the b
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
@@ -108,15 +107,16 @@ def write_results(
     predictions: Path,
     grid: Grid,
     models: Sequence[ShownModel],
+    version: str,
 ) -> None:
-    """Write the results of a study whose predictions lie in a folder.
+    """Write the results of a study whose predictions lie in a folder; `version` is of needlework.
 
     Raises:
         RecordError: scores, estimates or predictions are damaged, missing or of another study.
     """
     found = Scores(read_estimates(cells), grid)
     results = Results(
-        needlework=metadata.version("needlework"),
+        needlework=version,
         study=study,
         models=tuple(models),
         suites=tuple(
