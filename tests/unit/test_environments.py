@@ -137,9 +137,9 @@ def test_the_container_has_what_the_package_reads_beside_its_sources(tmp_path: P
     root = container_files(tmp_path)
     code = (
         "from needlework import installed, resources\n"
-        "assert list(installed.folder('reports/templates').glob('*.j2'))\n"
-        "assert list(installed.folder('resources/published').glob('*.csv'))\n"
-        "print(installed.CHECKOUT)\n"
+        "assert list(installed.find('reports/templates').glob('*.j2'))\n"
+        "assert list(installed.find('resources/published').glob('*.csv'))\n"
+        "print(installed.root())\n"
         "resources.registry()\n"
     )
     environment = os.environ | {"PYTHONPATH": str(root / "src")}

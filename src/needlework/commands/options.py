@@ -2,7 +2,6 @@
 that was stopped.
 """
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 import click
 
 if TYPE_CHECKING:
+    import os
+
     from needlework.tasks.specs import Spec
 
 
@@ -18,10 +19,10 @@ class Packaged(click.Path):
 
     def convert(
         self,
-        value: str | os.PathLike[str],
+        value: "str | os.PathLike[str]",
         param: click.Parameter | None,
         ctx: click.Context | None,
-    ) -> str | bytes | os.PathLike[str]:
+    ) -> "str | bytes | os.PathLike[str]":
         """The path; a wrong one is refused as `click.Path` does."""
         from needlework import installed
 
