@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 import setuptools
 
-from needlework import installed, locks, plan
-from needlework.catalogue import read_models, read_tasks
+from needlework import installed
 from needlework.errors import StudyError
-from needlework.locks import Lock
+from needlework.external import locks
+from needlework.external.locks import Lock
+from needlework.study import plan
+from needlework.study.catalogue import read_models, read_tasks
 from tests.locks_for_tests import locked
 from tests.study_for_tests import study_keys
 

@@ -73,7 +73,7 @@ def measure(
     needlework measure nano-llama
     needlework measure HuggingFaceTB/SmolLM2-135M-Instruct --lengths 1024,2048,4096,8192
     """
-    from needlework.engine import installation
+    from needlework.cluster import installation
     from needlework.measure import running
     from needlework.measure.question import Question
 
@@ -126,7 +126,7 @@ def results(
 
     from needlework.parsing import parse, read
     from needlework.report.results import write_results
-    from needlework.study import Grid, ShownModel, Study
+    from needlework.study.config import Grid, ShownModel, Study
 
     write_results(
         parse(Study, read(config), where=str(config)),

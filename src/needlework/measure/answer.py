@@ -8,18 +8,18 @@ from math import isinf
 from pathlib import Path
 from typing import NamedTuple
 
-from needlework.cells import read_estimates
-from needlework.contrasts import Interval
-from needlework.effective_length import OWN_SHARE
+from needlework.analysis.effective_length import OWN_SHARE
 from needlework.measure.question import DEPTH, Question
 from needlework.measure.reading import MOST_SAMPLES, Kept, Reading, enough_samples, read
 from needlework.parsing import parse
 from needlework.parsing import read as read_file
-from needlework.presentation import Shown
-from needlework.report.estimates import Scores
 from needlework.report.summary import LARGE
-from needlework.statistics import Estimate
-from needlework.study import Grid, ShownModel
+from needlework.scores.cells import read_estimates
+from needlework.scores.estimates import Scores
+from needlework.statistics.contrasts import Interval
+from needlework.statistics.means import Estimate
+from needlework.study.config import Grid, ShownModel
+from needlework.study.presentation import Shown
 
 WEAKEST = 3
 """Tasks that are named."""

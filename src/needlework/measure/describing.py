@@ -13,11 +13,11 @@ from typing import Any, Literal, NamedTuple
 from needlework import installed, tokenizers
 from needlework.cost.architectures import CONFIG, Weights, architecture
 from needlework.errors import ResourceError, StudyError
+from needlework.external.snapshots import is_hub_id
 from needlework.models.config import RGLRU, SSD, Attention, DecoderConfig, TimeMix
 from needlework.parsing import unknown
-from needlework.snapshots import is_hub_id
-from needlework.study import Entries, Family, ModelEntry, Models, TokenizerEntry, Wrappers
-from needlework.tokenizers import chat
+from needlework.study.config import Entries, Family, ModelEntry, Models, TokenizerEntry, Wrappers
+from needlework.tasks import chat
 from needlework.tokenizers.hub import read_sidecar
 
 LENGTHS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")

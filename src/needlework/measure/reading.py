@@ -7,9 +7,9 @@ Knows estimates by length; does not know models or files.
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from needlework.contrasts import Interval, interval, ratio
-from needlework.effective_length import OWN_SHARE
-from needlework.statistics import Estimate, macro_mean, wilson
+from needlework.analysis.effective_length import OWN_SHARE
+from needlework.statistics.contrasts import Interval, interval, ratio
+from needlework.statistics.means import Estimate, macro_mean, wilson
 
 MOST_SAMPLES = 100_000
 """Samples per task and length that a study may have."""

@@ -11,19 +11,21 @@ from pathlib import Path
 
 import click
 
-from needlework import fetching, installed, locks, plan, study_fetching, terminal
-from needlework.catalogue import read_models, read_tasks
+from needlework import installed, terminal
 from needlework.cost.listing import duration
 from needlework.cost.study import planned
 from needlework.errors import ResourceError
-from needlework.fetching import Fetcher
-from needlework.inputs import READ
+from needlework.external import fetching, locks
+from needlework.external.fetching import Fetcher
+from needlework.external.registry import DIRECTORY, registry
 from needlework.measure.answer import read_measured, sentences
 from needlework.measure.describing import Described, describe
 from needlework.measure.question import MAIN, Question, write_study
 from needlework.parsing import read_keys
-from needlework.resources import DIRECTORY, registry
-from needlework.study_fetching import CONFIG
+from needlework.study import downloads, plan
+from needlework.study.catalogue import read_models, read_tasks
+from needlework.study.downloads import CONFIG
+from needlework.study.inputs import READ
 
 
 def measure(question: Question, *, dtype: str) -> int:
@@ -42,7 +44,7 @@ def measure(question: Question, *, dtype: str) -> int:
     described = describe(
         question.model,
         fetcher.lock.pinned(read_models(CONFIG / "models.yaml")),
-        fetch=lambda hub: study_fetching.fetch_repository(hub, fetcher),
+        fetch=lambda hub: downloads.fetch_repository(hub, fetcher),
         dtype=dtype,
     )
     for line in described.said:
@@ -86,7 +88,7 @@ def _prepare(path: Path, fetcher: Fetcher) -> None:
     """Fetch what the study lacks, and say what it will cost."""
     resolved = plan.resolve(read_keys(path), CONFIG)
     if not all(Path(name).exists() for name in resolved.external_files()):
-        study_fetching.fetch_study(path, fetcher)
+        downloads.fetch_study(path, fetcher)
     cells = planned(resolved)
     said = ""
     if cells:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from needlework.effective_length import OWN_SHARE
+from needlework.analysis.effective_length import OWN_SHARE
 from needlework.errors import StudyError
 from needlework.measure.reading import Reading, read
 from needlework.parsing import unknown
 from needlework.report.rendering import render
 from needlework.report.results import Results, SuiteResult
-from needlework.study import ShownModel, Study
+from needlework.study.config import ShownModel, Study
 
 TEMPLATE = "card.md.j2"
 TASK = "text-generation"

@@ -1,15 +1,14 @@
 """The numbers of a study for programs: `results.json`, every estimate with what it rests on.
 
 Knows scores and what predictions say of themselves; what a model reads is the business of
-`needlework.effective_length` and its kin.
+`needlework.analysis.effective_length` and its kin.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from needlework.cells import mixed, read_estimates
-from needlework.effective_length import (
+from needlework.analysis.effective_length import (
     OWN_SHARE,
     RULER_THRESHOLD,
     EffectiveLength,
@@ -20,9 +19,10 @@ from needlework.errors import RecordError
 from needlework.files import write_text
 from needlework.parsing import parse, read
 from needlework.records import Closed, Prediction
-from needlework.report.estimates import Scores
-from needlework.statistics import Estimate
-from needlework.study import Cell, Grid, ShownModel, Study
+from needlework.scores.cells import mixed, read_estimates
+from needlework.scores.estimates import Scores
+from needlework.statistics.means import Estimate
+from needlework.study.config import Cell, Grid, ShownModel, Study
 
 
 class Reach(Closed):

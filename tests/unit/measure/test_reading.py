@@ -4,10 +4,10 @@ import itertools
 
 import pytest
 
-from needlework.contrasts import Interval, contrast, interval, ratio
-from needlework.effective_length import OWN_SHARE, above_own_share
+from needlework.analysis.effective_length import OWN_SHARE, above_own_share
 from needlework.measure.reading import MOST_SAMPLES, enough_samples, read, told
-from needlework.statistics import Estimate, macro_mean, wilson
+from needlework.statistics.contrasts import Interval, contrast, interval, ratio
+from needlework.statistics.means import Estimate, macro_mean, wilson
 
 STEPS = 200
 COUNTS = (13 * 5, 13 * 50, 13 * 500)
