@@ -141,9 +141,9 @@ def test_a_study_may_describe_a_model_itself(empty: Path) -> None:
     found = plan.resolve(keys, Path("config"))
     assert found.models["mine"].trained_length == 512
     assert "entries" not in found.study.model_dump()
+    keys["entries"] = {"models": {"mine": entry | {"tokenizer": "nono"}}}
     with pytest.raises(StudyError, match=r"study config: entries: .*`nono` is unknown"):
-        broken = entry | {"tokenizer": "nono"}
-        plan.resolve(keys | {"entries": {"models": {"mine": broken}}}, Path("config"))
+        plan.resolve(keys, Path("config"))
 
 
 def test_the_packaged_lock_is_known_where_there_is_none(empty: Path) -> None:

@@ -38,9 +38,10 @@ def doctor(models: Path) -> None:
     from needlework.cluster.doctor import examine
     from needlework.external import locks
     from needlework.study.catalogue import read_models
+    from needlework.study.pins import pinned
 
     lock = locks.known(models.with_name(locks.NAME))
-    catalogue = lock.pinned(read_models(models))
+    catalogue = pinned(read_models(models), lock)
     for line in examine(catalogue.models):
         click.echo(line)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from needlework.analysis.effective_length import OWN_SHARE
+from needlework.analysis.reading import MOST_SAMPLES, Kept, Reading, enough_samples, read
 from needlework.measure.question import DEPTH, Question
-from needlework.measure.reading import MOST_SAMPLES, Kept, Reading, enough_samples, read
 from needlework.parsing import parse
 from needlework.parsing import read as read_file
 from needlework.report.summary import LARGE

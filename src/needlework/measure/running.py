@@ -26,6 +26,7 @@ from needlework.study import downloads, plan
 from needlework.study.catalogue import read_models, read_tasks
 from needlework.study.downloads import CONFIG
 from needlework.study.inputs import READ
+from needlework.study.pins import pinned
 
 
 def measure(question: Question, *, dtype: str) -> int:
@@ -43,7 +44,7 @@ def measure(question: Question, *, dtype: str) -> int:
     )
     described = describe(
         question.model,
-        fetcher.lock.pinned(read_models(CONFIG / "models.yaml")),
+        pinned(read_models(CONFIG / "models.yaml"), fetcher.lock),
         fetch=lambda hub: downloads.fetch_repository(hub, fetcher),
         dtype=dtype,
     )

@@ -9,8 +9,8 @@ from pathlib import Path
 from huggingface_hub import EvalResult, ModelCardData
 
 from needlework.analysis.effective_length import OWN_SHARE
+from needlework.analysis.reading import Reading, read
 from needlework.errors import StudyError
-from needlework.measure.reading import Reading, read
 from needlework.parsing import unknown
 from needlework.report.rendering import render
 from needlework.report.results import Results, SuiteResult

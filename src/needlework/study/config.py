@@ -19,6 +19,7 @@ from pydantic import (
 
 from needlework.defects import StudyHazard
 from needlework.errors import StudyError
+from needlework.external.snapshots import Commit
 from needlework.parsing import by_form, unknown
 from needlework.records import Closed
 from needlework.study.definitions import Name, TableDefinition
@@ -32,7 +33,6 @@ RunName = Annotated[
 ]
 """The name of a model, or of a variant of it in a hazard study: `model+variant`."""
 Wrapper = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 
 
 class Suite(Closed):

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from needlework.analysis.effective_length import OWN_SHARE, above_own_share
-from needlework.measure.reading import MOST_SAMPLES, enough_samples, read, told
+from needlework.analysis.reading import MOST_SAMPLES, enough_samples, read, told
 from needlework.statistics.contrasts import Interval, contrast, interval, ratio
 from needlework.statistics.means import Estimate, macro_mean, wilson
 
