@@ -25,7 +25,7 @@ WEAKEST = 3
 """Tasks that are named."""
 STEP = 128
 """Lengths to try next are multiples of it."""
-PAGES = ("report.md", "findings.md", "explorer.html")
+PAGES = ("report.md", "findings.md", "explorer.html", "results.json")
 
 
 class Measured(NamedTuple):
