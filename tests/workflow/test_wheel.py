@@ -116,7 +116,7 @@ def test_a_model_is_measured_from_an_empty_folder_and_goes_on_after_ctrl_c(
         words,
         cwd=empty,
         start_new_session=True,
-        # A shell that started these tests in the background lets them, and their children, ignore it.
+        # Tests that a shell started in the background, and their children, ignore it.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
