@@ -28,6 +28,8 @@ from needlework.study.downloads import CONFIG
 from needlework.study.inputs import READ
 from needlework.study.pins import pinned
 
+EXIT_INTERRUPTED = 130
+
 
 def measure(question: Question, *, dtype: str) -> int:
     """The exit code of a measurement, whose answer was printed; 0 when there is one.
@@ -54,7 +56,10 @@ def measure(question: Question, *, dtype: str) -> int:
     _prepare(path, replace(fetcher, lock=locks.known(locks.PATH)))
     code = _run(path)
     if code:
-        click.echo(f"needlework: `{question.command}` goes on where this stopped", err=True)
+        what = (
+            "goes on where this stopped" if code == EXIT_INTERRUPTED else "computes what is missing"
+        )
+        click.echo(f"needlework: no answer yet; `{question.command}` {what}", err=True)
         return code
     asked = question.at(described.material)
     for line in sentences(read_measured(path.parent, asked)):
@@ -114,4 +119,4 @@ def _run(path: Path) -> int:
             except KeyboardInterrupt:
                 stopped = True
             else:
-                return 130 if stopped else code
+                return EXIT_INTERRUPTED if stopped else code
