@@ -131,7 +131,7 @@ def test_a_model_is_measured_from_an_empty_folder_and_goes_on_after_ctrl_c(
     told, _ = first.communicate(timeout=120)
     assert first.returncode == 130, told
     assert "Traceback" not in told
-    assert f"`needlework measure {' '.join(_in_order())}` goes on where this stopped" in told
+    assert f"stopped; to go on where it was: needlework measure {' '.join(_in_order())}" in told
     said = run(*words, cwd=empty).stdout
     assert "nano-llama reads reliably to " in said
     assert "next: needlework measure nano-llama --lengths " in said

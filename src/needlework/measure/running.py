@@ -29,6 +29,8 @@ from needlework.study.inputs import READ
 from needlework.study.pins import pinned
 
 EXIT_INTERRUPTED = 130
+AGAIN = ("no answer yet; what is missing is computed by", "stopped; to go on where it was")
+"""What to say of the command where a run failed, and where it was stopped."""
 
 
 def measure(question: Question, *, dtype: str) -> int:
@@ -56,10 +58,7 @@ def measure(question: Question, *, dtype: str) -> int:
     _prepare(path, replace(fetcher, lock=locks.known(locks.PATH)))
     code = _run(path)
     if code:
-        what = (
-            "goes on where this stopped" if code == EXIT_INTERRUPTED else "computes what is missing"
-        )
-        click.echo(f"needlework: no answer yet; `{question.command}` {what}", err=True)
+        click.echo(f"needlework: {AGAIN[code == EXIT_INTERRUPTED]}: {question.command}", err=True)
         return code
     asked = question.at(described.material)
     for line in sentences(read_measured(path.parent, asked)):
