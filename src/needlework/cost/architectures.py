@@ -15,6 +15,7 @@ from needlework.cost.published import published
 from needlework.errors import CheckpointError
 from needlework.external.registry import DIRECTORY
 from needlework.external.snapshots import Snapshot
+from needlework.gguf_header import is_gguf
 from needlework.models.config import DecoderConfig
 from needlework.models.hazards import SWITCHES, with_hazards
 from needlework.study.config import ModelEntry
@@ -56,12 +57,26 @@ def architecture(weights: Weights) -> DecoderConfig | None:
 def _decoder(checkpoint: str, revision: str | None) -> DecoderConfig | None:
     if (known := published(checkpoint)) is not None:
         return known
+    if is_gguf(checkpoint):
+        return _of_gguf(Path(checkpoint))
     path = _config_path(checkpoint, revision)
     if path is None:
         return None
     try:
         return _parsed(json.loads(path.read_text(encoding="utf-8")), path)
     except (json.JSONDecodeError, ValidationError, CheckpointError):
+        return None
+
+
+def _of_gguf(path: Path) -> DecoderConfig | None:
+    """The decoder that a GGUF file describes, by the reader that comes with torch."""
+    if not path.is_file():
+        return None
+    from needlework.models.checkpoints import gguf_config
+
+    try:
+        return gguf_config(path)
+    except CheckpointError:
         return None
 
 
