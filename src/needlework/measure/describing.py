@@ -14,6 +14,7 @@ from needlework import installed, tokenizers
 from needlework.cost.architectures import CONFIG, Weights, architecture
 from needlework.errors import ResourceError, StudyError
 from needlework.external.snapshots import is_hub_id
+from needlework.gguf_header import SUFFIX, is_gguf, quantisation_of, read_header
 from needlework.models.config import RGLRU, SSD, Attention, DecoderConfig, TimeMix
 from needlework.parsing import unknown
 from needlework.study.config import Entries, Family, ModelEntry, Models, TokenizerEntry, Wrappers
@@ -27,6 +28,10 @@ LONGEST = 10_000_000
 """Tokens; tokenizers without a limit say more."""
 PROBE = "What is the special magic number for the city?"
 """Words of no closed vocabulary but that of a language of its own."""
+ENTRY = (
+    "describe it in config/models.yaml (`needlework init` writes one) and measure it by its name"
+)
+"""The way out for a model that does not tell enough."""
 MIXERS = (Attention, SSD, RGLRU, TimeMix)
 
 
@@ -87,7 +92,7 @@ def _found(model: str, place: Path, *, dtype: str) -> Described:
     name = slug(model)
     entry = ModelEntry.model_validate(
         {
-            "label": Path(model).name or name,
+            "label": Path(model).stem if is_gguf(model) else Path(model).name or name,
             "family": family,
             "checkpoint": model,
             "tokenizer": name,
@@ -95,12 +100,12 @@ def _found(model: str, place: Path, *, dtype: str) -> Described:
             "trained_length": trained,
             "backend": backend,
             "dtype": dtype,
-            "licence": "not told",
+            "licence": _licence(place),
         }
     )
     said = (
-        f"weights: {model}, read by {'our decoder' if spec else 'transformers'} in {dtype}, family "
-        f"{family}",
+        f"weights: {model}, {_rounded(place)}read by {'our decoder' if spec else 'transformers'}, "
+        f"{dtype}, family {family}",
         f"trained length: {trained:,} tokens ({told})",
         f"tokenizer: that of {place}",
         asked,
@@ -111,8 +116,21 @@ def _found(model: str, place: Path, *, dtype: str) -> Described:
 
 def slug(model: str) -> str:
     """A name for a model without one, from its path or hub id."""
-    words = Path(model).resolve().name if Path(model).exists() else model
+    path = Path(model).resolve()
+    words = (path.stem if path.is_file() else path.name) if path.exists() else model
     return re.sub(r"[^a-z0-9_.-]+", "-", words.lower()).strip("-._") or "model"
+
+
+def _licence(place: Path) -> str:
+    """What a GGUF file says of its licence; folders do not."""
+    said = read_header(place).settings.get("general.license") if is_gguf(place) else None
+    return str(said) if said else "not told"
+
+
+def _rounded(place: Path) -> str:
+    """What to say of weights that are not the ones that were trained."""
+    kind = quantisation_of(place)
+    return f"rounded to {kind}, " if kind else ""
 
 
 def _family(spec: DecoderConfig | None) -> Family:
@@ -127,7 +145,11 @@ def _family(spec: DecoderConfig | None) -> Family:
 
 def _trained_length(model: str, place: Path) -> tuple[int, str]:
     """The context length of the training in tokens, and what told it."""
-    settings = _settings(place / CONFIG)
+    if is_gguf(place):
+        header = read_header(place)
+        key = f"{header.architecture}.context_length"
+        return int(header.require(key)), key
+    settings = _settings(place)
     for key in LENGTHS:
         if isinstance(settings.get(key), int):
             return settings[key], f"{CONFIG}: {key}"
@@ -136,13 +158,20 @@ def _trained_length(model: str, place: Path) -> tuple[int, str]:
         return limit, f"{SIDECAR}: {SIDECAR_LENGTH}"
     raise StudyError(
         f"{model} does not say how long a context it was trained with ({CONFIG} has none of "
-        f"{', '.join(LENGTHS)}); describe it in config/models.yaml (`needlework init` writes one) "
-        "and measure it by its name"
+        f"{', '.join(LENGTHS)}); {ENTRY}"
     )
 
 
-def _settings(path: Path) -> Mapping[str, Any]:
+def _settings(place: Path) -> Mapping[str, Any]:
     """What a `config.json` says; of a model of several parts, its text model."""
+    if place.is_file():
+        raise StudyError(
+            f"{place} does not tell its tokenizer and how long a context it was trained with; "
+            f"{ENTRY}"
+        )
+    path = place / CONFIG
+    if files := sorted(each.name for each in place.glob(f"*{SUFFIX}") if not path.exists()):
+        raise StudyError(f"{place} has no {CONFIG}; name the file in it: {', '.join(files)}")
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

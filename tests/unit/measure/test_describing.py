@@ -13,6 +13,7 @@ from needlework.errors import NeedleworkError, StudyError
 from needlework.measure.describing import Described, describe, slug
 from needlework.study.catalogue import read_models
 from needlework.study.config import Models
+from tests.gguf_for_tests import write as write_gguf
 
 ROOT = Path(__file__).parents[3]
 NANO = ROOT / "resources/nano"
@@ -176,6 +177,33 @@ def test_a_folder_that_lacks_something_is_one_line(
     with pytest.raises(NeedleworkError, match=told) as refused:
         described(folder, catalogue)
     assert "\n" not in str(refused.value)
+
+
+def test_a_gguf_file_tells_all_of_it(catalogue: Models, tmp_path: Path) -> None:
+    path = tmp_path / "Tiny-Q8_0.gguf"
+    write_gguf(path, rounding="Q8_0")
+    found = described(path, catalogue)
+    assert (found.name, found.entry.label) == ("tiny-q8_0", "Tiny-Q8_0")
+    assert (found.entry.family, found.entry.backend) == ("attention", "needlework")
+    assert found.entry.wrapper.corrected == "chat"
+    assert "rounded to " in found.said[0]
+    assert ".context_length" in found.said[1]
+    assert found.entries is not None
+    assert found.entries.tokenizers["tiny-q8_0"].source == str(path)
+
+
+def test_a_folder_with_a_gguf_file_names_it(catalogue: Models, tmp_path: Path) -> None:
+    (tmp_path / "tiny.gguf").write_bytes(b"GGUF")
+    with pytest.raises(StudyError, match=r"name the file in it: tiny\.gguf"):
+        described(tmp_path, catalogue)
+
+
+def test_weights_that_tell_nothing_else_are_left_to_an_entry(
+    catalogue: Models, tmp_path: Path
+) -> None:
+    (tmp_path / "rwkv.pth").write_bytes(b"weights")
+    with pytest.raises(StudyError, match=r"does not tell its tokenizer .* config/models\.yaml"):
+        described(tmp_path / "rwkv.pth", catalogue)
 
 
 def test_a_misspelt_name_is_told_with_the_nearest(catalogue: Models) -> None:
