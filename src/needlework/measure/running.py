@@ -92,13 +92,22 @@ def _missing(fetcher: Fetcher) -> Iterator[tuple[str, str]]:
 def _prepare(path: Path, fetcher: Fetcher) -> None:
     """Fetch what the study lacks, and say what it will cost."""
     resolved = plan.resolve(read_keys(path), CONFIG)
-    if not all(Path(name).exists() for name in resolved.external_files()):
+    if not _is_here(resolved):
         downloads.fetch_study(path, fetcher)
     cells = planned(resolved)
     said = ""
     if cells:
         said = f"; estimated {duration(sum(cell.hours for cell in cells))} on one {cells[0].device}"
     click.echo(f"{path}: {len(resolved.grid().cells())} cells to answer{said}")
+
+
+def _is_here(resolved: plan.Plan) -> bool:
+    """Whether nothing of a study has to be locked or fetched any more."""
+    try:
+        resolved.lock.refuse_unlocked(resolved.repositories())
+    except ResourceError:
+        return False
+    return all(Path(name).exists() for name in resolved.external_files())
 
 
 def _run(path: Path) -> int:

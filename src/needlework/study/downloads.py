@@ -80,10 +80,12 @@ def fetch_repository(hub: str, fetcher: Fetcher) -> Path:
         fetcher = replace(fetcher, lock=known)
     entry = fetcher.lock.find(hub, None)
     assert entry is not None, "it has just been locked"
-    there = [snapshots.Snapshot(kind, hub, entry.revision) for kind in kinds]
-    _need_room(sum(fetcher.missing_bytes(each.manifest) for each in there), fetcher.directory)
-    checkpoint, _ = (fetcher.puller.manifest(each).parent for each in there)
-    return checkpoint
+    found = [snapshots.Snapshot(kind, hub, entry.revision) for kind in kinds]
+    missing = [each for each in found if not (fetcher.directory / each.manifest).is_file()]
+    _need_room(sum(fetcher.missing_bytes(each.manifest) for each in missing), fetcher.directory)
+    for each in missing:
+        click.echo(f"{hub}: {fetcher.puller.manifest(each).parent}")
+    return fetcher.directory / found[0].folder
 
 
 def move(hub: str, fetcher: Fetcher) -> None:
