@@ -43,7 +43,7 @@ report: $(READY)  ## Snakemake's report on a finished study: tables, figures, wh
 # Interactive figures, which hold the library that draws them, are made but not committed.
 nano-report: study  ## renew the committed output of the default study
 	rm -rf reports/nano && mkdir -p reports/nano
-	cp -r $(addprefix results/nano/,tables figures report.md explorer.html) reports/nano/
+	cp -r $(addprefix results/nano/,tables figures report.md results.json explorer.html) reports/nano/
 	rm reports/nano/figures/*.html
 	cp $(wildcard results/nano/*claims.* results/nano/findings.* results/nano/audit.*) reports/nano/
 

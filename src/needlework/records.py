@@ -96,6 +96,8 @@ class Verification(Closed, strict=True):
     model: str
     tensors: int = Field(ge=0)
     parameters: int = Field(ge=0)
+    quantisation: str | None = None
+    """What the weights were rounded to in their file, by share; None where nothing is known."""
     dtype: Dtype
     device: DeviceKind
     kernels: dict[str, str]

@@ -123,8 +123,10 @@ def shown(files, *, labels, **about):
 
 def page_files():
     """The pages of a study; that of hazards has a rule of its own."""
-    kinds = {page: "html" if page == "explorer" else "md" for page in SHOWN.pages}
-    return [f"{RESULTS}/{page}.{kind}" for page, kind in kinds.items() if page != "hazards"]
+    kinds = {"explorer": "html", "results": "json"}
+    return [
+        f"{RESULTS}/{page}.{kinds.get(page, 'md')}" for page in SHOWN.pages if page != "hazards"
+    ]
 
 
 def everything(wildcards):

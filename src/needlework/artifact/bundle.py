@@ -15,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from needlework import installed
 from needlework.artifact.crate import README, crate, readme
 from needlework.errors import ArtifactError, RecordError
 from needlework.files import atomic, read_records
@@ -25,6 +26,8 @@ from needlework.sources import digest
 
 MANIFEST, ENVIRONMENT, CRATE = "manifest.json", "environment.json", "ro-crate-metadata.json"
 STUDY, INPUTS = "study", "inputs"
+PACKAGED = "packaged"
+"""Where packaged inputs are that a study has files of its own beside."""
 LEFT_OUT = frozenset({".journal", ".lock", ".zip"})
 """Kinds of files that are no result of a study."""
 AND = " and "
@@ -169,12 +172,19 @@ def _study_parts(study: Path) -> Iterator[Part]:
 
 
 def _input_parts(inputs: Iterable[Path]) -> Iterator[Part]:
-    here = Path.cwd()
+    """Files of the working directory, and packaged ones; where both have a name, in two places."""
+    here, packaged, taken = Path.cwd(), [], set()
     for path in sorted(set(inputs)):
         absolute = path.absolute()
-        if not absolute.is_relative_to(here) or ".." in absolute.parts:
+        if absolute.is_relative_to(here) and ".." not in absolute.parts:
+            taken.add(name := absolute.relative_to(here).as_posix())
+            yield Part(path, f"{INPUTS}/{name}")
+        elif absolute.is_relative_to(installed.root()):
+            packaged.append((path, absolute.relative_to(installed.root()).as_posix()))
+        else:
             raise ArtifactError(f"{path}: not below {here}; bundle from the project's own folder")
-        yield Part(path, f"{INPUTS}/{absolute.relative_to(here).as_posix()}")
+    for path, name in packaged:
+        yield Part(path, f"{INPUTS}/{PACKAGED}/{name}" if name in taken else f"{INPUTS}/{name}")
 
 
 def _store(archive: zipfile.ZipFile, part: Part) -> str:

@@ -165,7 +165,7 @@ def _remarks(manifest: Manifest, artifact: Path, again: Path) -> Iterator[str]:
     yield from _not_shown(artifact)
     yield from _mixed(again / checks.ESTIMATED[0])
     for path in sorted((artifact / INPUTS / PUBLISHED).glob("*.csv")):
-        own = installed.folder(str(PUBLISHED)) / path.name
+        own = installed.root() / PUBLISHED / path.name
         if not own.is_file() or sha256(own) != sha256(path):
             yield f"{INPUTS}/{PUBLISHED}/{path.name}: not the published numbers of this version"
     asked = map(_study, sorted((artifact / INPUTS / "config").rglob("*.yaml")))

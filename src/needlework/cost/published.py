@@ -93,6 +93,21 @@ def _rwkv6() -> DecoderConfig:
     )
 
 
+def _smollm2() -> DecoderConfig:
+    """HuggingFaceTB/SmolLM2-135M-Instruct, which is no model of the paper."""
+    heads = Attention(heads=9, kv_heads=3, head_width=64, rotary_width=64, rotary_base=1e5)
+    return DecoderConfig(
+        family="llama",
+        vocabulary=49152,
+        padded_vocabulary=49152,
+        width=576,
+        layers=(heads, MLP(hidden=1536)) * 30,
+        tied=True,
+    )
+
+
+SMOLLM2 = "resources/external/checkpoints/smollm2-135m-instruct/SmolLM2-135M-Instruct.Q4_1.gguf"
+"""Where the workflow puts a file that it fetches: what it costs is known before it is there."""
 CHECKPOINTS: dict[str, Callable[[], DecoderConfig]] = {
     "state-spaces/mamba2-2.7b": _mamba2,
     "state-spaces/mamba2attn-2.7b": _mamba2attn,
@@ -109,5 +124,5 @@ CHECKPOINTS: dict[str, Callable[[], DecoderConfig]] = {
 @cache
 def published(checkpoint: str) -> DecoderConfig | None:
     """The decoder of a hub id of the study; None for any other."""
-    made = CHECKPOINTS.get(checkpoint)
+    made = (CHECKPOINTS | {SMOLLM2: _smollm2}).get(checkpoint)
     return None if made is None else made()

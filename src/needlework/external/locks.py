@@ -13,7 +13,7 @@ from typing import Annotated, NamedTuple, Self
 import yaml
 from pydantic import Field, StringConstraints, model_validator
 
-from needlework import files
+from needlework import files, installed
 from needlework.errors import ResourceError, StudyError
 from needlework.external.registry import DIRECTORY
 from needlework.external.snapshots import (
@@ -175,6 +175,18 @@ def load(path: Path) -> Lock:
         raise StudyError(
             f"{reason}; get it back (`git checkout {path}`), or mend it by hand"
         ) from error
+
+
+def known(path: Path) -> Lock:
+    """The lock in a file, and for what it is silent about the packaged one.
+
+    Raises:
+        StudyError: one of them is no lock.
+    """
+    packaged = installed.beside(path)
+    if packaged is None:
+        return load(path)
+    return Lock(repositories={**load(packaged).repositories, **load(path).repositories})
 
 
 def change(path: Path, make: Callable[[Lock], Mapping[str, Locked]]) -> Lock:

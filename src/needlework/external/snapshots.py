@@ -15,6 +15,7 @@ from pydantic import NonNegativeInt, StringConstraints
 
 from needlework.errors import ResourceError
 from needlework.external.registry import DIRECTORY
+from needlework.gguf_header import is_gguf
 from needlework.parsing import Closed, parse, read
 
 Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
@@ -93,12 +94,14 @@ def at(path: str) -> Snapshot | None:
 def is_hub_id(source: str) -> bool:
     """Whether a checkpoint or tokenizer lies on the hub: OWNER/NAME, where no such path is.
 
-    What lies below resources/ is a path before it is there, for the workflow may fetch it.
+    What lies below resources/ is a path before it is there, for the workflow may fetch it; so is a
+    GGUF file, which is none of a repository.
     """
     path = Path(source)
     return (
         _HUB_ID.fullmatch(source) is not None
         and path.parts[0] != DIRECTORY.parts[0]
+        and not is_gguf(path)
         and not path.exists()
     )
 

@@ -5,7 +5,7 @@ Knows sizes and choices; does not know tensors or where a checkpoint comes from.
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from needlework.models.layer import Layer, LayerCost, Operation
 from needlework.parsing import Closed
@@ -30,6 +30,11 @@ class Attention(Layer):
         description="Leading channels of a head that are rotated; 0 for none."
     )
     rotary_base: float = 10000.0
+    rotary_divisors: tuple[PositiveFloat, ...] | None = Field(
+        None,
+        description="What each rotary frequency is divided by, for contexts longer than those of "
+        "the first training; None: by nothing.",
+    )
     window: PositiveInt | None = Field(
         None, description="Keys each query may see, its own included."
     )
@@ -55,6 +60,11 @@ class Attention(Layer):
             raise ValueError("shifted_window needs a window")
         if self.rotary_width % 2 or self.rotary_width > self.head_width:
             raise ValueError(f"rotary_width {self.rotary_width} must be even and <= head_width")
+        if self.rotary_divisors is not None and len(self.rotary_divisors) != self.rotary_width // 2:
+            raise ValueError(
+                f"{len(self.rotary_divisors)} rotary_divisors for {self.rotary_width // 2} "
+                "frequencies; there must be one for each"
+            )
         return self
 
     @property
@@ -312,6 +322,11 @@ class DecoderConfig(Closed):
     logit_cap: float | None = Field(None, description="Logits become cap * tanh(logits / cap).")
     residual_float32: bool = Field(False, description="Keep the residual stream in float32.")
     positions: PositiveInt | None = Field(None, description="Longest sequence; None for no limit.")
+    trained_positions: PositiveInt | None = Field(
+        None,
+        exclude=True,
+        description="Positions that its configuration names; beyond them it extrapolates.",
+    )
 
     @property
     def one_shot(self) -> bool:

@@ -25,7 +25,7 @@ from needlework.study.definitions import Name, TableDefinition
 from needlework.tasks.prompts import WordingName
 from needlework.tasks.specs import Spec, needle_format, question_group
 
-Family = Literal["linear", "hybrid", "attention"]
+Family = Literal["linear", "hybrid", "attention", "unknown"]
 SuiteName = Name
 RunName = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*(\+[a-z0-9][a-z0-9-]*)?$")
@@ -96,6 +96,11 @@ class Study(Closed):
         (),
         description="Published defects to study: every model runs without, with each one it was "
         "published with, and with all of those.",
+    )
+    entries: "Entries | None" = Field(
+        None,
+        exclude=True,
+        description="Models and tokenizers for this study alone, described as in models.yaml.",
     )
 
     @model_validator(mode="after")
@@ -240,6 +245,13 @@ class ShownModel(Closed):
     def weights(self) -> str:
         """The model whose weights these are, its own or those that it shares as a variant."""
         return self.name.partition("+")[0]
+
+
+class Entries(Closed):
+    """Models and tokenizers of one study, in its own file."""
+
+    tokenizers: dict[Name, TokenizerEntry] = Field({})
+    models: dict[Name, ModelEntry] = Field({})
 
 
 class Models(Closed):

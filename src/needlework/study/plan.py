@@ -12,16 +12,15 @@ from typing import Any, NamedTuple
 from needlework.errors import StudyError
 from needlework.external import locks
 from needlework.external.registry import DIRECTORY
-from needlework.parsing import Closed, parse, read, unknown
+from needlework.parsing import Closed, parse, unknown
 from needlework.study import consistency, inputs, pins, presets, selection, variants
-from needlework.study.catalogue import MaterialTasks, read_tasks
+from needlework.study.catalogue import MaterialTasks, read_models, read_tasks
 from needlework.study.config import (
     AskedSuite,
     AskedTask,
     Cell,
     Grid,
     ModelEntry,
-    Models,
     RunName,
     ShownModel,
     Study,
@@ -292,9 +291,8 @@ def resolve(config: Mapping[str, Any], folder: Path) -> Plan:
         StudyError: one line per mistake, each naming key, value and way out.
     """
     study = parse(Study, config, where="study config")
-    catalogue = parse(Models, read(folder / "models.yaml"), where=str(folder / "models.yaml"))
-    lock = locks.load(folder / locks.NAME)
-    catalogue = pins.pinned(catalogue, lock)
+    lock = locks.known(folder / locks.NAME)
+    catalogue = pins.pinned(read_models(folder / "models.yaml", study.entries), lock)
     tasks = read_tasks(folder / "tasks.yaml")
     consistency.check_models(study, catalogue, folder)
     models = {name: catalogue.models[name] for name in study.models}

@@ -56,6 +56,10 @@ def render_pages(study: Path, plan: Plan) -> None:
     run("explorer", study, study / "explorer.html", *grid, *models, *shown)
     run("audit", "resources/published", "--output", study / "audit")
     run("findings", scores, cells, study / "findings", *config, *grid, *models)
+    run(
+        *("results", scores, cells, study / "results.json", *config, *grid, *models),
+        *("--predictions", study / "predictions"),
+    )
     run("report", study, scores, *config, *shown, "--template", "reports/templates/report.md.j2")
 
 
