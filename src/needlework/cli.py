@@ -55,6 +55,7 @@ COMMANDS = (
     artifacts.review,
     reports.schema,
     scores.score,
+    verification.round_weights,
     tables.table,
     inference.train_nano,
     verification.verify_model,

@@ -33,6 +33,31 @@ rule train_nano_model:
         "needlework train-nano {wildcards.architecture} {params.folder} 2>&1 | tee {log}"
 
 
+# Weights of a fetched GGUF file, rounded to fewer bits: config/quantised.yaml asks what that costs.
+rule round_weights:
+    input:
+        "resources/external/checkpoints/{stem}.gguf",
+    output:
+        protected("resources/rounded/{stem}-{kind}.gguf"),
+    log:
+        "logs/rounded/{stem}-{kind}.log",
+    benchmark:
+        "benchmarks/rounded/{stem}-{kind}.tsv"
+    wildcard_constraints:
+        kind="F16|BF16|Q4_0|Q4_1|Q5_0|Q5_1|Q8_0",
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        code=digest("needlework.models.checkpoints.gguf_rounding"),
+    shell:
+        "needlework round-weights {input} {output} --to {wildcards.kind} 2> {log}"
+
+
 # Before a checkpoint may answer, its tensors are accounted for, and its logits, read as a cell reads,
 # compared with those of another library. A failure stops the cells of this model; the others go on.
 rule verify_model:

@@ -162,7 +162,12 @@ def claims(
 @GRID
 @MODELS
 @SHOWN
-def explorer(folder: Path, output: Path, grid: Path, models: Path, shown: Path) -> None:
+@click.option(
+    "--masked", is_flag=True, help="Dots for the letters of prompts, to pass the page on."
+)
+def explorer(
+    folder: Path, output: Path, grid: Path, models: Path, shown: Path, masked: bool
+) -> None:
     """Write the study in FOLDER as one HTML page in which every number leads to its samples.
 
     Reads FOLDER/scores.parquet, estimates.parquet, data and predictions. The page needs no server
@@ -179,6 +184,7 @@ def explorer(folder: Path, output: Path, grid: Path, models: Path, shown: Path) 
         grid=parse(Grid, read(grid), where=str(grid)),
         models=parse(tuple[ShownModel, ...], read(models), where=str(models)),
         tables=parse(Shown, read(shown), where=str(shown)).tables,
+        masked=masked,
     )
 
 

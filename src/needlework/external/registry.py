@@ -75,6 +75,8 @@ class Resource(Closed):
     terms: str | None = None
     """A page whose terms must be accepted before the files may be downloaded."""
     note: str | None = None
+    instead: str | None = None
+    """What a study can do without it."""
     files: tuple[File, ...] = Field(min_length=1)
 
 

@@ -129,6 +129,8 @@ def _verification(model: ShownModel, verified: Verified | None) -> dict[str, Any
     found = verified.get(model.weights)
     names = ("parameters", "reference", "reason", "dtype", "tokens", "decoded", "tolerance")
     known = {name: getattr(found, name) if found else None for name in names}
+    if any(each.quantisation for each in verified.values()):
+        known["quantisation"] = found.quantisation if found else None
     return known | {"passed": ("yes" if found.passed else "no") if found else None}
 
 

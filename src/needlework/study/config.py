@@ -92,6 +92,11 @@ class Study(Closed):
     models: tuple[Name, ...] = Field(
         min_length=1, description="Entries of config/models.yaml, in the order of the tables."
     )
+    where_fetched: tuple[Name, ...] = Field(
+        (),
+        description="Tasks that are left out, and named, where the files they are made of are not "
+        "here: `needlework fetch` gets them.",
+    )
     hazards: tuple[StudyHazard, ...] = Field(
         (),
         description="Published defects to study: every model runs without, with each one it was "

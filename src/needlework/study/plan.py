@@ -302,6 +302,7 @@ def resolve(config: Mapping[str, Any], folder: Path) -> Plan:
         name: known.chosen(name, suite.tasks, where=f"study config: suites.{name}.tasks")
         for name, suite in study.suites.items()
     }
+    suites, absent = inputs.without_absent(suites, study.where_fetched)
     consistency.check_own(study, suites)
     consistency.check_labels(models, folder)
     consistency.check_sources(models, used, folder)
@@ -322,7 +323,8 @@ def resolve(config: Mapping[str, Any], folder: Path) -> Plan:
         folder=folder,
         published=any(each.published_as in PUBLISHED for each in plan.shown()),
     )
-    return plan.model_copy(update={"shows": shows})
+    told = shows.model_copy(update={"left_out": (*shows.left_out, *absent)})
+    return plan.model_copy(update={"shows": told})
 
 
 def _options(**values: str | int | None) -> str:

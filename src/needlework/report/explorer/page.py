@@ -24,10 +24,12 @@ def write_explorer(
     grid: Grid,
     models: Sequence[ShownModel],
     tables: Sequence[TableDefinition],
+    masked: bool = False,
 ) -> None:
     """Write the explorer of a study's folder as one HTML file that needs nothing else.
 
-    Blocks are written as they are made, so memory holds one of them at a time.
+    Blocks are written as they are made, so memory holds one of them at a time. `masked` hides the
+    letters of prompts, which may be other people's.
 
     Raises:
         RecordError: a file of the study is damaged, or rows in it do not belong together.
@@ -39,7 +41,8 @@ def write_explorer(
     middle = middle.replace(SCRIPT, script)
     with atomic(output) as temporary, temporary.open("w", encoding="utf-8") as out:
         out.write(head)
-        for place, block in enumerate(blocks(study, grid=grid, models=models, tables=tables)):
+        found = blocks(study, grid=grid, models=models, tables=tables, masked=masked)
+        for place, block in enumerate(found):
             key = escape(block.key)
             out.write(f'<script type="text/plain" data-key="{key}">{block.packed()}</script>\n')
             if place == 0:
