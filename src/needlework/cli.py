@@ -18,6 +18,7 @@ from needlework.commands import (
     proving,
     reports,
     scores,
+    serving,
     tables,
     verification,
 )
@@ -54,6 +55,7 @@ COMMANDS = (
     artifacts.review,
     reports.schema,
     scores.score,
+    serving.served,
     tables.table,
     inference.train_nano,
     verification.verify_model,

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from needlework import consistency, inputs, locks, presets, selection, variants
+from needlework import consistency, inputs, locks, presets, selection, serving, variants
 from needlework.catalogue import MaterialTasks, read_tasks
 from needlework.cost.architectures import Weights
 from needlework.cost.estimate import CellCost, reserved
@@ -91,6 +91,7 @@ class Plan(Closed):
             "published_models": self.published,
             "hazards": self.studied,
             "costs": planned(self),
+            **serving.parts(self),
         }
 
     def datasets(self) -> list[Dataset]:
@@ -204,6 +205,8 @@ class Plan(Closed):
     def checkpoint_files(self, model: str) -> list[str]:
         """The files of a model's weights; of a repository, what says that it is here."""
         entry = self.models[model]
+        if entry.endpoint is not None and not Path(entry.checkpoint).exists():
+            return []  # They are where the server is.
         return inputs.of_checkpoint(
             entry.checkpoint, entry.revision, runs_code=entry.trust_remote_code
         )
@@ -279,6 +282,7 @@ class Plan(Closed):
             revision=entry.revision,
             dtype=entry.dtype,
             backend=entry.backend,
+            server=entry.server_json(),
         )
         return f"{options} --trust-remote-code" if entry.trust_remote_code else options
 

@@ -28,7 +28,7 @@ LEFT_OUT = frozenset({".journal", ".lock", ".zip"})
 """Kinds of files that are no result of a study."""
 AND = " and "
 """Between the devices, or kernels, of a cell whose shards ran on several."""
-UNFINISHED = frozenset({"partial", "shards"})
+UNFINISHED = frozenset({"partial", "served", "shards"})
 """Folders of a study with what it had before it was whole."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time that a zip file gives for every part: the earliest it can tell."""
