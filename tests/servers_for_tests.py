@@ -1,4 +1,4 @@
-"""A small server with OpenAI's interface on this machine, and everything that can go wrong with one.
+"""A small server with OpenAI's interface on this machine, and all that can go wrong with one.
 
 It stands for a server, or as a proxy before a real one. What it answers is made by a function, so a
 test says what the model would write.

@@ -242,11 +242,11 @@ def test_a_broken_list_of_models_is_no_obstacle(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("key", ["max_model_len", "context_length"])
 def test_a_short_context_is_told_before_the_cell(key: str, tmp_path: Path) -> None:
-    with serving(echoing(about={key: 8})) as server:
-        with pytest.raises(
-            ServerError, match="8 tokens of context, and prompt and answer here need 9"
-        ):
-            ask(tmp_path, model(server.url))
+    with (
+        serving(echoing(about={key: 8})) as server,
+        pytest.raises(ServerError, match="8 tokens of context, and prompt and answer here need 9"),
+    ):
+        ask(tmp_path, model(server.url))
     assert server.asked == []
 
 
