@@ -8,7 +8,7 @@ from needlework.engine.servers.purse import Purse
 from needlework.engine.servers.questions import Asked, Reader
 from needlework.engine.servers.service import Endpoint, Service
 from needlework.records import Prediction, Sample
-from needlework.served import Server
+from needlework.study.served import Server
 from tests.servers_for_tests import Loopback, completion
 
 LIMIT = 4

@@ -1,7 +1,7 @@
 # Models that a server answers for. Behind an endpoint a cell is a job that needs a network and no GPU,
 # so it runs where Snakemake runs. Where an entry has `serve`, one job starts the server and answers all
 # cells of its model; each cell's file is finished by itself and then taken over.
-from needlework import serving
+from needlework.study import serving
 
 REMOTE, STARTED = serving.remote(PLAN), serving.started(PLAN)
 

@@ -26,13 +26,13 @@ from needlework.artifact.bundle import (
 from needlework.artifact.checklist import Verdict, verdicts
 from needlework.artifact.rendering import outputs
 from needlework.artifact.unpacking import unpack
-from needlework.cells import mixed
 from needlework.errors import NeedleworkError
 from needlework.files import sha256
 from needlework.parsing import parse, read
-from needlework.served import ServedVerification, parse_verification
+from needlework.scores.cells import mixed
+from needlework.study.served import ServedVerification, parse_verification
 from needlework.sources import digest
-from needlework.study import Study
+from needlework.study.config import Study
 
 Thing = TypeVar("Thing")
 

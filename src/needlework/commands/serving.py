@@ -12,8 +12,8 @@ from needlework.parsing import parse_json
 
 if TYPE_CHECKING:
     from needlework.engine.servers.predict import Model
-    from needlework.served import Server
-    from needlework.shards import Shard
+    from needlework.scores.shards import Shard
+    from needlework.study.served import Server
     from needlework.tasks.specs import Spec
 
 
@@ -38,7 +38,7 @@ def served(output: Path, cells: Path, server_log: Path, **model: Any) -> None:  
     """
     from needlework.engine.servers import predict as rule
     from needlework.parsing import parse, read
-    from needlework.served import ServedCell
+    from needlework.study.served import ServedCell
 
     asked = parse(list[ServedCell], read(cells), where=str(cells))
     with stopping():
@@ -89,7 +89,7 @@ def server_of(options: Mapping[str, Any]) -> "Server":
     Raises:
         StudyError: --server is missing, or is not JSON of its keys.
     """
-    from needlework.served import Server, ServerKeys, problem
+    from needlework.study.served import Server, ServerKeys, problem
 
     if not options["server"]:
         raise StudyError('--backend server needs --server \'{"endpoint": "http://.../v1"}\'')

@@ -12,9 +12,9 @@ from needlework.parsing import read
 from needlework.records import Verification
 from needlework.report.layout import Entry, Row, Table
 from needlework.report.standing import SIGNIFICANCE, Samples
-from needlework.served import ServedVerification, parse_verification
-from needlework.study import Cell, ShownModel
-from needlework.variants import weights_of
+from needlework.study.served import ServedVerification, parse_verification
+from needlework.study.config import Cell, ShownModel
+from needlework.study.variants import weights_of
 
 Verified = Mapping[str, Verification | ServedVerification]
 """What was compared with a reference implementation, by model."""

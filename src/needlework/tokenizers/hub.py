@@ -12,8 +12,8 @@ from typing import Any
 
 import tokenizers
 
-from needlework import snapshots
 from needlework.errors import ResourceError
+from needlework.external import snapshots
 from needlework.tokenizers import cuts
 
 

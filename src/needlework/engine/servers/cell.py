@@ -23,8 +23,8 @@ from needlework.engine.servers.service import Service
 from needlework.engine.servers.session import Session, each_of
 from needlework.errors import ServerError
 from needlework.records import LIBRARIES, Prediction, Sample, StopReason
-from needlework.served import Server
-from needlework.shards import Shard
+from needlework.scores.shards import Shard
+from needlework.study.served import Server
 
 log = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ import openai
 
 from needlework.engine.servers.replies import Reply, UnreadableError, excerpt, read_reply
 from needlework.errors import ServerError
-from needlework.served import Server
+from needlework.study.served import Server
 
 log = logging.getLogger(__name__)
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from needlework.cluster.progress import cells_done
 from needlework.engine.interruption import Interruption, StoppedError, on_sigterm
 from needlework.engine.servers.cell import Setting, predict_cell
 from needlework.engine.servers.purse import Purse
@@ -21,10 +22,9 @@ from needlework.engine.servers.service import Service, service
 from needlework.engine.servers.weights import folder_of, named
 from needlework.errors import EngineError, ServerError
 from needlework.files import read_records, write_records, write_text
-from needlework.progress import cells_done
 from needlework.records import Sample
-from needlework.served import ServedCell, Server
-from needlework.shards import Shard, is_part, sibling_journals
+from needlework.scores.shards import Shard, is_part, sibling_journals
+from needlework.study.served import ServedCell, Server
 from needlework.tasks.specs import Spec
 
 log = logging.getLogger(__name__)

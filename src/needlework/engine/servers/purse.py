@@ -12,7 +12,7 @@ from pathlib import Path
 
 from needlework.engine.servers.replies import Reply
 from needlework.errors import ServerError
-from needlework.served import Server
+from needlework.study.served import Server
 
 
 class Purse:

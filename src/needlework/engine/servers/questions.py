@@ -14,8 +14,9 @@ import numpy as np
 from needlework import tokenizers
 from needlework.errors import ResourceError, ServerError
 from needlework.records import Closed, Sample
-from needlework.served import Server
-from needlework.tokenizers import Tokenizer, chat
+from needlework.study.served import Server
+from needlework.tasks import chat
+from needlework.tokenizers import Tokenizer
 
 Form = Literal["token ids", "text", "messages"]
 """How prompts go to a server."""

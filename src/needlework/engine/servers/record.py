@@ -15,7 +15,7 @@ from needlework.engine.servers.service import Service
 from needlework.engine.servers.session import Session, each_of
 from needlework.engine.servers.weights import TRIAL_TOKENS
 from needlework.errors import ServerError
-from needlework.served import Repeats, Served, Server, Trial
+from needlework.study.served import Repeats, Served, Server, Trial
 
 TRIALS = 3
 TRIAL_CHARACTERS = 160

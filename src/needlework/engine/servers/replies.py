@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, Field, NonNegativeInt, ValidationError
 
 from needlework.records import Closed
-from needlework.served import Api
+from needlework.study.served import Api
 
 ENDS = {"length": "limit", "content_filter": "refused", "error": "refused", "abort": "refused"}
 """Why an answer ended, in words of ours; everything else is an end that the model wrote."""

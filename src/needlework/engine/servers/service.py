@@ -21,11 +21,11 @@ from threading import Thread
 from types import TracebackType
 from typing import Self
 
-from needlework import served
+from needlework.study import served
 from needlework.engine.interruption import Interruption, StoppedError
 from needlework.engine.servers.client import HIDDEN
 from needlework.errors import ServerError
-from needlework.served import Server
+from needlework.study.served import Server
 
 log = logging.getLogger(__name__)
 

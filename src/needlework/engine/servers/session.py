@@ -15,7 +15,7 @@ from needlework.engine.servers.purse import Purse
 from needlework.engine.servers.questions import Counter, Form, Question, Reader
 from needlework.engine.servers.replies import Reply
 from needlework.errors import ServerError
-from needlework.served import Facts, Server
+from needlework.study.served import Facts, Server
 
 LENGTHS = ("max_model_len", "context_length", "context_window", "max_context_length")
 """What servers call the most tokens of prompt and answer, in their lists of models."""

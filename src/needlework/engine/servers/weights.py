@@ -6,11 +6,12 @@ Knows files, and asks for what computes only when there is something to compare.
 import os
 from pathlib import Path
 
-from needlework import inputs, snapshots
 from needlework.errors import ResourceError
+from needlework.external import snapshots
 from needlework.files import sha256, write_text
 from needlework.parsing import parse, read
-from needlework.served import Served, ServedVerification, Server
+from needlework.study.served import Served, ServedVerification, Server
+from needlework.study import inputs
 from needlework.tolerances import Dtype
 
 TRIAL_TOKENS = 16
