@@ -1,6 +1,7 @@
 # Models that a server answers for. Behind an endpoint a cell is a job that needs a network and no GPU,
 # so it runs where Snakemake runs. Where an entry has `serve`, one job starts the server and answers all
 # cells of its model; each cell's file is finished by itself and then taken over.
+from needlework.cost import served
 from needlework.study import serving
 
 REMOTE, STARTED = serving.remote(PLAN), serving.started(PLAN)
@@ -38,10 +39,10 @@ if REMOTE + STARTED:
             **{name: word for name, word in CLUSTER.words().items() if name != "gpu"},
             gpu=lambda wildcards: serving.gpus(PLAN, wildcards.model, CLUSTER.gpus) or None,
             mem_mb=lambda wildcards, attempt: CLUSTER.megabytes(
-                serving.megabytes(PLAN, wildcards.model), attempt
+                served.megabytes(PLAN, wildcards.model), attempt
             ),
             runtime=lambda wildcards, attempt: CLUSTER.minutes(
-                serving.minutes(PLAN, wildcards.model), attempt
+                served.minutes(PLAN, wildcards.model), attempt
             ),
         params:
             code=digest("needlework.engine.servers.predict"),

@@ -36,8 +36,8 @@ from needlework.scores.cells import (
     read_scores,
     score_cell,
 )
-from needlework.study.served import parse_verification
 from needlework.study.config import Cell, Grid, ShownModel, Study
+from needlework.study.served import parse_verification
 from needlework.study.variants import weights_of
 from needlework.tasks.specs import Spec
 
@@ -150,8 +150,7 @@ def made(artifact: Path) -> Iterator[str]:
     """Cells that do not say what made them, and models that were found wrong or not looked at."""
     told = read_environment(artifact).cells
     for cell in _cells(artifact):
-        name = "/".join(map(str, cell))
-        if not told.get(name):
+        if not told.get(name := "/".join(map(str, cell))):
             yield f"{ENVIRONMENT}: nothing about what made predictions/{name}.jsonl"
     yield from _verified(artifact)
 

@@ -30,9 +30,9 @@ from needlework.errors import NeedleworkError
 from needlework.files import sha256
 from needlework.parsing import parse, read
 from needlework.scores.cells import mixed
-from needlework.study.served import ServedVerification, parse_verification
 from needlework.sources import digest
 from needlework.study.config import Study
+from needlework.study.served import ServedVerification, parse_verification
 
 Thing = TypeVar("Thing")
 

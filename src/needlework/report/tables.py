@@ -19,10 +19,10 @@ from needlework.report.rendering import render
 from needlework.report.standing import Samples, mark
 from needlework.scores.cells import estimated, gathered, mixed
 from needlework.scores.estimates import Scores
-from needlework.study.served import ServedVerification
 from needlework.statistics.means import Estimate
 from needlework.study.config import Grid, ShownModel
 from needlework.study.definitions import TableDefinition
+from needlework.study.served import ServedVerification
 
 COLUMNS = ("table", "task", "model", "label", "length", "depth", "format")
 """The columns of a CSV table that say what a line is about; the estimate follows."""

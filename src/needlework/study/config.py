@@ -19,10 +19,11 @@ from pydantic import (
 
 from needlework.defects import StudyHazard
 from needlework.errors import StudyError
+from needlework.external.snapshots import Commit
 from needlework.parsing import by_form, unknown
 from needlework.records import Closed
-from needlework.study.served import ServerKeys, problem
 from needlework.study.definitions import Name, TableDefinition
+from needlework.study.served import ServerKeys, problem
 from needlework.tasks.prompts import WordingName
 from needlework.tasks.specs import Spec, needle_format, question_group
 
@@ -33,7 +34,6 @@ RunName = Annotated[
 ]
 """The name of a model, or of a variant of it in a hazard study: `model+variant`."""
 Wrapper = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 
 
 class Suite(Closed):

@@ -7,8 +7,8 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from needlework.study.served import ServedCell
 from needlework.study.config import Cell, RunName
+from needlework.study.served import ServedCell
 
 if TYPE_CHECKING:
     from needlework.study.plan import Plan
@@ -67,13 +67,3 @@ def gpus(plan: "Plan", run: RunName, otherwise: int) -> int:
     """GPUs of the job that starts the server of a run; `otherwise` is what a cell has."""
     own = plan.models[run].gpus
     return otherwise if own is None else own
-
-
-def minutes(plan: "Plan", run: RunName) -> int:
-    """What the job of a server that it starts asks a scheduler for, all its cells together."""
-    return sum(plan.cell_cost(cell).runtime_minutes for cell in cells_of(plan, run))
-
-
-def megabytes(plan: "Plan", run: RunName) -> int:
-    """The main memory of that job."""
-    return max(plan.cell_cost(cell).memory_mb for cell in cells_of(plan, run))

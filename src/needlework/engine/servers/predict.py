@@ -12,8 +12,8 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from needlework.cluster.progress import cells_done
 from needlework.engine.interruption import Interruption, StoppedError, on_sigterm
+from needlework.engine.progress import cells_done
 from needlework.engine.servers.cell import Setting, predict_cell
 from needlework.engine.servers.purse import Purse
 from needlework.engine.servers.questions import SENT, Asked, Reader

@@ -21,10 +21,10 @@ from threading import Thread
 from types import TracebackType
 from typing import Self
 
-from needlework.study import served
 from needlework.engine.interruption import Interruption, StoppedError
 from needlework.engine.servers.client import HIDDEN
 from needlework.errors import ServerError
+from needlework.study import served
 from needlework.study.served import Server
 
 log = logging.getLogger(__name__)

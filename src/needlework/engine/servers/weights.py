@@ -10,8 +10,8 @@ from needlework.errors import ResourceError
 from needlework.external import snapshots
 from needlework.files import sha256, write_text
 from needlework.parsing import parse, read
-from needlework.study.served import Served, ServedVerification, Server
 from needlework.study import inputs
+from needlework.study.served import Served, ServedVerification, Server
 from needlework.tolerances import Dtype
 
 TRIAL_TOKENS = 16

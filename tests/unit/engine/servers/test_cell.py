@@ -160,9 +160,11 @@ def test_a_request_to_stop_begins_nothing_new(tmp_path: Path) -> None:
 )
 def test_tokens_that_differ_stop_the_model(added: int, said: str, tmp_path: Path) -> None:
     """A hidden begin token, a template applied twice, a truncated prompt."""
-    with serving(echoing(added=added, takes_ids=False)) as server:
-        with pytest.raises(ServerError, match=said) as error:
-            ask(tmp_path, model(server.url))
+    with (
+        serving(echoing(added=added, takes_ids=False)) as server,
+        pytest.raises(ServerError, match=said) as error,
+    ):
+        ask(tmp_path, model(server.url))
     assert f"tiny read {5 + added} tokens of one #0, where 5 were meant" in str(error.value)
 
 
@@ -173,9 +175,11 @@ def test_a_prompt_that_is_cut_later_stops_the_model(tmp_path: Path) -> None:
         return said
 
     asked = tasks(3) | {"long": Asked([sample(0, [9] * 7)], LIMIT)}
-    with serving(Loopback(write=short)) as server:
-        with pytest.raises(ServerError, match="read 5 tokens of long #0, where 8 were meant"):
-            ask(tmp_path, model(server.url), asked)
+    with (
+        serving(Loopback(write=short)) as server,
+        pytest.raises(ServerError, match="read 5 tokens of long #0, where 8 were meant"),
+    ):
+        ask(tmp_path, model(server.url), asked)
 
 
 def test_a_server_that_does_not_count_is_not_compared(tmp_path: Path) -> None:
@@ -228,9 +232,11 @@ def test_the_other_interface_is_offered(chat: bool, api: str, other: str, tmp_pa
 
 
 def test_a_wrong_name_is_told_with_the_right_ones(tmp_path: Path) -> None:
-    with serving(echoing(models=("tiny", "large"))) as server:
-        with pytest.raises(ServerError, match=r"`tine` is unknown at .* serves tiny, large"):
-            ask(tmp_path, model(server.url, model="tine"))
+    with (
+        serving(echoing(models=("tiny", "large"))) as server,
+        pytest.raises(ServerError, match=r"`tine` is unknown at .* serves tiny, large"),
+    ):
+        ask(tmp_path, model(server.url, model="tine"))
     assert server.asked == []
 
 
