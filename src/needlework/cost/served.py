@@ -7,7 +7,7 @@ answer is taken to be as long as its task allows: it is the most that a study ca
 from collections.abc import Iterator, Mapping, Sequence, Set
 
 from needlework.cost.study import cell_cost
-from needlework.cost.work import Work, expected
+from needlework.cost.work import expected
 from needlework.records import Closed
 from needlework.study.config import Cell, RunName
 from needlework.study.definitions import Name
@@ -28,28 +28,16 @@ class ServedCost(Closed):
     """In the currency of the entry's prices; None where it has none."""
 
 
-def served_costs(
-    plan: Plan,
-    *,
-    needs: Mapping[Cell, Set[Name]] | None = None,
-    counted: Mapping[Cell, list[Work]] | None = None,
-) -> list[ServedCost]:
-    """The cells of models that a server answers for; `needs` and `counted` are as for others."""
+def served_costs(plan: Plan, *, needs: Mapping[Cell, Set[Name]] | None = None) -> list[ServedCost]:
+    """The cells of models that a server answers for; `needs` chooses cells, and tasks of each."""
     found = []
     for cell, tasks in (plan.needs() if needs is None else needs).items():
         entry = plan.models[cell.model]
         if entry.backend != "server":
             continue
-        specs = plan.suite_tasks(cell.suite)
-        known = dict(zip(specs, (counted or {}).get(cell, ()), strict=False))
-        work = [known[name] for name in specs if name in known and name in tasks] or list(
-            expected(
-                [spec for name, spec in specs.items() if name in tasks],
-                samples=plan.study.samples,
-                length=cell.length,
-                sharing=False,
-            )
-        )
+        specs = [spec for name, spec in plan.suite_tasks(cell.suite).items() if name in tasks]
+        samples = plan.study.samples
+        work = list(expected(specs, samples=samples, length=cell.length, sharing=False))
         read, written = sum(each.asked for each in work), sum(each.written for each in work)
         prices = entry.prices
         found.append(

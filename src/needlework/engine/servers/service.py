@@ -155,8 +155,8 @@ class Process:
         assert process.stdout is not None
         secret = self._server.secret()
         self._log_file.parent.mkdir(parents=True, exist_ok=True)
-        with self._log_file.open("a", encoding="utf-8") as out:
-            for line in process.stdout:
+        with process.stdout as said, self._log_file.open("a", encoding="utf-8") as out:
+            for line in said:
                 text = line.decode(errors="replace").rstrip()
                 text = text if secret is None else text.replace(secret, HIDDEN)
                 out.write(f"{text}\n")
