@@ -1,14 +1,14 @@
 """A tiny checkpoint for real servers: `python -m tests.served.checkpoint FOLDER`.
 
-nano-llama as transformers reads it. Its tokenizer puts the begin token before every prompt, as those
-of published models do, for servers ask nobody else.
+nano-llama as transformers reads it. Its tokenizer puts the begin token before every prompt, as
+those of published models do, for servers ask nobody else.
 """
 
 import json
 import sys
 from pathlib import Path
 
-from needlework.engine.bench.export import BEGIN, export
+from benchmarks.export import BEGIN, export
 
 NANO = Path(__file__).parents[2] / "resources/nano"
 

@@ -5,7 +5,9 @@ assumed: whether it takes token ids is tried with the first question, and every 
 """
 
 import asyncio
+import shlex
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -141,7 +143,10 @@ async def _facts(client: Client, url: str, server: Server) -> Facts:
     own = next((each for each in entries if each.get("id") == server.name), {})
     version, room = await _version(client, url)
     owner = own.get("owned_by")
-    software = " ".join(str(word) for word in (owner, version) if word)
+    words = [str(word) for word in (owner, version) if word]
+    if not words and server.serve:
+        words = [Path(shlex.split(server.serve)[0]).name, "started by the job"]
+    software = " ".join(words)
     longest = next((own[key] for key in LENGTHS if isinstance(own.get(key), int)), None)
     return Facts(
         software=software or None,
