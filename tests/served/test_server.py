@@ -1,5 +1,6 @@
 """A cell asked of `transformers serve`: killed, crowded, and behind a proxy that does all wrong."""
 
+import json
 import os
 import signal
 import subprocess
@@ -28,6 +29,7 @@ pytestmark = pytest.mark.served
 
 ROOT = Path(__file__).parents[2]
 SERVE = "transformers serve {checkpoint} --host 127.0.0.1 --port {port} --device cpu"
+VOCABULARY = ROOT / "resources/nano/tokenizer/tokenizer.json"
 LIMIT = 8
 MARGIN = 1e-4
 """Of the largest logit: how far float32 logits of two implementations are apart, at most; measured
@@ -36,10 +38,13 @@ MARGIN = 1e-4
 
 def tasks(count: int) -> dict[str, Asked]:
     """Questions in the nano language: one number among others."""
+    words = list(json.loads(VOCABULARY.read_text(encoding="utf-8"))["model"]["vocab"])
+    numbers = [word for word in words if word.isdigit()]
+    names = words[words.index("anchor") :][: count + 1]
     texts = [
-        f"the magic number of s{n} {900 + n} . the magic number of s2 917 . "
-        f"what is the magic number ? the magic number of s{n}"
-        for n in range(3, 3 + count)
+        f"the magic number of {name} {numbers[place]} . the magic number of {names[count]} "
+        f"{numbers[-1]} . what is the magic number ? the magic number of {name}"
+        for place, name in enumerate(names[:count])
     ]
     samples = [
         Sample(index=n, input=text, outputs=("no",), length=60) for n, text in enumerate(texts)
@@ -53,8 +58,8 @@ def model(checkpoint: Path, **keys: object) -> Server:
 
 
 def reader(server: Server) -> Reader:
-    place = str(ROOT / "resources/nano/tokenizer")
-    return Reader(server, tokenizer=place, revision=None, begins=True, weights="nano-llama")
+    place = VOCABULARY.parent
+    return Reader(server, tokenizer=str(place), revision=None, begins=True, weights="nano-llama")
 
 
 def ask(folder: Path, server: Server, service: Service, count: int = 24) -> list[Prediction]:
