@@ -29,6 +29,21 @@ test-kernels: $(KERNELS)/ready  ## kernels for GPUs, interpreted on the CPU, aga
 test-kernels-full: $(KERNELS)/ready  ## the same at full size, and compiled for A100 and H100
 	TRITON_INTERPRET=1 $(KERNELS)/bin/python -m pytest -n 2 -m kernels tests/kernels
 
+SERVED := .venv-served
+SERVERS := .venv-servers
+.PHONY: served test-served test-servers
+served: $(SERVED)/ready  ## a study of a model behind a real server, which a job starts
+	$(BIN)/python -m tests.served.checkpoint resources/served/nano-llama
+	PATH="$(CURDIR)/$(SERVED)/bin:$(CURDIR)/$(BIN):$$PATH" \
+	  $(BIN)/snakemake --quiet all --configfile config/served.yaml
+
+test-served: $(SERVED)/ready  ## the same and more, tested: two minutes on two cores
+	PATH="$(CURDIR)/$(SERVED)/bin:$(CURDIR)/$(BIN):$$PATH" SERVED_TESTS=1 \
+	  $(BIN)/python -m pytest -n0 -q tests/served
+
+test-servers: $(SERVERS)/ready  ## llama.cpp's server with SmolLM2; by command, its build takes a while
+	SERVED_TESTS=1 $(SERVERS)/bin/python -m pytest -n0 -q tests/served/test_llama_cpp.py
+
 check: $(READY)  ## style, types and the workflow's own linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -97,6 +112,29 @@ $(KERNELS)/ready: $(READY) envs/kernels.txt
 	  MAMBA_SKIP_CUDA_BUILD=TRUE MAMBA_FORCE_BUILD=TRUE \
 	  $$PIP -m pip --python $(KERNELS)/bin/python install --no-deps --no-build-isolation \
 	  --no-cache-dir -r envs/kernels.txt
+	@touch $@
+
+# Beside our environment, not in it: `transformers` of this folder serves, with the same torch.
+$(SERVED)/ready: $(READY) envs/served.txt
+	$(BIN)/python -m venv --clear --without-pip $(SERVED)
+	SITE='import sysconfig; print(sysconfig.get_path("purelib"))'; \
+	  { $(BIN)/python -c "$$SITE"; echo "$(CURDIR)/src"; } \
+	  > "$$($(SERVED)/bin/python -c "$$SITE")/needlework-environment.pth"
+	PIP=$(BIN)/python; $(BIN)/python -m pip --version >/dev/null 2>&1 || PIP=$(PYTHON); \
+	  $$PIP -m pip --python $(SERVED)/bin/python install --no-deps -r envs/served.txt
+	printf '#!%s\nfrom transformers.cli.transformers import main\nmain()\n' \
+	  "$(CURDIR)/$(SERVED)/bin/python" > $(SERVED)/bin/transformers
+	chmod +x $(SERVED)/bin/transformers
+	@touch $@
+
+# The same for llama.cpp, which is built from source.
+$(SERVERS)/ready: $(READY) envs/servers.txt
+	$(BIN)/python -m venv --clear --without-pip $(SERVERS)
+	SITE='import sysconfig; print(sysconfig.get_path("purelib"))'; \
+	  { $(BIN)/python -c "$$SITE"; echo "$(CURDIR)/src"; } \
+	  > "$$($(SERVERS)/bin/python -c "$$SITE")/needlework-environment.pth"
+	PIP=$(BIN)/python; $(BIN)/python -m pip --version >/dev/null 2>&1 || PIP=$(PYTHON); \
+	  $$PIP -m pip --python $(SERVERS)/bin/python install -r envs/servers.txt
 	@touch $@
 
 bench-data: $(READY)  ## what released datasets cost, beside the artifact (after `needlework fetch`)

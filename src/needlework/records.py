@@ -78,6 +78,9 @@ class Prediction(Closed):
     others: dict[str, str]
     """What produced it: model revision, protocol, versions of what computed it, and the kernels and
     device of the job that wrote it down (of a resumed cell, the last one)."""
+    reasoning: str | None = Field(None, exclude_if=lambda value: value is None)
+    """What a thinking model wrote apart from its answer, where a server tells the two apart; never
+    scored."""
 
     @model_validator(mode="after")
     def _failure_has_a_reason(self) -> "Prediction":

@@ -32,7 +32,7 @@ LEFT_OUT = frozenset({".journal", ".lock", ".zip"})
 """Kinds of files that are no result of a study."""
 AND = " and "
 """Between the devices, or kernels, of a cell whose shards ran on several."""
-UNFINISHED = frozenset({"partial", "shards"})
+UNFINISHED = frozenset({"partial", "served", "shards"})
 """Folders of a study with what it had before it was whole."""
 TIMES = "benchmarks"
 """The folder of a study with what its jobs took; of predictions alone a figure tells."""

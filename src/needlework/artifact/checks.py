@@ -37,6 +37,7 @@ from needlework.scores.cells import (
     score_cell,
 )
 from needlework.study.config import Cell, Grid, ShownModel, Study
+from needlework.study.served import parse_verification
 from needlework.study.variants import weights_of
 from needlework.tasks.specs import Spec
 
@@ -149,8 +150,7 @@ def made(artifact: Path) -> Iterator[str]:
     """Cells that do not say what made them, and models that were found wrong or not looked at."""
     told = read_environment(artifact).cells
     for cell in _cells(artifact):
-        name = "/".join(map(str, cell))
-        if not told.get(name):
+        if not told.get(name := "/".join(map(str, cell))):
             yield f"{ENVIRONMENT}: nothing about what made predictions/{name}.jsonl"
     yield from _verified(artifact)
 
@@ -163,10 +163,10 @@ def _verified(artifact: Path) -> Iterator[str]:
     yield from (f"verified/{name}.json: missing" for name in wanted if paths and name not in found)
     for path in found.values():
         name = f"verified/{path.name}"
-        one = parse(Verification, read(path), where=name)
+        one = parse_verification(read(path), where=name)
         if one.model != path.stem:
             yield f"{name}: is about {one.model}"
-        if not one.passed:
+        if isinstance(one, Verification) and not one.passed:
             yield f"{name}: logits differ by {one.largest_difference}, more than {one.tolerance}"
 
 

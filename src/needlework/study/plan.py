@@ -13,7 +13,7 @@ from needlework.errors import StudyError
 from needlework.external import locks
 from needlework.external.registry import DIRECTORY
 from needlework.parsing import Closed, parse, unknown
-from needlework.study import consistency, inputs, pins, presets, selection, variants
+from needlework.study import consistency, inputs, pins, presets, selection, serving, variants
 from needlework.study.catalogue import MaterialTasks, read_models, read_tasks
 from needlework.study.config import (
     AskedSuite,
@@ -86,6 +86,7 @@ class Plan(Closed):
             **{f"figures/{figure.name}": figure for figure in self.shows.figures},
             "published_models": self.published,
             "hazards": self.studied,
+            **serving.parts(self),
         }
 
     def datasets(self) -> list[WantedDataset]:
@@ -196,6 +197,8 @@ class Plan(Closed):
     def checkpoint_files(self, model: str) -> list[str]:
         """The files of a model's weights; of a repository, what says that it is here."""
         entry = self.models[model]
+        if entry.endpoint is not None and not Path(entry.checkpoint).exists():
+            return []  # They are where the server is.
         return inputs.of_checkpoint(
             entry.checkpoint, entry.revision, runs_code=entry.trust_remote_code
         )
@@ -271,6 +274,7 @@ class Plan(Closed):
             revision=entry.revision,
             dtype=entry.dtype,
             backend=entry.backend,
+            server=entry.server_json(),
         )
         return f"{options} --trust-remote-code" if entry.trust_remote_code else options
 
