@@ -26,7 +26,8 @@ from needlework.models.kernel_checks import (
     state_tensors,
     weighted_key_values_arguments,
 )
-from needlework.models.kernels import KERNELS, Operation
+from needlework.models.kernels import KERNELS
+from needlework.models.layer import Operation
 from needlework.models.random_weights import random_decoder, random_layer
 from tests.models_for_tests import REMEMBERED_TOKENS, WIDE_SPECS, WIDE_WIDTH
 

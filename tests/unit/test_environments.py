@@ -161,9 +161,9 @@ def test_the_container_has_what_the_package_reads_beside_its_sources(tmp_path: P
     root = container_files(tmp_path)
     code = (
         "from needlework import installed\nfrom needlework.external import registry\n"
-        "assert list(installed.folder('reports/templates').glob('*.j2'))\n"
-        "assert list(installed.folder('resources/published').glob('*.csv'))\n"
-        "print(installed.CHECKOUT)\n"
+        "assert list(installed.find('reports/templates').glob('*.j2'))\n"
+        "assert list(installed.find('resources/published').glob('*.csv'))\n"
+        "print(installed.root())\n"
         "registry.registry()\n"
     )
     environment = os.environ | {"PYTHONPATH": str(root / "src")}

@@ -34,7 +34,7 @@ rule audit:
 
 rule claims:
     input:
-        cells="<results>/cells.parquet",
+        cells="<results>/estimates.parquet",
         grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
         shown="<results>/plan/shown.json",
@@ -104,7 +104,7 @@ rule published_claims:
 rule findings:
     input:
         scores="<results>/scores.parquet",
-        cells="<results>/cells.parquet",
+        cells="<results>/estimates.parquet",
         study="<results>/plan/study.json",
         grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
@@ -174,7 +174,7 @@ rule explorer:
 # Ours against published, where a study measures the models of the paper.
 rule agreement:
     input:
-        cells="<results>/cells.parquet",
+        cells="<results>/estimates.parquet",
         grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
         published=PUBLISHED,

@@ -48,6 +48,8 @@ def examine(models: Mapping[str, ModelEntry]) -> Iterator[str]:
 
 
 def _longest(entry: ModelEntry, free: int) -> str:
+    if entry.backend == "server":
+        return f"as the server has it, {entry.endpoint or entry.serve}"
     spec = _configuration(entry)
     if spec is None and entry.backend == "transformers":
         return "unknown: transformers keeps its state"

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import torch
 
 from needlework.models import kernels
+from needlework.models.layer import Operation
 
 DRIVER = Path("/proc/driver/nvidia/version")
 IMPORT_SECONDS = 300
@@ -71,7 +72,7 @@ def compiler() -> str:
     return f"{found}, headers of Python in {headers}"
 
 
-def kernel(operation: kernels.Operation, found: torch.device) -> str:
+def kernel(operation: Operation, found: torch.device) -> str:
     """Who computes an operation on this device, and why it is not the kernel where it is not."""
     package = kernels.KERNELS[operation].package
     try:

@@ -21,6 +21,7 @@ from needlework.engine.progress import cells_done
 from needlework.engine.stopping import PUBLISHED_SAMPLING, Decoding
 from needlework.errors import EngineError
 from needlework.files import read_records, write_records
+from needlework.gguf_header import quantisation_of
 from needlework.models.checkpoints import described
 from needlework.models.decoder import Decoder
 from needlework.models.hub_model import load_hub_model
@@ -212,9 +213,11 @@ def _named(model: Model) -> identity.Files | str:
 
 def _origin(model: Model, named: identity.Files | str, decoder: Decoder) -> dict[str, str]:
     """Which weights answer, in which precision, and on which kernels and device."""
+    quantisation = quantisation_of(model.checkpoint)
     return {
         "checkpoint": model.checkpoint,
         "revision": named if isinstance(named, str) else model.revision or named.fingerprint,
+        **({"quantisation": quantisation} if quantisation else {}),
         "dtype": model.dtype,
         "kernels": identity.kernels_of(decoder),
         "device": _device(decoder),

@@ -10,6 +10,7 @@ import copy
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 
 from needlework.errors import CheckpointError
 from needlework.external import snapshots
+from needlework.gguf_header import is_gguf, read_header
 from needlework.models.checkpoints import hub
 from needlework.models.checkpoints.accounting import listed
 from needlework.models.config import DecoderConfig
@@ -181,7 +183,7 @@ def load_hub_model(
     dtype: torch.dtype,
     trust_remote_code: bool,
 ) -> HubModel:
-    """A model of transformers: a folder, or a hub id with its revision.
+    """A model of transformers: a folder, a GGUF file, or a hub id with its revision.
 
     Raises:
         CheckpointError: a hub id without a full revision, a model that transformers cannot load
@@ -193,9 +195,15 @@ def load_hub_model(
     # What it would report is an error here, and told in one line.
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
+    source = snapshots.find("checkpoints", path_or_hub_id, revision=revision) or path_or_hub_id
+    inside = {}
+    if is_gguf(source):
+        read_header(source)
+        inside, source = {"gguf_file": Path(source).name}, Path(source).parent
     try:
         model, found = transformers.AutoModelForCausalLM.from_pretrained(
-            snapshots.find("checkpoints", path_or_hub_id, revision=revision) or path_or_hub_id,
+            source,
+            **inside,
             revision=revision,
             dtype=dtype,
             trust_remote_code=trust_remote_code,

@@ -15,16 +15,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from needlework.models import config, cuda, kernels, rglru, rwkv6, ssd
-from needlework.models.allocation import WIDE
 from needlework.models.attention import AttentionState
 from needlework.models.decoder import Decoder
+from needlework.models.layer import Operation
 from needlework.models.mixer import Mixer
 from needlework.models.state import DecoderState, RowState
 
 Arguments = tuple[Tensor, ...]
 Scan = Callable[..., tuple[Tensor, Tensor]]
 
-SCANS: dict[kernels.Operation, tuple[Callable[[], Scan], Scan]] = {
+SCANS: dict[Operation, tuple[Callable[[], Scan], Scan]] = {
     "selective_scan": (lambda: cuda.selective_scan, ssd.selective_scan),
     "diagonal_scan": (lambda: cuda.diagonal_scan, rglru.diagonal_scan),
     "weighted_key_values": (lambda: cuda.weighted_key_values, rwkv6.weighted_key_values),
@@ -129,7 +129,7 @@ class Difference:
 
 
 def scan_difference(
-    operation: kernels.Operation, arguments: Arguments, *, chunk: int | None = None
+    operation: Operation, arguments: Arguments, *, chunk: int | None = None
 ) -> Difference:
     """How far the kernel of a recurrence is from torch in float64, both given these arguments."""
     settings = {} if chunk is None else {"chunk": chunk}
@@ -165,7 +165,7 @@ def layer_results(layer: Mixer[Any], width: int, *, rows: int, tokens: int) -> l
 
     Inputs are drawn in the dtype of the layer on its device.
     """
-    like = next(each for name, each in layer.named_parameters() if name not in WIDE)
+    like = next(each for name, each in layer.named_parameters() if name not in layer.wide)
     draws = Draws.seeded(1, device=like.device)
     lengths = [max(1, CONTINUED_TOKENS // (row + 1)) for row in range(rows)]
     lengths_B = torch.tensor(lengths, device=like.device)

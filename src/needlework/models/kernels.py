@@ -12,13 +12,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
 
 import torch
 
-Operation = Literal[
-    "attention", "convolution", "selective_scan", "diagonal_scan", "weighted_key_values"
-]
+from needlework.models.layer import Operation
 
 TORCH = "torch"
 

@@ -48,7 +48,7 @@ def random_decoder(
 def _prepare(module: nn.Module, dtype: torch.dtype) -> None:
     for part in module.modules():
         for name, parameter in list(part.named_parameters(recurse=False)):
-            values = _drawn(part, name, parameter.data).to(kept_as(name, dtype))
+            values = _drawn(part, name, parameter.data).to(kept_as(part, name, dtype))
             setattr(part, name, nn.Parameter(values, requires_grad=False))
 
 

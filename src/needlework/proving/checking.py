@@ -15,6 +15,7 @@ from needlework.errors import EngineError
 from needlework.models import kernels
 from needlework.models.config import RGLRU, SSD, Attention, MixerConfig, TimeMix
 from needlework.models.kernel_checks import largest_share, state_tensors
+from needlework.models.layer import Operation
 from needlework.models.mixer import Mixer
 from needlework.models.random_weights import random_layer
 from needlework.proving.records import Check, Checks
@@ -153,7 +154,7 @@ def chosen_for(spec: MixerConfig, device: torch.device, dtype: torch.dtype) -> d
     return {what: kernels.chosen(what, device, dtype) for what in _operations(spec)}
 
 
-def _operations(spec: MixerConfig) -> Iterator[kernels.Operation]:
+def _operations(spec: MixerConfig) -> Iterator[Operation]:
     if isinstance(spec, Attention):
         yield "attention"
     if isinstance(spec, SSD):

@@ -16,8 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from needlework.parsing import by_form, unknown
-from needlework.records import Closed
+from needlework.parsing import Closed, by_form, unknown
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
 LONGEST = 80

@@ -11,13 +11,14 @@ from typing import Literal, TypedDict
 from pydantic import Field
 
 from needlework.errors import StudyError
-from needlework.records import Closed
+from needlework.parsing import Closed
 from needlework.study.config import AskedSuite, Grid, ShownModel, Study
 from needlework.study.definitions import LONGEST, FigureDefinition, Name, Preset, TableDefinition
 from needlework.study.selection import depths, formats, problem, selected, task_problem
 
 Page = Literal[
     "report",
+    "results",
     "explorer",
     "findings",
     "claims",
@@ -182,7 +183,7 @@ def _pages(*, is_paper: bool, is_compared: bool) -> tuple[Page, ...]:
     """The pages of a study: claims where it has the cells of the paper's tables."""
     of_paper: tuple[Page, ...] = ("audit", "claims", "published_claims") if is_paper else ()
     compared: tuple[Page, ...] = ("agreement",) if is_compared else ()
-    return (*of_paper, "findings", *compared, "report", "explorer")
+    return (*of_paper, "findings", *compared, "report", "results", "explorer")
 
 
 def _all(preset: Preset) -> tuple[TableDefinition | FigureDefinition, ...]:

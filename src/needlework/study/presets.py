@@ -53,7 +53,7 @@ def presented(
 def paper_file(folder: Path) -> Path:
     """The definitions of the paper's tables: of this folder of a configuration, or our own."""
     path = folder / "tables" / "paper.yaml"
-    return path if path.is_file() else installed.folder("config/tables") / path.name
+    return path if path.is_file() else installed.root() / "config/tables" / path.name
 
 
 def claim_tables(folder: Path) -> dict[str, tuple[Name, ...]]:
