@@ -18,6 +18,7 @@ from needlework.commands import (
     proving,
     reports,
     scores,
+    serving,
     tables,
     verification,
 )
@@ -55,6 +56,8 @@ COMMANDS = (
     artifacts.review,
     reports.schema,
     scores.score,
+    verification.round_weights,
+    serving.served,
     tables.table,
     inference.train_nano,
     verification.verify_model,

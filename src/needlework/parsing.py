@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from needlework import installed
 from needlework.errors import StudyError
@@ -23,6 +23,12 @@ FORMS = {"=text": "a word", "=list": "a list", "=keys": "keys with values"}
 """What people call those forms."""
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The same in C where PyYAML was built with it, which every command waits for."""
+
+
+class Closed(BaseModel):
+    """A record that refuses fields it does not know and cannot be changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def read(path: Path) -> object:

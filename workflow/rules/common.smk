@@ -11,8 +11,7 @@ from needlework.cluster import slurm, progress
 from needlework.study import plan
 from needlework.cost import study as cost
 from needlework.errors import NeedleworkError
-from needlework.report.explorer.page import fingerprint
-from needlework.sources import digest
+from needlework.report.explorer.sources import fingerprint
 
 # A study given with --configfile stands alone: it is never mixed with the default one.
 if "study" not in config:

@@ -70,7 +70,7 @@ use rule table as table_with_intervals with:
 rule comparison:
     input:
         definition="<results>/plan/comparisons/{comparison}.json",
-        cells="<results>/cells.parquet",
+        cells="<results>/estimates.parquet",
         grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
         published=PUBLISHED,
@@ -206,7 +206,7 @@ rule results:
     input:
         MADE,
         scores="<results>/scores.parquet",
-        cells="<results>/cells.parquet",
+        cells="<results>/estimates.parquet",
         study="<results>/plan/study.json",
         grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",

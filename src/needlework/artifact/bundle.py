@@ -19,7 +19,8 @@ from needlework import installed
 from needlework.artifact.crate import README, crate, readme
 from needlework.errors import ArtifactError, RecordError
 from needlework.files import atomic, read_records
-from needlework.records import Closed, Prediction
+from needlework.parsing import Closed
+from needlework.records import Prediction
 from needlework.scores.cells import MACHINE
 from needlework.sources import digest
 
@@ -31,7 +32,7 @@ LEFT_OUT = frozenset({".journal", ".lock", ".zip"})
 """Kinds of files that are no result of a study."""
 AND = " and "
 """Between the devices, or kernels, of a cell whose shards ran on several."""
-UNFINISHED = frozenset({"partial", "shards"})
+UNFINISHED = frozenset({"partial", "served", "shards"})
 """Folders of a study with what it had before it was whole."""
 TIMES = "benchmarks"
 """The folder of a study with what its jobs took; of predictions alone a figure tells."""
@@ -102,8 +103,8 @@ def write_artifact(study: Path, output: Path, *, inputs: Sequence[Path]) -> None
         ArtifactError: an input lies outside the current folder, so it has no name of its own.
         RecordError: the study has no scores yet.
     """
-    if not (study / "cells.parquet").is_file():
-        raise RecordError(f"{study}: no cells.parquet; run the study before it is bundled")
+    if not (study / "estimates.parquet").is_file():
+        raise RecordError(f"{study}: no estimates.parquet; run the study before it is bundled")
     parts = [*_study_parts(study), *_input_parts(inputs)]
     with atomic(output) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         digests = {part.name: _store(archive, part) for part in parts}
@@ -130,8 +131,8 @@ def write_artifact(study: Path, output: Path, *, inputs: Sequence[Path]) -> None
 
 def installed_versions() -> dict[str, str]:
     """Versions of the packages of this Python, by name."""
-    found = {each.name.lower(): each.version for each in metadata.distributions()}
-    return dict(sorted(found.items()))
+    told = [each.metadata for each in metadata.distributions()]
+    return dict(sorted((each["Name"].lower(), each["Version"]) for each in told))
 
 
 def environment(study: Path) -> Environment:

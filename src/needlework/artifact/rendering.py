@@ -61,7 +61,7 @@ class _Again:
 
     @property
     def cells(self) -> Path:
-        return self.again / "cells.parquet"
+        return self.again / "estimates.parquet"
 
     @property
     def scores(self) -> Path:
@@ -187,6 +187,8 @@ class _Again:
         write_claims(
             judge(evidence, read_models(described, evidence)),
             self.again / name,
+            tables=self.shown().claims,
+            files=() if is_published else {table.name for table in self.shown().tables},
             templates=self.templates,
             inferred=SAMPLES if is_published else None,
             explorer=None if is_published else EXPLORER,
@@ -277,7 +279,7 @@ def _comparisons(made: _Again, shown: Shown) -> Iterator[Output]:
         yield Output(
             (f"{stem}.md", f"{stem}.csv"),
             f"needlework comparison study/plan/comparisons/{name}.json inputs/resources/published"
-            " study/cells.parquet",
+            " study/estimates.parquet",
             partial(made.comparison, table, stem),
         )
 
@@ -291,7 +293,7 @@ def _pages(made: _Again) -> dict[Page, tuple[tuple[str, ...], str, Callable[[], 
     published, scores = "inputs/resources/published", "study/scores.parquet"
     page = (".md", ".csv")
     findings = (".md", ".pairs.csv", ".bootstrap.csv")
-    cells = "study/cells.parquet"
+    cells = "study/estimates.parquet"
     return {
         "explorer": ((".html",), "explorer study explorer.html", made.explorer),
         "claims": (page, f"claims {cells} claims", made.claims),

@@ -7,14 +7,15 @@ import click
 
 from needlework.commands.options import (
     EXISTING,
-    EXIT_STOPPED,
     FILE,
     FOLDER,
     ONLY,
     PACKAGED,
+    PROTOCOL,
     CheckpointOptions,
     checkpoint_options,
     machine_options,
+    stopping,
     suite_tasks,
 )
 
@@ -53,13 +54,7 @@ def doctor(models: Path) -> None:
 @click.option("--tokenizer", required=True, help="A folder, a file or a hub id.")
 @click.option("--tokenizer-revision", help="The commit of a hub id.")
 @click.option("--tasks", type=EXISTING, required=True, help="The suite's tasks, by name.")
-@click.option(
-    "--protocol",
-    type=click.Choice(["released", "corrected"]),
-    default="corrected",
-    show_default=True,
-    help="How the prompts were made; written into every prediction.",
-)
+@PROTOCOL
 @click.option(
     "--hazard",
     "hazards",
@@ -76,6 +71,7 @@ def doctor(models: Path) -> None:
 @click.option("--memory", type=click.IntRange(min=1), help="Megabytes; half of what is free.")
 @ONLY
 @click.option("--shard", help="One of N parts of the cell, e.g. 1/4; `merge` makes one of them.")
+@click.option("--server-log", type=FILE, help="Where the log of a server that is started goes.")
 def predict(
     output: Path,
     datasets: tuple[Path, ...],
@@ -86,6 +82,8 @@ def predict(
     memory: int | None,
     only: tuple[str, ...],
     shard: str | None,
+    server: str | None,
+    server_log: Path | None,
     **model: Unpack[ModelOptions],
 ) -> None:
     """Answer the DATASETS of one cell, each named TASK.jsonl; OUTPUT holds one line per sample.
@@ -93,25 +91,30 @@ def predict(
     OUTPUT.journal keeps every finished sample: a killed run continues where it was, and asking for
     more samples computes only the new ones. After SIGTERM the exit code is 75: run it again.
     """
-    from needlework.engine import predict as rule
-    from needlework.engine.interruption import StoppedError
     from needlework.scores.shards import parse_shard
 
-    machine = rule.Machine(device=device, threads=threads, memory=memory)
     specs = suite_tasks(tasks, only)
-    try:
+    part = parse_shard(shard) if shard else None
+    if model["backend"] == "server":
+        from needlework.commands.serving import predict_served
+
+        asked = {**model, "server": server, "protocol": protocol}
+        predict_served(
+            output, datasets, model=asked, tasks=specs, shard=part, server_log=server_log
+        )
+        return
+    from needlework.engine import predict as rule
+
+    with stopping():
         rule.predict(
             output,
             datasets,
             model=rule.Model(**model),
             tasks=specs,
             protocol=protocol,
-            machine=machine,
-            shard=parse_shard(shard) if shard else None,
+            machine=rule.Machine(device=device, threads=threads, memory=memory),
+            shard=part,
         )
-    except StoppedError as stopped:
-        click.echo(f"needlework: {stopped}", err=True)
-        raise click.exceptions.Exit(EXIT_STOPPED) from stopped
 
 
 @click.command()

@@ -107,6 +107,12 @@ def audit(folder: Path, output: Path | None, samples: int, templates: Path) -> N
     help="Samples behind each published score.",
 )
 @click.option("--grid", type=EXISTING, help="The cells that the study of a cells file asks for.")
+@click.option(
+    "--shown",
+    type=EXISTING,
+    help="What a study shows; without it tables are named as in config/tables/paper.yaml, and not "
+    "linked to.",
+)
 @click.option("--explorer", help="The page that cells link to.")
 @click.option("--templates", type=PACKAGED_FOLDER, default="reports/templates", show_default=True)
 def claims(
@@ -115,6 +121,7 @@ def claims(
     models: Path,
     samples: int,
     grid: Path | None,
+    shown: Path | None,
     explorer: str | None,
     templates: Path,
 ) -> None:
@@ -128,14 +135,25 @@ def claims(
     from needlework.paper.evidence import read_evidence, read_models
     from needlework.parsing import parse, read
     from needlework.study.config import Grid
+    from needlework.study.presentation import Shown
+    from needlework.study.presets import claim_tables
 
+    about = parse(Shown, read(shown), where=str(shown)) if shown else None
     asked = parse(Grid, read(grid), where=str(grid)) if grid else None
     evidence = read_evidence(source, samples=samples, grid=asked)
     results = testing.judge(evidence, read_models(models, evidence))
     for result in results:
         click.echo(f"{result.claim.id} {result.verdict or 'not measured'}: {result.claim.text}")
     inferred = samples if source.is_dir() else None
-    write_claims(results, output, templates=templates, inferred=inferred, explorer=explorer)
+    write_claims(
+        results,
+        output,
+        tables=about.claims if about else claim_tables(Path("config")),
+        files={table.name for table in about.tables} if about and explorer else (),
+        templates=templates,
+        inferred=inferred,
+        explorer=explorer,
+    )
 
 
 @click.command()
@@ -144,11 +162,16 @@ def claims(
 @GRID
 @MODELS
 @SHOWN
-def explorer(folder: Path, output: Path, grid: Path, models: Path, shown: Path) -> None:
+@click.option(
+    "--masked", is_flag=True, help="Dots for the letters of prompts, to pass the page on."
+)
+def explorer(
+    folder: Path, output: Path, grid: Path, models: Path, shown: Path, masked: bool
+) -> None:
     """Write the study in FOLDER as one HTML page in which every number leads to its samples.
 
-    Reads FOLDER/scores.parquet, cells.parquet, data and predictions. The page needs no server and
-    no network.
+    Reads FOLDER/scores.parquet, estimates.parquet, data and predictions. The page needs no server
+    and no network.
     """
     from needlework.parsing import parse, read
     from needlework.report.explorer.page import write_explorer
@@ -161,6 +184,7 @@ def explorer(folder: Path, output: Path, grid: Path, models: Path, shown: Path) 
         grid=parse(Grid, read(grid), where=str(grid)),
         models=parse(tuple[ShownModel, ...], read(models), where=str(models)),
         tables=parse(Shown, read(shown), where=str(shown)).tables,
+        masked=masked,
     )
 
 

@@ -6,6 +6,7 @@ every one with what our reader makes of that file, and its parameters with the p
 
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 from needlework.models.config import (
     MLP,
@@ -106,8 +107,8 @@ def _smollm2() -> DecoderConfig:
     )
 
 
-SMOLLM2 = "resources/external/checkpoints/smollm2-135m-instruct/SmolLM2-135M-Instruct.Q4_1.gguf"
-"""Where the workflow puts a file that it fetches: what it costs is known before it is there."""
+SMOLLM2 = "smollm2-135m-instruct"
+"""The folder of files that the workflow fetches or rounds: their cost is known before."""
 CHECKPOINTS: dict[str, Callable[[], DecoderConfig]] = {
     "state-spaces/mamba2-2.7b": _mamba2,
     "state-spaces/mamba2attn-2.7b": _mamba2attn,
@@ -124,5 +125,8 @@ CHECKPOINTS: dict[str, Callable[[], DecoderConfig]] = {
 @cache
 def published(checkpoint: str) -> DecoderConfig | None:
     """The decoder of a hub id of the study; None for any other."""
-    made = (CHECKPOINTS | {SMOLLM2: _smollm2}).get(checkpoint)
+    path = Path(checkpoint)
+    if path.parts[0] == "resources" and path.parent.name == SMOLLM2:
+        return _smollm2()
+    made = CHECKPOINTS.get(checkpoint)
     return None if made is None else made()

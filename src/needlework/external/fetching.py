@@ -49,8 +49,14 @@ class Fetcher:
             yield self.puller.manifest(snapshot)
             return
         owner, wanted = self.registry.find(name)
+        resource = self.registry.resource(owner)
         for file in wanted:
-            yield self._file(owner, self.registry.resource(owner), file)
+            try:
+                yield self._file(owner, resource, file)
+            except ResourceError as error:
+                if resource.instead is None:
+                    raise
+                raise ResourceError(f"{error}; without it {resource.instead}") from error
 
     @property
     def puller(self) -> Puller:

@@ -66,7 +66,7 @@ def read_measured(folder: Path, question: Question) -> Measured:
         tuple[ShownModel, ...], read_file(plan / "models.json"), where=f"{plan}/models.json"
     )
     shown = parse(Shown, read_file(plan / "shown.json"), where=f"{plan}/shown.json")
-    scores = Scores(read_estimates(folder / "cells.parquet"), grid)
+    scores = Scores(read_estimates(folder / "estimates.parquet"), grid)
     return Measured(scores, models[0], shown, folder, question)
 
 

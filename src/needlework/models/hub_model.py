@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     # Its models take two seconds to import, which a cell of our own decoder need not wait for.
     from transformers import PreTrainedModel
 
+CACHES = ("past_key_values", "cache_params", "cache")
+"""What the library calls a cache: of attention, of recurrent models, of those since 5.24."""
 PROBE = (7, 5, 1)
 """Tokens of the pieces in which the probe reads a sequence."""
 PROBE_TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3}
@@ -94,7 +96,8 @@ class HubModel(Decoder):
         )
         parameters = inspect.signature(model.forward).parameters
         self.last_only = "logits_to_keep" in parameters
-        self.cache_name = "cache_params" if "cache_params" in parameters else "past_key_values"
+        named = (name for name in CACHES if name in parameters)
+        self.cache_name = next(named, CACHES[0])
         self.keeps_cache = self._cache_is_exact()
 
     @property

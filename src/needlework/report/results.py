@@ -17,8 +17,8 @@ from needlework.analysis.effective_length import (
 )
 from needlework.errors import RecordError
 from needlework.files import write_text
-from needlework.parsing import parse, read
-from needlework.records import Closed, Prediction
+from needlework.parsing import Closed, parse, read
+from needlework.records import Prediction
 from needlework.scores.cells import mixed, read_estimates
 from needlework.scores.estimates import Scores
 from needlework.statistics.means import Estimate

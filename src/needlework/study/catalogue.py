@@ -10,8 +10,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from needlework.errors import StudyError
-from needlework.parsing import parse, parse_json, read_added, unknown
-from needlework.records import Closed
+from needlework.parsing import Closed, parse, parse_json, read_added, unknown
 from needlework.study.config import Entries, Models
 from needlework.study.definitions import Name
 from needlework.tasks.specs import Spec

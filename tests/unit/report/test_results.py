@@ -28,7 +28,7 @@ def write(folder: Path, output: Path, **changed: Any) -> Path:
     study = folder / "nano"
     given = {
         "scores": study / "scores.parquet",
-        "cells": study / "cells.parquet",
+        "cells": study / "estimates.parquet",
         "predictions": study / "predictions",
         "grid": plan.grid(),
         "models": plan.shown(),
@@ -53,7 +53,7 @@ def results(folder: Path) -> Results:
 def test_every_estimate_is_there_with_all_it_rests_on(folder: Path, results: Results) -> None:
     wanted = {
         (each.model, each.suite, each.task, each.length): each.estimate
-        for each in read_estimates(folder / "nano/cells.parquet")
+        for each in read_estimates(folder / "nano/estimates.parquet")
     }
     found = {
         (suite.model, suite.suite, task.task, task.length): task.estimate

@@ -34,21 +34,21 @@ from needlework.models.hazards import with_hazards
 
 
 @dataclass(frozen=True)
-class Family:
+class Format:
     """How the checkpoints of one family are read."""
 
     config: Callable[[Mapping[str, Any]], DecoderConfig]
     places: Callable[[DecoderConfig], Places]
 
 
-NATIVE = Family(native.decoder_config, native.places)
-MAMBA_SSM = Family(mamba_ssm.decoder_config, mamba_ssm.places)
-FAMILIES: Mapping[str, Family] = {
-    "llama": Family(llama.decoder_config, llama.places),
-    "qwen2": Family(llama.decoder_config, llama.places),
-    "recurrent_gemma": Family(recurrent_gemma.decoder_config, recurrent_gemma.places),
-    "mamba2": Family(mamba2.decoder_config, mamba2.places),
-    "rwkv6": Family(rwkv6.decoder_config, rwkv6.places),
+NATIVE = Format(native.decoder_config, native.places)
+MAMBA_SSM = Format(mamba_ssm.decoder_config, mamba_ssm.places)
+FAMILIES: Mapping[str, Format] = {
+    "llama": Format(llama.decoder_config, llama.places),
+    "qwen2": Format(llama.decoder_config, llama.places),
+    "recurrent_gemma": Format(recurrent_gemma.decoder_config, recurrent_gemma.places),
+    "mamba2": Format(mamba2.decoder_config, mamba2.places),
+    "rwkv6": Format(rwkv6.decoder_config, rwkv6.places),
 }
 """The families of transformers, by `model_type`."""
 
@@ -70,15 +70,8 @@ def load(
         CheckpointError: files absent or truncated, an unknown family, a configuration that is not
             supported, or tensors that do not match it.
     """
-    source = find(path_or_hub_id, revision=revision)
-    files = reading.shards(source)
-    shapes = reading.shapes(files)
-    spec, places = _recognise(source, shapes)
-    spec = with_hazards(spec, hazards)
-    with torch.device("meta"):
-        decoder = Decoder(spec)
-    unfilled(places, decoder)
-    account(places, shapes, decoder, where=str(source))
+    files = reading.shards(find(path_or_hub_id, revision=revision))
+    decoder, places = described(path_or_hub_id, revision=revision, dtype=dtype, hazards=hazards)
     allocate(decoder, device, dtype)
     parameters = dict(decoder.named_parameters())
     with torch.no_grad():
@@ -90,7 +83,29 @@ def load(
     return decoder.eval().requires_grad_(False)
 
 
-def decoder_config(raw: Mapping[str, Any], *, where: str) -> tuple[DecoderConfig, Family]:
+def described(
+    path_or_hub_id: str | Path,
+    *,
+    revision: str | None = None,
+    dtype: torch.dtype = torch.float32,
+    hazards: Collection[LayerHazard] = (),
+) -> tuple[Decoder, Places]:
+    """The decoder of a checkpoint on the device `meta`, and where each of its tensors belongs.
+
+    Headers are read, and no weights; arguments and errors are those of `load`.
+    """
+    source = find(path_or_hub_id, revision=revision)
+    shapes = reading.shapes(reading.shards(source))
+    spec, places = _recognise(source, shapes)
+    with torch.device("meta"):
+        decoder = Decoder(with_hazards(spec, hazards))
+    unfilled(places, decoder)
+    account(places, shapes, decoder, where=str(source))
+    allocate(decoder, "meta", dtype)
+    return decoder, places
+
+
+def decoder_config(raw: Mapping[str, Any], *, where: str) -> tuple[DecoderConfig, Format]:
     """The decoder that a `config.json` describes, and its family.
 
     Raises:
@@ -126,7 +141,7 @@ def _told(read: Callable[[], DecoderConfig], where: str) -> DecoderConfig:
         raise CheckpointError(f"{where}: {error}") from error
 
 
-def _family(raw: Mapping[str, Any], where: str) -> Family:
+def _family(raw: Mapping[str, Any], where: str) -> Format:
     if raw.get("format") == "needlework":
         return NATIVE
     if "d_model" in raw and "n_layer" in raw and "model_type" not in raw:
