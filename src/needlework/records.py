@@ -6,19 +6,14 @@ read our files.
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from needlework.parsing import Closed
 from needlework.tolerances import TOLERANCES, DeviceKind, Dtype
 
 StopReason = Literal["end", "limit", "decided", "failed"]
 LIBRARIES = "libraries"
 """Where `others` of a prediction tells the versions of the packages that computed it."""
-
-
-class Closed(BaseModel):
-    """A record that refuses fields it does not know and cannot be changed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Sample(Closed):
@@ -104,6 +99,8 @@ class Verification(Closed, strict=True):
     model: str
     tensors: int = Field(ge=0)
     parameters: int = Field(ge=0)
+    quantisation: str | None = None
+    """What the weights were rounded to in their file, by share; None where nothing is known."""
     dtype: Dtype
     device: DeviceKind
     kernels: dict[str, str]

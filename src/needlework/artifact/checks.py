@@ -47,7 +47,7 @@ NEEDED_INPUTS = ("Snakefile", "workflow/Snakefile", "config/models.yaml")
 """Without these nobody can run the study again."""
 FOUNDATIONS = frozenset({"data", "plan", "predictions", "scores", "verified"})
 """Folders of a study from which its pages follow."""
-ESTIMATED = ("scores.parquet", "cells.parquet")
+ESTIMATED = ("scores.parquet", "estimates.parquet")
 QUOTED = 60
 """Characters of a line that are shown where it differs."""
 
@@ -180,11 +180,11 @@ def licences(artifact: Path) -> Iterator[str]:
 def intervals(artifact: Path) -> Iterator[str]:
     """Means without an interval around them, or over other numbers of samples than planned."""
     samples = _plan(artifact, "study", Study).samples
-    for row in read_estimates(artifact / STUDY / "cells.parquet"):
+    for row in read_estimates(artifact / STUDY / "estimates.parquet"):
         if row.estimate.count != samples:
             yield (
-                f"cells.parquet: {row.model} {row.task} at {row.length}: over {row.estimate.count} "
-                f"samples, not {samples}"
+                f"estimates.parquet: {row.model} {row.task} at {row.length}: "
+                f"over {row.estimate.count} samples, not {samples}"
             )
 
 
@@ -257,7 +257,7 @@ def estimates(artifact: Path, again: Path) -> Iterator[str]:
         _cells(artifact),
         again / "scores",
         scores=again / "scores.parquet",
-        estimates=again / "cells.parquet",
+        estimates=again / "estimates.parquet",
     )
     for name in ESTIMATED:
         yield from differences(

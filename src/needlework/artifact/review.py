@@ -167,7 +167,7 @@ def _remarks(manifest: Manifest, artifact: Path, again: Path) -> Iterator[str]:
     yield from _served(artifact)
     yield from _mixed(again / checks.ESTIMATED[0])
     for path in sorted((artifact / INPUTS / PUBLISHED).glob("*.csv")):
-        own = installed.folder(str(PUBLISHED)) / path.name
+        own = installed.root() / PUBLISHED / path.name
         if not own.is_file() or sha256(own) != sha256(path):
             yield f"{INPUTS}/{PUBLISHED}/{path.name}: not the published numbers of this version"
     asked = map(_study, sorted((artifact / INPUTS / "config").rglob("*.yaml")))
@@ -242,8 +242,8 @@ def _claims(again: Path) -> Iterator[Claim]:
                 yield Claim(
                     claim,
                     statistics[0]["verdict"],
-                    f"needlework claims {'study/cells.parquet' if output == 'claims' else source}"
-                    f" {output}",
+                    "needlework claims "
+                    f"{'study/estimates.parquet' if output == 'claims' else source} {output}",
                     f"{output}.md (statistics: {len(statistics)})",
                     tuple(cells),
                 )

@@ -10,6 +10,7 @@ from needlework.commands.options import (
     FILE,
     FOLDER,
     ONLY,
+    PACKAGED,
     PROTOCOL,
     CheckpointOptions,
     checkpoint_options,
@@ -32,17 +33,16 @@ class ModelOptions(CheckpointOptions):
 
 
 @click.command()
-@click.option("--models", type=EXISTING, default="config/models.yaml", show_default=True)
+@click.option("--models", type=PACKAGED, default="config/models.yaml", show_default=True)
 def doctor(models: Path) -> None:
     """Show what this machine can do: device, kernels, versions, longest context of every model."""
     from needlework.cluster.doctor import examine
     from needlework.external import locks
-    from needlework.parsing import parse, read
-    from needlework.study.config import Models
+    from needlework.study.catalogue import read_models
     from needlework.study.pins import pinned
 
-    lock = locks.load(models.with_name(locks.NAME))
-    catalogue = pinned(parse(Models, read(models), where=str(models)), lock)
+    lock = locks.known(models.with_name(locks.NAME))
+    catalogue = pinned(read_models(models), lock)
     for line in examine(catalogue.models):
         click.echo(line)
 
@@ -133,7 +133,7 @@ def merge(output: Path, parts: tuple[Path, ...], tasks: Path) -> None:
 @click.command("train-nano")
 @click.argument("architecture")
 @click.argument("folder", type=FOLDER)
-@click.option("--tasks", type=EXISTING, default="config/tasks.yaml", show_default=True)
+@click.option("--tasks", type=PACKAGED, default="config/tasks.yaml", show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 def train_nano(architecture: str, folder: Path, tasks: Path, seed: int) -> None:
     """Train a nano model of one ARCHITECTURE into FOLDER, by the recipe behind the shipped ones.

@@ -10,8 +10,28 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 import click
 
 if TYPE_CHECKING:
+    import os
+
     from needlework.tasks.specs import Spec
 
+
+class Packaged(click.Path):
+    """A path which, where nothing is there, may be that of a file which comes with the package."""
+
+    def convert(
+        self,
+        value: "str | os.PathLike[str]",
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> "str | bytes | os.PathLike[str]":
+        """The path; a wrong one is refused as `click.Path` does."""
+        from needlework import installed
+
+        return super().convert(installed.find(value), param, ctx)
+
+
+PACKAGED = Packaged(exists=True, dir_okay=False, path_type=Path)
+PACKAGED_FOLDER = Packaged(exists=True, file_okay=False, path_type=Path)
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)

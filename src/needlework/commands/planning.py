@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from needlework.commands.options import EXISTING, FILE
+from needlework.commands.options import FILE, PACKAGED
 
 if TYPE_CHECKING:
     from needlework.cost.study import PlannedCell
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("targets", nargs=-1)
-@click.option("--configfile", type=EXISTING, default="config/config.yaml", show_default=True)
+@click.option("--configfile", type=PACKAGED, default="config/config.yaml", show_default=True)
 @click.option(
     "--device",
     type=click.Choice(["a100-80gb", "h100-80gb", "h200", "cpu"]),

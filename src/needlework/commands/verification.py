@@ -1,4 +1,4 @@
-"""The command that proves a checkpoint before it may answer."""
+"""The commands that prove a checkpoint before it may answer, and that make a rounded one."""
 
 from pathlib import Path
 from typing import Unpack
@@ -61,3 +61,24 @@ def verify_model(
     from needlework.engine import verification as rule
 
     rule.verify_model(output, rule.Candidate(**model), device=device, threads=threads)
+
+
+@click.command("round-weights")
+@click.argument("source", type=EXISTING)
+@click.argument("output", type=FILE)
+@click.option(
+    "--to",
+    "kind",
+    type=click.Choice(["F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"]),
+    required=True,
+    help="What every matrix is rounded to.",
+)
+def round_weights(source: Path, output: Path, kind: str) -> None:
+    """Write a GGUF file, SOURCE, to OUTPUT with its weights rounded: the same model in fewer bits.
+
+    What the file says otherwise, its tokenizer included, is kept; the same file gives the same
+    bytes. Weights that are rounded already are rounded a second time.
+    """
+    from needlework.models.checkpoints import gguf_rounding
+
+    gguf_rounding.round_weights(source, output, kind)

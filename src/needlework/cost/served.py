@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 
 from needlework.cost.study import cell_cost
 from needlework.cost.work import expected
-from needlework.records import Closed
+from needlework.parsing import Closed
 from needlework.study.config import Cell, RunName
 from needlework.study.definitions import Name
 from needlework.study.plan import Plan

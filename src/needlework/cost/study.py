@@ -11,7 +11,7 @@ from needlework.cost.devices import DEVICES, Device, DeviceName, Rates, assumed,
 from needlework.cost.estimate import WEIGHT_BYTES, CellCost, Estimate, of_work, reserved
 from needlework.cost.formulas import costs
 from needlework.cost.work import Work, expected
-from needlework.records import Closed
+from needlework.parsing import Closed
 from needlework.study.config import Cell
 from needlework.study.definitions import Name
 from needlework.study.plan import Plan

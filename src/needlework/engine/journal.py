@@ -15,10 +15,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from needlework.errors import EngineError
 from needlework.files import json_line
+from needlework.parsing import Closed
 from needlework.records import StopReason
 
 log = logging.getLogger(__name__)
@@ -29,10 +30,8 @@ CHECKSUM = b', "sha256": "'
 """What stands between the answer of a line and the digest of all before it."""
 
 
-class Line(BaseModel):
+class Line(Closed):
     """A record with a key. Failures are not written: they get another chance."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     key: str
 

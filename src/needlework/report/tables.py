@@ -134,6 +134,8 @@ def _verification(model: ShownModel, verified: Verified | None, served: bool) ->
     names = ["parameters", "reference", "reason", "dtype", "tokens", "decoded", "tolerance"]
     names += ["server", "reads", "sent", "repeated", "different"] if served else []
     known = {name: getattr(found, name, None) for name in names}
+    if any(getattr(each, "quantisation", None) for each in verified.values()):
+        known["quantisation"] = getattr(found, "quantisation", None)
     return known | {"passed": ("yes" if found.passed else "no") if found else None}
 
 

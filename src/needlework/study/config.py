@@ -20,14 +20,13 @@ from pydantic import (
 from needlework.defects import StudyHazard
 from needlework.errors import StudyError
 from needlework.external.snapshots import Commit
-from needlework.parsing import by_form, unknown
-from needlework.records import Closed
+from needlework.parsing import Closed, by_form, unknown
 from needlework.study.definitions import Name, TableDefinition
 from needlework.study.served import ServerKeys, problem
 from needlework.tasks.prompts import WordingName
 from needlework.tasks.specs import Spec, needle_format, question_group
 
-Family = Literal["linear", "hybrid", "attention"]
+Family = Literal["linear", "hybrid", "attention", "unknown"]
 SuiteName = Name
 RunName = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*(\+[a-z0-9][a-z0-9-]*)?$")
@@ -94,10 +93,20 @@ class Study(Closed):
     models: tuple[Name, ...] = Field(
         min_length=1, description="Entries of config/models.yaml, in the order of the tables."
     )
+    where_fetched: tuple[Name, ...] = Field(
+        (),
+        description="Tasks that are left out, and named, where the files they are made of are not "
+        "here: `needlework fetch` gets them.",
+    )
     hazards: tuple[StudyHazard, ...] = Field(
         (),
         description="Published defects to study: every model runs without, with each one it was "
         "published with, and with all of those.",
+    )
+    entries: "Entries | None" = Field(
+        None,
+        exclude=True,
+        description="Models and tokenizers for this study alone, described as in models.yaml.",
     )
 
     @model_validator(mode="after")
@@ -203,7 +212,7 @@ class ModelEntry(ServerKeys):
         "variants of a study with `hazards`.",
     )
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    licence: str = Field(description="Licence of the weights, for Table 5.")
+    licence: str = Field(description="Licence of the weights, for the table of models.")
 
     @model_validator(mode="after")
     def _remote_code_is_run_by_transformers(self) -> "ModelEntry":
@@ -243,9 +252,25 @@ class ShownModel(Closed):
     licence: str
 
     @property
+    def published_as(self) -> str | None:
+        """Its name in published tables; None for a variant that nobody published.
+
+        Of a study in several wordings it is the run in RULER's own words that is set beside them.
+        """
+        name, _, variant = self.name.partition("+")
+        return name if variant in ("", "ruler") else None
+
+    @property
     def weights(self) -> str:
         """The model whose weights these are, its own or those that it shares as a variant."""
         return self.name.partition("+")[0]
+
+
+class Entries(Closed):
+    """Models and tokenizers of one study, in its own file."""
+
+    tokenizers: dict[Name, TokenizerEntry] = Field({})
+    models: dict[Name, ModelEntry] = Field({})
 
 
 class Models(Closed):

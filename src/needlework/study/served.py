@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, StringConstraints
 
 from needlework.errors import ServerError, StudyError
-from needlework.parsing import parse
-from needlework.records import Closed, Verification
+from needlework.parsing import Closed, parse
+from needlework.records import Verification
 from needlework.tasks.specs import Spec
 
 VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")

@@ -13,7 +13,8 @@ import numpy as np
 
 from needlework import tokenizers
 from needlework.errors import ResourceError, ServerError
-from needlework.records import Closed, Sample
+from needlework.parsing import Closed
+from needlework.records import Sample
 from needlework.study.served import Server
 from needlework.tasks import chat
 from needlework.tokenizers import Tokenizer

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, NonNegativeInt, ValidationError
 
-from needlework.records import Closed
+from needlework.parsing import Closed
 from needlework.study.served import Api
 
 ENDS = {"length": "limit", "content_filter": "refused", "error": "refused", "abort": "refused"}

@@ -1,6 +1,6 @@
 """The files of a checkpoint as a stream of named tensors, one at a time.
 
-Knows safetensors, PyTorch archives and their shard indices; does not know what the names mean.
+Knows safetensors, GGUF, PyTorch archives and their shard indices; does not know what names mean.
 Nothing is ever unpickled but tensors (`weights_only`), and archives are mapped, not loaded.
 """
 
@@ -14,6 +14,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from needlework.errors import CheckpointError
+from needlework.gguf_header import is_gguf
+from needlework.models.checkpoints import gguf_tensors
 
 _SINGLE = ("model.safetensors", "pytorch_model.bin")
 
@@ -60,6 +62,8 @@ def _mapped(file: Path, *, meta: bool) -> Iterator[tuple[str, Tensor]]:
     try:
         if file.suffix == ".safetensors":
             yield from _safetensors(file, meta=meta)
+        elif is_gguf(file):
+            yield from gguf_tensors.stream(file, meta=meta)
         else:
             device = "meta" if meta else "cpu"
             archive = torch.load(file, map_location=device, weights_only=True, mmap=not meta)
