@@ -33,5 +33,9 @@ class EngineError(NeedleworkError):
     """A cell that cannot be computed as it was asked for."""
 
 
+class ForwardError(NeedleworkError):
+    """A model of somebody else that fails on what it is asked to read."""
+
+
 class ArtifactError(NeedleworkError):
     """An artifact that is not one, or that would harm the machine it is unpacked on."""

@@ -1,11 +1,23 @@
 """Memory for a decoder that was made without any, and which of its parameters stay wide."""
 
+import errno
+import os
+
 import torch
 
 from needlework.models.decoder import Decoder
 
 WIDE = ("step_bias_H", "log_rate_H", "skip_H", "decay_E", "decay_D", "bonus_HK")
 """Parameters kept in float32 at least: in half precision a decay of 0.999 rounds to 1."""
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error says that memory ran out: CUDA has a class for it, the CPU only words."""
+    words = str(error)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError)
+        and ("not enough memory" in words or os.strerror(errno.ENOMEM) in words)
+    )
 
 
 def kept_as(name: str, dtype: torch.dtype) -> torch.dtype:

@@ -59,8 +59,9 @@ class SentencePieceTokenizer:
         return ids
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """The text of `tokens`, special tokens left out."""
-        kept = [token for token in tokens if not self._inner.is_control(token)]
+        """The text of `tokens`, special tokens left out, and ids that no piece has."""
+        known = [token for token in tokens if token < self.vocabulary]
+        kept = [token for token in known if not self._inner.is_control(token)]
         text: str = self._inner.decode(kept)
         return text
 

@@ -79,8 +79,8 @@ class WorldTokenizer:
         return [self.encode(text) for text in texts]
 
     def decode_bytes(self, tokens: Sequence[int]) -> bytes:
-        """The bytes of `tokens`, the end token left out."""
-        return b"".join(self._bytes[token] for token in tokens if token != _END)
+        """The bytes of `tokens`, the end token left out, and ids that the vocabulary lacks."""
+        return b"".join(self._bytes.get(token, b"") for token in tokens if token != _END)
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of `tokens`, the end token left out; torn characters become U+FFFD."""
