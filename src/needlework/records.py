@@ -14,6 +14,9 @@ StopReason = Literal["end", "limit", "decided", "failed"]
 LIBRARIES = "libraries"
 """Where `others` of a prediction tells the versions of the packages that computed it."""
 
+END, NO_END = "end", "no end token"
+"""Where `others` says that nothing ends an answer but its limit; else it says nothing of it."""
+
 
 class Closed(BaseModel):
     """A record that refuses fields it does not know and cannot be changed."""

@@ -19,13 +19,15 @@ from needlework.engine.stopping import PUBLISHED_SAMPLING, Decoding
 from needlework.errors import EngineError
 from needlework.files import read_records, write_records
 from needlework.hazards import Hazard
+from needlework.models.checkpoints import hub
 from needlework.models.decoder import Decoder
 from needlework.models.hub_model import load_hub_model
 from needlework.progress import cells_done
-from needlework.records import Sample
+from needlework.records import END, NO_END, Sample
 from needlework.shards import Shard, is_part, sibling_journals
 from needlework.tasks.specs import Spec
 from needlework.tokenizers import Tokenizer
+from needlework.tokenizers.sidecars import ends_of_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +88,14 @@ def predict(
     named = _named(model)
     others = {"protocol": protocol, "decoding": decoding.kind, **_origin(model, named, decoder)}
     others["tokenizer"] = tokenizer.identity
+    tokenizer.end |= ends_of_checkpoint(hub.find(model.checkpoint, revision=model.revision))
+    if decoding.end_tokens and not tokenizer.end:
+        others[END] = NO_END
+        log.warning(
+            "%s: neither the tokenizer nor the checkpoint names an end token, so answers go on to "
+            "their limit; name `eos_token` in tokenizer_config.json",
+            model.tokenizer,
+        )
     setting = _setting(output, shard, others, machine.memory if device == "cpu" else None)
     with on_sigterm() as interruption:
         predictions = predict_cell(

@@ -11,6 +11,7 @@ from needlework.errors import CheckpointError
 
 _PATTERNS = [
     "config.json",
+    "generation_config.json",
     "*.safetensors",
     "*.safetensors.index.json",
     "*.bin",
