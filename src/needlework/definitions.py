@@ -7,6 +7,7 @@ those of a study that lists none.
 from typing import Annotated, Literal
 
 from pydantic import (
+    BeforeValidator,
     Discriminator,
     Field,
     PositiveFloat,
@@ -16,10 +17,12 @@ from pydantic import (
     model_validator,
 )
 
-from needlework.parsing import by_form
+from needlework.parsing import as_name, by_form
 from needlework.records import Closed
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
+Name = Annotated[
+    str, BeforeValidator(as_name), StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$")
+]
 LONGEST = 80
 """Characters of the name of a table or figure, of which names of files are made."""
 ShownName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=LONGEST)]

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from pydantic_core import to_json
 
-from needlework import cluster, plan, progress
+from needlework import cluster, plan, progress, study_file
 from needlework.errors import NeedleworkError
 from needlework.report.explorer.page import fingerprint
 from needlework.sources import digest
 
-# A study given with --configfile stands alone: it is never mixed with the default one.
-if "study" not in config:
+# A study given with --configfile stands alone: it is never mixed with the default one, which --config
+# changes where no other is given.
+if not workflow.configfiles and config.keys() <= workflow.config_settings.config.keys():
 
     configfile: "config/config.yaml"
 
@@ -20,7 +21,9 @@ if "study" not in config:
 CONFIGFILE = os.path.relpath(next(reversed(workflow.configfiles), "FILE"))
 
 try:
-    PLAN = plan.resolve(config, Path("config"))
+    # Read again from the file: what Snakemake made of it has lost what was written.
+    ASKED = study_file.asked(config, workflow.configfiles, workflow.config_settings.config)
+    PLAN = plan.resolve(ASKED, Path("config"))
     CLUSTER = cluster.read_cluster(Path("config/cluster.yaml"))
     PLAN.lock.refuse_unlocked(PLAN.repositories(), study=CONFIGFILE)
 except NeedleworkError as error:

@@ -110,6 +110,7 @@ class HubModel(Decoder):
         parameters = inspect.signature(model.forward).parameters
         self.last_only = "logits_to_keep" in parameters
         self.cache_name = "cache_params" if "cache_params" in parameters else "past_key_values"
+        self._fresh = [_settings(module) for module in model.modules()]
         self.one_pass = True
         """Whether logits inside of a sequence are those of a sequence that ends there."""
         self.cuts: Cuts = "nowhere"
@@ -207,6 +208,7 @@ class HubModel(Decoder):
             alone = [self._call(tokens_T[None, :end], use_cache=False).logits for end in ends]
             return torch.stack([logits_1TV[0, -1] for logits_1TV in alone])
         kept = {"logits_to_keep": positions_P} if self.last_only else {}
+        self._forget()
         logits_TV: Tensor = self.model(tokens_T[None], use_cache=False, **kept).logits[0]
         return logits_TV if self.last_only else logits_TV[positions_P]
 
@@ -222,6 +224,7 @@ class HubModel(Decoder):
         return output.logits[0, -1], Row((), getattr(output, self.cache_name))
 
     def _call(self, tokens_1T: Tensor, **arguments: Any) -> Any:  # noqa: ANN401 - the library's
+        self._forget()
         if self.last_only:
             arguments["logits_to_keep"] = 1
         try:
@@ -234,6 +237,23 @@ class HubModel(Decoder):
                 f"{type(self.model).__name__} of transformers fails on {tokens_1T.shape[1]} "
                 f"tokens ({reason}); choose another length, or check config.json"
             ) from error
+
+    def _forget(self) -> None:
+        """Make the library's modules what they were: some keep angles of the longest text so far.
+
+        An answer would depend on what was asked before it.
+        """
+        for module, (values, buffers) in zip(self.model.modules(), self._fresh, strict=True):
+            module.__dict__.update(values)
+            module._buffers.update(buffers)
+
+
+def _settings(module: nn.Module) -> tuple[dict[str, Any], dict[str, Tensor | None]]:
+    """What a module knows beside its weights: numbers of its own, and tables."""
+    numbers = {
+        name: value for name, value in vars(module).items() if isinstance(value, int | float)
+    }
+    return numbers, dict(module._buffers)
 
 
 def _positions(model: "PreTrainedModel") -> int | None:

@@ -101,11 +101,13 @@ def answered(
 
 
 @torch.no_grad()
-def by_reading_all(hub: HubModel, tokens: Sequence[int]) -> str:
-    """The answer by definition: one reading of everything for every token."""
+def by_reading_all(folder: Path, tokens: Sequence[int]) -> str:
+    """The answer by definition: one reading of everything for every token, by a model that has
+    read nothing else."""
     written: list[int] = []
     while len(written) < WRITTEN:
-        logits_1TV: Tensor = hub.model(torch.tensor([[1, *tokens, *written]])).logits
+        model = transformers.AutoModelForCausalLM.from_pretrained(folder)
+        logits_1TV: Tensor = model(torch.tensor([[1, *tokens, *written]])).logits
         token = int(logits_1TV[0, -1].argmax())
         if token in NumberTokenizer.end:
             break
@@ -121,7 +123,9 @@ def test_an_answer_is_that_of_one_reading(
     hub = hub_model(make(), tmp_path / "model")
     asked = prompts(4, length)
     found = answered(hub, tmp_path, asked)
-    assert [each.pred for each in found] == [by_reading_all(hub, tokens) for tokens in asked]
+    assert [each.pred for each in found] == [
+        by_reading_all(tmp_path / "model", tokens) for tokens in asked
+    ]
 
 
 @pytest.mark.parametrize("make", [long_rope, dynamic, plain])
@@ -161,7 +165,9 @@ def test_a_prompt_before_the_switch_among_longer_ones_is_read_as_if_alone(tmp_pa
     hub = hub_model(long_rope(), tmp_path / "model")
     asked = [book(SWITCH - 3), book(60)]
     found = answered(hub, tmp_path, asked)
-    assert [each.pred for each in found] == [by_reading_all(hub, tokens) for tokens in asked]
+    assert [each.pred for each in found] == [
+        by_reading_all(tmp_path / "model", tokens) for tokens in asked
+    ]
 
 
 def test_nothing_is_proven_in_half_precision_but_that_answers_continue(tmp_path: Path) -> None:
@@ -214,6 +220,15 @@ def test_beyond_the_learned_positions_samples_fail_and_others_are_answered(
 
 def test_rotary_models_have_no_last_position(tmp_path: Path) -> None:
     assert hub_model(plain(), tmp_path).config.positions is None
+
+
+def test_what_was_read_before_changes_nothing(tmp_path: Path) -> None:
+    """The library's dynamic angles stay those of the longest text that a model has seen."""
+    hub = hub_model(dynamic(), tmp_path / "model")
+    short = prompts(1, 40)
+    alone = answered(hub, tmp_path / "alone", short)
+    together = answered(hub, tmp_path / "together", [*short, book(200)])
+    assert together[0].pred == alone[0].pred == by_reading_all(tmp_path / "model", short[0])
 
 
 def test_what_the_library_fails_on_fails_alone(
