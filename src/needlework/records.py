@@ -4,9 +4,9 @@ Field names `index`, `input`, `outputs`, `length`, `pred` and `others` are RULER
 read our files.
 """
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from needlework.tolerances import TOLERANCES, DeviceKind, Dtype
 
@@ -24,6 +24,10 @@ class Closed(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+Reference = Annotated[str, StringConstraints(pattern=r"\S")]
+"""What an answer should hold. Blanks stand in every answer, so they are no reference."""
+
+
 class Sample(Closed):
     """One question with its haystack, as RULER writes it: `{task}.jsonl`."""
 
@@ -31,7 +35,7 @@ class Sample(Closed):
     """Position in the dataset, from 0."""
     input: str
     """The whole prompt, answer prefix included."""
-    outputs: tuple[str, ...] = Field(min_length=1)
+    outputs: tuple[Reference, ...] = Field(min_length=1)
     """Every reference answer."""
     length: int = Field(ge=1)
     """Tokens of the prompt plus the tokens reserved for the answer."""

@@ -68,12 +68,7 @@ def _check_depth(text: str) -> None:
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST:
-            raise yaml.constructor.ConstructorError(
-                None,
-                None,
-                f"more than {DEEPEST} lists or keys inside of one another",
-                event.start_mark,
-            )
+            raise yaml.YAMLError(f"more than {DEEPEST} lists or keys inside of one another")
 
 
 def _check(node: yaml.Node, sizes: dict[int, int]) -> int:
@@ -115,7 +110,7 @@ def _check_keys(node: yaml.MappingNode) -> None:
 
 
 def _refused(node: yaml.Node, why: str) -> yaml.YAMLError:
-    return yaml.constructor.ConstructorError(None, None, why, node.start_mark)
+    return yaml.YAMLError(f"{why} in line {node.start_mark.line + 1}")
 
 
 def from_json(text: str) -> object:

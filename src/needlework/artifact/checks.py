@@ -23,18 +23,12 @@ from needlework.artifact.bundle import (
 )
 from needlework.artifact.crate import README, readme
 from needlework.artifact.rendering import EXPLORER, Output, outputs
-from needlework.cells import (
-    collect,
-    mixed,
-    read_estimates,
-    read_parquet,
-    read_scores,
-    score_cell,
-)
+from needlework.cells import collect, read_estimates, read_parquet, read_scores, score_cell
 from needlework.errors import ArtifactError, NeedleworkError
 from needlework.files import read_records, sha256
 from needlework.parsing import parse, read
 from needlework.records import Prediction, Sample, Verification
+from needlework.remarks import mixed, remarks
 from needlework.report.explorer.packing import prompts_key, unpacked
 from needlework.study import Cell, Grid, ShownModel, Study
 from needlework.tasks.specs import Spec
@@ -233,7 +227,8 @@ def scores(artifact: Path, again: Path) -> Iterator[str]:
             yield plain(error, artifact)
             continue
         yield from differences(f"scores/{place}.parquet", stored, read_parquet(path))
-        if mixed([artifact / STUDY / "scores" / f"{place}.parquet"]) != mixed([path]):
+        theirs = [artifact / STUDY / "scores" / f"{place}.parquet"]
+        if mixed(theirs) != mixed([path]) or remarks(theirs) != remarks([path]):
             yield f"scores/{place}.parquet: tells other versions than the predictions"
 
 

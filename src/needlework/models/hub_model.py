@@ -114,7 +114,8 @@ class HubModel(Decoder):
         self.one_pass = True
         """Whether logits inside of a sequence are those of a sequence that ends there."""
         self.cuts: Cuts = "nowhere"
-        self.prepare([np.arange(1, PROBE + 1) % self.config.vocabulary], 1)
+        probe = np.arange(1, PROBE + 1, dtype=np.int32) % self.config.vocabulary
+        self.prepare([probe.astype(np.int32)], 1)
 
     @property
     def keeps_cache(self) -> bool:

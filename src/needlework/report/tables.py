@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from needlework.cells import estimated, gathered, mixed
+from needlework.cells import estimated, gathered
 from needlework.definitions import TableDefinition
 from needlework.files import write_text
 from needlework.records import Verification
+from needlework.remarks import mixed, remarks
 from needlework.report import printing
 from needlework.report.estimates import Scores
 from needlework.report.layout import Entry, Row, Table, build
@@ -55,7 +56,7 @@ def read_measured(
     rows = gathered(scores)
     return Measured(
         scores=Scores(estimated(rows), grid),
-        samples=Samples(rows, grid, mixed(scores)),
+        samples=Samples(rows, grid, mixed(scores), remarks(scores)),
         models=models,
         verified=verified,
     )
@@ -83,7 +84,7 @@ def write_table(
             table=table,
             notes=notes(table, measured.verified, measured.samples),
             missing=missing_cells(table),
-            doubts=[row_marks(row, measured.verified) for row in table.rows],
+            doubts=[row_marks(row, measured.verified, measured.samples) for row in table.rows],
             columns=list(zip(*(row.entries for row in table.rows), strict=True)),
             printing=printing,
             intervals=intervals,

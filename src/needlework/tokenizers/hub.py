@@ -123,10 +123,8 @@ def _add(inner: tokenizers.Tokenizer, sidecars: Sidecars) -> list[str]:
     Raises:
         ResourceError: such a token would get another id than its file says.
     """
-    missing = {
-        text: number for text, number in sidecars.added.items() if inner.token_to_id(text) is None
-    }
-    for text, number in missing.items():
+    missing = [text for text in sidecars.added if inner.token_to_id(text) is None]
+    for text in missing:
         inner.add_special_tokens([tokenizers.AddedToken(text, special=True, normalized=False)])
         if inner.token_to_id(text) != (number := sidecars.added[text]):
             raise ResourceError(

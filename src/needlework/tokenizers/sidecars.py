@@ -5,7 +5,7 @@ tokenizer makes of a text. A special token may be named in several places, and n
 is complete in the wild: so all of them are read, and what ends a text is the union.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -115,7 +115,7 @@ def _ends(path: Path) -> Iterator[int]:
             yield each
 
 
-def _object(path: Path, error: type[NeedleworkError] = ResourceError) -> Mapping[str, Any]:
+def _object(path: Path, error: type[NeedleworkError] = ResourceError) -> dict[str, Any]:
     """What stands in a JSON file; nothing where there is none."""
     return read_json(path, error=error, kind=dict) if path.is_file() else {}
 

@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from needlework.cells import CellEstimate, mixed, read_estimates, read_parquet
+from needlework.cells import CellEstimate, read_estimates, read_parquet
 from needlework.definitions import TableDefinition
 from needlework.errors import RecordError
 from needlework.files import read_records
 from needlework.records import Prediction, Sample, SampleDetail
+from needlework.remarks import mixed, remarks
 from needlework.report.estimates import Scores
 from needlework.report.explorer.folding import fold
 from needlework.report.layout import Entry, Row, Source, Table, build
@@ -88,7 +89,8 @@ def blocks(
     scores = read_parquet(study / "scores.parquet")
     _check_models(scores, models)
     estimates = read_estimates(study / "cells.parquet")
-    samples_of = Samples(scores, grid, mixed([study / "scores.parquet"]))
+    paths = [study / "scores.parquet"]
+    samples_of = Samples(scores, grid, mixed(paths), remarks(paths))
     known = Known(Scores(estimates, grid), samples_of, _verified(study))
     yield Block("index", index(study.name, estimates, models, tables, known=known))
     prompts = {model.name: prompts_key(model) for model in models}
@@ -159,7 +161,10 @@ def _table(table: Table, known: Known) -> dict[str, Any]:
         "columns": table.column_names(),
         "rows": [
             {
-                "heads": [row.heads[0] + signs(row_marks(row, known.verified)), *row.heads[1:]],
+                "heads": [
+                    row.heads[0] + signs(row_marks(row, known.verified, known.samples)),
+                    *row.heads[1:],
+                ],
                 "cells": [_number(row, entry, known) for entry in row.entries],
             }
             for row in table.rows
@@ -264,3 +269,7 @@ def _check_models(scores: pl.DataFrame, models: Sequence[ShownModel]) -> None:
         raise RecordError(
             f"scores of {', '.join(strange)}, which this study does not name; collect them again"
         )
+
+
+def _marks(row: Row, known: Known) -> str:
+    return signs(row_marks(row, known.verified, known.samples))
