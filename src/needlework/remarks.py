@@ -15,7 +15,7 @@ from needlework.door import opens
 from needlework.errors import RecordError
 from needlework.files import atomic
 from needlework.records import END, LIBRARIES, NO_END, Closed, Prediction
-from needlework.study import Cell
+from needlework.study.config import Cell
 from needlework.tasks.specs import Spec
 
 Told = TypeVar("Told")

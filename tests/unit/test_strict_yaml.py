@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from needlework import plan, study_file
-from needlework.cluster import read_cluster
+from needlework import study_file
+from needlework.cluster.slurm import read_cluster
 from needlework.errors import StudyError
 from needlework.parsing import read, read_keys
+from needlework.study import plan
 
 ROOT = Path(__file__).parents[2]
 STUDY: dict[str, Any] = {

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from pydantic_core import to_json
 
-from needlework import cluster, plan, progress, study_file
+from needlework.cluster import slurm, progress
+from needlework.study import plan
+from needlework import study_file
 from needlework.errors import NeedleworkError
 from needlework.report.explorer.page import fingerprint
 from needlework.sources import digest
@@ -24,7 +26,7 @@ try:
     # Read again from the file: what Snakemake made of it has lost what was written.
     ASKED = study_file.asked(config, workflow.configfiles, workflow.config_settings.config)
     PLAN = plan.resolve(ASKED, Path("config"))
-    CLUSTER = cluster.read_cluster(Path("config/cluster.yaml"))
+    CLUSTER = slurm.read_cluster(Path("config/cluster.yaml"))
     PLAN.lock.refuse_unlocked(PLAN.repositories(), study=CONFIGFILE)
 except NeedleworkError as error:
     print(f"needlework: {error}", file=sys.stderr)

@@ -101,6 +101,6 @@ if PLAN.study.shards > 1:
             mem_mb=1000,
             runtime=10,
         params:
-            code=digest("needlework.shards"),
+            code=digest("needlework.scores.shards"),
         shell:
             "needlework merge {output} {input.parts} --tasks {input.tasks} 2> {log}"

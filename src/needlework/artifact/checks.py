@@ -23,16 +23,16 @@ from needlework.artifact.bundle import (
 )
 from needlework.artifact.crate import README, readme
 from needlework.artifact.rendering import EXPLORER, Output, outputs
-from needlework.cells import collect, read_estimates, read_parquet, read_scores, score_cell
 from needlework.errors import ArtifactError, NeedleworkError
 from needlework.files import read_records, sha256
 from needlework.parsing import parse, read
 from needlework.records import Prediction, Sample, Verification
 from needlework.remarks import mixed, remarks
 from needlework.report.explorer.packing import prompts_key, unpacked
-from needlework.study import Cell, Grid, ShownModel, Study
+from needlework.scores.cells import collect, read_estimates, read_parquet, read_scores, score_cell
+from needlework.study.config import Cell, Grid, ShownModel, Study
+from needlework.study.variants import weights_of
 from needlework.tasks.specs import Spec
-from needlework.variants import weights_of
 
 Content = TypeVar("Content")
 

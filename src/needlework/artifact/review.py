@@ -31,7 +31,7 @@ from needlework.files import sha256
 from needlework.parsing import parse, read
 from needlework.remarks import mixed
 from needlework.sources import digest
-from needlework.study import Study
+from needlework.study.config import Study
 
 Thing = TypeVar("Thing")
 

@@ -21,8 +21,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from needlework import snapshots
 from needlework.errors import CheckpointError, ForwardError
+from needlework.external import snapshots
 from needlework.models.allocation import is_out_of_memory
 from needlework.models.checkpoints import hub
 from needlework.models.checkpoints.accounting import listed

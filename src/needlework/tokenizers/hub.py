@@ -12,9 +12,9 @@ from typing import Any
 
 import tokenizers
 
-from needlework import snapshots
 from needlework.door import opens
 from needlework.errors import ResourceError
+from needlework.external import snapshots
 from needlework.tokenizers import cuts
 from needlework.tokenizers.sidecars import CONFIG, SPECIAL, Sidecars
 

@@ -1,0 +1,174 @@
+"""A tokenizer's own chat template as a prompt format: what it puts before and after a question.
+
+Knows where templates are kept and how transformers renders them (`apply_chat_template`); does not
+know what is asked. Templates are programs of strangers, so they run in Jinja's sandbox, with one
+message of a user, the start of an answer, and nothing that changes from day to day: to a template
+that asks for the date it is always the same one.
+"""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from needlework.door import opens
+from needlework.errors import ResourceError
+from needlework.tasks.prompts import Wrapper
+from needlework.tokenizers import hub
+from needlework.tokenizers.sidecars import CONFIG, Sidecars
+
+if TYPE_CHECKING:
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+_TEMPLATE, _TOKENS = "chat_template.jinja", "tokenizer.json"
+TODAY = datetime(2024, 7, 26, tzinfo=UTC)
+"""The date that templates are told; those of Llama 3 write it themselves where nobody tells one."""
+_PROBES = (
+    'Read "it\'s" <b>&amp;</b> {one} {{two}} {% three %} \\n\n\n  four  blanks,\ttabs, 漢字. Five?',
+    "Which of the two is it?",
+)
+"""What must come through unchanged. No question begins or ends with a blank, so templates may strip
+it."""
+
+
+def wrapper(path_or_hub_id: str, *, revision: str | None) -> Wrapper:
+    """The format that the tokenizer in a folder, or of a hub repository, gives to a question.
+
+    Its `before` has the begin token, where the template writes one.
+
+    Raises:
+        ResourceError: there is no template, or it fails, or changes the question.
+    """
+    folder = _folder(path_or_hub_id, revision=revision)
+    sidecars = Sidecars(folder)
+    source = _source(folder, sidecars)
+    special = sidecars.for_templates()
+    found = {_around(probe, _render(folder, source, special, probe), folder) for probe in _PROBES}
+    if len(found) > 1:
+        raise ResourceError(
+            f"the chat template of {folder} depends on the question, which must stand alone in it; "
+            "name a fixed wrapper"
+        )
+    return found.pop()
+
+
+def _folder(path_or_hub_id: str, *, revision: str | None) -> Path:
+    path = Path(path_or_hub_id)
+    if path.is_file():
+        raise ResourceError(
+            f"{path} is one file and has no chat template; name a folder with {_TOKENS} and "
+            f"{CONFIG}, or a fixed wrapper"
+        )
+    folder = path if path.is_dir() else hub.download(path_or_hub_id, revision=revision)
+    if not (folder / _TOKENS).is_file():
+        raise ResourceError(
+            f"{folder} has no {_TOKENS}, without which the special tokens of a chat template would "
+            "be read as text; convert its tokenizer, or name a fixed wrapper"
+        )
+    return folder
+
+
+def _source(folder: Path, sidecars: Sidecars) -> str:
+    """The template: a file of its own, or in the sidecar, alone or as `default` among others."""
+    if (folder / _TEMPLATE).is_file():
+        return _read(folder / _TEMPLATE)
+    found = sidecars.config.get("chat_template")
+    if isinstance(found, list):
+        named = [each for each in found if isinstance(each, dict) and each.get("name") == "default"]
+        found = named[-1].get("template") if named else None
+    if not isinstance(found, str):
+        raise ResourceError(
+            f"{folder} has no chat template, neither {_TEMPLATE} nor `chat_template` in "
+            f"{CONFIG}; name a fixed wrapper"
+        )
+    return found
+
+
+@opens("a chat template", "chat_template.jinja", error=ResourceError)
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+@opens("a folder with a chat template", "", error=ResourceError, way_out="name a fixed wrapper")
+def _render(folder: Path, source: str, special: dict[str, str], question: str) -> str:
+    """What `apply_chat_template` gives for a question, the date aside."""
+    import jinja2
+
+    try:
+        return (
+            _environment()
+            .from_string(source)
+            .render(
+                messages=[{"role": "user", "content": question}],
+                tools=None,
+                documents=None,
+                add_generation_prompt=True,
+                **special,
+            )
+        )
+    except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise ResourceError(
+            f"the chat template of {folder} cannot be rendered ({error}); name a fixed wrapper"
+        ) from error
+
+
+def _environment() -> "ImmutableSandboxedEnvironment":
+    """Jinja as transformers sets it up: two block rules, loop controls, and words of its own."""
+    import jinja2
+    from jinja2.ext import Extension, loopcontrols
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    class Generation(Extension):
+        """`{% generation %}`: marks what an assistant said, for training; shows what is inside."""
+
+        tags = {"generation"}  # noqa: RUF012 - as Jinja declares it
+
+        def parse(self, parser: jinja2.parser.Parser) -> Any:  # noqa: ANN401 - a node
+            next(parser.stream)
+            body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+            return jinja2.nodes.CallBlock(self.call_method("_shown"), [], [], body)
+
+        def _shown(self, caller: Any) -> Any:  # noqa: ANN401 - a macro and its text
+            return caller()
+
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols]
+    )
+    environment.filters["tojson"] = _to_json
+    environment.globals["raise_exception"] = _refuse
+    environment.globals["strftime_now"] = TODAY.strftime
+    return environment
+
+
+def _to_json(
+    value: object,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    """The filter `tojson`, which does not escape for HTML as Jinja's own does."""
+    return json.dumps(
+        value,
+        ensure_ascii=ensure_ascii,
+        indent=indent,
+        separators=separators,
+        sort_keys=sort_keys,
+    )
+
+
+def _refuse(message: str) -> None:
+    """`raise_exception`, by which a template says what it does not do."""
+    import jinja2
+
+    raise jinja2.TemplateError(message)
+
+
+def _around(question: str, rendered: str, folder: Path) -> Wrapper:
+    if rendered.count(question) != 1:
+        raise ResourceError(
+            f"the chat template of {folder} does not show the question once, word for word; name a "
+            "fixed wrapper"
+        )
+    before, _, after = rendered.partition(question)
+    return Wrapper(before, after)
