@@ -26,7 +26,5 @@ rule artifact:
     params:
         code=digest("needlework.artifact.bundle"),
         folder=RESULTS,
-        benchmarks=f"benchmarks/{PLAN.study.study}/predict",
     shell:
-        "needlework artifact {params.folder} {output} {input.sources} {input.published}"
-        " $(find {params.benchmarks} -name '*.tsv' 2> /dev/null) 2> {log}"
+        "needlework artifact {params.folder} {output} {input.sources} {input.published}" " 2> {log}"

@@ -8,7 +8,11 @@ from pydantic_core import to_json
 
 from needlework.cluster import slurm, progress
 from needlework.study import plan
+<<<<<<< 0e6b092b8fd59179f99b9b098b6fcfa38b6a1a81
+from needlework.cost import study as cost
+=======
 from needlework import study_file
+>>>>>>> 388a9d74e30644241117fccd4a2d700c4b0c7dca
 from needlework.errors import NeedleworkError
 from needlework.report.explorer.page import fingerprint
 from needlework.sources import digest
@@ -37,7 +41,7 @@ CELLS = PLAN.grid().cells()
 for line in PLAN.shows.left_out:
     print(f"needlework: study config: {line}", file=sys.stderr)
 RUN = progress.Run(RESULTS, Path("logs"))
-PARTS = {part: to_json(content).decode() for part, content in PLAN.parts().items()}
+PARTS = {part: to_json(content).decode() for part, content in cost.parts(PLAN).items()}
 # What the study shows, in one list: the rules, the review and the explorer go by it.
 SHOWN = PLAN.shows
 SCORE_TABLES = [table.name for table in SHOWN.tables if table.value == "score"]
@@ -56,7 +60,7 @@ def either(names):
 pathvars:
     results=str(RESULTS),
     logs=str(LOGS),
-    benchmarks=f"benchmarks/{PLAN.study.study}",
+    benchmarks=str(RESULTS / "benchmarks"),
 
 
 wildcard_constraints:

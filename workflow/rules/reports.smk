@@ -165,7 +165,7 @@ rule figure:
     params:
         code=digest("needlework.report.figures"),
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
-        benchmarks=f"benchmarks/{PLAN.study.study}",
+        benchmarks=str(RESULTS / "benchmarks"),
     shell:
         "needlework figure {input.definition} {params.stem} {input.scores} --grid {input.grid}"
         " --models {input.models} --costs {input.costs} --benchmarks {params.benchmarks} 2> {log}"
