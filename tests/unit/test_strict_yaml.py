@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
-from needlework import study_file
 from needlework.cluster.slurm import read_cluster
 from needlework.errors import StudyError
 from needlework.parsing import read, read_keys
-from needlework.study import plan
+from needlework.study import file, plan
 
 ROOT = Path(__file__).parents[2]
 STUDY: dict[str, Any] = {
@@ -154,7 +153,7 @@ def test_a_study_is_what_its_file_says(key: str, text: str, tmp_path: Path) -> N
     """And not what YAML 1.1 makes of it, which Snakemake hands on."""
     rest = {name: value for name, value in STUDY.items() if name != key}
     path = written(tmp_path, f"{json.dumps(rest)[:-1]}, {key}: {text}}}\n")
-    keys = study_file.asked(lax(path), [path], {})
+    keys = file.asked(lax(path), [path], {})
     with pytest.raises(StudyError, match=key) as caught:
         plan.resolve(keys, ROOT / "config")
     line = str(caught.value)
@@ -167,12 +166,12 @@ def test_what_comes_from_config_lies_over_the_file(tmp_path: Path) -> None:
     given = {"b": {"d": 2}}
     config = lax(path)
     config["b"] = config["b"] | given["b"]
-    assert study_file.asked(config, [path], given) == {"a": "042", "b": {"c": "yes", "d": 2}}
+    assert file.asked(config, [path], given) == {"a": "042", "b": {"c": "yes", "d": 2}}
 
 
 def test_the_configuration_of_a_module_is_its_own(tmp_path: Path) -> None:
     path = written(tmp_path, "a: 042\n")
-    assert study_file.asked({"study": "theirs"}, [path], {}) == {"study": "theirs"}
+    assert file.asked({"study": "theirs"}, [path], {}) == {"study": "theirs"}
 
 
 def test_a_name_with_capitals_is_told_once_and_in_words() -> None:

@@ -7,12 +7,9 @@ from pathlib import Path
 from pydantic_core import to_json
 
 from needlework.cluster import slurm, progress
+from needlework.study import file as study_file
 from needlework.study import plan
-<<<<<<< 0e6b092b8fd59179f99b9b098b6fcfa38b6a1a81
 from needlework.cost import study as cost
-=======
-from needlework import study_file
->>>>>>> 388a9d74e30644241117fccd4a2d700c4b0c7dca
 from needlework.errors import NeedleworkError
 from needlework.report.explorer.page import fingerprint
 from needlework.sources import digest

@@ -27,9 +27,9 @@ from needlework.errors import ArtifactError, NeedleworkError
 from needlework.files import read_records, sha256
 from needlework.parsing import parse, read
 from needlework.records import Prediction, Sample, Verification
-from needlework.remarks import mixed, remarks
 from needlework.report.explorer.packing import prompts_key, unpacked
 from needlework.scores.cells import collect, read_estimates, read_parquet, read_scores, score_cell
+from needlework.scores.remarks import mixed, remarks
 from needlework.study.config import Cell, Grid, ShownModel, Study
 from needlework.study.variants import weights_of
 from needlework.tasks.specs import Spec

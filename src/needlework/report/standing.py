@@ -12,8 +12,8 @@ from types import MappingProxyType
 import polars as pl
 
 from needlework.analysis.comparisons import holm, interval_test, sign_flip_test
-from needlework.remarks import Remark
 from needlework.report.layout import Entry, Row, Source, Table
+from needlework.scores.remarks import Remark
 from needlework.statistics.contrasts import difference, interval
 from needlework.study.config import Cell, Grid, ShownModel
 

@@ -12,7 +12,6 @@ from typing import Any
 
 from needlework.files import write_text
 from needlework.records import Verification
-from needlework.remarks import mixed, remarks
 from needlework.report import printing
 from needlework.report.layout import Entry, Row, Table, build
 from needlework.report.notes import Verified, missing_cells, notes, row_marks
@@ -20,6 +19,7 @@ from needlework.report.rendering import render
 from needlework.report.standing import Samples, mark
 from needlework.scores.cells import estimated, gathered
 from needlework.scores.estimates import Scores
+from needlework.scores.remarks import mixed, remarks
 from needlework.statistics.means import Estimate
 from needlework.study.config import Grid, ShownModel
 from needlework.study.definitions import TableDefinition

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from needlework.errors import RecordError
 from needlework.files import read_records
 from needlework.records import LIBRARIES, Closed, Prediction
-from needlework.remarks import mixed, parquet, place_of, remark, remarks, write
+from needlework.scores.remarks import mixed, parquet, place_of, remark, remarks, write
 from needlework.statistics import means
 from needlework.statistics.means import Estimate
 from needlework.study.config import Cell

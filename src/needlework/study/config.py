@@ -20,12 +20,8 @@ from pydantic import (
 
 from needlework.defects import StudyHazard
 from needlework.errors import StudyError
-<<<<<<< 0e6b092b8fd59179f99b9b098b6fcfa38b6a1a81
 from needlework.external.snapshots import Commit
-from needlework.parsing import by_form, unknown
-=======
 from needlework.parsing import as_name, by_form, unknown
->>>>>>> 388a9d74e30644241117fccd4a2d700c4b0c7dca
 from needlework.records import Closed
 from needlework.study.definitions import Name, TableDefinition
 from needlework.tasks.prompts import WordingName

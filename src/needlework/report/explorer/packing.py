@@ -17,7 +17,6 @@ import polars as pl
 from needlework.errors import RecordError
 from needlework.files import read_records
 from needlework.records import Prediction, Sample, SampleDetail
-from needlework.remarks import mixed, remarks
 from needlework.report.explorer.folding import fold
 from needlework.report.layout import Entry, Row, Source, Table, build
 from needlework.report.notes import Verified, entry_marks, notes, read_verified, row_marks
@@ -26,6 +25,7 @@ from needlework.report.rendering import percent
 from needlework.report.standing import Samples, mark
 from needlework.scores.cells import CellEstimate, read_estimates, read_parquet
 from needlework.scores.estimates import Scores
+from needlework.scores.remarks import mixed, remarks
 from needlework.study.config import AskedSuite, Grid, ShownModel
 from needlework.study.definitions import TableDefinition
 
