@@ -3,7 +3,6 @@
 Knows how the parts work together; each family's module knows its configuration and its names.
 """
 
-import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from pydantic import ValidationError
 
 from needlework.defects import LayerHazard
+from needlework.door import read_json
 from needlework.errors import CheckpointError
 from needlework.models.allocation import allocate
 from needlework.models.checkpoints import (
@@ -24,7 +24,14 @@ from needlework.models.checkpoints import (
     recurrent_gemma,
     rwkv6,
 )
-from needlework.models.checkpoints.accounting import Places, account, place_tensor, unfilled
+from needlework.models.checkpoints.accounting import (
+    Places,
+    account,
+    carries_nothing,
+    place_tensor,
+    settled,
+    unfilled,
+)
 from needlework.models.checkpoints.hub import find
 from needlework.models.config import DecoderConfig
 from needlework.models.decoder import Decoder
@@ -71,11 +78,13 @@ def load(
     source = find(path_or_hub_id, revision=revision)
     files = reading.shards(source)
     shapes = reading.shapes(files)
+    shapes = {name: shape for name, shape in shapes.items() if not carries_nothing(name)}
     spec, places = _recognise(source, shapes)
     spec = with_hazards(spec, hazards)
     with torch.device("meta"):
         decoder = Decoder(spec)
     unfilled(places, decoder)
+    places = settled(places, shapes)
     account(places, shapes, decoder, where=str(source))
     allocate(decoder, device, dtype)
     parameters = dict(decoder.named_parameters())
@@ -83,7 +92,7 @@ def load(
         # A second copy of a tied weight is compared with the first, so it comes last.
         for aliases in (False, True):
             for name, tensor in reading.tensors(files):
-                if places[name].alias == aliases:
+                if name in shapes and places[name].alias == aliases:
                     place_tensor(name, tensor, places[name], parameters)
     return decoder.eval().requires_grad_(False)
 
@@ -105,6 +114,10 @@ def decoder_config(raw: Mapping[str, Any], *, where: str) -> tuple[DecoderConfig
         raise CheckpointError(f"{where}: {place}: {first['msg']}") from error
     except ValueError as error:
         raise CheckpointError(f"{where}: {error}") from error
+    except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
+        raise CheckpointError(
+            f"{where} has a value of another kind ({error}); correct it"
+        ) from error
 
 
 def _family(raw: Mapping[str, Any], where: str) -> Family:
@@ -127,6 +140,10 @@ def _recognise(source: Path, shapes: Mapping[str, tuple[int, ...]]) -> tuple[Dec
             spec = rwkv6.config_from_shapes(shapes)
         except KeyError as error:
             raise CheckpointError(f"{source} is not an RWKV-6 model: it has no {error}") from error
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            raise CheckpointError(
+                f"{source} is not an RWKV-6 model: its tensors have other shapes ({error})"
+            ) from error
         return spec, rwkv6.places_in_pth(spec)
     path = source / "config.json"
     spec, family = decoder_config(_raw(path), where=str(path))
@@ -135,13 +152,9 @@ def _recognise(source: Path, shapes: Mapping[str, tuple[int, ...]]) -> tuple[Dec
 
 def _raw(path: Path) -> Mapping[str, Any]:
     """What a `config.json` says."""
-    try:
-        raw: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path} is absent; is {path.parent} a checkpoint folder?") from error
-    except json.JSONDecodeError as error:
-        raise CheckpointError(f"{path} is not JSON ({error}); fetch it again") from error
-    return raw
+    if not path.is_file():
+        raise CheckpointError(f"{path} is absent; is {path.parent} a checkpoint folder?")
+    return read_json(path, error=CheckpointError, kind=dict)
 
 
 def family_module(source: Path) -> str:
