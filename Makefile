@@ -14,7 +14,7 @@ export PYTHON CUDA
 .PHONY: prove prove-bundle env-cuda env-cuda-source clean
 
 study: $(READY)  ## the default study, to every table; `snakemake -n` explains what it would do
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --quiet all
+	PATH="$(CURDIR)/$(BIN):$$PATH" sh envs/snakemake.sh
 
 test: $(READY)  ## the tests
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup
@@ -46,7 +46,7 @@ nano-report: study  ## renew the committed output of the default study
 	cp $(wildcard results/nano/*claims.* results/nano/findings.* results/nano/audit.*) reports/nano/
 
 hazards: $(READY)  ## what each published defect costs the small models; renews reports/hazards
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --configfile config/hazards.yaml --quiet all
+	PATH="$(CURDIR)/$(BIN):$$PATH" sh envs/snakemake.sh --configfile config/hazards.yaml
 	mkdir -p reports/hazards/figures
 	cp results/hazards/hazards.md results/hazards/hazards.csv reports/hazards/
 	cp $(addprefix results/hazards/figures/hazard_waterfall,.svg .png) reports/hazards/figures/

@@ -50,6 +50,7 @@ COMMANDS = (
     artifacts.review,
     reports.schema,
     scores.score,
+    planning.status,
     tables.table,
     inference.train_nano,
     verification.verify_model,
