@@ -10,14 +10,17 @@ CUDA ?=
 ARCHITECTURES ?= 80 90
 export PYTHON CUDA
 
-.PHONY: study test test-lowest test-newest check report hazards nano-report bench bench-data
+.PHONY: study test sweeps test-lowest test-newest check report hazards nano-report bench bench-data
 .PHONY: prove prove-bundle env-cuda env-cuda-source clean
 
 study: $(READY)  ## the default study, to every table; `snakemake -n` explains what it would do
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh envs/snakemake.sh
 
 test: $(READY)  ## the tests
-	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup --ignore tests/sweeps
+
+sweeps: $(READY)  ## broken files for every reader, other values for every key: minutes
+	$(BIN)/python -m pytest -n 2 -q tests/sweeps
 
 KERNELS := .venv-kernels
 .PHONY: test-kernels test-kernels-full

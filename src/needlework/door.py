@@ -10,6 +10,7 @@ import functools
 import inspect
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
@@ -50,43 +51,48 @@ def opens(
     """
 
     def register(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-        def refused(path: object, cause: BaseException) -> NeedleworkError:
+        def refused(cause: Exception, path: object) -> NeedleworkError:
             return error(f"{path} is not {format} that can be read ({told(cause)}); {way_out}")
 
         if inspect.isgeneratorfunction(function):
 
             @functools.wraps(function)
             def guarded(*args: Any, **named: Any) -> Iterator[Any]:  # noqa: ANN401 - as wrapped
-                try:
+                with strangers(lambda cause: refused(cause, args[0])):
                     yield from function(*args, **named)
-                except (NeedleworkError, GeneratorExit, MemoryError):
-                    raise
-                except Exception as cause:
-                    _pass_the_machines(cause)
-                    raise refused(args[0], cause) from cause
 
         else:
 
             @functools.wraps(function)
             def guarded(*args: Any, **named: Any) -> Any:  # noqa: ANN401 - as wrapped
-                try:
+                with strangers(lambda cause: refused(cause, args[0])):
                     return function(*args, **named)
-                except (NeedleworkError, MemoryError):
-                    raise
-                except Exception as cause:
-                    _pass_the_machines(cause)
-                    raise refused(args[0], cause) from cause
 
-        opener = Opener(format, names, guarded)
-        OPENERS[f"{function.__module__}.{function.__qualname__}"] = opener
+        OPENERS[f"{function.__module__}.{function.__qualname__}"] = Opener(format, names, guarded)
         return cast(Callable[Parameters, Result], guarded)
 
     return register
 
 
+@contextmanager
+def strangers(refused: Callable[[Exception], NeedleworkError]) -> Iterator[None]:
+    """Turn whatever code or files of strangers raise into what `refused` makes of it.
+
+    Our own errors pass, and those of the machine. This is the only place that catches everything:
+    what a stranger wrote may fail in any way, and no list of ways is ever complete.
+    """
+    try:
+        yield
+    except (NeedleworkError, MemoryError):
+        raise
+    except Exception as cause:
+        _pass_the_machines(cause)
+        raise refused(cause) from cause
+
+
 def _pass_the_machines(cause: Exception) -> None:
-    """Raise what the machine says of a file again: it names the file, and is told in one line."""
-    if isinstance(cause, OSError) and cause.filename is not None:
+    """Raise what the machine says again, a full disk or a file that is gone: no fault of a file."""
+    if isinstance(cause, OSError) and cause.errno is not None:
         raise cause
 
 

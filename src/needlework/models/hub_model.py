@@ -21,6 +21,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from needlework.door import strangers, told
 from needlework.errors import CheckpointError, ForwardError
 from needlework.external import snapshots
 from needlework.models.allocation import is_out_of_memory
@@ -228,16 +229,21 @@ class HubModel(Decoder):
         self._forget()
         if self.last_only:
             arguments["logits_to_keep"] = 1
-        try:
-            return self.model(tokens_1T, **arguments)
-        except Exception as error:
-            if is_out_of_memory(error):
-                raise
-            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-            raise ForwardError(
-                f"{type(self.model).__name__} of transformers fails on {tokens_1T.shape[1]} "
-                f"tokens ({reason}); choose another length, or check config.json"
-            ) from error
+        with strangers(lambda cause: self._failure(cause, tokens_1T.shape[1])):
+            try:
+                return self.model(tokens_1T, **arguments)
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                out_of_memory = error
+        # Whoever reads knows what to do about it.
+        raise out_of_memory
+
+    def _failure(self, cause: Exception, tokens: int) -> ForwardError:
+        return ForwardError(
+            f"{type(self.model).__name__} of transformers fails on {tokens} tokens "
+            f"({told(cause)}); choose another length, or check config.json"
+        )
 
     def _forget(self) -> None:
         """Make the library's modules what they were: some keep angles of the longest text so far.
@@ -291,7 +297,7 @@ def load_hub_model(
     # What it would report is an error here, and told in one line.
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    try:
+    with strangers(lambda cause: _refused(path_or_hub_id, cause, trusted=trust_remote_code)):
         model, found = transformers.AutoModelForCausalLM.from_pretrained(
             snapshots.find("checkpoints", path_or_hub_id, revision=revision) or path_or_hub_id,
             revision=revision,
@@ -299,15 +305,14 @@ def load_hub_model(
             trust_remote_code=trust_remote_code,
             output_loading_info=True,
         )
-    except Exception as error:
-        reason = " ".join(str(error).split())[:300]
-        hint = "" if trust_remote_code else "; code of its own needs `trust_remote_code: true`"
-        raise CheckpointError(
-            f"transformers cannot load {path_or_hub_id}: {reason}{hint}"
-        ) from error
     if found["missing_keys"]:
         raise CheckpointError(
             f"{path_or_hub_id} is not a whole {type(model).__name__}: missing: "
             f"{listed(sorted(found['missing_keys']))}; check config.json and fetch it again"
         )
     return HubModel(model.to(device).eval().requires_grad_(False), sorted(found["unexpected_keys"]))
+
+
+def _refused(name: str, cause: Exception, *, trusted: bool) -> CheckpointError:
+    hint = "" if trusted else "; code of its own needs `trust_remote_code: true`"
+    return CheckpointError(f"transformers cannot load {name}: {told(cause)}{hint}")
