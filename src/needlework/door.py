@@ -6,6 +6,7 @@ everything that the function raises becomes one line that names the file and the
 feeds every registered function broken files, and another one finds code that goes past the door.
 """
 
+import errno
 import functools
 import inspect
 import json
@@ -33,6 +34,13 @@ class Opener:
     """What such files are called."""
     open: Callable[..., Any]
 
+
+MACHINE = frozenset(
+    getattr(errno, name)
+    for name in "ENOENT EACCES EPERM EISDIR ENOTDIR ELOOP ENAMETOOLONG ESTALE ENOSPC EDQUOT EROFS "
+    "EIO EMFILE ENFILE ENOMEM".split()
+)
+"""What the system says of a file whose content it has not looked at."""
 
 OPENERS: dict[str, Opener] = {}
 """Everything that opens a strange file, by module and name."""
@@ -92,7 +100,7 @@ def strangers(refused: Callable[[Exception], NeedleworkError]) -> Iterator[None]
 
 def _pass_the_machines(cause: Exception) -> None:
     """Raise what the machine says again, a full disk or a file that is gone: no fault of a file."""
-    if isinstance(cause, OSError) and cause.errno is not None:
+    if isinstance(cause, OSError) and cause.errno in MACHINE:
         raise cause
 
 
