@@ -11,10 +11,10 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, PydanticSerializationError, to_json
 
-from needlework import strict_yaml
+from needlework import installed, strict_yaml
 from needlework.door import opens
 from needlework.errors import StudyError
 
@@ -36,6 +36,12 @@ WRITTEN = {
 """What is said of a value of another kind, in place of pydantic's words."""
 
 
+class Closed(BaseModel):
+    """A record that refuses fields it does not know and cannot be changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
 @opens("YAML or JSON", "study.yaml", "study.json", error=StudyError, way_out="mend it")
 def read(path: Path) -> object:
     """The content of a YAML file or, by its suffix, of a JSON file, read by `strict_yaml`.
@@ -51,6 +57,30 @@ def read(path: Path) -> object:
         raise StudyError(f"{path} does not exist; copy it from the repository") from error
     except (ValueError, RecursionError) as error:
         raise StudyError(f"{path} is not {kind}: {' '.join(str(error).split())[:300]}") from error
+
+
+def read_added(path: Path, *, depth: int) -> object:
+    """The content of a file of `config/`, with what the packaged file of its name has beside it.
+
+    Keys down to `depth` are joined, and those of `path` win; a file that is not there adds nothing.
+
+    Raises:
+        StudyError: a file is not YAML.
+    """
+    packaged = installed.beside(path)
+    if packaged is None:
+        return read(path)
+    return joined(read(path) if path.exists() else None, read(packaged), depth=depth)
+
+
+def joined(own: object, packaged: object, *, depth: int) -> object:
+    """What is packaged with what is a user's own; what is no mapping is left for its reader."""
+    if own is None:
+        return packaged
+    if not (isinstance(own, dict) and isinstance(packaged, dict) and depth):
+        return own
+    both = {key: joined(own.get(key), each, depth=depth - 1) for key, each in packaged.items()}
+    return both | {key: each for key, each in own.items() if key not in packaged}
 
 
 def read_keys(path: Path) -> dict[str, object]:

@@ -6,8 +6,9 @@ read our files.
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
+from needlework.parsing import Closed
 from needlework.tolerances import TOLERANCES, DeviceKind, Dtype
 
 StopReason = Literal["end", "limit", "decided", "failed"]
@@ -16,12 +17,6 @@ LIBRARIES = "libraries"
 
 END, NO_END = "end", "no end token"
 """Where `others` says that nothing ends an answer but its limit; else it says nothing of it."""
-
-
-class Closed(BaseModel):
-    """A record that refuses fields it does not know and cannot be changed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 Reference = Annotated[str, StringConstraints(pattern=r"\S")]
@@ -90,6 +85,9 @@ class Prediction(Closed):
     others: dict[str, str]
     """What produced it: model revision, protocol, versions of what computed it, and the kernels and
     device of the job that wrote it down (of a resumed cell, the last one)."""
+    reasoning: str | None = Field(None, exclude_if=lambda value: value is None)
+    """What a thinking model wrote apart from its answer, where a server tells the two apart; never
+    scored."""
 
     @model_validator(mode="after")
     def _failure_has_a_reason(self) -> "Prediction":
@@ -108,6 +106,8 @@ class Verification(Closed, strict=True):
     model: str
     tensors: int = Field(ge=0)
     parameters: int = Field(ge=0)
+    quantisation: str | None = None
+    """What the weights were rounded to in their file, by share; None where nothing is known."""
     dtype: Dtype
     device: DeviceKind
     kernels: dict[str, str]

@@ -6,17 +6,18 @@ from pathlib import Path
 
 from pydantic_core import to_json
 
+from needlework import installed
 from needlework.cluster import progress, slurm
 from needlework.cost import study as cost
 from needlework.errors import NeedleworkError
-from needlework.report.explorer.page import fingerprint
+from needlework.report.explorer.sources import fingerprint
 from needlework.sources import digest
 from needlework.study import file, plan
 
 # A study given with --configfile stands alone; where none is, --config changes the default one.
 if not workflow.configfiles and config.keys() <= workflow.config_settings.config.keys():
 
-    configfile: "config/config.yaml"
+    configfile: str(installed.find("config/config.yaml"))
 
 
 CONFIGFILE = os.path.relpath(next(reversed(workflow.configfiles), "FILE"))
@@ -44,7 +45,9 @@ MODEL_TABLES = [table.name for table in SHOWN.tables if table.value == "models"]
 FIGURES = [figure.name for figure in SHOWN.figures]
 TABLE_KINDS = ["md", "tex", "csv"]
 FIGURE_KINDS = [".svg", ".png", ".pdf", ".html"]
-PUBLISHED = [f"resources/published/{name}.csv" for name in ("ruler", "depth", "format")]
+PUBLISHED = [
+    str(installed.find(f"resources/published/{name}.csv")) for name in ("ruler", "depth", "format")
+]
 
 
 def either(names):

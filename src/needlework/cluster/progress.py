@@ -27,6 +27,10 @@ CELL_RULES = ("verify_model", "dataset", "predict", "predict_shard", "merge", "s
 LOCK = Path(".snakemake") / "needlework.lock"
 
 
+CELL_RULES = ("predict", "merge", "ask_server", "take_served")
+"""The rules that make the predictions of a cell."""
+
+
 class BusyError(NeedleworkError):
     """Another workflow runs in this folder."""
 
@@ -76,7 +80,7 @@ class Run:
             click.echo(f"needlework: {error}", err=True)
             sys.exit(2)
         count = Counter(jobs)
-        cells = count["predict"] + count["merge"]
+        cells = sum(count[rule] for rule in CELL_RULES)
         os.environ[RUN] = f"{self.began} {cells}"
         click.echo(
             f"needlework: {self.results}: {count['dataset']} datasets to make, "
@@ -84,6 +88,7 @@ class Run:
             err=True,
         )
         journals = [*self.results.glob("predictions/*/*/*.journal")]
+        journals += self.results.glob("served/*/*/*.journal")
         journals += self.results.glob("shards/*/*/*/*.journal")
         for journal in sorted(journals):
             with journal.open("rb") as file:

@@ -14,8 +14,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, PositiveInt, StringConstraints, field_validator
 
 from needlework.errors import NeedleworkError, ResourceError
-from needlework.parsing import as_name, parse, read
-from needlework.records import Closed
+from needlework.parsing import Closed, as_name, parse, read
 
 JOB_NAME = "needlework"
 """Every job's name begins with it (slurm-jobname-prefix in profiles/slurm)."""

@@ -14,6 +14,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import numpy as np
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 from needlework.door import strangers, told
 from needlework.errors import CheckpointError, ForwardError
 from needlework.external import snapshots
+from needlework.gguf_header import is_gguf, read_header
 from needlework.models.allocation import is_out_of_memory
 from needlework.models.checkpoints import hub
 from needlework.models.checkpoints.accounting import listed
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     # Its models take two seconds to import, which a cell of our own decoder need not wait for.
     from transformers import PreTrainedModel
 
+CACHES = ("past_key_values", "cache_params", "cache")
+"""What the library calls a cache: of attention, of recurrent models, of those since 5.24."""
 Cuts = Literal["anywhere", "after the prompt", "nowhere"]
 """Where a sequence may be cut and continued from the library's cache."""
 PROBE = 12
@@ -110,7 +114,8 @@ class HubModel(Decoder):
         )
         parameters = inspect.signature(model.forward).parameters
         self.last_only = "logits_to_keep" in parameters
-        self.cache_name = "cache_params" if "cache_params" in parameters else "past_key_values"
+        named = (name for name in CACHES if name in parameters)
+        self.cache_name = next(named, CACHES[0])
         self._fresh = [_settings(module) for module in model.modules()]
         self.one_pass = True
         """Whether logits inside of a sequence are those of a sequence that ends there."""
@@ -285,7 +290,7 @@ def load_hub_model(
     dtype: torch.dtype,
     trust_remote_code: bool,
 ) -> HubModel:
-    """A model of transformers: a folder, or a hub id with its revision.
+    """A model of transformers: a folder, a GGUF file, or a hub id with its revision.
 
     Raises:
         CheckpointError: a hub id without a full revision, a model that transformers cannot load
@@ -297,9 +302,15 @@ def load_hub_model(
     # What it would report is an error here, and told in one line.
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
+    source = snapshots.find("checkpoints", path_or_hub_id, revision=revision) or path_or_hub_id
+    inside = {}
+    if is_gguf(source):
+        read_header(source)
+        inside, source = {"gguf_file": Path(source).name}, Path(source).parent
     with strangers(lambda cause: _refused(path_or_hub_id, cause, trusted=trust_remote_code)):
         model, found = transformers.AutoModelForCausalLM.from_pretrained(
-            snapshots.find("checkpoints", path_or_hub_id, revision=revision) or path_or_hub_id,
+            source,
+            **inside,
             revision=revision,
             dtype=dtype,
             trust_remote_code=trust_remote_code,

@@ -14,7 +14,8 @@ from pydantic import ValidationError
 
 from needlework.errors import RecordError
 from needlework.files import read_records
-from needlework.records import LIBRARIES, Closed, Prediction
+from needlework.parsing import Closed
+from needlework.records import LIBRARIES, Prediction
 from needlework.scores.remarks import mixed, parquet, place_of, remark, remarks, write
 from needlework.statistics import means
 from needlework.statistics.means import Estimate
@@ -48,7 +49,7 @@ SCORES = pl.Schema(
 
 
 class CellEstimate(Closed):
-    """One row of `cells.parquet`: where, and how well."""
+    """One row of `estimates.parquet`: where, and how well."""
 
     model: str
     suite: str

@@ -11,10 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from needlework import installed
 from needlework.door import opens
 from needlework.errors import ResourceError
+from needlework.gguf_header import is_gguf, read_header
 from needlework.tasks.prompts import Wrapper
-from needlework.tokenizers import hub
+from needlework.tokenizers import gguf, hub
 from needlework.tokenizers.sidecars import CONFIG, Sidecars
 
 if TYPE_CHECKING:
@@ -32,15 +34,19 @@ it."""
 
 
 def wrapper(path_or_hub_id: str, *, revision: str | None) -> Wrapper:
-    """The format that the tokenizer in a folder, or of a hub repository, gives to a question.
+    """The format that the tokenizer in a folder or GGUF file, or of a hub id, gives to a question.
 
     Its `before` has the begin token, where the template writes one.
 
     Raises:
         ResourceError: there is no template, or it fails, or changes the question.
     """
-    folder = _folder(path_or_hub_id, revision=revision)
-    sidecars = Sidecars(folder)
+    if is_gguf(path_or_hub_id):
+        folder = Path(path_or_hub_id)
+        sidecars = Sidecars(folder, gguf.sidecar_of(read_header(path_or_hub_id)))
+    else:
+        folder = _folder(path_or_hub_id, revision=revision)
+        sidecars = Sidecars(folder)
     source = _source(folder, sidecars)
     special = sidecars.for_templates()
     found = {_around(probe, _render(folder, source, special, probe), folder) for probe in _PROBES}
@@ -53,7 +59,7 @@ def wrapper(path_or_hub_id: str, *, revision: str | None) -> Wrapper:
 
 
 def _folder(path_or_hub_id: str, *, revision: str | None) -> Path:
-    path = Path(path_or_hub_id)
+    path = installed.find(path_or_hub_id)
     if path.is_file():
         raise ResourceError(
             f"{path} is one file and has no chat template; name a folder with {_TOKENS} and "
@@ -77,10 +83,10 @@ def _source(folder: Path, sidecars: Sidecars) -> str:
         named = [each for each in found if isinstance(each, dict) and each.get("name") == "default"]
         found = named[-1].get("template") if named else None
     if not isinstance(found, str):
-        raise ResourceError(
-            f"{folder} has no chat template, neither {_TEMPLATE} nor `chat_template` in "
-            f"{CONFIG}; name a fixed wrapper"
-        )
+        places = f"neither {_TEMPLATE} nor `chat_template` in {CONFIG}"
+        if is_gguf(folder):
+            places = "as its `tokenizer.chat_template` would be"
+        raise ResourceError(f"{folder} has no chat template, {places}; name a fixed wrapper")
     return found
 
 

@@ -29,11 +29,14 @@ class HubTokenizer:
 
     def __init__(self, path: Path) -> None:
         source = path.read_text(encoding="utf-8", errors="replace")
+        self._define(source, path, name=path.parent.name, sidecars=Sidecars(path.parent))
+
+    def _define(self, source: str, path: Path, *, name: str, sidecars: Sidecars) -> None:
+        """Become what `source`, the text of a `tokenizer.json`, and its sidecars describe."""
         self._inner, layout = _read(path, source)
-        sidecars = Sidecars(path.parent)
         added = _add(self._inner, sidecars)
         digest = hashlib.sha256((source + "".join(added)).encode()).hexdigest()
-        self.identity = f"{path.parent.name}@{digest[:12]}"
+        self.identity = f"{name}@{digest[:12]}"
         self.vocabulary = self._inner.get_vocab_size(with_added_tokens=True)
         self.cuts = cuts.of_layout(layout)
         self.blank = None if self.cuts is None or self.cuts.barred else self.cuts.blank

@@ -22,10 +22,12 @@ _END = "eos_token_id"
 class Sidecars:
     """The files beside a tokenizer; those that are not there say nothing."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, config: dict[str, Any] | None = None) -> None:
+        """Those in a folder; with `config`, of one file that says all of it by itself."""
         self.folder = folder
-        self.config = _object(folder / CONFIG)
-        self._special = _object(folder / SPECIAL)
+        alone = config is not None
+        self.config = config if config is not None else _object(folder / CONFIG)
+        self._special = {} if alone else _object(folder / SPECIAL)
 
     def named(self, kind: str) -> list[str]:
         """What is called `bos_token`, `eos_token` or the like, each once.

@@ -1,6 +1,6 @@
 """The files of a checkpoint as a stream of named tensors, one at a time.
 
-Knows safetensors, PyTorch archives and their shard indices; does not know what the names mean.
+Knows safetensors, GGUF, PyTorch archives and their shard indices; does not know what names mean.
 Nothing is ever unpickled but tensors (`weights_only`), and archives are mapped, not loaded.
 """
 
@@ -15,6 +15,8 @@ from torch import Tensor
 
 from needlework.door import AGAIN, opens, read_json
 from needlework.errors import CheckpointError
+from needlework.gguf_header import is_gguf
+from needlework.models.checkpoints import gguf_tensors
 
 _SINGLE = ("model.safetensors", "pytorch_model.bin")
 _OTHERS = (int, float, complex, str, bytes, type(None))
@@ -85,6 +87,8 @@ def tensors(files: list[Path]) -> Iterator[tuple[str, Tensor]]:
 def _mapped(file: Path, *, meta: bool) -> Iterator[tuple[str, Tensor]]:
     if _is_safetensors(file):
         yield from _safetensors(file, meta=meta)
+    elif is_gguf(file):
+        yield from gguf_tensors.stream(file, meta=meta)
     else:
         yield from _archive(file, meta=meta)
 

@@ -7,11 +7,11 @@ what goes into its haystack.
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, PositiveInt
+from pydantic import PositiveInt
 
 from needlework.door import opens, read_json
 from needlework.errors import ResourceError, StudyError
-from needlework.parsing import unknown
+from needlework.parsing import Closed, unknown
 
 _SLOT = "{context}"
 _TASK_SLOT = "{task_template}"
@@ -21,11 +21,7 @@ SINGULAR = (("Some", "A"), ("are all", "is"), ("are", "is"), ("answers", "answer
 FETCH = "fetch them with `needlework fetch prompts`"
 
 
-class _Closed(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TaskPrompt(_Closed):
+class TaskPrompt(Closed):
     """The texts of one kind of task."""
 
     tokens_to_generate: PositiveInt
@@ -33,7 +29,7 @@ class TaskPrompt(_Closed):
     answer_prefix: str
 
 
-class Prompts(_Closed):
+class Prompts(Closed):
     """Everything the artifact says to a model that is not haystack or answer."""
 
     source: Mapping[str, str | tuple[str, ...]]
