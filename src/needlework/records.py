@@ -4,21 +4,23 @@ Field names `index`, `input`, `outputs`, `length`, `pred` and `others` are RULER
 read our files.
 """
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
+from needlework.parsing import Closed
 from needlework.tolerances import TOLERANCES, DeviceKind, Dtype
 
 StopReason = Literal["end", "limit", "decided", "thinking", "failed"]
 LIBRARIES = "libraries"
 """Where `others` of a prediction tells the versions of the packages that computed it."""
 
+END, NO_END = "end", "no end token"
+"""Where `others` says that nothing ends an answer but its limit; else it says nothing of it."""
 
-class Closed(BaseModel):
-    """A record that refuses fields it does not know and cannot be changed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+Reference = Annotated[str, StringConstraints(pattern=r"\S")]
+"""What an answer should hold. Blanks stand in every answer, so they are no reference."""
 
 
 class Sample(Closed):
@@ -28,7 +30,7 @@ class Sample(Closed):
     """Position in the dataset, from 0."""
     input: str
     """The whole prompt, answer prefix included."""
-    outputs: tuple[str, ...] = Field(min_length=1)
+    outputs: tuple[Reference, ...] = Field(min_length=1)
     """Every reference answer."""
     length: int = Field(ge=1)
     """Tokens of the prompt plus the tokens reserved for the answer."""
@@ -91,6 +93,9 @@ class Prediction(Closed):
     others: dict[str, str]
     """What produced it: model revision, protocol, versions of what computed it, and the kernels and
     device of the job that wrote it down (of a resumed cell, the last one)."""
+    reasoning: str | None = Field(None, exclude_if=lambda value: value is None)
+    """What a thinking model wrote apart from its answer, where a server tells the two apart; never
+    scored."""
 
     @model_validator(mode="after")
     def _failure_has_a_reason(self) -> "Prediction":

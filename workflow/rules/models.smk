@@ -1,6 +1,6 @@
 # The nano models are part of the repository. `snakemake train_nano` trains them anew beside it, by
 # the recipe behind the shipped ones; a killed run continues from its last checkpoint.
-NANO = ["griffin", "llama", "mamba2", "mamba2attn", "rwkv6", "transformerpp"]
+from needlework.nano.architectures import LAYERS as NANO
 
 
 rule train_nano:

@@ -12,14 +12,25 @@ from needlework.commands.options import (
     checkpoint_options,
     machine_options,
 )
+from needlework.commands.serving import server_of
 
 
 @click.command("verify-model")
 @click.argument("output", type=FILE)
 @checkpoint_options
 @machine_options
+@click.option("--served", type=EXISTING, help="With --backend server: what `served` wrote.")
+@click.option("--tokenizer", help="With --backend server: a folder, a file or a hub id.")
+@click.option("--tokenizer-revision", help="The commit of a hub id.")
 def verify_model(
-    output: Path, device: str | None, threads: int, **model: Unpack[CheckpointOptions]
+    output: Path,
+    device: str | None,
+    threads: int,
+    server: str | None,
+    served: Path | None,
+    tokenizer: str | None,
+    tokenizer_revision: str | None,
+    **model: Unpack[CheckpointOptions],
 ) -> None:
     """Prove a checkpoint: every tensor placed, logits as another library has them.
 
@@ -29,7 +40,24 @@ def verify_model(
 
     OUTPUT, named after the model, says what was compared, with whom, and how far logits differ. A
     checkpoint that fails writes nothing: the exit code is 2, the numbers are in its one line.
+
+    Of a model on a server, what it wrote after short prompts is compared with what its weights
+    write here, where they are at hand.
     """
+    if model["backend"] == "server":
+        from needlework.engine.servers import weights
+
+        if served is None or tokenizer is None:
+            raise click.UsageError("--backend server needs --served and --tokenizer")
+        weights.verify(
+            output,
+            served,
+            server=server_of({**model, "server": server}),
+            tokenizer=tokenizer,
+            tokenizer_revision=tokenizer_revision,
+            dtype=model["dtype"],
+        )
+        return
     from needlework.engine import verification as rule
 
     rule.verify_model(output, rule.Candidate(**model), device=device, threads=threads)

@@ -10,23 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
+from needlework import installed
 from needlework.errors import ResourceError
 from needlework.files import sha256
-from needlework.parsing import parse, read, unknown
+from needlework.parsing import Closed, parse, read, unknown
 
-REGISTRY = Path(__file__).resolve().parents[3] / "resources" / "registry.yaml"
+REGISTRY = installed.root() / "resources" / "registry.yaml"
 DIRECTORY = Path("resources/external")
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-class _Closed(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Origin(_Closed):
+class Origin(Closed):
     """Bytes that can be downloaded."""
 
     urls: tuple[str, ...] = ()
@@ -42,7 +39,7 @@ class Origin(_Closed):
         return self
 
 
-class Package(_Closed):
+class Package(Closed):
     """The wheel of a package of PyPI."""
 
     requirement: str = Field(pattern=r"^[A-Za-z0-9._-]+==[A-Za-z0-9.+!_-]+$")
@@ -70,7 +67,7 @@ class File(Origin):
         return self
 
 
-class Resource(_Closed):
+class Resource(Closed):
     """Files that belong together."""
 
     licence: str
@@ -83,7 +80,7 @@ class Resource(_Closed):
     files: tuple[File, ...] = Field(min_length=1)
 
 
-class Registry(_Closed):
+class Registry(Closed):
     """Everything that comes from outside."""
 
     sources: Mapping[str, Origin]

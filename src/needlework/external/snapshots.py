@@ -11,12 +11,12 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, StringConstraints
+from pydantic import NonNegativeInt, StringConstraints
 
 from needlework.errors import ResourceError
 from needlework.external.registry import DIRECTORY
 from needlework.gguf_header import is_gguf
-from needlework.parsing import parse, read
+from needlework.parsing import Closed, parse, read
 
 Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 Kind = Literal["checkpoints", "tokenizers"]
@@ -33,6 +33,7 @@ TOKENIZER = (
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
+    "added_tokens.json",
     "chat_template.jinja",
     "*.model",
     "rwkv_vocab*.txt",
@@ -48,19 +49,15 @@ FileName = Annotated[str, StringConstraints(pattern=_FILE_NAME)]
 """A file of a repository: at its top, and none of those that a download works with."""
 
 
-class Stored(BaseModel):
+class Stored(Closed):
     """A file of a repository as it was when it was verified."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     bytes: NonNegativeInt
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
-class Manifest(BaseModel):
+class Manifest(Closed):
     """Which files of a repository are here; written when all of them are."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     hub: str
     revision: str

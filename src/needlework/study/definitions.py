@@ -7,6 +7,7 @@ those of a study that lists none.
 from typing import Annotated, Literal
 
 from pydantic import (
+    BeforeValidator,
     Discriminator,
     Field,
     PositiveFloat,
@@ -16,10 +17,11 @@ from pydantic import (
     model_validator,
 )
 
-from needlework.parsing import by_form
-from needlework.records import Closed
+from needlework.parsing import Closed, as_name, by_form, unknown
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
+Name = Annotated[
+    str, BeforeValidator(as_name), StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$")
+]
 LONGEST = 80
 """Characters of the name of a table or figure, of which names of files are made."""
 ShownName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=LONGEST)]
@@ -31,6 +33,12 @@ TemplateOptions = dict[
     bool | int | Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]+$")],
 ]
 """What a chat template is told; parts of the names of folders."""
+
+
+def label(name: str) -> str:
+    """What text calls a table of this name: the number of a numbered one, else the name."""
+    stem = name.removeprefix("table_")
+    return stem.lstrip("0") if stem.isdecimal() else name
 
 
 class Multiples(Closed):
@@ -97,8 +105,7 @@ class TableDefinition(Selection):
     @property
     def label(self) -> str:
         """What text calls it: the number of a numbered table, else its name."""
-        stem = self.name.removeprefix("table_")
-        return stem.lstrip("0") if stem.isdecimal() else self.name
+        return label(self.name)
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -120,3 +127,15 @@ class Preset(Closed):
 
     tables: tuple[TableDefinition, ...] = ()
     figures: tuple[FigureDefinition, ...] = ()
+    claims: dict[str, tuple[ShownName, ...]] = Field(
+        {}, description="The tables that show the numbers of each claim."
+    )
+
+    @model_validator(mode="after")
+    def _shown_by_its_tables(self) -> "Preset":
+        known = {table.name for table in self.tables}
+        for claim, tables in self.claims.items():
+            for name in tables:
+                if name not in known:
+                    raise ValueError(f"claims.{claim}: {unknown(name, known)}")
+        return self

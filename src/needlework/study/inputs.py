@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
 
+from needlework import installed
 from needlework.errors import StudyError
 from needlework.external.registry import DIRECTORY, registry
 from needlework.external.snapshots import Kind, Snapshot
@@ -38,13 +39,13 @@ def of_checkpoint(checkpoint: str, revision: str | None, *, runs_code: bool) -> 
     """The files of weights; of a repository, what says that it is here."""
     fetched = _fetched("checkpoints", checkpoint, revision)
     code = CODE if runs_code else None
-    return fetched or _files(Path(checkpoint), CHECKPOINT_FILES, others=code)
+    return fetched or _files(installed.find(checkpoint), CHECKPOINT_FILES, others=code)
 
 
 def of_tokenizer(source: str, revision: str | None) -> list[str]:
     """The files of a tokenizer; of a repository, what says that it is here."""
     fetched = _fetched("tokenizers", source, revision)
-    return fetched or _files(Path(source), TOKENIZER_FILES, others=VOCABULARY)
+    return fetched or _files(installed.find(source), TOKENIZER_FILES, others=VOCABULARY)
 
 
 def of_samples(spec: Spec, wording: WordingName | None) -> list[str]:

@@ -9,7 +9,8 @@ from typing import NamedTuple, get_args
 
 from needlework.defects import Hazard, StudyHazard
 from needlework.errors import StudyError
-from needlework.records import Closed, Reasoning
+from needlework.parsing import Closed
+from needlework.records import Reasoning
 from needlework.study.config import ModelEntry, RunName, Study, SuiteName
 from needlework.study.definitions import Name
 from needlework.study.paper import FORMATS

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from needlework import installed
 from needlework.errors import ResourceError
 from needlework.gguf_header import is_gguf
 from needlework.tokenizers.cuts import Blank, Cuts
@@ -60,7 +61,7 @@ def load(path_or_hub_id: str, *, revision: str | None = None, begins: bool = Tru
 
 
 def _open(path_or_hub_id: str, *, revision: str | None) -> Tokenizer:
-    path = _definition(Path(path_or_hub_id))
+    path = _definition(installed.find(path_or_hub_id))
     if path.suffix == ".model":
         from needlework.tokenizers.sentencepiece import SentencePieceTokenizer
 
