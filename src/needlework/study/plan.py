@@ -157,9 +157,9 @@ class Plan(Closed):
         """The prompt format of a model under the study's protocol, and what else tells its samples
         from those of others: a wording that is not its language's, or what spoils them."""
         entry = self.models[model]
-        words = ["plain"] if self._wording(model) == "plain" else []
-        asked = variants.of_template(self.study, entry)
-        return "+".join([self._format(entry), *asked, *words, *variants.of_data(entry.hazards)])
+        words = variants.of_template(self.study, entry)
+        words += ["plain"] if self._wording(model) == "plain" else []
+        return "+".join([self._format(entry), *words, *variants.of_data(entry.hazards)])
 
     def _wording(self, model: str) -> WordingName | None:
         """Whose words a model is asked in, where there is a choice."""
@@ -347,6 +347,5 @@ def _options(**values: str | int | None) -> str:
     words = []
     for name, value in values.items():
         if value is not None and value is not False:
-            words.append(f"--{name.replace('_', '-')}")
-            words += [] if value is True else [str(value)]
+            words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
     return shlex.join(words)

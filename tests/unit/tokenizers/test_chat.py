@@ -320,7 +320,7 @@ def test_a_template_is_rendered_as_transformers_renders_it(
     monkeypatch.setattr(chat_template_utils, "datetime", Clock)
     parts = [CONTENT, CONSTRUCTS[name]] if behind else [CONSTRUCTS[name], CONTENT]
     folder = qwen(tmp_path, "".join(parts), bos_token="<|endoftext|>", pad_token="<|endoftext|>")
-    around = chat.wrapper(str(folder), revision=None)
+    around = chat.wrapper(str(folder), revision=None, thinks=True)
     theirs = transformers.PreTrainedTokenizerFast.from_pretrained(folder)
     for question in QUESTIONS:
         messages = [{"role": "user", "content": question}]
