@@ -262,13 +262,11 @@ class Plan(Closed):
         tokenizer = self.tokenizers[entry.tokenizer]
         flags = [f"--hazard {hazard}" for hazard in variants.of_decoder(entry.hazards)]
         flags += ["--no-begin-token"] if self._format(entry) == CHAT else []
-        thoughts = variants.reasoning(self.study, entry)
         options = _options(
             tokenizer=tokenizer.source,
             tokenizer_revision=tokenizer.revision,
             protocol=self.study.protocol,
-            thought_end=thoughts.end if thoughts else None,
-            thought_tokens=thoughts.tokens if thoughts else None,
+            **variants.thoughts(self.study, entry),
         )
         return " ".join([self.checkpoint_options(model), options, *flags])
 

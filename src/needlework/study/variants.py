@@ -209,6 +209,12 @@ def reasoning(study: Study, model: ModelEntry) -> Reasoning | None:
     return model.reasoning if study.protocol == "corrected" else None
 
 
+def thoughts(study: Study, model: ModelEntry) -> dict[str, str | int]:
+    """The same as options of a command; none where it does not think."""
+    found = reasoning(study, model)
+    return {"thought_end": found.end, "thought_tokens": found.tokens} if found else {}
+
+
 def template_options(study: Study, model: ModelEntry) -> str | None:
     """What a model's chat template is told, as JSON; None where it is told nothing."""
     asked = model.template_options if study.protocol == "corrected" else {}
