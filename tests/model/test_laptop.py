@@ -5,6 +5,7 @@ change that is meant: `make laptop`.
 """
 
 import csv
+import json
 import os
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def made(model: str, suite: str, folder: Path, texts: Path) -> list[Prediction]:
     specs = folder / "tasks.json"
     known = read_tasks(tasks).english.tasks
     named = {task: known[task].model_dump(mode="json") for task in SLICES[suite]}
-    specs.write_text(yaml.safe_dump(named), encoding="utf-8")
+    specs.write_text(json.dumps(named), encoding="utf-8")
     datasets = [str(folder / f"{task}.jsonl") for task in SLICES[suite]]
     weights = ["--checkpoint", model, "--tokenizer", model, "--no-begin-token", "--device", "cpu"]
     run("predict", str(folder / "out.jsonl"), *datasets, *weights, "--tasks", str(specs))
