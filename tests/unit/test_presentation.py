@@ -45,7 +45,7 @@ def test_any_tasks_at_any_lengths_are_a_study() -> None:
         "models",
     ]
     assert [figure.name for figure in shown.figures] == ["retrieval_length_curve", "retrieval_cost"]
-    assert shown.pages == ("findings", "report", "explorer")
+    assert shown.pages == ("findings", "report", "results", "explorer")
     assert shown.left_out == (
         "no tables of the paper: suites.ruler is missing, which table_01 shows; add it",
     )
