@@ -19,7 +19,7 @@ from needlework.models.config import RGLRU, SSD, Attention, DecoderConfig, TimeM
 from needlework.parsing import unknown
 from needlework.study.config import Entries, Family, ModelEntry, Models, TokenizerEntry, Wrappers
 from needlework.tasks import chat
-from needlework.tokenizers.hub import read_sidecar
+from needlework.tokenizers.sidecars import Sidecars
 
 LENGTHS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
 """Keys of `config.json` that tell the context length of the training, first come first served."""
@@ -153,7 +153,7 @@ def _trained_length(model: str, place: Path) -> tuple[int, str]:
     for key in LENGTHS:
         if isinstance(settings.get(key), int):
             return settings[key], f"{CONFIG}: {key}"
-    limit = read_sidecar(place / SIDECAR).get(SIDECAR_LENGTH)
+    limit = Sidecars(place).config.get(SIDECAR_LENGTH)
     if isinstance(limit, int) and 0 < limit < LONGEST:
         return limit, f"{SIDECAR}: {SIDECAR_LENGTH}"
     raise StudyError(

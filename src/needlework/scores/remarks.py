@@ -14,7 +14,8 @@ from pydantic import Field, TypeAdapter
 from needlework.door import opens
 from needlework.errors import RecordError
 from needlework.files import atomic
-from needlework.records import END, LIBRARIES, NO_END, Closed, Prediction
+from needlework.parsing import Closed
+from needlework.records import END, LIBRARIES, NO_END, Prediction
 from needlework.study.config import Cell
 from needlework.tasks.specs import Spec
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from needlework.errors import BudgetError
 from needlework.records import Sample, SampleDetail
 from needlework.tasks import drafts, generators
-from needlework.tasks.drafts import Draft, Plan
+from needlework.tasks.drafts import Draft, Outline
 from needlework.tasks.fitting import Counter, largest_fit
 from needlework.tasks.material import Item, Material
 from needlework.tasks.specs import Spec, question_group
@@ -146,7 +146,7 @@ def fit(
 
 
 def _largest(
-    plan: Plan, budget: int, count: Callable[[str], int], *, guess: int
+    plan: Outline, budget: int, count: Callable[[str], int], *, guess: int
 ) -> tuple[Draft, int]:
     size = largest_fit(
         lambda size: count(plan.compose(size).text), budget, most=plan.most, guess=guess
