@@ -22,13 +22,22 @@ from needlework.cluster.failures import Failures, last_words
 from needlework.engine.progress import RUN
 from needlework.errors import NeedleworkError
 
+BEFORE_ESTIMATES = (
+    "verify_model",
+    "dataset",
+    "predict",
+    "predict_shard",
+    "merge",
+    "ask_server",
+    "take_served",
+    "score",
+)
+"""What a cell waits for: where such a job fails, the cells of others may be there."""
 LOCK = Path(".snakemake") / "needlework.lock"
 
 
 CELL_RULES = ("predict", "merge", "ask_server", "take_served")
 """The rules that make the predictions of a cell."""
-BEHIND_CELLS = (*CELL_RULES, "verify_model", "dataset", "predict_shard", "score")
-"""Where one of these fails, the cells of others may be there."""
 
 
 class BusyError(NeedleworkError):
@@ -114,7 +123,7 @@ class Run:
         unsaid = "no job failed: Snakemake stopped; `needlework status` says what there is"
         click.echo("\n".join(["needlework: failed", *(told or [unsaid])]), err=True)
         self.close()
-        if any(job.rule in BEHIND_CELLS for job in self.failures.jobs):
+        if any(job.rule in BEFORE_ESTIMATES for job in self.failures.jobs):
             self._show_the_others(self.partial())
 
     def _show_the_others(self, command: Sequence[str]) -> None:

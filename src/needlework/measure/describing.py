@@ -15,7 +15,7 @@ from needlework.cost.architectures import CONFIG, Weights, architecture
 from needlework.errors import ResourceError, StudyError
 from needlework.external.snapshots import is_hub_id
 from needlework.gguf_header import SUFFIX, is_gguf, quantisation_of, read_header
-from needlework.models.config import RGLRU, SSD, Attention, DecoderConfig, TimeMix
+from needlework.models.config import MLP, Attention, ChannelMix, DecoderConfig
 from needlework.parsing import unknown
 from needlework.study.config import Entries, Family, ModelEntry, Models, TokenizerEntry, Wrappers
 from needlework.tasks import chat
@@ -32,7 +32,6 @@ ENTRY = (
     "describe it in config/models.yaml (`needlework init` writes one) and measure it by its name"
 )
 """The way out for a model that does not tell enough."""
-MIXERS = (Attention, SSD, RGLRU, TimeMix)
 
 
 class Described(NamedTuple):
@@ -137,7 +136,11 @@ def _family(spec: DecoderConfig | None) -> Family:
     """What kind of memory a decoder has."""
     if spec is None:
         return "unknown"
-    kinds = {isinstance(layer, Attention) for layer in spec.layers if isinstance(layer, MIXERS)}
+    kinds = {
+        isinstance(layer, Attention)
+        for layer in spec.layers
+        if not isinstance(layer, MLP | ChannelMix)
+    }
     if len(kinds) == 2:
         return "hybrid"
     return "attention" if kinds == {True} else "linear"

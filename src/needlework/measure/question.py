@@ -3,6 +3,7 @@
 Knows what is asked when nothing is said; does not know models or how anything runs.
 """
 
+import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple, Self
@@ -39,7 +40,7 @@ class Question(NamedTuple):
     @property
     def command(self) -> str:
         """The command that asks this."""
-        words = ["needlework", "measure", self.model]
+        words = ["needlework", "measure", shlex.quote(self.model)]
         words += ["--lengths", _listed(self.lengths)] if self.lengths else []
         words += ["--samples", str(self.samples)] if self.samples != SAMPLES else []
         words += ["--tasks", _listed(self.tasks)] if self.tasks else []
