@@ -11,7 +11,8 @@ from needlework.errors import RecordError
 from needlework.files import sha256, write_records
 from needlework.report.explorer.packing import blocks
 from needlework.report.tables import read_measured, write_table
-from needlework.scores.cells import collect, mixed, score_cell
+from needlework.scores.cells import collect, score_cell
+from needlework.scores.remarks import mixed
 from needlework.study.config import Cell
 from needlework.study.definitions import TableDefinition
 from tests.study_for_tests import small_plan
