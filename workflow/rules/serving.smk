@@ -27,7 +27,7 @@ if REMOTE + STARTED:
             "<results>/served/{model}.json",
         log:
             "<logs>/served/{model}.log",
-            server="<logs>/served/{model}.server.log",
+            server="<logs>/served/{model}.server.txt",
         benchmark:
             "<benchmarks>/served/{model}.tsv"
         wildcard_constraints:
