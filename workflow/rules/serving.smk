@@ -27,7 +27,7 @@ if REMOTE + STARTED:
             "<results>/served/{model}.json",
         log:
             "<logs>/served/{model}.log",
-            server="<logs>/served/{model}.server.log",
+            server="<logs>/served/{model}.server.txt",
         benchmark:
             "<benchmarks>/served/{model}.tsv"
         wildcard_constraints:
@@ -37,7 +37,7 @@ if REMOTE + STARTED:
         threads: 1
         resources:
             **{name: word for name, word in CLUSTER.words().items() if name != "gpu"},
-            gpu=lambda wildcards: serving.gpus(PLAN, wildcards.model, CLUSTER.gpus) or None,
+            gpu=lambda wildcards: serving.gpus(PLAN, wildcards.model, CLUSTER.gpus),
             mem_mb=lambda wildcards, attempt: CLUSTER.megabytes(
                 served.megabytes(PLAN, wildcards.model), attempt
             ),

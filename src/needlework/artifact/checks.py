@@ -31,7 +31,7 @@ from needlework.report.explorer.packing import prompts_key, unpacked
 from needlework.scores.cells import collect, read_estimates, read_parquet, read_scores, score_cell
 from needlework.scores.remarks import mixed, remarks
 from needlework.study.config import Cell, Grid, ShownModel, Study
-from needlework.study.served import parse_verification
+from needlework.study.served_records import parse_verification
 from needlework.study.variants import weights_of
 from needlework.tasks.specs import Spec
 

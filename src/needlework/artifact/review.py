@@ -32,7 +32,7 @@ from needlework.parsing import parse, read
 from needlework.scores.remarks import mixed
 from needlework.sources import digest
 from needlework.study.config import Study
-from needlework.study.served import ServedVerification, parse_verification
+from needlework.study.served_records import ServedVerification, parse_verification
 
 Thing = TypeVar("Thing")
 

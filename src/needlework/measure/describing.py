@@ -17,7 +17,8 @@ from needlework.external.snapshots import is_hub_id
 from needlework.gguf_header import SUFFIX, is_gguf, quantisation_of, read_header
 from needlework.models.config import MLP, Attention, ChannelMix, DecoderConfig
 from needlework.parsing import unknown
-from needlework.study.config import Entries, Family, ModelEntry, Models, TokenizerEntry, Wrappers
+from needlework.study.config import Entries, ModelEntry, Models
+from needlework.study.entries import Family, TokenizerEntry, Wrappers
 from needlework.tasks import chat
 from needlework.tokenizers.sidecars import Sidecars
 

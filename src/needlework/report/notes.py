@@ -13,7 +13,7 @@ from needlework.records import Verification
 from needlework.report.layout import Entry, Row, Table
 from needlework.report.standing import SIGNIFICANCE, Samples
 from needlework.study.config import Cell, ShownModel
-from needlework.study.served import ServedVerification, parse_verification
+from needlework.study.served_records import ServedVerification, parse_verification
 from needlework.study.variants import weights_of
 
 Verified = Mapping[str, Verification | ServedVerification]

@@ -23,17 +23,16 @@ from needlework.errors import StudyError
 from needlework.external.snapshots import Commit
 from needlework.parsing import Closed, as_name, by_form, unknown
 from needlework.study.definitions import Name, TableDefinition
-from needlework.study.served import ServerKeys, problem
+from needlework.study.entries import Family, TokenizerEntry, Wrappers
+from needlework.study.served import ServerKeys, entry_problem
 from needlework.tasks.prompts import WordingName
 from needlework.tasks.specs import Spec, needle_format, question_group
 
-Family = Literal["linear", "hybrid", "attention", "unknown"]
 SuiteName = Name
 RunName = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*(\+[a-z0-9][a-z0-9-]*)?$")
 ]
 """The name of a model, or of a variant of it in a hazard study: `model+variant`."""
-Wrapper = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
 
 class Suite(Closed):
@@ -168,25 +167,6 @@ class Study(Closed):
         return (self.wording,) if isinstance(self.wording, str) else self.wording
 
 
-class TokenizerEntry(Closed):
-    """Where a tokenizer comes from."""
-
-    source: str = Field(description="A file or folder, or a hub id.")
-    revision: Commit | None = Field(None, description="A commit of the hub id, not the lock's.")
-
-
-class Wrappers(Closed):
-    """The prompt format of a model under each protocol; a lone name stands for both."""
-
-    released: Wrapper
-    corrected: Wrapper
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_for_both(cls, value: object) -> object:
-        return {"released": value, "corrected": value} if isinstance(value, str) else value
-
-
 class ModelEntry(ServerKeys):
     """One row of the tables."""
 
@@ -223,13 +203,8 @@ class ModelEntry(ServerKeys):
 
     @model_validator(mode="after")
     def _servers_are_described(self) -> "ModelEntry":
-        found = problem(self, backend=self.backend, given=self.model_fields_set)
-        templates = {self.wrapper.released, self.wrapper.corrected} - {"base"}
-        if self.backend == "server" and self.api == "chat" and templates:
-            found = found or "wrapper must be base at `api: chat`, where the server has a template"
-        if self.backend == "server" and not set(self.hazards) <= {"uuid-numbers", "format-mix"}:
-            found = found or "hazards of decoding cannot be switched on in a server; remove them"
-        if found:
+        formats = {self.wrapper.released, self.wrapper.corrected}
+        if found := entry_problem(self, self.backend, formats, self.hazards):
             raise ValueError(found)
         return self
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from needlework.errors import StudyError
 from needlework.external.snapshots import is_hub_id
 from needlework.parsing import unknown
-from needlework.study.config import ModelEntry, Models, Study, SuiteTasks, TokenizerEntry
+from needlework.study.config import ModelEntry, Models, Study, SuiteTasks
+from needlework.study.entries import TokenizerEntry
 from needlework.tasks.specs import OWN, Spec
 
 RESOURCES = Path("resources")

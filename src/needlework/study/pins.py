@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from needlework.external.locks import Lock, Repository
 from needlework.external.snapshots import Kind, is_hub_id
-from needlework.study.config import ModelEntry, Models, TokenizerEntry
+from needlework.study.config import ModelEntry, Models
+from needlework.study.entries import TokenizerEntry
 
 
 def pinned(catalogue: Models, lock: Lock) -> Models:

@@ -26,10 +26,9 @@ from needlework.study.config import (
     Study,
     SuiteName,
     SuiteTasks,
-    TokenizerEntry,
-    Wrapper,
 )
 from needlework.study.definitions import FigureDefinition, Name, TableDefinition
+from needlework.study.entries import TokenizerEntry, Wrapper
 from needlework.study.paper import MODELS as PUBLISHED
 from needlework.study.presentation import Shown
 from needlework.tasks.code import dataset_code

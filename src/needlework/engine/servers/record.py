@@ -15,7 +15,8 @@ from needlework.engine.servers.service import Service
 from needlework.engine.servers.session import Session, each_of
 from needlework.engine.servers.weights import TRIAL_TOKENS
 from needlework.errors import ServerError
-from needlework.study.served import Repeats, Served, Server, Trial
+from needlework.study.served import Server
+from needlework.study.served_records import Repeats, Served, Trial
 
 TRIALS = 3
 TRIAL_CHARACTERS = 160

@@ -17,7 +17,8 @@ from needlework.engine.servers.purse import Purse
 from needlework.engine.servers.questions import Counter, Form, Question, Reader
 from needlework.engine.servers.replies import Reply
 from needlework.errors import ServerError
-from needlework.study.served import Facts, Server
+from needlework.study.served import Server
+from needlework.study.served_records import Facts
 
 LENGTHS = ("max_model_len", "context_length", "context_window", "max_context_length")
 """What servers call the most tokens of prompt and answer, in their lists of models."""

@@ -11,7 +11,8 @@ from needlework.external import snapshots
 from needlework.files import sha256, write_text
 from needlework.parsing import parse, read
 from needlework.study import inputs
-from needlework.study.served import Served, ServedVerification, Server
+from needlework.study.served import Server
+from needlework.study.served_records import Served, ServedVerification
 from needlework.tolerances import Dtype
 
 TRIAL_TOKENS = 16
