@@ -1,7 +1,7 @@
-"""What can be wrong with a user's input: one line names the value, the limit and the way out.
+"""Errors in a user's input: one line names the value, the limit and the way out.
 
-The command line prints these without a traceback and exits with code 2. What else is raised is our
-own mistake and keeps its traceback.
+The command line prints these without a traceback and exits with code 2. Any other exception is a
+bug in needlework and is shown with its traceback.
 """
 
 

@@ -1,4 +1,4 @@
-"""One frozen record at every file border: what is written is a named type that checked itself.
+"""Frozen records: every line that is written to a file is a validated, named type.
 
 Field names `index`, `input`, `outputs`, `length`, `pred` and `others` are RULER's own, so its tools
 read our files.

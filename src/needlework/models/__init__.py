@@ -1,6 +1,6 @@
-"""One decoder, four mixers, exact state; and the checkpoints it can load.
+"""One decoder, a mixer per module, exact state; and the checkpoint loaders.
 
-Configurations are data: who only counts imports `models.config`, and nobody waits for torch.
+Configurations are data: code that only counts imports `models.config`, which does not import torch.
 """
 
 from typing import TYPE_CHECKING
