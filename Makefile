@@ -51,6 +51,18 @@ hazards: $(READY)  ## what each published defect costs the small models; renews 
 	cp results/hazards/hazards.md results/hazards/hazards.csv reports/hazards/
 	cp $(addprefix results/hazards/figures/hazard_waterfall,.svg .png) reports/hazards/figures/
 
+DOCS := .venv-docs
+.PHONY: docs
+docs: $(DOCS)/ready  ## the documentation as one site; a broken link is an error
+	$(DOCS)/bin/python -m sphinx --quiet --fail-on-warning --keep-going -c docs . results/site
+	@echo "needlework: open results/site/docs/index.html"
+
+$(DOCS)/ready: envs/docs.txt
+	$(PYTHON) -m venv --clear --without-pip $(DOCS)
+	PIP=$(PYTHON); $(PYTHON) -m pip --version >/dev/null 2>&1 || PIP=$(BIN)/python; \
+	  $$PIP -m pip --python $(DOCS)/bin/python install --quiet --no-deps -r envs/docs.txt
+	@touch $@
+
 bench: $(BENCH)/ready  ## the engine beside transformers and lm-evaluation-harness; an hour and more
 	$(BIN)/python -m benchmarks engine $(BENCH)/engine.json --harness $(BENCH)/venv/bin/python
 
