@@ -63,6 +63,20 @@ $(DOCS)/ready: envs/docs.txt
 	  $$PIP -m pip --python $(DOCS)/bin/python install --quiet --no-deps -r envs/docs.txt
 	@touch $@
 
+MUTANTS := .venv-mutants
+ROOM ?= statistics
+.PHONY: mutants
+mutants: $(MUTANTS)/ready  ## changes to the code of ROOM that no test notices; slow, not in CI
+	sh envs/mutants.sh $(MUTANTS)/bin/python $(ROOM)
+
+$(MUTANTS)/ready: $(READY) envs/mutants.txt
+	$(BIN)/python -m venv --clear --without-pip $(MUTANTS)
+	SITE='import sysconfig; print(sysconfig.get_path("purelib"))'; \
+	  $(BIN)/python -c "$$SITE" > "$$($(MUTANTS)/bin/python -c "$$SITE")/needlework-environment.pth"
+	PIP=$(BIN)/python; $(BIN)/python -m pip --version >/dev/null 2>&1 || PIP=$(PYTHON); \
+	  $$PIP -m pip --python $(MUTANTS)/bin/python install --quiet --no-deps -r envs/mutants.txt
+	@touch $@
+
 bench: $(BENCH)/ready  ## the engine beside transformers and lm-evaluation-harness; an hour and more
 	$(BIN)/python -m benchmarks engine $(BENCH)/engine.json --harness $(BENCH)/venv/bin/python
 

@@ -69,8 +69,7 @@ def read_records(path: Path, kind: type[Record]) -> list[Record]:
                 first = error.errors()[0]
                 place = ".".join(map(str, first["loc"])) or "line"
                 raise RecordError(
-                    f"{path}:{number}: {place}: {first['msg']}; "
-                    "delete the file and ask for it again"
+                    f"{path}:{number}: {place}: {first['msg']}; delete the file and rerun snakemake"
                 ) from error
     return records
 

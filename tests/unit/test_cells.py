@@ -209,7 +209,9 @@ def test_cells_of_two_studies_are_refused(tmp_path: Path, kept: pl.Expr, problem
     scored(tmp_path, COMPLETE)
     path = scored(tmp_path, COMPLETE, other)
     pl.read_parquet(path).filter(kept).write_parquet(path)
-    with pytest.raises(RecordError, match=r"512\.parquet: .*two studies were mixed") as caught:
+    with pytest.raises(
+        RecordError, match=r"512\.parquet: .*results of two studies are mixed"
+    ) as caught:
         collected(tmp_path, CELL, other)
     assert problem in str(caught.value)
 

@@ -234,7 +234,7 @@ def scores(artifact: Path, again: Path) -> Iterator[str]:
             continue
         yield from differences(f"scores/{place}.parquet", stored, read_parquet(path))
         if mixed([artifact / STUDY / "scores" / f"{place}.parquet"]) != mixed([path]):
-            yield f"scores/{place}.parquet: tells other versions than the predictions"
+            yield f"scores/{place}.parquet: lists other versions than the predictions"
 
 
 def differences(name: str, stored: pl.DataFrame, found: pl.DataFrame) -> Iterator[str]:
@@ -286,12 +286,12 @@ def pages(artifact: Path, again: Path, templates: Path) -> Iterator[str]:
 
 
 def _unfounded(artifact: Path, wanted: Sequence[Output]) -> Iterator[str]:
-    """Files of the study that nothing here makes."""
+    """Files of the study that no command produces."""
     known = {*ESTIMATED, *(name for output in wanted for name in output.names)}
     for path in sorted((artifact / STUDY).rglob("*")):
         inside = path.relative_to(artifact / STUDY)
         if path.is_file() and inside.parts[0] not in FOUNDATIONS and inside.as_posix() not in known:
-            yield f"{STUDY}/{inside.as_posix()}: follows from nothing; no command makes it"
+            yield f"{STUDY}/{inside.as_posix()}: unexpected file: no command produces it"
 
 
 def _first_difference(stored: Path, found: Path) -> str:

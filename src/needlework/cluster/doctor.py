@@ -39,7 +39,7 @@ def examine(models: Mapping[str, ModelEntry]) -> Iterator[str]:
     share = SHARE_OF_FREE[device.type]
     free = int(free_bytes(device) / share)
     yield from installation.lines(device)
-    yield f"free memory {free / GIB:.1f} GiB, of which a cell takes {share:.0%} unless told"
+    yield f"free memory {free / GIB:.1f} GiB, of which a cell uses {share:.0%} by default"
     yield f"versions    Python {platform.python_version()}, {', '.join(map(_version, PACKAGES))}"
     yield f"references  {', '.join(map(_version, REFERENCES))}"
     yield f"longest context of one row beside the weights in {free / GIB:.1f} GiB, by formula:"

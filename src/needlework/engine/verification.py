@@ -1,4 +1,4 @@
-"""The proof a checkpoint gives before it may answer: every tensor placed, logits as upstream's.
+"""Verification of a checkpoint before it is used: every tensor placed, logits as upstream's.
 
 Knows what agreement means; `trial` knows what is read, `references` who else computes a model.
 """
@@ -29,7 +29,7 @@ ITSELF = "its own single pass"
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A checkpoint that wants to be trusted, as models.yaml names it."""
+    """A checkpoint to verify, as models.yaml names it."""
 
     checkpoint: str
     revision: str | None
@@ -162,9 +162,9 @@ def _difference(shown: _Shown, reference: Reference, model: Candidate, tolerance
     if not difference <= tolerance:
         prompt, step = trial.positions[int(apart_P.argmax())]
         raise CheckpointError(
-            f"{model.checkpoint} is not computed as by {reference.name}: after a prompt of "
-            f"{prompt:,} tokens and {step} more a logit differs by {difference:.3g} of the "
-            f"largest, where {tolerance:g} would pass in {model.dtype}; "
+            f"{model.checkpoint}: logits differ from {reference.name}: max difference "
+            f"{difference:.3g} of the largest logit, after {prompt:,} prompt tokens and {step} "
+            f"more (tolerance {tolerance:g} in {model.dtype}); "
             f"{_way_out(reference, model)}"
         )
     return difference

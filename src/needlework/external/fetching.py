@@ -80,7 +80,7 @@ class Fetcher:
         target = self.directory / file.path
         if file.sha256 is None:
             raise ResourceError(
-                f"{file.path}: nobody has verified its sha256 yet; look it up at "
+                f"{file.path}: its sha256 is not verified yet; look it up at "
                 f"{file.urls[0] if file.urls else 'its origin'} and write it into the registry"
             )
         if target.is_file() and files.sha256(target) == file.sha256:

@@ -177,7 +177,7 @@ def load(path: Path) -> Lock:
     except StudyError as error:
         reason = str(error).partition("\n")[0][:400]
         raise StudyError(
-            f"{reason}; get it back (`git checkout {path}`), or mend it by hand"
+            f"{reason}; get it back (`git checkout {path}`), or repair it by hand"
         ) from error
 
 

@@ -122,7 +122,7 @@ def _explained(what: str, hub_id: str) -> Iterator[None]:
         yield
     except GatedRepoError as error:
         raise ResourceError(
-            f"{hub_id} has terms that the hub wants you to accept: open "
+            f"{hub_id} has terms that you must accept on the hub: open "
             f"https://huggingface.co/{hub_id}, accept them, and set HF_TOKEN to your token"
         ) from error
     except RepositoryNotFoundError as error:

@@ -1,7 +1,7 @@
-"""How the CUDA packages want to be called; only entered where `kernels` chose them.
+"""Adapters to the CUDA kernel packages; called only where `kernels` chose them.
 
-Knows argument orders and layouts; imports a package at the first call, so a machine without it
-never notices. Each function has the contract of the torch one of the same name.
+A package is imported at the first call, so a machine without it can import this module. Each
+function has the contract of the torch one of the same name.
 
 Not yet run on a GPU.
 """

@@ -69,7 +69,7 @@ def find_reference(source: Path, decoder: Decoder) -> Reference | str:
             return _from_tensors(twin, decoder)
     if "ssm_cfg" in raw:
         return "its files are those of mamba_ssm, which computes on a GPU and needs flash_attn"
-    return f"nobody else is known to compute {spec.family} from these weights"
+    return f"no independent implementation of {spec.family} is known for these weights"
 
 
 def _from_files(source: Path, raw: Mapping[str, Any], device: torch.device) -> Reference:

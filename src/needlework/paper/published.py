@@ -111,7 +111,7 @@ def _complete(path: Path, reader: "csv.DictReader[str]", line: dict[str, str]) -
     """The line, if it has no number without a column and no name that nobody knows."""
     place = f"{path}:{reader.line_num}"
     if len(line) > len(reader.fieldnames or ()):
-        raise RecordError(f"{place}: more numbers than columns; mend the row")
+        raise RecordError(f"{place}: more numbers than columns; correct the row")
     for column, known in NAMES.items():
         if column in line and line[column] not in known:
             raise RecordError(
@@ -121,7 +121,7 @@ def _complete(path: Path, reader: "csv.DictReader[str]", line: dict[str, str]) -
     if "task" in line and SUBJECTS.get(table) != line["task"]:
         subject = SUBJECTS.get(table, "no task")
         raise RecordError(
-            f"{place}: Table {table} is about {subject}, not {line['task']}; mend one"
+            f"{place}: Table {table} is about {subject}, not {line['task']}; correct one"
         )
     return line
 
@@ -174,7 +174,7 @@ def _match(path: Path, number: int, line: Mapping[str, str], column: str) -> re.
     found = PRINTED.fullmatch((line[column] or "").strip())
     if found is None:
         raise RecordError(
-            f"{path}:{number}: {column}: {line[column]!r} is not a number; mend or drop the row"
+            f"{path}:{number}: {column}: {line[column]!r} is not a number; correct or drop the row"
         )
     return found
 

@@ -64,7 +64,8 @@ class Study(Closed):
         1, exclude=True, description="Jobs that share the samples of one cell; changes no result."
     )
     protocol: Literal["released", "corrected"] = Field(
-        description="How prompts are made and answers decoded: as the artifact did, or mended."
+        description="How prompts are made and answers decoded. `released`: exactly as in the "
+        "published artifact; `corrected`: with its known bugs fixed."
     )
     material: Literal["nano", "english"] = Field(
         description="The study's own small language, or English essays and words."

@@ -81,7 +81,7 @@ class TableDefinition(Selection):
         if len(self.columns) != 1 and self.columns != ("format", "depth"):
             raise ValueError(f"columns {list(self.columns)}: write one, or [format, depth]")
         if ("length" in self.rows) == ("length" in self.columns):
-            raise ValueError("`length` must stand either in rows or in columns")
+            raise ValueError("`length` must be either in rows or in columns")
         if "length" in self.columns and isinstance(self.lengths, Multiples):
             raise ValueError(
                 "lengths relative to the training length differ from model to model; set "

@@ -131,8 +131,8 @@ def studies(study: Study, models: Mapping[str, ModelEntry]) -> list[StudiedModel
     for suite in study.suites:
         if suite not in SUITES:
             raise StudyError(
-                f"study config: suites.{suite}: what a defect costs is told of the paper's suites, "
-                f"{' and '.join(SUITES)}; take it out, or remove hazards"
+                f"study config: suites.{suite}: defects are measured on the paper's suites, "
+                f"{' and '.join(SUITES)}; remove the suite, or remove hazards"
             )
     return [_studied(name, model, study) for name, model in models.items()]
 

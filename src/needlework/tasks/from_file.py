@@ -149,12 +149,12 @@ def _parse(text: bytes, path: Path, number: int, spec: FileSpec) -> Line:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "line"
         told = "is missing" if first["type"] == "missing" else first["msg"]
-        raise RecordError(f"{path}:{number}: {place}: {told}; mend the line") from error
+        raise RecordError(f"{path}:{number}: {place}: {told}; correct the line") from error
     for reference in line.outputs:
         if spec.metric in ("exact", "f1") and not plain_words(reference):
             raise RecordError(
                 f"{path}:{number}: outputs: {reference!r} has no word that metric {spec.metric} "
-                "compares; mend the line, or choose metric all or any"
+                "compares; correct the line, or choose metric all or any"
             )
     return line
 

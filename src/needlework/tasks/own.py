@@ -107,7 +107,7 @@ def _telling(spec: OwnSpec) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         raise StudyError(
             f"{spec.generator}: {type(error).__name__}: {' '.join(str(error).split())}"
-            f"{_line(error, spec)}; mend the function"
+            f"{_line(error, spec)}; fix the function"
         ) from error
 
 

@@ -63,7 +63,7 @@ def _finite(parameters: dict[str, JsonValue]) -> dict[str, JsonValue]:
     try:
         json.dumps(parameters, allow_nan=False)
     except ValueError as error:
-        raise ValueError("numbers of a task are finite; mend the one that is not") from error
+        raise ValueError("numbers of a task must be finite; correct the one that is not") from error
     return parameters
 
 

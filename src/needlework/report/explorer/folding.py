@@ -36,7 +36,7 @@ def fold(sample: Sample, detail: SampleDetail) -> list[Piece]:
     text, end = sample.input, detail.question_start
     if end > len(text) or any(span.end > len(text) for span in detail.needles):
         raise RecordError(
-            f"sample {sample.index}: its details speak of {end} characters, but the prompt has "
+            f"sample {sample.index}: its details refer to {end} characters, but the prompt has "
             f"{len(text)}; make dataset and details again"
         )
     pieces: list[Piece] = []

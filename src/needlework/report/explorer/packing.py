@@ -215,7 +215,7 @@ def _dataset(path: Path) -> Iterator[list[Any]]:
     samples = read_records(path, Sample)
     details = read_records(path.with_suffix(".details.jsonl"), SampleDetail)
     if [sample.index for sample in samples] != [detail.index for detail in details]:
-        raise RecordError(f"{path}: samples and details differ; delete both and ask for them again")
+        raise RecordError(f"{path}: samples and details differ; delete both and rerun snakemake")
     for place, (sample, detail) in enumerate(zip(samples, details, strict=True)):
         if sample.index != place:
             raise RecordError(f"{path}: sample {sample.index} stands at place {place}")
