@@ -1,7 +1,4 @@
-"""Files that are either whole or absent, and lines that are either read or named.
-
-Knows bytes, JSON lines and digests; does not know what a record means.
-"""
+"""Files that are written whole or not at all, and line files whose bad lines are named."""
 
 import hashlib
 import json

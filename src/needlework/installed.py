@@ -1,6 +1,6 @@
 """Files of this project that lie outside its package: templates, tables, published numbers.
 
-Knows where a checkout and where an installation has them; does not read them.
+They are found in a checkout and in an installation.
 """
 
 import sysconfig

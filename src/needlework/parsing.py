@@ -1,7 +1,4 @@
-"""What people and rules wrote, as closed records - or one line for each mistake in it.
-
-Knows YAML, JSON and how an error reads; does not know what a study is.
-"""
+"""YAML and JSON as closed records, with one line for each error in them."""
 
 import difflib
 import json

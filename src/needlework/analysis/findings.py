@@ -1,7 +1,4 @@
-"""What a study's scores say beyond means: how far models read, what they keep, who is better.
-
-Knows models, scores and the statistics; does not know how they are printed.
-"""
+"""Findings beyond means: effective length, retention, effects of depth, paired comparisons."""
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations

@@ -1,6 +1,6 @@
 """Everything a study left behind, in one zip file with the digest of every part.
 
-Knows files and digests; does not know scores or tables. The same folder gives the same bytes.
+The same folder gives the same bytes.
 """
 
 import hashlib

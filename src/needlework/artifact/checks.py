@@ -1,7 +1,6 @@
 """What must agree with what in an unpacked artifact; each disagreement is one line.
 
-Knows the files of a study; which question of a conference a check answers is the business of
-`checklist`.
+`checklist` states which question of a conference a check answers.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

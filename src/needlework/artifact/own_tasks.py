@@ -1,6 +1,6 @@
 """What an artifact shows of tasks that are the study's own, and what it does not.
 
-Knows where their files lie in an unpacked artifact; a program among them is never run.
+A program among the files of an artifact is never run.
 """
 
 from collections.abc import Iterator, Mapping

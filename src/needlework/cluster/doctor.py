@@ -1,6 +1,6 @@
 """What this machine can do: devices, kernels, versions, and the longest context of every model.
 
-Knows formulas for memory; reads configurations where they lie already and never weights.
+Memory is computed by formula: local configurations are read, weights never.
 """
 
 import platform

@@ -1,7 +1,4 @@
-"""The cluster that cells run on: what `config/cluster.yaml` asks of Slurm, and what Slurm answers.
-
-Knows the words of sbatch and three of Slurm's commands; does not know what a job computes.
-"""
+"""Slurm: what `config/cluster.yaml` asks for, time and memory of a job, the state of the queue."""
 
 import getpass
 import shlex

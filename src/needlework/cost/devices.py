@@ -1,7 +1,7 @@
 """The devices a study can be costed for: what their makers state, and what share of it we assume.
 
-Knows peaks, bandwidths and memories; does not know models. Efficiencies are **assumed** until
-`needlework prove` has measured them on a machine, for `needlework plan --measured`.
+Efficiencies are **assumed** until `needlework prove` has measured them on a machine, for
+`needlework plan --measured`.
 """
 
 import re

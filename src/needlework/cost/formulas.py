@@ -1,10 +1,9 @@
 """Parameters, FLOPs and state of a decoder from its configuration alone.
 
-Knows what each layer multiplies and remembers; does not know devices, tasks or seconds. A FLOP is
-one multiplication or one addition of a matrix product or convolution; what is computed element by
-element is left out, as is usual (Kaplan et al., arXiv:2001.08361, section 2.1: 2 FLOPs a parameter
-and token). The terms of the recurrences are those of the chunked algorithms that `models/` runs:
-Mamba2 arXiv:2405.21060 section 6, RWKV-6 arXiv:2404.05892, RG-LRU arXiv:2402.19427.
+A FLOP is one multiplication or one addition of a matrix product or convolution; what is computed
+element by element is left out, as is usual (Kaplan et al., arXiv:2001.08361, section 2.1: 2 FLOPs a
+parameter and token). The terms of the recurrences are those of the chunked algorithms that
+`models/` runs: Mamba2 arXiv:2405.21060 section 6, RWKV-6 arXiv:2404.05892, RG-LRU arXiv:2402.19427.
 """
 
 # Letters as in models/: d width, H heads, G key/value heads or groups, P and K channels per head,

@@ -1,6 +1,6 @@
 """Verification of a checkpoint before it is used: every tensor placed, logits as upstream's.
 
-Knows what agreement means; `trial` knows what is read, `references` who else computes a model.
+`trial` defines what is read, `models.references` which library computes the same model.
 """
 
 # Shapes: P positions at which logits are compared, V vocabulary rows.

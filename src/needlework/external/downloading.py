@@ -1,7 +1,6 @@
 """Downloads that go on where they broke off, are tried again, and end.
 
-Knows HTTP; does not know what files are for, or which bytes are the right ones. What was downloaded
-so far waits beside a file as `.part`.
+What was downloaded so far waits beside a file as `.part`.
 """
 
 import fcntl

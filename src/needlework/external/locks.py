@@ -1,7 +1,7 @@
 """Which commit of every repository of the hub is meant, and which bytes: `config/models.lock.yaml`.
 
-Knows the file; not studies (`study.pins`) or networks (`external.locking` asks the hub for
-what is not in it). Commits stand here, unless `revision` in models.yaml says another.
+`external.locking` asks the hub for what the file lacks; `study.pins` selects what a study needs.
+Commits are taken from this file, unless `revision` in models.yaml says another.
 """
 
 import fcntl

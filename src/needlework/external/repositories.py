@@ -1,6 +1,6 @@
 """What the Hugging Face hub says of a repository: its files at a commit, their digests and URLs.
 
-Knows the hub's client and its refusals; does not download, and does not know what files are for.
+Nothing is downloaded here; refusals of the hub become one line.
 """
 
 import hashlib

@@ -1,8 +1,4 @@
-"""Other people's implementations of a model, for a second opinion on its logits.
-
-Knows which library computes which architecture and how a decoder of ours is written down as one of
-theirs; does not know what agreement means.
-"""
+"""Independent implementations of a model, with which its logits are compared."""
 
 # Shapes: T tokens, P of their positions, V vocabulary rows.
 import json

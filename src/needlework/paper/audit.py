@@ -1,7 +1,4 @@
-"""What published tables cannot be, or hardly are, judged by their own numbers alone.
-
-Knows arithmetic and which tables of the paper sum up which others; does not know any prediction.
-"""
+"""Audit of published tables: numbers that are impossible or unlikely by themselves."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass

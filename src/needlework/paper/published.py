@@ -1,11 +1,10 @@
 """Published tables as exact numbers: CSV files with one line per row of a printed table.
 
-Knows the columns of such files, the names in them and how a printed number is read; does not know
-what the numbers mean. A file has the columns table, model and label, then either task, and one
-column per context length, or length (perhaps format, too), and one column per needle depth; and
-perhaps an average. A number in bold stands between two pairs of asterisks, as in `**99.2**`. Tables
-are numbered as in arXiv:2407.08112: 1 for `ruler`, the mean over its tasks, 2 to 4 for needles by
-depth, 6 to 18 for the tasks.
+A file has the columns table, model and label, then either task, and one column per context length,
+or length (perhaps format, too), and one column per needle depth; and perhaps an average. A number
+in bold stands between two pairs of asterisks, as in `**99.2**`. Tables are numbered as in
+arXiv:2407.08112: 1 for `ruler`, the mean over its tasks, 2 to 4 for needles by depth, 6 to 18 for
+the tasks.
 """
 
 import csv

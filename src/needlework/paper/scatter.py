@@ -1,6 +1,6 @@
 """Ours against published as a picture.
 
-Knows marks; what agrees is the business of `needlework.paper.agreement`.
+Agreement is decided in `needlework.paper.agreement`.
 """
 
 from collections.abc import Sequence

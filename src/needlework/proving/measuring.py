@@ -1,7 +1,6 @@
 """How fast a decoder reads and writes here, through the engine's own functions.
 
-Knows decoders, clocks and memory; does not know which are measured or how that is shown. Not yet
-run on a GPU.
+Not yet run on a GPU.
 """
 
 # Shapes: R rows, D width, V vocabulary rows of the head.

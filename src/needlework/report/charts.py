@@ -1,7 +1,4 @@
-"""How every figure looks, and the four files that it becomes.
-
-Knows colours, marks and file formats; does not know scores or models.
-"""
+"""The common style of all figures, and the four files of each."""
 
 import html
 import os

@@ -1,7 +1,6 @@
 """Which numbers of a table are set in bold: the best of a column and its equals.
 
-Knows rows, entries and the samples behind them; which test is used is the business of
-`needlework.analysis.comparisons`. Zero is no merit: it is never bold.
+The tests and Holm's correction are in `needlework.analysis.comparisons`. Zero is never bold.
 """
 
 from collections import Counter

@@ -1,6 +1,6 @@
 """The short report of a study: what was asked, the answer in two pictures, and where the rest is.
 
-Knows which files a study leaves; does not compute scores.
+No score is computed here.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,4 @@
-"""The estimates of a study by model, suite, task and length, and which of them are missing.
-
-Knows what a study asks for and what was scored; does not know tables.
-"""
+"""The estimates of a study by model, suite, task and length, and which of them are missing."""
 
 from collections.abc import Collection, Iterable
 

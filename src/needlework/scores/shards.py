@@ -1,7 +1,4 @@
-"""A cell in several jobs: which samples each of them answers, and the whole from its parts.
-
-Knows how the files of a study lie; does not know how samples are answered.
-"""
+"""A cell split into several jobs: the samples of each, and merging their predictions."""
 
 from collections.abc import Sequence
 from pathlib import Path

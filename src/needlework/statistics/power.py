@@ -1,7 +1,4 @@
-"""What a number of samples can see: the smallest difference that a test finds in 4 cases of 5.
-
-Knows counts and rates; does not know scores.
-"""
+"""Power: the smallest difference that a number of samples detects in 4 cases of 5."""
 
 import numpy as np
 from scipy.stats import binom, norm

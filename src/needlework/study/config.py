@@ -1,7 +1,4 @@
-"""A study as data: the closed form of the files in `config/`.
-
-Knows names, lengths and sources; does not know files, tensors or scores.
-"""
+"""A study as data: the closed form of the files in `config/`."""
 
 import json
 from collections.abc import Collection

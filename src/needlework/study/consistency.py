@@ -1,7 +1,6 @@
 """Mistakes that only several config files together show, each told in one line.
 
-Knows the files of `config/`; does not know what is made of them. Every check raises a StudyError
-that names the key, the value and the way out.
+Every check raises a StudyError that names the key, the value and the way out.
 """
 
 from collections.abc import Mapping

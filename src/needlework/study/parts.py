@@ -1,6 +1,6 @@
 """Which answers a request needs: whole cells, or some tasks of a cell for a few tables alone.
 
-Knows names of files; which table shows what is the business of `presentation`.
+Which table shows what is decided in `presentation`.
 """
 
 from collections.abc import Callable, Iterator, Sequence

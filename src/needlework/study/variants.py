@@ -1,7 +1,4 @@
-"""Models with some published defects switched on, or asked in several wordings.
-
-Knows what a defect touches and what a variant is called; does not know files or scores.
-"""
+"""Models with some published defects switched on, or asked in several wordings."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, get_args

@@ -1,7 +1,7 @@
 """The English material: essays, wonderwords, numbers, UUIDs and questions from files.
 
-Knows which file each part comes from; RULER's prompts are read at once, all else when a task first
-needs it. Both wordings draw from the same streams, so a sample asks for the same in either.
+RULER's prompts are read at once, all other files when a task first needs them. Both wordings draw
+from the same streams, so a sample asks for the same in either.
 """
 
 import random

@@ -1,7 +1,6 @@
 """Prompts of one's own, read from a file: a line each, in the fields that RULER writes.
 
-Knows the file and which lines belong to a length; does not know who wrote them. The file is read
-line by line and never held, for a line may be a book.
+The file is read line by line and never held, for a line may be a book.
 """
 
 from collections.abc import Iterator, Sequence

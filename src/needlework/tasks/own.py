@@ -1,7 +1,6 @@
 """A generator of one's own: a Python function in a file beside the study.
 
-Knows how it is found, called and checked; does not know what it does. What goes wrong in it is told
-in one line that names file, function and error.
+What goes wrong in it is told in one line that names file, function and error.
 """
 
 import sys

@@ -1,8 +1,4 @@
-"""What a task is, as data: one closed record per generator, told apart by `generator`.
-
-Knows the parameters of every task, how its answers are scored and which fetched files it reads;
-does not know words, tokens or what is in a file.
-"""
+"""What a task is, as data: one closed record per generator, told apart by `generator`."""
 
 import json
 import re

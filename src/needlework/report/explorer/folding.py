@@ -1,7 +1,4 @@
-"""A prompt cut down to what one wants to see of it: its needles, their neighbourhood, the question.
-
-Knows texts and spans; does not know files or pages.
-"""
+"""A prompt shortened for reading: its needles, their surroundings and the question."""
 
 import re
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,4 @@
-"""What the explorer shows, as blocks of JSON that are decoded only when someone looks.
-
-Knows the files of a study and how their rows belong together; does not know the page.
-"""
+"""The data of the explorer: blocks of JSON that the page decodes on demand."""
 
 import base64
 import json

@@ -1,7 +1,4 @@
-"""Which generator makes a task, and how its size and samples are found.
-
-Knows every generator and its own way through the two loops of `replay`; does not know records.
-"""
+"""Which generator makes a task, and how its size and samples are found."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass

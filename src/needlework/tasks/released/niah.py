@@ -1,7 +1,4 @@
-"""Needles in a haystack, drawn as the artifact draws them.
-
-Knows keys, values, haystacks and where needles go; does not know tokens or how a size is found.
-"""
+"""Needles in a haystack, drawn as the artifact draws them."""
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
