@@ -22,7 +22,7 @@ class ResourceError(NeedleworkError):
 
 
 class RecordError(NeedleworkError):
-    """A dataset, prediction or score file with a line that cannot be trusted."""
+    """A dataset, prediction or score file with an invalid line."""
 
 
 class CheckpointError(NeedleworkError):

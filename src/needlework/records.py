@@ -12,7 +12,7 @@ from needlework.tolerances import TOLERANCES, DeviceKind, Dtype
 
 StopReason = Literal["end", "limit", "decided", "failed"]
 LIBRARIES = "libraries"
-"""Where `others` of a prediction tells the versions of the packages that computed it."""
+"""The key of `others` with the versions of the packages that computed a prediction."""
 
 
 class Closed(BaseModel):

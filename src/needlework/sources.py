@@ -144,7 +144,7 @@ def _forget(tree: ast.Module, left_out: frozenset[str]) -> None:
 
 
 def _tree(name: str) -> ast.Module:
-    """The syntax of a module without comments and without text that nobody reads: docstrings.
+    """The syntax of a module without comments and without text that is not executed: docstrings.
 
     Below a field such a text is a docstring as well.
     """

@@ -42,7 +42,7 @@ from needlework.tasks.specs import Spec
 Content = TypeVar("Content")
 
 NEEDED_INPUTS = ("Snakefile", "workflow/Snakefile", "config/models.yaml")
-"""Without these nobody can run the study again."""
+"""Without these the study cannot be run again."""
 FOUNDATIONS = frozenset({"data", "plan", "predictions", "scores", "verified"})
 """Folders of a study from which its pages follow."""
 ESTIMATED = ("scores.parquet", "cells.parquet")

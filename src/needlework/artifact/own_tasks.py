@@ -23,7 +23,7 @@ def absent(artifact: Path, tasks: Mapping[str, Spec]) -> Iterator[str]:
 
 
 def not_shown(tasks: Mapping[str, Spec]) -> Iterator[str]:
-    """Tasks whose samples nobody can make again without running a program of the study."""
+    """Tasks whose samples cannot be made again without running a program of the study."""
     for name, spec in tasks.items():
         if isinstance(spec, OwnSpec):
             yield (

@@ -98,7 +98,7 @@ def read_cluster(path: Path) -> Cluster:
 
 
 def status_command() -> str:
-    """What tells the state of jobs: `sacct`, or `squeue` where no database stands behind sacct.
+    """The command for the state of jobs: `sacct`, or `squeue` where sacct has no database.
 
     The profile asks. With `sacct` alone a run on a cluster without accounting would wait for ever.
     """

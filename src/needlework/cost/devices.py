@@ -104,7 +104,7 @@ class Rates(NamedTuple):
 
 
 def assumed(device: Device, family: str, dtype: str) -> Rates:
-    """The rates of a family where nobody has measured: a share of what the makers state."""
+    """The rates of a family where no measurement exists: a share of what the makers state."""
     if device.kind == "cpu":
         return CPU_RATES.get(family, CPU_RATES["mamba2"])
     share = READING.get(family, READING_OTHERWISE)

@@ -58,7 +58,7 @@ class Layer(NamedTuple):
 
     @property
     def remembering(self) -> int:
-        """FLOPs of a token of which only the state is wanted; no pairs of a chunk are needed then.
+        """FLOPs of a token of which only the state is needed; no pairs of a chunk are needed then.
 
         Time mixing, which has no such way, is never the last layer with a memory.
         """

@@ -59,7 +59,7 @@ BESIDE = frozenset(
 
 
 class Closed(BaseModel):
-    """A part of the identity; a field that nobody knows is an error."""
+    """A part of the identity; an unknown field is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -93,7 +93,7 @@ class Identity(Closed):
     end: tuple[int, ...]
     """Tokens that end it, in ascending order."""
     outputs: tuple[str, ...]
-    """The references; with `metric` they tell when the score cannot change any more."""
+    """The references; with `metric` they decide when the score can no longer change."""
     metric: str
     address: tuple[str | int, ...]
     """Where its random stream is found, should it be drawn; empty for a greedy answer."""

@@ -127,7 +127,7 @@ class Journal:
             os.close(self._file)
 
     def entries(self, *, vocabulary: int) -> dict[str, Entry]:
-        """Every sound entry so far, by key, as `read_entries` tells them."""
+        """Every sound entry so far, by key, as `read_entries` returns them."""
         return read_entries(self.path, vocabulary=vocabulary)
 
     def append(self, entries: Iterable[Entry]) -> None:

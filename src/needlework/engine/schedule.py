@@ -54,7 +54,7 @@ class Batch:
 
     segments: tuple[int, ...]
     releases: tuple[int, ...]
-    """Segments whose state nobody needs once this batch has started."""
+    """Segments whose state is not needed once this batch has started."""
 
 
 def schedule(forest: Sequence[Segment], limits: Limits) -> list[Batch]:

@@ -82,7 +82,7 @@ def _verify_decoder(name: str, model: Candidate, device: str) -> Verification:
 
 
 def _verify_hub_model(name: str, model: Candidate, device: str) -> Verification:
-    """Missing tensors are refused; there is nobody else to compare transformers with."""
+    """Missing tensors are refused; there is no reference for transformers."""
     decoder = load_hub_model(
         model.checkpoint,
         revision=model.revision,
@@ -121,7 +121,7 @@ def _shown(decoder: Decoder, tensors: int, model: Candidate) -> _Shown:
 def _record(
     name: str, model: Candidate, shown: _Shown, reference: Reference, *, reason: str | None = None
 ) -> Verification:
-    """What was found, once the reference agrees; with a `reason` it is nobody else's."""
+    """What was found, once the reference agrees; with a `reason` there was no independent one."""
     device = shown.logits_PV.device
     kind: DeviceKind = "cuda" if device.type == "cuda" else "cpu"
     tolerance = TOLERANCES[model.dtype, kind]

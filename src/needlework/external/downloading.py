@@ -28,7 +28,7 @@ _PATIENCE = 120
 _WINDOW, _SLOWEST = 60, 1000
 """Seconds in which so many bytes a second must come, or the connection counts as broken."""
 _LARGEST = 1 << 30
-"""Bytes of a file whose size neither the caller nor the server tells."""
+"""Bytes of a file whose size neither the caller nor the server states."""
 _PARTIAL, _RANGE_REFUSED = 206, 416
 _FOR_NOW = frozenset({408, 429, 500, 502, 503, 504})
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})

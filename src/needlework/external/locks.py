@@ -53,7 +53,7 @@ class Locked(BaseModel):
     tokenizers: Contents | None = None
 
     def files(self, kind: Kind) -> Contents | None:
-        """The files of a kind; None where nobody has asked the hub for them yet."""
+        """The files of a kind; None where the hub was not asked for them yet."""
         return self.checkpoints if kind == "checkpoints" else self.tokenizers
 
     def joined(self, other: "Locked") -> "Locked":

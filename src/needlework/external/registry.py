@@ -31,7 +31,7 @@ class Origin(_Closed):
     urls: tuple[str, ...] = ()
     """Tried in this order; all serve the same bytes."""
     sha256: str | None = None
-    """Null where nobody could look it up yet: such a file is refused."""
+    """Null where it is not looked up yet: such a file is refused."""
     bytes: PositiveInt | None = None
 
     @model_validator(mode="after")

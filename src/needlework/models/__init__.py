@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> object:
-        """`load`, imported when somebody asks for it."""
+        """`load`, imported at its first use."""
         if name != "load":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from needlework.models.checkpoints import load

@@ -33,7 +33,7 @@ def attends(head_width: int, dtype: torch.dtype) -> bool:
 
 
 def attention(q_BHTP: Tensor, k_BGSP: Tensor, v_BGSP: Tensor, *, causal: bool) -> Tensor:
-    """flash-attn, which wants heads behind tokens and shares keys among heads by itself."""
+    """flash-attn, which expects heads after tokens and shares keys among heads by itself."""
     from flash_attn import flash_attn_func
 
     q, k, v = (tensor.transpose(1, 2) for tensor in (q_BHTP, k_BGSP, v_BGSP))
@@ -46,7 +46,7 @@ def convolves(channels: int, taps: int) -> bool:
 
 
 def convolution(x_BTC: Tensor, tail_BJC: Tensor, weight_CK: Tensor, bias_C: Tensor) -> Tensor:
-    """causal-conv1d, which wants channels before tokens in memory order of the tokens."""
+    """causal-conv1d, which expects channels before tokens in memory order of the tokens."""
     from causal_conv1d import causal_conv1d_fn
 
     y_BCT = causal_conv1d_fn(

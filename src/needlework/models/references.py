@@ -42,7 +42,7 @@ class Reference:
 
 
 def find_reference(source: Path, decoder: Decoder) -> Reference | str:
-    """Who else can compute the checkpoint at `source`, loaded as `decoder`; or why nobody can.
+    """A library that computes the checkpoint at `source`, loaded as `decoder`; or why none does.
 
     Where a library reads the files itself, it does. Else it is given the decoder's own tensors
     under its names: then formulas are compared, and not names. Every reference computes in float32,

@@ -236,10 +236,10 @@ def _bold(columns: Iterable[Sequence[Number]]) -> Iterator[Finding]:
 
 
 def _blocks(cells: Sequence[Number], samples: int) -> list[list[Number]]:
-    """Cells of Tables 2 and 3 whose granularity tells three formats from one, in up to four blocks.
+    """Cells of Tables 2 and 3 whose granularity distinguishes three formats from one, by block.
 
     The blocks are: models and depths that Table 4 shows by format, and those that it does not.
-    Cells with so few decimals that several counts round to them tell nothing.
+    Cells with so few decimals that several counts round to them are left out.
     """
     parts = samples * len(FORMATS)
     shown = [cell for cell in cells if cell.table == FORMAT_TABLE]

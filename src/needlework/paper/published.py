@@ -107,7 +107,7 @@ def _read_file(path: Path) -> list[Number]:
 
 
 def _complete(path: Path, reader: "csv.DictReader[str]", line: dict[str, str]) -> dict[str, str]:
-    """The line, if it has no number without a column and no name that nobody knows."""
+    """The line, if it has no number without a column and no unknown name."""
     place = f"{path}:{reader.line_num}"
     if len(line) > len(reader.fieldnames or ()):
         raise RecordError(f"{place}: more numbers than columns; correct the row")
@@ -156,7 +156,7 @@ def _decimals(
 
 
 def _printed_with(numbers: Sequence[str]) -> int:
-    """The decimals that many of these numbers show; 0 where each speaks for itself.
+    """The decimals that many of these numbers show; 0 where they have none in common.
 
     Where zeros at the end were left out, most numbers still have all their decimals; 0 and 100
     never. One number with more of them is no measure for the others, and one with a zero at the end

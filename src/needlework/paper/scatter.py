@@ -50,7 +50,7 @@ def scatter(found: Sequence[Agreement]) -> alt.TopLevelMixin:
 
 
 def _row(one: Agreement) -> dict[str, str | float | bool]:
-    """One number in percent; its place tells it from others of the same model."""
+    """One number in percent; its place distinguishes it from others of the same model."""
     return {
         "label": one.number.label,
         "where": describe(one.number),

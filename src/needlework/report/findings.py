@@ -79,7 +79,7 @@ def _tasks_of_a_mean(grid: Grid) -> int:
 
 
 def _by_suite(scores: Scores, models: Sequence[ShownModel]) -> dict[str, dict[str, Any]]:
-    """How far models read, and what they lose in the middle, in every suite that can tell."""
+    """How far models read, and what they lose in the middle, in every suite that measures it."""
     grid = scores.grid
     return {
         "reaches": {suite: reaches(scores, models, suite) for suite in _of_tasks(grid)},

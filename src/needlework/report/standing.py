@@ -103,7 +103,7 @@ def _rivals(rows: Sequence[Row]) -> list[list[int]]:
 
 
 def _marked(contest: Sequence[tuple[Row, Entry]], samples: Samples) -> Iterator[Entry]:
-    """The entries of one column, with those marked that no test tells from the best."""
+    """The entries of one column, marked where not significantly different from the best."""
     merits = [(row, entry) for row, entry in contest if entry.shown]
     top = max((entry.shown or 0.0 for _, entry in merits), default=0.0)
     best = next((one for one in merits if one[1].shown == top), None)

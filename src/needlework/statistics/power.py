@@ -9,7 +9,7 @@ BISECTIONS = 40
 
 
 def detectable_difference(samples: int, *, rate: float) -> float | None:
-    """The smallest drop from `rate` that two cells of `samples` each tell apart; None if none is.
+    """The smallest drop from `rate` that two cells of `samples` each distinguish; None if none is.
 
     Two-sided test of two proportions with the normal approximation (Fleiss, Levin and Paik 2003,
     equation 4.14), solved for the lower rate by bisection.

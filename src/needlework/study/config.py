@@ -119,7 +119,7 @@ class Study(Closed):
     @field_validator("wording", mode="before")
     @classmethod
     def _named(cls, value: object) -> object:
-        """One line for a mistake, where a choice of forms would tell one for each form."""
+        """One line for an error, where a choice of forms would give one for each form."""
         known = get_args(WordingName)
         named = [value] if value is None or isinstance(value, str) else value
         if not isinstance(named, list | tuple) or not named:
@@ -261,7 +261,7 @@ class Cell(NamedTuple):
 
 
 class AskedTask(Closed):
-    """A task of a suite, as far as tables tell tasks apart."""
+    """A task of a suite, as far as tables distinguish tasks."""
 
     name: Name
     format: str | None = None
@@ -304,7 +304,7 @@ class Grid(Closed):
     models: tuple[RunName, ...]
     suites: dict[Name, AskedSuite] = Field(min_length=1)
     without: tuple[tuple[RunName, SuiteName], ...] = ()
-    """Variants and suites without cells: another variant answers there, or nobody needs to."""
+    """Variants and suites without cells: another variant answers there, or no answer is needed."""
 
     def cells(self) -> list[Cell]:
         """Every cell, in the order of the tables."""

@@ -29,7 +29,7 @@ FigureKind = Literal["cost", "depth_heatmap", "format_bars", "length_curve", "re
 
 
 class Multiples(Closed):
-    """Lengths told by the training length of each model."""
+    """Lengths as multiples of each model's training length."""
 
     trained: tuple[PositiveFloat, ...] = Field(
         min_length=1, description="Multiples of a model's training length; 0.5 is half of it."

@@ -176,7 +176,7 @@ def misread(spec: Spec, hazards: Sequence[StudyHazard]) -> Spec:
 
 
 def _studied(name: str, model: ModelEntry, study: Study) -> StudiedModel:
-    """A model and its runs: variants that a suite cannot tell apart answer it once."""
+    """A model and its runs: variants that are equal in a suite answer it once."""
     defects = tuple(hazard for hazard in model.hazards if hazard in study.hazards)
     if not defects:
         raise StudyError(

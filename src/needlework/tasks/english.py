@@ -62,7 +62,7 @@ def material(
 
 
 def _book(resources: Resources) -> Callable[[int], Sequence[str]]:
-    """Sentences of the essays; the files are verified when the first are wanted."""
+    """Sentences of the essays; the files are verified at the first use."""
 
     @cache
     def files() -> tuple[Path, Path]:

@@ -109,7 +109,7 @@ def _wrapped(line: Line, wrapper: Wrapper) -> str:
 
 
 def _detail(index: int, tokens: int, end: int) -> SampleDetail:
-    """What is known of a prompt whose needles nobody told, and whose own part ends at `end`."""
+    """What is known of a prompt whose needles are not given, and whose own part ends at `end`."""
     return SampleDetail(
         index=index,
         prompt_tokens=tokens,

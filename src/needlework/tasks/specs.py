@@ -55,7 +55,7 @@ def _own_function(generator: str) -> str:
 
 
 def _finite(parameters: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """Parameters that JSON can tell, which has no word for infinity."""
+    """Parameters that JSON can express; infinity and NaN are refused."""
     try:
         json.dumps(parameters, allow_nan=False)
     except ValueError as error:
@@ -70,7 +70,7 @@ class NiahSpec(Closed):
 
     generator: Literal["niah"] = "niah"
     haystack: Haystack
-    """Hay made of a repeated paragraph, of a book, or of needles nobody asks for."""
+    """Hay made of a repeated paragraph, of a book, or of needles that are not asked for."""
     key_kind: Kind = "words"
     value_kind: Kind = "numbers"
     keys: PositiveInt = 1
@@ -208,7 +208,7 @@ class OwnSpec(Closed):
 
 
 def generator(value: object) -> str:
-    """Which record describes a task, by its `generator`; pydantic tells this function's name."""
+    """Which record describes a task, by its `generator`; pydantic shows this name in errors."""
     found = (
         value.get("generator") if isinstance(value, Mapping) else getattr(value, "generator", None)
     )

@@ -30,7 +30,7 @@ class Part(Protocol):
 
 
 Rope = Sequence[str | Part]
-"""A text as parts in order; plain strings are parts that nobody counted yet."""
+"""A text as parts in order; plain strings are parts not counted yet."""
 
 
 def joined(rope: Rope) -> str:

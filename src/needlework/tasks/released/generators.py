@@ -65,7 +65,7 @@ class Made:
     length: int
     """What the artifact writes down: prompt and answer, not quite in `vt`."""
     tokens: int | None
-    """Tokens of the prompt, where the length does not tell them."""
+    """Tokens of the prompt, where they do not follow from the length."""
 
 
 def collapse(text: str) -> str:
