@@ -52,7 +52,7 @@ def _different(
 ) -> Iterator[str]:
     for sample, numbered in pairs:
         if sample is None or numbered is None:
-            yield f"{data}: another number of samples than the study asks for"
+            yield f"{data}: not the number of samples that the study asks for"
             return
         number, line = numbered
         asked = line.input in sample.input and sample.input.endswith(line.answer_prefix)

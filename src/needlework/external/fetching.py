@@ -125,7 +125,7 @@ class Fetcher:
             found = files.sha256(temporary)
             if found != origin.sha256:
                 raise ResourceError(
-                    f"{target.name}: what was to become it has sha256 {found}, the registry says "
+                    f"{target.name}: the download has sha256 {found}, the registry says "
                     f"{origin.sha256}; it is damaged or another version"
                 )
         return target
