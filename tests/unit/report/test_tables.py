@@ -154,7 +154,7 @@ def test_the_most_frequent_reasons_of_failures_are_counted() -> None:
 
 def test_a_table_says_what_it_rests_on(tmp_path: Path) -> None:
     text = written(tmp_path, 6).with_suffix(".md").read_text()
-    assert "rests on 10 samples" in text
+    assert "from 10 samples" in text
     assert "not significantly different" not in text
 
 
