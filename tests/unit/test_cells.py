@@ -153,7 +153,7 @@ def test_a_missing_score_file_is_named(tmp_path: Path) -> None:
 def test_a_score_file_without_scores_is_named(tmp_path: Path) -> None:
     path = scored(tmp_path, COMPLETE)
     pl.read_parquet(path).drop("score").write_parquet(path)
-    with pytest.raises(RecordError, match="not the columns of scores"):
+    with pytest.raises(RecordError, match="has other columns than a score file"):
         gather(tmp_path)
 
 
