@@ -33,5 +33,9 @@ class EngineError(NeedleworkError):
     """A cell that cannot be computed as it was asked for."""
 
 
+class ServerError(NeedleworkError):
+    """A server that cannot be reached, or does not give what it was asked for."""
+
+
 class ArtifactError(NeedleworkError):
     """An artifact that is not one, or that would harm the machine it is unpacked on."""

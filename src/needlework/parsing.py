@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TypeVar
 
 import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from needlework import installed
 from needlework.errors import StudyError
 
 Parsed = TypeVar("Parsed")
@@ -19,6 +20,12 @@ FORMS = {"=text": "a word", "=list": "a list", "=keys": "keys with values"}
 """What people call those forms."""
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The same in C where PyYAML was built with it, which every command waits for."""
+
+
+class Closed(BaseModel):
+    """A record that refuses fields it does not know and cannot be changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def read(path: Path) -> object:
@@ -36,6 +43,30 @@ def read(path: Path) -> object:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         kind = "JSON" if is_json else "YAML"
         raise StudyError(f"{path} is not {kind}: {' '.join(str(error).split())}") from error
+
+
+def read_added(path: Path, *, depth: int) -> object:
+    """The content of a file of `config/`, with what the packaged file of its name has beside it.
+
+    Keys down to `depth` are joined, and those of `path` win; a file that is not there adds nothing.
+
+    Raises:
+        StudyError: a file is not YAML.
+    """
+    packaged = installed.beside(path)
+    if packaged is None:
+        return read(path)
+    return joined(read(path) if path.exists() else None, read(packaged), depth=depth)
+
+
+def joined(own: object, packaged: object, *, depth: int) -> object:
+    """What is packaged with what is a user's own; what is no mapping is left for its reader."""
+    if own is None:
+        return packaged
+    if not (isinstance(own, dict) and isinstance(packaged, dict) and depth):
+        return own
+    both = {key: joined(own.get(key), each, depth=depth - 1) for key, each in packaged.items()}
+    return both | {key: each for key, each in own.items() if key not in packaged}
 
 
 def read_keys(path: Path) -> dict[str, object]:

@@ -6,19 +6,14 @@ read our files.
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from needlework.parsing import Closed
 from needlework.tolerances import TOLERANCES, DeviceKind, Dtype
 
 StopReason = Literal["end", "limit", "decided", "failed"]
 LIBRARIES = "libraries"
 """The key of `others` with the versions of the packages that computed a prediction."""
-
-
-class Closed(BaseModel):
-    """A record that refuses fields it does not know and cannot be changed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Sample(Closed):
@@ -83,6 +78,9 @@ class Prediction(Closed):
     others: dict[str, str]
     """What produced it: model revision, protocol, versions of what computed it, and the kernels and
     device of the job that wrote it down (of a resumed cell, the last one)."""
+    reasoning: str | None = Field(None, exclude_if=lambda value: value is None)
+    """What a thinking model wrote apart from its answer, where a server tells the two apart; never
+    scored."""
 
     @model_validator(mode="after")
     def _failure_has_a_reason(self) -> "Prediction":
@@ -101,6 +99,8 @@ class Verification(Closed, strict=True):
     model: str
     tensors: int = Field(ge=0)
     parameters: int = Field(ge=0)
+    quantisation: str | None = None
+    """What the weights were rounded to in their file, by share; None where nothing is known."""
     dtype: Dtype
     device: DeviceKind
     kernels: dict[str, str]

@@ -38,8 +38,10 @@ def prediction(task: str, index: int, pred: str | None = "yes") -> Prediction:
 
 def gather(folder: Path) -> Path:
     """The estimates of the one cell whose scores lie below `folder`."""
-    collect([CELL], folder, scores=folder / "scores.parquet", estimates=folder / "cells.parquet")
-    return folder / "cells.parquet"
+    collect(
+        [CELL], folder, scores=folder / "scores.parquet", estimates=folder / "estimates.parquet"
+    )
+    return folder / "estimates.parquet"
 
 
 COMPLETE = [prediction(task, index) for task in TASKS for index in range(2)]

@@ -6,17 +6,17 @@ from pathlib import Path
 
 from pydantic_core import to_json
 
+from needlework import installed
 from needlework.cluster import slurm, progress
 from needlework.study import plan
 from needlework.cost import study as cost
 from needlework.errors import NeedleworkError
-from needlework.report.explorer.page import fingerprint
-from needlework.sources import digest
+from needlework.report.explorer.sources import fingerprint
 
 # A study given with --configfile stands alone: it is never mixed with the default one.
 if "study" not in config:
 
-    configfile: "config/config.yaml"
+    configfile: str(installed.find("config/config.yaml"))
 
 
 CONFIGFILE = os.path.relpath(next(reversed(workflow.configfiles), "FILE"))
@@ -42,7 +42,9 @@ MODEL_TABLES = [table.name for table in SHOWN.tables if table.value == "models"]
 FIGURES = [figure.name for figure in SHOWN.figures]
 TABLE_KINDS = ["md", "tex", "csv"]
 FIGURE_KINDS = [".svg", ".png", ".pdf", ".html"]
-PUBLISHED = [f"resources/published/{name}.csv" for name in ("ruler", "depth", "format")]
+PUBLISHED = [
+    str(installed.find(f"resources/published/{name}.csv")) for name in ("ruler", "depth", "format")
+]
 
 
 def either(names):

@@ -36,6 +36,7 @@ from needlework.scores.cells import (
     score_cell,
 )
 from needlework.study.config import Cell, Grid, ShownModel, Study
+from needlework.study.served import parse_verification
 from needlework.study.variants import weights_of
 from needlework.tasks.specs import Spec
 
@@ -45,7 +46,7 @@ NEEDED_INPUTS = ("Snakefile", "workflow/Snakefile", "config/models.yaml")
 """Without these the study cannot be run again."""
 FOUNDATIONS = frozenset({"data", "plan", "predictions", "scores", "verified"})
 """Folders of a study from which its pages follow."""
-ESTIMATED = ("scores.parquet", "cells.parquet")
+ESTIMATED = ("scores.parquet", "estimates.parquet")
 QUOTED = 60
 """Characters of a line that are shown where it differs."""
 
@@ -148,8 +149,7 @@ def made(artifact: Path) -> Iterator[str]:
     """Cells that do not say what made them, and models that were found wrong or not looked at."""
     told = read_environment(artifact).cells
     for cell in _cells(artifact):
-        name = "/".join(map(str, cell))
-        if not told.get(name):
+        if not told.get(name := "/".join(map(str, cell))):
             yield f"{ENVIRONMENT}: no record of what made predictions/{name}.jsonl"
     yield from _verified(artifact)
 
@@ -162,10 +162,10 @@ def _verified(artifact: Path) -> Iterator[str]:
     yield from (f"verified/{name}.json: missing" for name in wanted if paths and name not in found)
     for path in found.values():
         name = f"verified/{path.name}"
-        one = parse(Verification, read(path), where=name)
+        one = parse_verification(read(path), where=name)
         if one.model != path.stem:
             yield f"{name}: is about {one.model}"
-        if not one.passed:
+        if isinstance(one, Verification) and not one.passed:
             yield f"{name}: logits differ by {one.largest_difference}, more than {one.tolerance}"
 
 
@@ -179,11 +179,11 @@ def licences(artifact: Path) -> Iterator[str]:
 def intervals(artifact: Path) -> Iterator[str]:
     """Means without an interval around them, or over other numbers of samples than planned."""
     samples = _plan(artifact, "study", Study).samples
-    for row in read_estimates(artifact / STUDY / "cells.parquet"):
+    for row in read_estimates(artifact / STUDY / "estimates.parquet"):
         if row.estimate.count != samples:
             yield (
-                f"cells.parquet: {row.model} {row.task} at {row.length}: over {row.estimate.count} "
-                f"samples, not {samples}"
+                f"estimates.parquet: {row.model} {row.task} at {row.length}: "
+                f"over {row.estimate.count} samples, not {samples}"
             )
 
 
@@ -256,7 +256,7 @@ def estimates(artifact: Path, again: Path) -> Iterator[str]:
         _cells(artifact),
         again / "scores",
         scores=again / "scores.parquet",
-        estimates=again / "cells.parquet",
+        estimates=again / "estimates.parquet",
     )
     for name in ESTIMATED:
         yield from differences(

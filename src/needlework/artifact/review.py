@@ -32,6 +32,7 @@ from needlework.parsing import parse, read
 from needlework.scores.cells import mixed
 from needlework.sources import digest
 from needlework.study.config import Study
+from needlework.study.served import ServedVerification, parse_verification
 
 Thing = TypeVar("Thing")
 
@@ -163,9 +164,10 @@ def _remarks(manifest: Manifest, artifact: Path, again: Path) -> Iterator[str]:
         )
     yield from _other_versions(artifact)
     yield from _not_shown(artifact)
+    yield from _served(artifact)
     yield from _mixed(again / checks.ESTIMATED[0])
     for path in sorted((artifact / INPUTS / PUBLISHED).glob("*.csv")):
-        own = installed.folder(str(PUBLISHED)) / path.name
+        own = installed.root() / PUBLISHED / path.name
         if not own.is_file() or sha256(own) != sha256(path):
             yield f"{INPUTS}/{PUBLISHED}/{path.name}: not the published numbers of this version"
     asked = map(_study, sorted((artifact / INPUTS / "config").rglob("*.yaml")))
@@ -183,6 +185,21 @@ def _not_shown(artifact: Path) -> Iterator[str]:
     except NeedleworkError:
         return  # A check says so.
     yield from own_tasks.not_shown(tasks)
+
+
+def _served(artifact: Path) -> Iterator[str]:
+    """Models whose answers came from a server, which no file can give again."""
+    for path in sorted((artifact / STUDY / "verified").glob("*.json")):
+        try:
+            one = parse_verification(read(path), where=path.name)
+        except NeedleworkError:
+            continue  # A check says so.
+        if isinstance(one, ServedVerification):
+            yield (
+                f"predictions/{one.model}: answered by a server ({one.server}), which cannot be "
+                f"made again from these files; {one.asked_again()}. What follows from its answers "
+                "was checked as for any other model"
+            )
 
 
 def _other_versions(artifact: Path) -> Iterator[str]:
@@ -225,8 +242,8 @@ def _claims(again: Path) -> Iterator[Claim]:
                 yield Claim(
                     claim,
                     statistics[0]["verdict"],
-                    f"needlework claims {'study/cells.parquet' if output == 'claims' else source}"
-                    f" {output}",
+                    "needlework claims "
+                    f"{'study/estimates.parquet' if output == 'claims' else source} {output}",
                     f"{output}.md (statistics: {len(statistics)})",
                     tuple(cells),
                 )

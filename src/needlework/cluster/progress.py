@@ -18,6 +18,10 @@ from needlework.errors import NeedleworkError
 LOCK = Path(".snakemake") / "needlework.lock"
 
 
+CELL_RULES = ("predict", "merge", "ask_server", "take_served")
+"""The rules that make the predictions of a cell."""
+
+
 class BusyError(NeedleworkError):
     """Another workflow runs in this folder."""
 
@@ -44,7 +48,7 @@ class Run:
             click.echo(f"needlework: {error}", err=True)
             sys.exit(2)
         count = Counter(jobs)
-        cells = count["predict"] + count["merge"]
+        cells = sum(count[rule] for rule in CELL_RULES)
         os.environ[RUN] = f"{self.began} {cells}"
         click.echo(
             f"needlework: {self.results}: {count['dataset']} datasets to make, "
@@ -52,6 +56,7 @@ class Run:
             err=True,
         )
         journals = [*self.results.glob("predictions/*/*/*.journal")]
+        journals += self.results.glob("served/*/*/*.journal")
         journals += self.results.glob("shards/*/*/*/*.journal")
         for journal in sorted(journals):
             with journal.open("rb") as file:

@@ -10,8 +10,7 @@ from typing import Annotated
 from pydantic import Field, PositiveInt, StringConstraints, field_validator
 
 from needlework.errors import NeedleworkError, ResourceError
-from needlework.parsing import parse, read
-from needlework.records import Closed
+from needlework.parsing import Closed, parse, read
 
 JOB_NAME = "needlework"
 """Every job's name begins with it (slurm-jobname-prefix in profiles/slurm)."""

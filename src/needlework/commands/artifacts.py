@@ -50,7 +50,7 @@ def review(archive: Path, templates: Path | None) -> None:
     from needlework import installed
     from needlework.artifact.review import review as check
 
-    found = check(archive, templates=templates or installed.folder("reports/templates"))
+    found = check(archive, templates=templates or installed.root() / "reports/templates")
     for line in found.lines:
         click.echo(f"{'ok    ' if line.passed else 'FAILED'} {line.check}")
         for problem in line.problems:

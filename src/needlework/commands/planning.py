@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from needlework.commands.options import EXISTING, FILE
+from needlework.commands.options import FILE, PACKAGED
 
 if TYPE_CHECKING:
     from needlework.cost.study import PlannedCell
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("targets", nargs=-1)
-@click.option("--configfile", type=EXISTING, default="config/config.yaml", show_default=True)
+@click.option("--configfile", type=PACKAGED, default="config/config.yaml", show_default=True)
 @click.option(
     "--device",
     type=click.Choice(["a100-80gb", "h100-80gb", "h200", "cpu"]),
@@ -57,7 +57,7 @@ def plan(
     needlework plan --measured results/prove/prove.json --configfile config/paper.yaml
     needlework plan --measured results/nano/benchmarks
     """
-    from needlework.cost import listing, study
+    from needlework.cost import listing, served, study
     from needlework.parsing import read_keys
     from needlework.study.plan import resolve
 
@@ -68,12 +68,15 @@ def plan(
     unknown = study.undescribed(the_plan)
     disk = study.disk_bytes(the_plan, cells)
     _show(the_plan, cells, said=said, unknown=unknown, disk=disk)
+    asked = served.served_costs(the_plan, needs=needs)
+    for line in served.lines(the_plan, asked) if asked else ():
+        click.echo(line)
     if measured is not None and measured.is_dir():
         _compare(cells, measured)
     if document is not None:
         name = the_plan.study.study
         found = listing.document(name, cells, said=said, undescribed=unknown, disk=disk)
-        _write(document, found)
+        _write(document, found | ({"served": asked} if asked else {}))
 
 
 def _write(document: Path, found: dict[str, object]) -> None:

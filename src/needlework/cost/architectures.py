@@ -7,10 +7,12 @@ from typing import Any, NamedTuple, Self
 
 from pydantic import ValidationError
 
+from needlework import installed
 from needlework.cost.published import published
 from needlework.errors import CheckpointError
 from needlework.external.registry import DIRECTORY
 from needlework.external.snapshots import Snapshot
+from needlework.gguf_header import is_gguf
 from needlework.models.config import DecoderConfig
 from needlework.models.hazards import SWITCHES, with_hazards
 from needlework.study.config import ModelEntry
@@ -52,6 +54,8 @@ def architecture(weights: Weights) -> DecoderConfig | None:
 def _decoder(checkpoint: str, revision: str | None) -> DecoderConfig | None:
     if (known := published(checkpoint)) is not None:
         return known
+    if is_gguf(checkpoint):
+        return _of_gguf(Path(checkpoint))
     path = _config_path(checkpoint, revision)
     if path is None:
         return None
@@ -61,9 +65,21 @@ def _decoder(checkpoint: str, revision: str | None) -> DecoderConfig | None:
         return None
 
 
+def _of_gguf(path: Path) -> DecoderConfig | None:
+    """The decoder that a GGUF file describes, by the reader that comes with torch."""
+    if not path.is_file():
+        return None
+    from needlework.models.checkpoints import gguf_config
+
+    try:
+        return gguf_config(path)
+    except CheckpointError:
+        return None
+
+
 def _config_path(checkpoint: str, revision: str | None) -> Path | None:
     """Where the configuration lies: in a folder, fetched, or in the hub's cache; None: nowhere."""
-    local = Path(checkpoint) / CONFIG
+    local = installed.find(checkpoint) / CONFIG
     if local.is_file():
         return local
     if revision is None or checkpoint.count("/") != 1:

@@ -17,7 +17,7 @@ from needlework.engine.memory import CALL_TOKENS, CHUNK, MOST_ROWS, MOST_STATES
 from needlework.engine.prefill import prefill
 from needlework.engine.schedule import Limits
 from needlework.errors import EngineError
-from needlework.models.config import SSD, Attention, TimeMix
+from needlework.models.config import Attention
 from needlework.models.decoder import Decoder
 from needlework.models.hub_model import HubModel
 from needlework.records import StopReason
@@ -169,8 +169,7 @@ def _window(decoder: Decoder) -> int:
 
 def _needed(decoder: Decoder) -> int:
     """Tokens of a prompt that is longer than the window and than two chunks of any layer."""
-    layers = [layer for layer in decoder.config.layers if isinstance(layer, SSD | TimeMix)]
-    chunk = max((layer.chunk for layer in layers), default=0)
+    chunk = max(layer.chunk_tokens for layer in decoder.config.layers)
     return max(_window(decoder), 2 * chunk) + 1
 
 

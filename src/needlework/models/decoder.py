@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from needlework.models import config
 from needlework.models.attention import Attention
 from needlework.models.config import DecoderConfig
+from needlework.models.gated_delta import GatedDelta
 from needlework.models.mixer import Mixer
 from needlework.models.mlp import MLP
 from needlework.models.norms import build_norm
@@ -24,6 +25,7 @@ from needlework.models.state import DecoderState, LayerState
 MIXERS: dict[type, type[Mixer[Any]]] = {
     config.Attention: Attention,
     config.SSD: SSD,
+    config.GatedDelta: GatedDelta,
     config.RGLRU: RGLRU,
     config.TimeMix: TimeMix,
     config.ChannelMix: ChannelMix,

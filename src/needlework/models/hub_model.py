@@ -10,6 +10,7 @@ import copy
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 
 from needlework.errors import CheckpointError
 from needlework.external import snapshots
+from needlework.gguf_header import is_gguf, read_header
 from needlework.models.checkpoints import hub
 from needlework.models.checkpoints.accounting import listed
 from needlework.models.config import DecoderConfig
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     # Its models take two seconds to import, which a cell of our own decoder need not wait for.
     from transformers import PreTrainedModel
 
+CACHES = ("past_key_values", "cache_params", "cache")
+"""What the library calls a cache: of attention, of recurrent models, of those since 5.24."""
 PROBE = (7, 5, 1)
 """Tokens of the pieces in which the probe reads a sequence."""
 PROBE_TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3}
@@ -92,7 +96,8 @@ class HubModel(Decoder):
         )
         parameters = inspect.signature(model.forward).parameters
         self.last_only = "logits_to_keep" in parameters
-        self.cache_name = "cache_params" if "cache_params" in parameters else "past_key_values"
+        named = (name for name in CACHES if name in parameters)
+        self.cache_name = next(named, CACHES[0])
         self.keeps_cache = self._cache_is_exact()
 
     @property
@@ -178,7 +183,7 @@ def load_hub_model(
     dtype: torch.dtype,
     trust_remote_code: bool,
 ) -> HubModel:
-    """A model of transformers: a folder, or a hub id with its revision.
+    """A model of transformers: a folder, a GGUF file, or a hub id with its revision.
 
     Raises:
         CheckpointError: a hub id without a full revision, a model that transformers cannot load
@@ -190,9 +195,15 @@ def load_hub_model(
     # What it would report is an error here, and told in one line.
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
+    source = snapshots.find("checkpoints", path_or_hub_id, revision=revision) or path_or_hub_id
+    inside = {}
+    if is_gguf(source):
+        read_header(source)
+        inside, source = {"gguf_file": Path(source).name}, Path(source).parent
     try:
         model, found = transformers.AutoModelForCausalLM.from_pretrained(
-            snapshots.find("checkpoints", path_or_hub_id, revision=revision) or path_or_hub_id,
+            source,
+            **inside,
             revision=revision,
             dtype=dtype,
             trust_remote_code=trust_remote_code,

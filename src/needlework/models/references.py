@@ -14,6 +14,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from needlework.gguf_header import is_gguf
 from needlework.models import kernels
 from needlework.models.checkpoints import llama, mamba2, recurrent_gemma, rwkv6
 from needlework.models.checkpoints.accounting import Places
@@ -49,6 +50,8 @@ def find_reference(source: Path, decoder: Decoder) -> Reference | str:
     whatever the decoder's dtype: in bfloat16 the RecurrentGemma of transformers, which rounds its
     decays, moves logits of nano-griffin by 0.8 of the largest after 2,304 tokens, ours by 0.03.
     """
+    if is_gguf(source):
+        return _from_gguf(source, decoder)
     config = source / "config.json"
     raw = json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
     weight = decoder.embedding.weight
@@ -79,6 +82,25 @@ def _from_files(source: Path, raw: Mapping[str, Any], device: torch.device) -> R
 
     (architecture,) = raw.get("architectures") or [f"{raw['model_type']} model"]
     return Reference(f"transformers {version('transformers')} {architecture}", logits)
+
+
+def _from_gguf(source: Path, decoder: Decoder) -> Reference | str:
+    """Transformers' own reader of GGUF, but for scaled rotary embeddings, which it leaves out."""
+    if any(
+        isinstance(layer, Attention) and layer.rotary_divisors for layer in decoder.config.layers
+    ):
+        twin = _as_llama(decoder.config)
+        return _from_tensors(twin, decoder) if twin else "nobody else scales its rotary embedding"
+    device = decoder.embedding.weight.device
+
+    def logits(tokens_T: Tensor, positions_P: Tensor) -> Tensor:
+        model = _quiet_transformers().AutoModelForCausalLM.from_pretrained(
+            source.parent, gguf_file=source.name, dtype=torch.float32
+        )
+        return _run(model.to(device), tokens_T, positions_P)
+
+    kind = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM"}[decoder.config.family]
+    return Reference(f"transformers {version('transformers')} {kind} from GGUF", logits)
 
 
 def _by_mamba_ssm(spec: DecoderConfig, device: torch.device) -> bool:
@@ -189,7 +211,7 @@ def _as_llama(spec: DecoderConfig) -> Twin | None:
         "num_attention_heads": attention.heads,
         "num_key_value_heads": attention.kv_heads,
         "head_dim": attention.head_width,
-        "rope_parameters": {"rope_type": "default", "rope_theta": attention.rotary_base},
+        "rope_parameters": _rotation(attention),
         "intermediate_size": mlp.hidden,
         "attention_bias": attention.qkv_bias,
         "mlp_bias": mlp.bias,
@@ -197,6 +219,16 @@ def _as_llama(spec: DecoderConfig) -> Twin | None:
     }
     expected = (attention, mlp) * (len(spec.layers) // 2)
     return Twin("LlamaForCausalLM", settings, llama.places) if spec.layers == expected else None
+
+
+def _rotation(attention: Attention) -> dict[str, Any]:
+    """How transformers describes the rotary embedding; factors of each frequency as LongRoPE's."""
+    theta = {"rope_theta": attention.rotary_base}
+    if attention.rotary_divisors is None:
+        return {"rope_type": "default"} | theta
+    factors = list(attention.rotary_divisors)
+    ours = {"long_factor": factors, "short_factor": factors, "attention_factor": 1.0}
+    return {"rope_type": "longrope", "original_max_position_embeddings": 1} | ours | theta
 
 
 def _as_mamba2(spec: DecoderConfig) -> Twin | None:

@@ -5,14 +5,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from needlework.parsing import parse, read
+from needlework.parsing import read
 from needlework.records import Verification
 from needlework.report.layout import Entry, Row, Table
 from needlework.report.standing import SIGNIFICANCE, Samples
 from needlework.study.config import Cell, ShownModel
+from needlework.study.served import ServedVerification, parse_verification
 from needlework.study.variants import weights_of
 
-Verified = Mapping[str, Verification]
+Verified = Mapping[str, Verification | ServedVerification]
 """What was compared with a reference implementation, by model."""
 
 
@@ -39,7 +40,7 @@ def read_verified(paths: Iterable[Path]) -> Verified:
     Raises:
         StudyError: a file is not one.
     """
-    found = (parse(Verification, read(path), where=str(path)) for path in paths)
+    found = (parse_verification(read(path), where=str(path)) for path in paths)
     return {weights_of(one.model): one for one in found}
 
 

@@ -1,6 +1,7 @@
 """Templates: how numbers, LaTeX characters and variables are written."""
 
 import re
+from functools import cache
 from pathlib import Path
 
 import jinja2
@@ -25,9 +26,17 @@ def render(template: Path, **content: object) -> str:
     Raises:
         StudyError: the template does not exist or names something unknown.
     """
-    left, right, begin, end, remark, remark_end = (
-        TEX if template.name.endswith(".tex.j2") else PLAIN
-    )
+    environment = _environment(template.parent.resolve(), template.name.endswith(".tex.j2"))
+    try:
+        return environment.get_template(template.name).render(**content)
+    except jinja2.TemplateError as error:
+        raise StudyError(f"template {template}: {error}") from error
+
+
+@cache
+def _environment(folder: Path, is_tex: bool) -> jinja2.Environment:
+    """How templates of a folder are read; each compiled once per change of its file."""
+    left, right, begin, end, remark, remark_end = TEX if is_tex else PLAIN
     environment = jinja2.Environment(
         variable_start_string=left,
         variable_end_string=right,
@@ -35,17 +44,14 @@ def render(template: Path, **content: object) -> str:
         block_end_string=end,
         comment_start_string=remark,
         comment_end_string=remark_end,
-        loader=jinja2.FileSystemLoader(template.parent),
+        loader=jinja2.FileSystemLoader(folder),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
     environment.filters |= {"percent": percent, "latex": latex, "breakable": breakable}
-    try:
-        return environment.get_template(template.name).render(**content)
-    except jinja2.TemplateError as error:
-        raise StudyError(f"template {template}: {error}") from error
+    return environment
 
 
 def percent(share: float) -> str:

@@ -15,7 +15,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from needlework.errors import RecordError
 from needlework.files import atomic, read_records
-from needlework.records import LIBRARIES, Closed, Prediction
+from needlework.parsing import Closed
+from needlework.records import LIBRARIES, Prediction
 from needlework.statistics import means
 from needlework.statistics.means import Estimate
 from needlework.study.config import Cell
@@ -50,7 +51,7 @@ SCORES = pl.Schema(
 
 
 class CellEstimate(Closed):
-    """One row of `cells.parquet`: where, and how well."""
+    """One row of `estimates.parquet`: where, and how well."""
 
     model: str
     suite: str

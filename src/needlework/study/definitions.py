@@ -16,8 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from needlework.parsing import by_form
-from needlework.records import Closed
+from needlework.parsing import Closed, by_form, unknown
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
 LONGEST = 80
@@ -26,6 +25,12 @@ ShownName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_l
 """The name of a table or figure: of its files, and of the target that makes a table."""
 Depth = Annotated[int, Field(ge=0, le=100)]
 FigureKind = Literal["cost", "depth_heatmap", "format_bars", "length_curve", "retention_curve"]
+
+
+def label(name: str) -> str:
+    """What text calls a table of this name: the number of a numbered one, else the name."""
+    stem = name.removeprefix("table_")
+    return stem.lstrip("0") if stem.isdecimal() else name
 
 
 class Multiples(Closed):
@@ -92,8 +97,7 @@ class TableDefinition(Selection):
     @property
     def label(self) -> str:
         """What text calls it: the number of a numbered table, else its name."""
-        stem = self.name.removeprefix("table_")
-        return stem.lstrip("0") if stem.isdecimal() else self.name
+        return label(self.name)
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -115,3 +119,15 @@ class Preset(Closed):
 
     tables: tuple[TableDefinition, ...] = ()
     figures: tuple[FigureDefinition, ...] = ()
+    claims: dict[str, tuple[ShownName, ...]] = Field(
+        {}, description="The tables that show the numbers of each claim."
+    )
+
+    @model_validator(mode="after")
+    def _shown_by_its_tables(self) -> "Preset":
+        known = {table.name for table in self.tables}
+        for claim, tables in self.claims.items():
+            for name in tables:
+                if name not in known:
+                    raise ValueError(f"claims.{claim}: {unknown(name, known)}")
+        return self

@@ -5,7 +5,7 @@ from typing import NamedTuple, get_args
 
 from needlework.defects import Hazard, StudyHazard
 from needlework.errors import StudyError
-from needlework.records import Closed
+from needlework.parsing import Closed
 from needlework.study.config import ModelEntry, RunName, Study, SuiteName
 from needlework.study.definitions import Name
 from needlework.study.paper import FORMATS

@@ -8,9 +8,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from needlework import installed
 from needlework.errors import ResourceError
+from needlework.gguf_header import is_gguf, read_header
 from needlework.tasks.prompts import Wrapper
-from needlework.tokenizers import hub
+from needlework.tokenizers import gguf, hub
 
 _TEMPLATE, _SIDECAR, _TOKENS = "chat_template.jinja", "tokenizer_config.json", "tokenizer.json"
 _PROBES = (
@@ -22,15 +24,18 @@ it."""
 
 
 def wrapper(path_or_hub_id: str, *, revision: str | None) -> Wrapper:
-    """The format that the tokenizer in a folder, or of a hub repository, gives to a question.
+    """The format that the tokenizer in a folder or GGUF file, or of a hub id, gives to a question.
 
     Its `before` has the begin token, where the template writes one.
 
     Raises:
         ResourceError: there is no template, or it fails, or changes the question.
     """
-    folder = _folder(path_or_hub_id, revision=revision)
-    config = hub.read_sidecar(folder / _SIDECAR)
+    if is_gguf(path_or_hub_id):
+        folder, config = Path(path_or_hub_id), gguf.sidecar_of(read_header(path_or_hub_id))
+    else:
+        folder = _folder(path_or_hub_id, revision=revision)
+        config = hub.read_sidecar(folder / _SIDECAR)
     source = _source(folder, config)
     found = {_around(probe, _render(source, config, probe, folder), folder) for probe in _PROBES}
     if len(found) > 1:
@@ -42,7 +47,7 @@ def wrapper(path_or_hub_id: str, *, revision: str | None) -> Wrapper:
 
 
 def _folder(path_or_hub_id: str, *, revision: str | None) -> Path:
-    path = Path(path_or_hub_id)
+    path = installed.find(path_or_hub_id)
     if path.is_file():
         raise ResourceError(
             f"{path} is one file and has no chat template; name a folder with {_TOKENS} and "
@@ -65,10 +70,10 @@ def _source(folder: Path, config: dict[str, Any]) -> str:
     if isinstance(found, list):
         found = {each["name"]: each["template"] for each in found}.get("default")
     if not isinstance(found, str):
-        raise ResourceError(
-            f"{folder} has no chat template, neither {_TEMPLATE} nor `chat_template` in "
-            f"{_SIDECAR}; name a fixed wrapper"
-        )
+        places = f"neither {_TEMPLATE} nor `chat_template` in {_SIDECAR}"
+        if is_gguf(folder):
+            places = "as its `tokenizer.chat_template` would be"
+        raise ResourceError(f"{folder} has no chat template, {places}; name a fixed wrapper")
     return found
 
 

@@ -51,7 +51,7 @@ class Draft:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Outline:
     """Everything about a sample that does not depend on the size of its haystack."""
 
     compose: Callable[[int], Draft]

@@ -5,7 +5,7 @@ The sidecar `tokenizer_config.json` is read as well. transformers is not importe
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,18 +22,25 @@ class HubTokenizer:
 
     def __init__(self, path: Path) -> None:
         source = path.read_text(encoding="utf-8", errors="replace")
+        sidecar = path.with_name("tokenizer_config.json")
+        self._define(source, path, name=path.parent.name, sidecar=lambda: read_sidecar(sidecar))
+
+    def _define(
+        self, source: str, path: Path, *, name: str, sidecar: Callable[[], dict[str, Any]]
+    ) -> None:
+        """Become what `source`, the text of a `tokenizer.json`, and its sidecar describe."""
         with _Reading(path):
             self._inner = tokenizers.Tokenizer.from_str(source)
         layout = _layout(source)
         self._inner.no_truncation()
         self._inner.no_padding()
         digest = hashlib.sha256(source.encode()).hexdigest()
-        self.identity = f"{path.parent.name}@{digest[:12]}"
+        self.identity = f"{name}@{digest[:12]}"
         self.vocabulary = self._inner.get_vocab_size(with_added_tokens=True)
         self.cuts = cuts.of_layout(layout)
         self.blank = None if self.cuts is None or self.cuts.barred else self.cuts.blank
         self._words = _closed_vocabulary(layout)
-        config = read_sidecar(path.with_name("tokenizer_config.json"))
+        config = sidecar()
         self.begin = tuple(self._begin(config, layout))
         end = self._id(config.get("eos_token"))
         self.end = frozenset() if end is None else frozenset({end})

@@ -14,8 +14,10 @@ from pydantic import ValidationError
 
 from needlework.defects import LayerHazard
 from needlework.errors import CheckpointError
+from needlework.gguf_header import is_gguf, read_header
 from needlework.models.allocation import allocate
 from needlework.models.checkpoints import (
+    gguf,
     llama,
     mamba2,
     mamba_ssm,
@@ -32,21 +34,21 @@ from needlework.models.hazards import with_hazards
 
 
 @dataclass(frozen=True)
-class Family:
+class Format:
     """How the checkpoints of one family are read."""
 
     config: Callable[[Mapping[str, Any]], DecoderConfig]
     places: Callable[[DecoderConfig], Places]
 
 
-NATIVE = Family(native.decoder_config, native.places)
-MAMBA_SSM = Family(mamba_ssm.decoder_config, mamba_ssm.places)
-FAMILIES: Mapping[str, Family] = {
-    "llama": Family(llama.decoder_config, llama.places),
-    "qwen2": Family(llama.decoder_config, llama.places),
-    "recurrent_gemma": Family(recurrent_gemma.decoder_config, recurrent_gemma.places),
-    "mamba2": Family(mamba2.decoder_config, mamba2.places),
-    "rwkv6": Family(rwkv6.decoder_config, rwkv6.places),
+NATIVE = Format(native.decoder_config, native.places)
+MAMBA_SSM = Format(mamba_ssm.decoder_config, mamba_ssm.places)
+FAMILIES: Mapping[str, Format] = {
+    "llama": Format(llama.decoder_config, llama.places),
+    "qwen2": Format(llama.decoder_config, llama.places),
+    "recurrent_gemma": Format(recurrent_gemma.decoder_config, recurrent_gemma.places),
+    "mamba2": Format(mamba2.decoder_config, mamba2.places),
+    "rwkv6": Format(rwkv6.decoder_config, rwkv6.places),
 }
 """The families of transformers, by `model_type`."""
 
@@ -59,7 +61,7 @@ def load(
     dtype: torch.dtype = torch.float32,
     hazards: Collection[LayerHazard] = (),
 ) -> Decoder:
-    """The decoder of a checkpoint: a folder, an RWKV `.pth` file, or a hub id with its revision.
+    """The decoder of a checkpoint: a folder, a GGUF or RWKV `.pth` file, or a hub id at a revision.
 
     `hazards` are published defects to switch on. Weights are copied tensor by tensor into their
     dtype and onto their device, so there is never a second copy of the model in memory.
@@ -68,15 +70,8 @@ def load(
         CheckpointError: files absent or truncated, an unknown family, a configuration that is not
             supported, or tensors that do not match it.
     """
-    source = find(path_or_hub_id, revision=revision)
-    files = reading.shards(source)
-    shapes = reading.shapes(files)
-    spec, places = _recognise(source, shapes)
-    spec = with_hazards(spec, hazards)
-    with torch.device("meta"):
-        decoder = Decoder(spec)
-    unfilled(places, decoder)
-    account(places, shapes, decoder, where=str(source))
+    files = reading.shards(find(path_or_hub_id, revision=revision))
+    decoder, places = described(path_or_hub_id, revision=revision, dtype=dtype, hazards=hazards)
     allocate(decoder, device, dtype)
     parameters = dict(decoder.named_parameters())
     with torch.no_grad():
@@ -88,15 +83,54 @@ def load(
     return decoder.eval().requires_grad_(False)
 
 
-def decoder_config(raw: Mapping[str, Any], *, where: str) -> tuple[DecoderConfig, Family]:
+def described(
+    path_or_hub_id: str | Path,
+    *,
+    revision: str | None = None,
+    dtype: torch.dtype = torch.float32,
+    hazards: Collection[LayerHazard] = (),
+) -> tuple[Decoder, Places]:
+    """The decoder of a checkpoint on the device `meta`, and where each of its tensors belongs.
+
+    Headers are read, and no weights; arguments and errors are those of `load`.
+    """
+    source = find(path_or_hub_id, revision=revision)
+    shapes = reading.shapes(reading.shards(source))
+    spec, places = _recognise(source, shapes)
+    with torch.device("meta"):
+        decoder = Decoder(with_hazards(spec, hazards))
+    unfilled(places, decoder)
+    account(places, shapes, decoder, where=str(source))
+    allocate(decoder, "meta", dtype)
+    return decoder, places
+
+
+def decoder_config(raw: Mapping[str, Any], *, where: str) -> tuple[DecoderConfig, Format]:
     """The decoder that a `config.json` describes, and its family.
 
     Raises:
         CheckpointError: the family is unknown or a setting is not supported.
     """
     family = _family(raw, where)
+    return _told(lambda: family.config(raw), where), family
+
+
+def gguf_config(path: Path) -> DecoderConfig:
+    """The decoder that a GGUF file describes.
+
+    Raises:
+        CheckpointError: the file is damaged, or what it describes is not computed here.
+    """
+    header = read_header(path)
+    return _told(lambda: gguf.decoder_config(header), str(path))
+
+
+def _told(read: Callable[[], DecoderConfig], where: str) -> DecoderConfig:
+    """What a configuration describes, or one line that says why it cannot be computed."""
     try:
-        return family.config(raw), family
+        return read()
+    except CheckpointError:
+        raise
     except KeyError as error:
         raise CheckpointError(f"{where} has no {error}; is it complete?") from error
     except ValidationError as error:
@@ -107,7 +141,7 @@ def decoder_config(raw: Mapping[str, Any], *, where: str) -> tuple[DecoderConfig
         raise CheckpointError(f"{where}: {error}") from error
 
 
-def _family(raw: Mapping[str, Any], where: str) -> Family:
+def _family(raw: Mapping[str, Any], where: str) -> Format:
     if raw.get("format") == "needlework":
         return NATIVE
     if "d_model" in raw and "n_layer" in raw and "model_type" not in raw:
@@ -122,6 +156,9 @@ def _family(raw: Mapping[str, Any], where: str) -> Family:
 
 
 def _recognise(source: Path, shapes: Mapping[str, tuple[int, ...]]) -> tuple[DecoderConfig, Places]:
+    if is_gguf(source):
+        spec = gguf_config(source)
+        return spec, gguf.places(spec)
     if source.is_file():
         try:
             spec = rwkv6.config_from_shapes(shapes)
@@ -145,17 +182,18 @@ def _raw(path: Path) -> Mapping[str, Any]:
 
 
 def family_module(source: Path) -> str:
-    """The module of ours that knows the tensors of the checkpoint in a folder or `.pth` file.
+    """The module of ours that knows the tensors of the checkpoint in a folder or file.
 
     Raises:
         CheckpointError: its configuration is absent or damaged, or of an unknown family.
     """
     if source.is_file():
-        return rwkv6.__name__
+        return gguf.__name__ if is_gguf(source) else rwkv6.__name__
     path = source / "config.json"
     return _family(_raw(path), str(path)).config.__module__
 
 
 def family_modules() -> set[str]:
     """The modules of all families."""
-    return {family.config.__module__ for family in (NATIVE, MAMBA_SSM, *FAMILIES.values())}
+    families = (NATIVE, MAMBA_SSM, *FAMILIES.values())
+    return {gguf.__name__, *(family.config.__module__ for family in families)}

@@ -30,6 +30,8 @@ class Place:
     """A second copy of a tied weight: it is compared with the first one instead of stored."""
     optional: bool = False
     """Some checkpoints leave it out."""
+    paired: int | None = None
+    """Heads whose rows the checkpoint has pair by pair, as they are rotated, and ours by halves."""
 
     def view(self, parameter: Tensor) -> Tensor:
         """The part of the parameter that the tensor fills, in the checkpoint's shape."""
@@ -37,6 +39,13 @@ class Place:
         if self.leading and self.rows is not None:
             part = part.flatten(0, 1) if part.ndim > 1 else part
         return part.view((1,) * self.leading + tuple(part.shape))
+
+    def turned(self, tensor: Tensor) -> Tensor:
+        """The tensor with its rows in our order."""
+        if self.paired is None:
+            return tensor
+        pairs = tensor.view(self.paired, -1, 2, *tensor.shape[1:])
+        return pairs.transpose(1, 2).reshape(tensor.shape)
 
 
 Places = Mapping[str, Place]
@@ -93,7 +102,7 @@ def place_tensor(name: str, tensor: Tensor, place: Place, parameters: Mapping[st
     Raises:
         CheckpointError: a second copy of a tied weight differs from the first.
     """
-    target = place.view(parameters[place.name])
+    target, tensor = place.view(parameters[place.name]), place.turned(tensor)
     if not place.alias:
         target.copy_(tensor)
     elif not torch.equal(target, tensor.to(target)):

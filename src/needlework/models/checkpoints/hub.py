@@ -6,6 +6,7 @@ from pathlib import Path
 import huggingface_hub
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
+from needlework import installed
 from needlework.errors import CheckpointError
 from needlework.external import snapshots
 
@@ -26,7 +27,7 @@ def find(path_or_hub_id: str | Path, *, revision: str | None) -> Path:
         CheckpointError: no such path, a hub id without a full revision, or the hub does not answer.
         ResourceError: what was fetched is not complete any more.
     """
-    path = Path(path_or_hub_id)
+    path = installed.find(path_or_hub_id)
     if path.exists():
         return path
     name = str(path_or_hub_id)

@@ -42,6 +42,7 @@ def decoder_config(raw: Mapping[str, Any]) -> DecoderConfig:
         layers=(attention, mlp) * raw["num_hidden_layers"],
         norm=Norm(eps=raw["rms_norm_eps"]),
         tied=raw.get("tie_word_embeddings", False),
+        trained_positions=raw.get("max_position_embeddings"),
     )
 
 

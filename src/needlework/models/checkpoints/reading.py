@@ -13,6 +13,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from needlework.errors import CheckpointError
+from needlework.gguf_header import is_gguf
+from needlework.models.checkpoints import gguf_tensors
 
 _SINGLE = ("model.safetensors", "pytorch_model.bin")
 
@@ -59,6 +61,8 @@ def _mapped(file: Path, *, meta: bool) -> Iterator[tuple[str, Tensor]]:
     try:
         if file.suffix == ".safetensors":
             yield from _safetensors(file, meta=meta)
+        elif is_gguf(file):
+            yield from gguf_tensors.stream(file, meta=meta)
         else:
             device = "meta" if meta else "cpu"
             archive = torch.load(file, map_location=device, weights_only=True, mmap=not meta)

@@ -14,7 +14,7 @@ import polars as pl
 from needlework.errors import RecordError
 from needlework.files import read_records
 from needlework.records import Prediction, Sample, SampleDetail
-from needlework.report.explorer.folding import fold
+from needlework.report.explorer.folding import fold, mask
 from needlework.report.layout import Entry, Row, Source, Table, build
 from needlework.report.notes import Verified, entry_marks, notes, read_verified, row_marks
 from needlework.report.printing import SIGNS, signs
@@ -27,6 +27,7 @@ from needlework.study.definitions import TableDefinition
 
 PACKED = re.compile(r'<script type="text/plain" data-key="([^"]*)">([^<]*)</script>')
 """A block as it stands in the page, on a line of its own."""
+MASKED = "letters of prompts that are not ours are dots here"
 RAW_DEFLATE = -15
 """The window bits that zlib takes for a stream without header, as DecompressionStream reads it."""
 
@@ -76,23 +77,27 @@ def blocks(
     grid: Grid,
     models: Sequence[ShownModel],
     tables: Sequence[TableDefinition],
+    masked: bool = False,
 ) -> Iterator[Block]:
     """The index, then every dataset once, then the answers of every model, task by task.
+
+    In prompts that are `masked` letters are dots, but for the references.
 
     Raises:
         RecordError: a file is damaged, or a score is without its prediction or sample.
     """
     scores = read_parquet(study / "scores.parquet")
     _check_models(scores, models)
-    estimates = read_estimates(study / "cells.parquet")
+    estimates = read_estimates(study / "estimates.parquet")
     samples_of = Samples(scores, grid, mixed([study / "scores.parquet"]))
     known = Known(Scores(estimates, grid), samples_of, _verified(study))
-    yield Block("index", index(study.name, estimates, models, tables, known=known))
+    name = f"{study.name} ({MASKED})" if masked else study.name
+    yield Block("index", index(name, estimates, models, tables, known=known))
     prompts = {model.name: prompts_key(model) for model in models}
     wanted = scores.select("model", "length", "task").unique(maintain_order=True).iter_rows()
     samples: Counter[str] = Counter()
     for key in dict.fromkeys(f"{prompts[model]}/{length}/{task}" for model, length, task in wanted):
-        content = list(_dataset(study / "data" / f"{key}.jsonl"))
+        content = list(_dataset(study / "data" / f"{key}.jsonl", masked=masked))
         samples[key] = len(content)
         yield Block(f"data/{key}", content)
     for cell, rows in scores.group_by("model", "suite", "length", maintain_order=True):
@@ -207,7 +212,7 @@ def _filter(wanted: Set[str], tasks: Sequence[str], suite: AskedSuite) -> list[s
     return [f"tasks={','.join(tasks)}"]
 
 
-def _dataset(path: Path) -> Iterator[list[Any]]:
+def _dataset(path: Path, *, masked: bool) -> Iterator[list[Any]]:
     """One row a sample: the pieces of its prompt, its references and its size in tokens."""
     samples = read_records(path, Sample)
     details = read_records(path.with_suffix(".details.jsonl"), SampleDetail)
@@ -216,7 +221,9 @@ def _dataset(path: Path) -> Iterator[list[Any]]:
     for place, (sample, detail) in enumerate(zip(samples, details, strict=True)):
         if sample.index != place:
             raise RecordError(f"{path}: sample {sample.index} stands at place {place}")
-        yield [fold(sample, detail), sample.outputs, detail.prompt_tokens, len(sample.input)]
+        pieces = fold(sample, detail)
+        pieces = mask(pieces, sample.outputs) if masked else pieces
+        yield [pieces, sample.outputs, detail.prompt_tokens, len(sample.input)]
 
 
 def _answers(

@@ -4,10 +4,10 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
+from pydantic import PositiveInt, ValidationError
 
 from needlework.errors import ResourceError, StudyError
-from needlework.parsing import unknown
+from needlework.parsing import Closed, unknown
 
 _SLOT = "{context}"
 _TASK_SLOT = "{task_template}"
@@ -15,11 +15,7 @@ SINGULAR = (("Some", "A"), ("are all", "is"), ("are", "is"), ("answers", "answer
 """What RULER replaces in the template of needles where one value is asked for."""
 
 
-class _Closed(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TaskPrompt(_Closed):
+class TaskPrompt(Closed):
     """The texts of one kind of task."""
 
     tokens_to_generate: PositiveInt
@@ -27,7 +23,7 @@ class TaskPrompt(_Closed):
     answer_prefix: str
 
 
-class Prompts(_Closed):
+class Prompts(Closed):
     """Everything the artifact says to a model that is not haystack or answer."""
 
     source: Mapping[str, str | tuple[str, ...]]
