@@ -10,16 +10,19 @@ CUDA ?=
 ARCHITECTURES ?= 80 90
 export PYTHON CUDA
 
-.PHONY: study test test-lowest test-newest check report hazards nano-report bench bench-data
+.PHONY: study test sweeps test-lowest test-newest check report hazards nano-report bench bench-data
 .PHONY: laptop test-model prove prove-bundle env-cuda env-cuda-source clean
 
 study: $(READY)  ## the default study, to every table; `snakemake -n` explains what it would do
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --quiet all
+	PATH="$(CURDIR)/$(BIN):$$PATH" sh envs/snakemake.sh
 
 # Files are handed out whole and in the order of tests/conftest.py, the longest first.
 test: $(READY)  ## the tests; DURATIONS=20 lists the slowest
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup --no-loadscope-reorder \
-	  $(if $(DURATIONS),--durations=$(DURATIONS))
+	  --ignore tests/sweeps $(if $(DURATIONS),--durations=$(DURATIONS))
+
+sweeps: $(READY)  ## broken files for every reader, other values for every key: minutes
+	$(BIN)/python -m pytest -n 2 -q tests/sweeps
 
 KERNELS := .venv-kernels
 .PHONY: test-kernels test-kernels-full
@@ -63,7 +66,7 @@ nano-report: study  ## renew the committed output of the default study
 	cp $(wildcard results/nano/*claims.* results/nano/findings.* results/nano/audit.*) reports/nano/
 
 hazards: $(READY)  ## what each published defect costs the small models; renews reports/hazards
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --configfile config/hazards.yaml --quiet all
+	PATH="$(CURDIR)/$(BIN):$$PATH" sh envs/snakemake.sh --configfile config/hazards.yaml
 	mkdir -p reports/hazards/figures
 	cp results/hazards/hazards.md results/hazards/hazards.csv reports/hazards/
 	cp $(addprefix results/hazards/figures/hazard_waterfall,.svg .png) reports/hazards/figures/

@@ -56,6 +56,7 @@ COMMANDS = (
     artifacts.review,
     reports.schema,
     scores.score,
+    planning.status,
     verification.round_weights,
     serving.served,
     tables.table,

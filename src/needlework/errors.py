@@ -33,6 +33,10 @@ class EngineError(NeedleworkError):
     """A cell that cannot be computed as it was asked for."""
 
 
+class ForwardError(NeedleworkError):
+    """A model of somebody else that fails on what it is asked to read."""
+
+
 class ServerError(NeedleworkError):
     """A server that cannot be reached, or does not give what it was asked for."""
 

@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NoReturn
 
+from needlework.door import opens
 from needlework.errors import CheckpointError
 
 SUFFIX = ".gguf"
@@ -92,6 +93,7 @@ def quantisation_of(checkpoint: str | Path) -> str | None:
     return read_header(checkpoint).quantisation if is_gguf(checkpoint) else None
 
 
+@opens("a GGUF file", "model.gguf", error=CheckpointError)
 def read_header(path: str | Path) -> Header:
     """The header of a GGUF file.
 

@@ -4,9 +4,9 @@ Field names `index`, `input`, `outputs`, `length`, `pred` and `others` are RULER
 read our files.
 """
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from needlework.parsing import Closed
 from needlework.tolerances import TOLERANCES, DeviceKind, Dtype
@@ -14,6 +14,13 @@ from needlework.tolerances import TOLERANCES, DeviceKind, Dtype
 StopReason = Literal["end", "limit", "decided", "failed"]
 LIBRARIES = "libraries"
 """The key of `others` with the versions of the packages that computed a prediction."""
+
+END, NO_END = "end", "no end token"
+"""Where `others` says that nothing ends an answer but its limit; else it says nothing of it."""
+
+
+Reference = Annotated[str, StringConstraints(pattern=r"\S")]
+"""What an answer should hold. Blanks stand in every answer, so they are no reference."""
 
 
 class Sample(Closed):
@@ -23,7 +30,7 @@ class Sample(Closed):
     """Position in the dataset, from 0."""
     input: str
     """The whole prompt, answer prefix included."""
-    outputs: tuple[str, ...] = Field(min_length=1)
+    outputs: tuple[Reference, ...] = Field(min_length=1)
     """Every reference answer."""
     length: int = Field(ge=1)
     """Tokens of the prompt plus the tokens reserved for the answer."""

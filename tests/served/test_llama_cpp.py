@@ -65,7 +65,7 @@ def tasks() -> dict[str, Asked]:
         for book in range(BOOKS):
             draw = random.Random(book)
             pages = [
-                f"The box of {draw.choice('ABCDEFGH')}{number} holds {draw.randint(100, 999)} coins"
+                f"Box {draw.choice('ABCDEFGH')}{number} holds {draw.randint(100, 999)} coins."
                 for number in range(SENTENCES)
             ]
             text = f"Book {book}. {' '.join(pages)} How many coins does box {question} hold? It"

@@ -42,8 +42,8 @@ def tasks(count: int) -> dict[str, Asked]:
     numbers = [word for word in words if word.isdigit()]
     names = words[words.index("anchor") :][: count + 1]
     texts = [
-        f"the magic number of {name} {numbers[place]} . the magic number of {names[count]} "
-        f"{numbers[-1]} . what is the magic number ? the magic number of {name}"
+        f"the magic number of {name} {numbers[place % len(numbers)]} . the magic number of "
+        f"{names[count]} {numbers[-1]} . what is the magic number ? the magic number of {name}"
         for place, name in enumerate(names[:count])
     ]
     samples = [

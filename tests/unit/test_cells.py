@@ -181,7 +181,7 @@ def test_estimates_that_are_none_are_named(tmp_path: Path, change: Any, message:
 def test_a_damaged_score_file_is_named(tmp_path: Path) -> None:
     path = scored(tmp_path, COMPLETE)
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(RecordError, match=r"256\.parquet: "):
+    with pytest.raises(RecordError, match=r"256\.parquet is not"):
         collect([CELL], tmp_path, scores=tmp_path / "all", estimates=tmp_path / "cells")
 
 

@@ -15,8 +15,8 @@ TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
 MODULE_LINES = 350
 """Subjects are looked for by the names of files; one that grows beyond this holds two of them."""
 ENTRY_LINES = {"Snakefile": 14, "workflow/Snakefile": 55, "workflow/rules/common.smk": 79}
-ANYBODYS_CODE = PACKAGE / "tasks/own.py"
-"""Calls functions that users write, of which anything may go wrong."""
+ANYBODYS_CODE = {PACKAGE / "tasks/own.py", PACKAGE / "door.py"}
+"""Call functions that users write, and open files that strangers wrote: anything may go wrong."""
 TORCH_FOLDERS = {"models", "engine", "nano"}
 
 
@@ -67,7 +67,7 @@ def test_the_config_is_read_in_one_place(path: Path) -> None:
         assert "config.get" not in path.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("path", [path for path in MODULES if path != ANYBODYS_CODE], ids=name)
+@pytest.mark.parametrize("path", [path for path in MODULES if path not in ANYBODYS_CODE], ids=name)
 def test_nothing_is_caught_that_cannot_be_repaired(path: Path) -> None:
     handlers = [node for node in nodes(path) if isinstance(node, ast.ExceptHandler)]
     broad = [

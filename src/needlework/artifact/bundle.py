@@ -166,7 +166,7 @@ def _study_parts(study: Path) -> Iterator[Part]:
     for path in sorted(study.rglob("*")):
         inside = path.relative_to(study)
         hidden = any(part.startswith(".") for part in inside.parts) or inside.parts[0] in UNFINISHED
-        hidden |= inside.parts[0] == TIMES and inside.parts[1] != "predict"
+        hidden |= inside.parts[0] == TIMES and inside.parts[:2] != (TIMES, "predict")
         if path.is_file() and not hidden and path.suffix not in LEFT_OUT:
             yield Part(path, f"{STUDY}/{inside.as_posix()}")
 

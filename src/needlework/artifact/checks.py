@@ -27,14 +27,8 @@ from needlework.files import read_records, sha256
 from needlework.parsing import parse, read
 from needlework.records import Prediction, Sample, Verification
 from needlework.report.explorer.packing import prompts_key, unpacked
-from needlework.scores.cells import (
-    collect,
-    mixed,
-    read_estimates,
-    read_parquet,
-    read_scores,
-    score_cell,
-)
+from needlework.scores.cells import collect, read_estimates, read_parquet, read_scores, score_cell
+from needlework.scores.remarks import mixed, remarks
 from needlework.study.config import Cell, Grid, ShownModel, Study
 from needlework.study.served import parse_verification
 from needlework.study.variants import weights_of
@@ -232,7 +226,8 @@ def scores(artifact: Path, again: Path) -> Iterator[str]:
             yield plain(error, artifact)
             continue
         yield from differences(f"scores/{place}.parquet", stored, read_parquet(path))
-        if mixed([artifact / STUDY / "scores" / f"{place}.parquet"]) != mixed([path]):
+        theirs = [artifact / STUDY / "scores" / f"{place}.parquet"]
+        if mixed(theirs) != mixed([path]) or remarks(theirs) != remarks([path]):
             yield f"scores/{place}.parquet: lists other versions than the predictions"
 
 

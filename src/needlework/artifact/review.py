@@ -29,7 +29,7 @@ from needlework.artifact.unpacking import unpack
 from needlework.errors import NeedleworkError
 from needlework.files import sha256
 from needlework.parsing import parse, read
-from needlework.scores.cells import mixed
+from needlework.scores.remarks import mixed
 from needlework.sources import digest
 from needlework.study.config import Study
 from needlework.study.served import ServedVerification, parse_verification

@@ -1,4 +1,4 @@
-"""The command that says what a study will cost."""
+"""The commands that say what a study will cost, and how far it is."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -77,6 +77,25 @@ def plan(
         name = the_plan.study.study
         found = listing.document(name, cells, said=said, undescribed=unknown, disk=disk)
         _write(document, found | ({"served": asked} if asked else {}))
+
+
+@click.command()
+@click.option("--configfile", type=PACKAGED, default="config/config.yaml", show_default=True)
+@click.option("--cells", is_flag=True, help="Say it of every cell, one line each.")
+def status(configfile: Path, cells: bool) -> None:
+    """Say what of a study is done, running, failed and why, from its files alone.
+
+    Also while a run or a cluster works on it: nothing is started and no scheduler is asked.
+    """
+    from needlework.cluster import status
+    from needlework.parsing import read_keys
+    from needlework.study.plan import resolve
+
+    found = status.read(resolve(read_keys(configfile), Path("config")), Path())
+    for each in found if cells else ():
+        click.echo(f"{each.state:8}{'/'.join(map(str, each.cell))}{each.why and f': {each.why}'}")
+    for line in status.lines(found):
+        click.echo(line)
 
 
 def _write(document: Path, found: dict[str, object]) -> None:

@@ -1,6 +1,5 @@
 """What kind of decoder a model entry stands for, without its weights and, if possible, torch."""
 
-import json
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -9,6 +8,7 @@ from pydantic import ValidationError
 
 from needlework import installed
 from needlework.cost.published import published
+from needlework.door import read_json
 from needlework.errors import CheckpointError
 from needlework.external.registry import DIRECTORY
 from needlework.external.snapshots import Snapshot
@@ -60,9 +60,9 @@ def _decoder(checkpoint: str, revision: str | None) -> DecoderConfig | None:
     if path is None:
         return None
     try:
-        return _parsed(json.loads(path.read_text(encoding="utf-8")), path)
-    except (json.JSONDecodeError, ValidationError, CheckpointError):
-        return None
+        return _parsed(read_json(path, error=CheckpointError, kind=dict), path)
+    except (ValidationError, CheckpointError, OSError):
+        return None  # Its own job says what is wrong with it, and other models go on.
 
 
 def _of_gguf(path: Path) -> DecoderConfig | None:

@@ -211,7 +211,9 @@ def backend_of(decoder: Decoder) -> str:
     """Who computes the model, and whether prompts may share prefixes there."""
     if not isinstance(decoder, HubModel):
         return "needlework"
-    return "transformers" if decoder.keeps_cache else "transformers without its cache"
+    if decoder.reads_in_pieces:
+        return "transformers"
+    return f"transformers, prompts in one piece{'' if decoder.keeps_cache else ', without cache'}"
 
 
 def kernels_of(decoder: Decoder) -> str:

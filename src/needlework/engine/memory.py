@@ -3,7 +3,6 @@
 A cell whose longest row cannot fit even alone is refused before anything is read, weights included.
 """
 
-import errno
 import os
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import torch
 from needlework.engine.choosing import CLOSE
 from needlework.engine.schedule import ALONE, LEAST_TOKENS, Limits
 from needlework.errors import EngineError
+from needlework.models.allocation import is_out_of_memory
 from needlework.models.config import Attention, DecoderConfig
 from needlework.models.decoder import Decoder
 
@@ -53,22 +53,10 @@ def out_of_memory_after(tokens: int) -> Iterator[None]:
     """Give every shape an out-of-memory error can take one name."""
     try:
         yield
-    except MemoryError as error:
-        raise DoesNotFitError(tokens) from error
-    except RuntimeError as error:
-        if not _is_out_of_memory(error):
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
             raise
         raise DoesNotFitError(tokens) from error
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    """CUDA has a class for it, the CPU allocator only words."""
-    words = str(error)
-    return (
-        isinstance(error, torch.OutOfMemoryError)
-        or "not enough memory" in words
-        or os.strerror(errno.ENOMEM) in words
-    )
 
 
 def limits_for(decoder: Decoder, longest: int, *, memory: int | None = None) -> Limits:

@@ -22,13 +22,14 @@ from needlework.engine.stopping import PUBLISHED_SAMPLING, Decoding
 from needlework.errors import EngineError
 from needlework.files import read_records, write_records
 from needlework.gguf_header import quantisation_of
-from needlework.models.checkpoints import described
+from needlework.models.checkpoints import described, hub
 from needlework.models.decoder import Decoder
 from needlework.models.hub_model import load_hub_model
-from needlework.records import Prediction, Sample
+from needlework.records import END, NO_END, Prediction, Sample
 from needlework.scores.shards import Shard, is_part, sibling_journals
 from needlework.tasks.specs import Spec
 from needlework.tokenizers import Tokenizer
+from needlework.tokenizers.sidecars import ends_of_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -111,6 +112,14 @@ def _answered(
     named = _named(model)
     others = {"protocol": protocol, "decoding": decoding.kind, **_origin(model, named, decoder)}
     others["tokenizer"] = tokenizer.identity
+    tokenizer.end |= ends_of_checkpoint(hub.find(model.checkpoint, revision=model.revision))
+    if decoding.end_tokens and not tokenizer.end:
+        others[END] = NO_END
+        log.warning(
+            "%s: neither the tokenizer nor the checkpoint names an end token, so answers go on to "
+            "their limit; name `eos_token` in tokenizer_config.json",
+            model.tokenizer,
+        )
     return predict_cell(
         decoder,
         tokenizer,

@@ -65,9 +65,15 @@ class Trial:
 
 def plan_trial(decoder: Decoder) -> Trial:
     """What this decoder is to read, the same on every machine with such a device."""
+    trial = _trial(decoder, WRITTEN)
+    decoder.prepare([trial.tokens[:length] for length in trial.prompts], WRITTEN)
     # Without a cache it cannot be decoded step by step: each token reads all before it again.
     steps = not isinstance(decoder, HubModel) or decoder.keeps_cache
-    written = WRITTEN if steps else 0
+    return trial if steps else _trial(decoder, 0)
+
+
+def _trial(decoder: Decoder, written: int) -> Trial:
+    """A trial of this decoder with so many tokens after every prompt."""
     longest = longest_prompt(decoder, decoder.embedding.weight.device.type)
     positions = _positions(decoder)
     if positions is not None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from needlework import files
+from needlework.door import opens
 from needlework.errors import ResourceError
 from needlework.external import packages, snapshots
 from needlework.external.downloading import Downloader, Open, open_url
@@ -175,9 +176,14 @@ class Fetcher:
 
 def _sorted_lines(sources: Sequence[Path], file: File) -> str:
     """A member of an archive with its lines in order, which in the original is arbitrary."""
-    with zipfile.ZipFile(sources[0]) as archive:
-        lines = archive.read(str(file.member)).decode("utf-8").removesuffix("\n").split("\n")
+    lines = _member(sources[0], str(file.member)).removesuffix("\n").split("\n")
     return "\n".join(sorted(lines))
+
+
+@opens("an archive", "archive.zip", error=ResourceError)
+def _member(path: Path, name: str) -> str:
+    with zipfile.ZipFile(path) as archive:
+        return archive.read(name).decode("utf-8")
 
 
 def _ruler_prompts(sources: Sequence[Path], _: File) -> str:

@@ -20,7 +20,7 @@ from needlework.study.presentation import Shown
 
 WEAKEST = 3
 """Tasks that are named."""
-STEP = 128
+STEP = 64
 """Lengths to try next are multiples of it."""
 PAGES = ("report.md", "findings.md", "explorer.html", "results.json")
 
@@ -95,6 +95,7 @@ def _how_far(found: Measured, reading: Reading) -> str:
             f"{found.question.model} was measured at {shortest:,} tokens alone; how far it reads "
             "takes more lengths (--lengths)"
         )
+    alone = "; nothing longer is vouched for" if reading.reliable == shortest else ""
     at_least = "" if reading.beyond else "at least "
     of = (
         f"of its {trained:,} tokens"
@@ -103,7 +104,7 @@ def _how_far(found: Measured, reading: Reading) -> str:
     )
     return (
         f"{found.question.model} reads reliably to {at_least}{reading.reliable:,} {of} (keeps at "
-        f"least {100 * OWN_SHARE:.0f} % of its own score at {shortest:,}, lower 95 % limit)"
+        f"least {100 * OWN_SHARE:.0f} % of its own score at {shortest:,}, lower 95 % limit){alone}"
     )
 
 

@@ -14,11 +14,11 @@ from needlework.cost.architectures import CONFIG, Weights, architecture
 from needlework.errors import ResourceError, StudyError
 from needlework.external.snapshots import is_hub_id
 from needlework.gguf_header import SUFFIX, is_gguf, quantisation_of, read_header
-from needlework.models.config import RGLRU, SSD, Attention, DecoderConfig, TimeMix
+from needlework.models.config import MLP, Attention, ChannelMix, DecoderConfig
 from needlework.parsing import unknown
 from needlework.study.config import Entries, Family, ModelEntry, Models, TokenizerEntry, Wrappers
 from needlework.tasks import chat
-from needlework.tokenizers.hub import read_sidecar
+from needlework.tokenizers.sidecars import Sidecars
 
 LENGTHS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
 """Keys of `config.json` that tell the context length of the training, first come first served."""
@@ -31,7 +31,6 @@ ENTRY = (
     "describe it in config/models.yaml (`needlework init` writes one) and measure it by its name"
 )
 """The way out for a model that does not tell enough."""
-MIXERS = (Attention, SSD, RGLRU, TimeMix)
 
 
 class Described(NamedTuple):
@@ -136,7 +135,11 @@ def _family(spec: DecoderConfig | None) -> Family:
     """What kind of memory a decoder has."""
     if spec is None:
         return "unknown"
-    kinds = {isinstance(layer, Attention) for layer in spec.layers if isinstance(layer, MIXERS)}
+    kinds = {
+        isinstance(layer, Attention)
+        for layer in spec.layers
+        if not isinstance(layer, MLP | ChannelMix)
+    }
     if len(kinds) == 2:
         return "hybrid"
     return "attention" if kinds == {True} else "linear"
@@ -152,7 +155,7 @@ def _trained_length(model: str, place: Path) -> tuple[int, str]:
     for key in LENGTHS:
         if isinstance(settings.get(key), int):
             return settings[key], f"{CONFIG}: {key}"
-    limit = read_sidecar(place / SIDECAR).get(SIDECAR_LENGTH)
+    limit = Sidecars(place).config.get(SIDECAR_LENGTH)
     if isinstance(limit, int) and 0 < limit < LONGEST:
         return limit, f"{SIDECAR}: {SIDECAR_LENGTH}"
     raise StudyError(

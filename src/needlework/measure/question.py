@@ -1,5 +1,6 @@
 """The study behind one measurement: a file that Snakemake runs, beside the results it leads to."""
 
+import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple, Self
@@ -36,7 +37,7 @@ class Question(NamedTuple):
     @property
     def command(self) -> str:
         """The command that asks this."""
-        words = ["needlework", "measure", self.model]
+        words = ["needlework", "measure", shlex.quote(self.model)]
         words += ["--lengths", _listed(self.lengths)] if self.lengths else []
         words += ["--samples", str(self.samples)] if self.samples != SAMPLES else []
         words += ["--tasks", _listed(self.tasks)] if self.tasks else []

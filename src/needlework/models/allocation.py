@@ -1,5 +1,7 @@
 """Memory for a decoder that was made without any."""
 
+import errno
+import os
 from collections.abc import Iterator
 
 import torch
@@ -7,6 +9,15 @@ from torch import nn
 
 from needlework.models.decoder import Decoder
 from needlework.models.mixer import Mixer
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error says that memory ran out: CUDA has a class for it, the CPU only words."""
+    words = str(error)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError)
+        and ("not enough memory" in words or os.strerror(errno.ENOMEM) in words)
+    )
 
 
 def kept_as(module: nn.Module, name: str, dtype: torch.dtype) -> torch.dtype:

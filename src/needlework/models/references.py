@@ -1,10 +1,9 @@
 """Independent implementations of a model, with which its logits are compared."""
 
 # Shapes: T tokens, P of their positions, V vocabulary rows.
-import json
 import os
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -14,6 +13,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from needlework.door import read_json
+from needlework.errors import CheckpointError
 from needlework.gguf_header import is_gguf
 from needlework.models import kernels
 from needlework.models.checkpoints import llama, mamba2, recurrent_gemma, rwkv6
@@ -53,7 +54,7 @@ def find_reference(source: Path, decoder: Decoder) -> Reference | str:
     if is_gguf(source):
         return _from_gguf(source, decoder)
     config = source / "config.json"
-    raw = json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
+    raw = read_json(config, error=CheckpointError, kind=dict) if config.is_file() else {}
     weight = decoder.embedding.weight
     if raw.get("model_type") in TRANSFORMERS_TYPES:
         return _from_files(source, raw, weight.device)
@@ -80,7 +81,9 @@ def _from_files(source: Path, raw: Mapping[str, Any], device: torch.device) -> R
         )
         return _run(model.to(device), tokens_T, positions_P)
 
-    (architecture,) = raw.get("architectures") or [f"{raw['model_type']} model"]
+    named = raw.get("architectures")
+    first = named[0] if isinstance(named, list) and named else named
+    architecture = first if isinstance(first, str) else f"{raw['model_type']} model"
     return Reference(f"transformers {version('transformers')} {architecture}", logits)
 
 
@@ -133,12 +136,25 @@ def _rwkv(source: Path, decoder: Decoder) -> Reference | str:
     def logits(tokens_T: Tensor, positions_P: Tensor) -> Tensor:
         state = _under_their_names(decoder, rwkv6.places_in_pth(decoder.config))
         state["emb.weight"] = decoder.config.embedding_scale * state["emb.weight"]
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "model.pth")
-            torch.save({name: tensor.contiguous() for name, tensor in state.items()}, path)
-            return _rwkv_logits(path, tokens_T, positions_P)
+        whole = {name: tensor.contiguous() for name, tensor in state.items()}
+        with _handed_over(whole):
+            return _rwkv_logits(Path("model.pth"), tokens_T, positions_P)
 
     return Reference(name, logits)
+
+
+@contextmanager
+def _handed_over(state: dict[str, Tensor]) -> Iterator[None]:
+    """Let `torch.load`, by which the package reads its file, give these tensors.
+
+    A copy of the weights on the disk would be as large as the model.
+    """
+    load = torch.load
+    setattr(torch, "load", lambda *_, **__: state)  # noqa: B010 - for as long as it reads
+    try:
+        yield
+    finally:
+        setattr(torch, "load", load)  # noqa: B010
 
 
 def _rwkv_logits(path: Path, tokens_T: Tensor, positions_P: Tensor) -> Tensor:

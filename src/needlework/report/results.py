@@ -18,8 +18,9 @@ from needlework.errors import RecordError
 from needlework.files import write_text
 from needlework.parsing import Closed, parse, read
 from needlework.records import Prediction
-from needlework.scores.cells import mixed, read_estimates
+from needlework.scores.cells import read_estimates
 from needlework.scores.estimates import Scores
+from needlework.scores.remarks import mixed
 from needlework.statistics.means import Estimate
 from needlework.study.config import Cell, Grid, ShownModel, Study
 

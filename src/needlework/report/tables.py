@@ -17,8 +17,9 @@ from needlework.report.layout import Entry, Row, Table, build
 from needlework.report.notes import Verified, missing_cells, notes, row_marks
 from needlework.report.rendering import render
 from needlework.report.standing import Samples, mark
-from needlework.scores.cells import estimated, gathered, mixed
+from needlework.scores.cells import estimated, gathered
 from needlework.scores.estimates import Scores
+from needlework.scores.remarks import mixed, remarks
 from needlework.statistics.means import Estimate
 from needlework.study.config import Grid, ShownModel
 from needlework.study.definitions import TableDefinition
@@ -56,7 +57,7 @@ def read_measured(
     rows = gathered(scores)
     return Measured(
         scores=Scores(estimated(rows), grid),
-        samples=Samples(rows, grid, mixed(scores)),
+        samples=Samples(rows, grid, mixed(scores), remarks(scores)),
         models=models,
         verified=verified,
     )
@@ -84,7 +85,7 @@ def write_table(
             table=table,
             notes=notes(table, measured.verified, measured.samples),
             missing=missing_cells(table),
-            doubts=[row_marks(row, measured.verified) for row in table.rows],
+            doubts=[row_marks(row, measured.verified, measured.samples) for row in table.rows],
             columns=list(zip(*(row.entries for row in table.rows), strict=True)),
             printing=printing,
             intervals=intervals,

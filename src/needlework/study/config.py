@@ -5,6 +5,7 @@ from collections.abc import Collection
 from typing import Annotated, Literal, NamedTuple, get_args
 
 from pydantic import (
+    BeforeValidator,
     Discriminator,
     Field,
     PositiveInt,
@@ -17,7 +18,7 @@ from pydantic import (
 from needlework.defects import StudyHazard
 from needlework.errors import StudyError
 from needlework.external.snapshots import Commit
-from needlework.parsing import Closed, by_form, unknown
+from needlework.parsing import Closed, as_name, by_form, unknown
 from needlework.study.definitions import Name, TableDefinition
 from needlework.study.served import ServerKeys, problem
 from needlework.tasks.prompts import WordingName
@@ -137,7 +138,7 @@ class Study(Closed):
         for each in named:
             if each is not None and each not in known:
                 raise ValueError(unknown(str(each), known))
-        return value
+        return tuple(value) if isinstance(value, list) else value
 
     @model_validator(mode="after")
     def _speakable(self) -> "Study":
@@ -187,7 +188,7 @@ class Wrappers(Closed):
 class ModelEntry(ServerKeys):
     """One row of the tables."""
 
-    label: str = Field(description="The name shown in tables.")
+    label: Annotated[str, BeforeValidator(as_name)] = Field(description="The name shown in tables.")
     family: Family
     checkpoint: str = Field(description="A folder, or a hub id.")
     revision: Commit | None = Field(None, description="A commit of the hub id, not the lock's.")

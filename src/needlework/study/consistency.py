@@ -3,6 +3,7 @@
 Every check raises a StudyError that names the key, the value and the way out.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from needlework.study.config import ModelEntry, Models, Study, SuiteTasks, Token
 from needlework.tasks.specs import OWN, Spec
 
 RESOURCES = Path("resources")
+FILLED_IN = re.compile(r"[{}<>]")
+"""What stands for something else in the name of a file of a rule."""
 
 
 def check_own(study: Study, suites: SuiteTasks) -> None:
@@ -78,6 +81,11 @@ def check_sources(
         if not each.revision
     }
     for key, source in sources.items():
+        if FILLED_IN.search(source):
+            raise StudyError(
+                f"{folder / 'models.yaml'}: {key}: {source} has one of {{}}<>, which Snakemake "
+                "fills in; rename the folder"
+            )
         known = Path(source).exists() or Path(source).parts[:1] == RESOURCES.parts
         if not known and not is_hub_id(source):
             home = (

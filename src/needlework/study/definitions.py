@@ -7,6 +7,7 @@ those of a study that lists none.
 from typing import Annotated, Literal
 
 from pydantic import (
+    BeforeValidator,
     Discriminator,
     Field,
     PositiveFloat,
@@ -16,9 +17,11 @@ from pydantic import (
     model_validator,
 )
 
-from needlework.parsing import Closed, by_form, unknown
+from needlework.parsing import Closed, as_name, by_form, unknown
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
+Name = Annotated[
+    str, BeforeValidator(as_name), StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$")
+]
 LONGEST = 80
 """Characters of the name of a table or figure, of which names of files are made."""
 ShownName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=LONGEST)]

@@ -57,6 +57,8 @@ class Outline:
     compose: Callable[[int], Draft]
     most: int
     """The largest size there is material for."""
+    choices: int = 1
+    """How many different questions an item may ask, of which some may be too long by themselves."""
 
 
 def scatter(fractions: Sequence[float], units: int) -> list[int]:

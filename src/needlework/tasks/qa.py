@@ -24,7 +24,7 @@ def plan(spec: QaSpec, material: Material, item: Item) -> Outline:
         body = _body(material, question, fractions, [others[each] for each in order])
         return _ask(material, frame, body, question)
 
-    return Outline(compose, most=min(question.most, item.budget))
+    return Outline(compose, most=min(question.most, item.budget), choices=question.choices)
 
 
 def _body(

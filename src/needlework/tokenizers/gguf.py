@@ -13,6 +13,7 @@ from needlework.errors import ResourceError
 from needlework.gguf_header import Header, read_header
 from needlework.tokenizers.cuts import MARK
 from needlework.tokenizers.hub import HubTokenizer
+from needlework.tokenizers.sidecars import Sidecars
 
 _NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED = 1, 2, 3, 4
 """Kinds of tokens, of which the last two are found in a text before it is split."""
@@ -55,7 +56,7 @@ class GgufTokenizer(HubTokenizer):
     def __init__(self, path: Path) -> None:
         header = read_header(path)
         source = json.dumps(layout_of(header), ensure_ascii=False)
-        self._define(source, path, name=path.name, sidecar=lambda: sidecar_of(header))
+        self._define(source, path, name=path.name, sidecars=Sidecars(path, sidecar_of(header)))
         named = ("eos_token_id", "eot_token_id", "eom_token_id")
         ids = (header.settings.get(f"tokenizer.ggml.{name}") for name in named)
         self.end = frozenset(each for each in ids if each is not None)

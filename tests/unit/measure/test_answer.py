@@ -67,6 +67,7 @@ def test_every_length_has_a_line() -> None:
 def test_what_the_samples_cannot_tell_is_said_with_what_would() -> None:
     lines = said(measured(falling(0.88, 0.3)))
     assert lines[0].startswith("nano-llama reads reliably to 128 of its 256 tokens")
+    assert lines[0].endswith("lower 95 % limit); nothing longer is vouched for")
     assert lines[1].startswith("whether it reads to 256 cannot be told with 50 samples; about ")
     count = int(lines[1].partition("about ")[2].split()[0].replace(",", ""))
     assert (
@@ -79,7 +80,7 @@ def test_what_the_samples_cannot_tell_is_said_with_what_would() -> None:
 def test_a_share_at_the_bar_is_told_by_no_number_of_samples() -> None:
     lines = said(measured(falling(0.85, 0.3)))
     assert "cannot be told with 50 samples; nor with 100,000" in lines[1]
-    assert lines[-1] == "next: needlework measure nano-llama --lengths 128,256,512 --depth"
+    assert lines[-1] == "next: needlework measure nano-llama --lengths 128,192,256,512"
 
 
 def test_whoever_reads_everything_is_asked_for_more() -> None:

@@ -63,6 +63,7 @@ def test_another_model_of_the_same_name_is_refused() -> None:
     ("asked", "command"),
     [
         (Question("m"), "needlework measure m"),
+        (Question("My Model"), "needlework measure 'My Model'"),
         (
             Question("m", (128, 256), 9, ("vt", "cwe"), depth=True),
             "needlework measure m --lengths 128,256 --samples 9 --tasks vt,cwe --depth",

@@ -81,7 +81,7 @@ def test_braces_in_a_wrapper_are_a_mistake(shared: Path) -> None:
 def test_questions_of_another_form_are_refused(shared: Path, tmp_path: Path) -> None:
     path = tmp_path / "questions.json"
     path.write_text(json.dumps([{"question": "?"}]), encoding="utf-8")
-    with pytest.raises(ResourceError, match="not a squad file"):
+    with pytest.raises(ResourceError, match="holds list, not an object; name the right file"):
         rows(shared, "qa_1", questions=path)
 
 

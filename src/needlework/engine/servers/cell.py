@@ -18,7 +18,7 @@ from needlework.engine.servers.client import Client, RefusedError
 from needlework.engine.servers.purse import Purse
 from needlework.engine.servers.questions import Asked, Question, Reader, forest_order
 from needlework.engine.servers.replies import Reply
-from needlework.engine.servers.service import Service
+from needlework.engine.servers.service import Service, StartError
 from needlework.engine.servers.session import Session, each_of
 from needlework.errors import ServerError
 from needlework.records import LIBRARIES, Prediction, Sample, StopReason
@@ -146,6 +146,8 @@ def _with_restart(
             url = work.service.url(work.setting.interruption)
             asyncio.run(_ask_all(left, url, work, progress, total))
             return
+        except StartError:
+            raise
         except ServerError as error:
             if work.setting.interruption.requested:
                 return  # A job that ends takes its server along.

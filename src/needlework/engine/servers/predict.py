@@ -18,7 +18,7 @@ from needlework.engine.servers.cell import Setting, predict_cell
 from needlework.engine.servers.purse import Purse
 from needlework.engine.servers.questions import SENT, Asked, Reader
 from needlework.engine.servers.record import record
-from needlework.engine.servers.service import Service, service
+from needlework.engine.servers.service import Service, StartError, service
 from needlework.engine.servers.weights import folder_of, named
 from needlework.errors import EngineError, ServerError
 from needlework.files import read_records, write_records, write_text
@@ -179,6 +179,7 @@ def _all(job: _Job, output: Path, cells: Sequence[ServedCell]) -> None:
 
     Raises:
         ServerError: some failed.
+        StartError: the server cannot be started, for none of them.
     """
     failed: list[str] = []
     for cell in cells:
@@ -186,6 +187,8 @@ def _all(job: _Job, output: Path, cells: Sequence[ServedCell]) -> None:
         file = output.with_suffix("") / cell.suite / f"{cell.length}.jsonl"
         try:
             job.answer(file, _read(cell.datasets, cell.tasks), name, None)
+        except StartError:
+            raise
         except ServerError as error:
             log.warning("%s: %s", name, error)
             failed.append(f"{name}: {error}")

@@ -40,6 +40,10 @@ LAST_LINES = 5
 COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
+class StartError(ServerError):
+    """A server that cannot be started: no cell of its model can be asked."""
+
+
 class Endpoint:
     """A server that somebody else runs."""
 
@@ -96,7 +100,7 @@ class Process:
         """Where it is, once it is ready; it is started if it does not run.
 
         Raises:
-            ServerError: the command is not there, or ends before the server is ready.
+            StartError: the command is not there, or ends before the server is ready.
             StoppedError: somebody asked to stop while it was starting.
         """
         if self._process is None or self.died():
@@ -135,7 +139,7 @@ class Process:
         port = _free_port()
         words = served.command(self._server, checkpoint=self._checkpoint, port=port)
         if shutil.which(words[0]) is None:
-            raise ServerError(
+            raise StartError(
                 f"serve: {words[0]} is not a command here; install it into the environment of the "
                 "job, or write its whole path"
             )
@@ -171,13 +175,13 @@ class Process:
                 self.end()
                 raise StoppedError("stopped while the server was starting; run it again")
             if self.died():
-                raise ServerError(
+                raise StartError(
                     f"serve: the server ended before it was ready (exit code "
                     f"{self._process.returncode if self._process else 0}); its last words: "
                     f"{self.last_words()}"
                 )
             if time.monotonic() - started > START_SECONDS:
-                raise ServerError(
+                raise StartError(
                     f"serve: the server is not ready after {START_SECONDS:.0f} s; its last words: "
                     f"{self.last_words()}"
                 )

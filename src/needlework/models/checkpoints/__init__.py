@@ -3,7 +3,6 @@
 Each family has a module: `decoder_config` reads its config.json, `places` renames its tensors.
 """
 
-import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from pydantic import ValidationError
 
 from needlework.defects import LayerHazard
+from needlework.door import read_json
 from needlework.errors import CheckpointError
 from needlework.gguf_header import is_gguf, read_header
 from needlework.models.allocation import allocate
@@ -26,7 +26,14 @@ from needlework.models.checkpoints import (
     recurrent_gemma,
     rwkv6,
 )
-from needlework.models.checkpoints.accounting import Places, account, place_tensor, unfilled
+from needlework.models.checkpoints.accounting import (
+    Places,
+    account,
+    carries_nothing,
+    place_tensor,
+    settled,
+    unfilled,
+)
 from needlework.models.checkpoints.hub import find
 from needlework.models.config import DecoderConfig
 from needlework.models.decoder import Decoder
@@ -78,7 +85,7 @@ def load(
         # A second copy of a tied weight is compared with the first, so it comes last.
         for aliases in (False, True):
             for name, tensor in reading.tensors(files):
-                if places[name].alias == aliases:
+                if not carries_nothing(name) and places[name].alias == aliases:
                     place_tensor(name, tensor, places[name], parameters)
     return decoder.eval().requires_grad_(False)
 
@@ -95,11 +102,13 @@ def described(
     Headers are read, and no weights; arguments and errors are those of `load`.
     """
     source = find(path_or_hub_id, revision=revision)
-    shapes = reading.shapes(reading.shards(source))
+    told = reading.shapes(reading.shards(source))
+    shapes = {name: shape for name, shape in told.items() if not carries_nothing(name)}
     spec, places = _recognise(source, shapes)
     with torch.device("meta"):
         decoder = Decoder(with_hazards(spec, hazards))
     unfilled(places, decoder)
+    places = settled(places, shapes)
     account(places, shapes, decoder, where=str(source))
     allocate(decoder, "meta", dtype)
     return decoder, places
@@ -139,6 +148,10 @@ def _told(read: Callable[[], DecoderConfig], where: str) -> DecoderConfig:
         raise CheckpointError(f"{where}: {place}: {first['msg']}") from error
     except ValueError as error:
         raise CheckpointError(f"{where}: {error}") from error
+    except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
+        raise CheckpointError(
+            f"{where} has a value of another kind ({error}); correct it"
+        ) from error
 
 
 def _family(raw: Mapping[str, Any], where: str) -> Format:
@@ -164,6 +177,10 @@ def _recognise(source: Path, shapes: Mapping[str, tuple[int, ...]]) -> tuple[Dec
             spec = rwkv6.config_from_shapes(shapes)
         except KeyError as error:
             raise CheckpointError(f"{source} is not an RWKV-6 model: it has no {error}") from error
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            raise CheckpointError(
+                f"{source} is not an RWKV-6 model: its tensors have other shapes ({error})"
+            ) from error
         return spec, rwkv6.places_in_pth(spec)
     path = source / "config.json"
     spec, family = decoder_config(_raw(path), where=str(path))
@@ -172,13 +189,9 @@ def _recognise(source: Path, shapes: Mapping[str, tuple[int, ...]]) -> tuple[Dec
 
 def _raw(path: Path) -> Mapping[str, Any]:
     """What a `config.json` says."""
-    try:
-        raw: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path} is absent; is {path.parent} a checkpoint folder?") from error
-    except json.JSONDecodeError as error:
-        raise CheckpointError(f"{path} is not JSON ({error}); fetch it again") from error
-    return raw
+    if not path.is_file():
+        raise CheckpointError(f"{path} is absent; is {path.parent} a checkpoint folder?")
+    return read_json(path, error=CheckpointError, kind=dict)
 
 
 def family_module(source: Path) -> str:

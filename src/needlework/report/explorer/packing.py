@@ -20,8 +20,9 @@ from needlework.report.notes import Verified, entry_marks, notes, read_verified,
 from needlework.report.printing import SIGNS, signs
 from needlework.report.rendering import percent
 from needlework.report.standing import Samples, mark
-from needlework.scores.cells import CellEstimate, mixed, read_estimates, read_parquet
+from needlework.scores.cells import CellEstimate, read_estimates, read_parquet
 from needlework.scores.estimates import Scores
+from needlework.scores.remarks import mixed, remarks
 from needlework.study.config import AskedSuite, Grid, ShownModel
 from needlework.study.definitions import TableDefinition
 
@@ -89,7 +90,8 @@ def blocks(
     scores = read_parquet(study / "scores.parquet")
     _check_models(scores, models)
     estimates = read_estimates(study / "estimates.parquet")
-    samples_of = Samples(scores, grid, mixed([study / "scores.parquet"]))
+    paths = [study / "scores.parquet"]
+    samples_of = Samples(scores, grid, mixed(paths), remarks(paths))
     known = Known(Scores(estimates, grid), samples_of, _verified(study))
     name = f"{study.name} ({MASKED})" if masked else study.name
     yield Block("index", index(name, estimates, models, tables, known=known))
@@ -161,7 +163,10 @@ def _table(table: Table, known: Known) -> dict[str, Any]:
         "columns": table.column_names(),
         "rows": [
             {
-                "heads": [row.heads[0] + signs(row_marks(row, known.verified)), *row.heads[1:]],
+                "heads": [
+                    row.heads[0] + signs(row_marks(row, known.verified, known.samples)),
+                    *row.heads[1:],
+                ],
                 "cells": [_number(row, entry, known) for entry in row.entries],
             }
             for row in table.rows
@@ -268,3 +273,7 @@ def _check_models(scores: pl.DataFrame, models: Sequence[ShownModel]) -> None:
         raise RecordError(
             f"scores of {', '.join(strange)}, which this study does not name; collect them again"
         )
+
+
+def _marks(row: Row, known: Known) -> str:
+    return signs(row_marks(row, known.verified, known.samples))

@@ -1,11 +1,11 @@
 """The artifact's prompt texts: data that is fetched, never part of this package."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import PositiveInt, ValidationError
+from pydantic import PositiveInt
 
+from needlework.door import opens, read_json
 from needlework.errors import ResourceError, StudyError
 from needlework.parsing import Closed, unknown
 
@@ -13,6 +13,8 @@ _SLOT = "{context}"
 _TASK_SLOT = "{task_template}"
 SINGULAR = (("Some", "A"), ("are all", "is"), ("are", "is"), ("answers", "answer"))
 """What RULER replaces in the template of needles where one value is asked for."""
+
+FETCH = "fetch them with `needlework fetch prompts`"
 
 
 class TaskPrompt(Closed):
@@ -54,18 +56,16 @@ class Prompts(Closed):
             ) from error
 
 
+@opens("the artifact's prompts", "prompts.json", error=ResourceError, way_out=FETCH)
 def read(path: Path) -> Prompts:
     """The prompts in a file.
 
     Raises:
         ResourceError: the file is absent or has another form.
     """
-    try:
-        return Prompts.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValidationError, json.JSONDecodeError) as error:
-        raise ResourceError(
-            f"{path}: not the artifact's prompts; fetch them with `needlework fetch prompts`"
-        ) from error
+    if not path.is_file():
+        raise ResourceError(f"{path}: the prompts are not there; {FETCH}")
+    return Prompts.model_validate(read_json(path, error=ResourceError, kind=dict, way_out=FETCH))
 
 
 def around_context(template: str) -> tuple[str, str]:
