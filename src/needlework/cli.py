@@ -1,7 +1,7 @@
-"""The command line: one subcommand per workflow rule, which parses paths and calls one function.
+"""The command line: one subcommand per workflow rule, and how errors are shown.
 
-Knows how a user's mistake is shown (one line, exit code 2); heavy imports live inside the commands,
-so that a job which only counts does not wait for torch.
+A user's mistake is one line and exit code 2. Heavy imports live inside the commands, so that a job
+which only counts does not import torch.
 """
 
 import sys
@@ -73,7 +73,7 @@ def cli() -> None:
     The workflow calls these commands; each makes one kind of file from others and can be run by
     hand. `make study` (or `snakemake`) runs them all, `snakemake table_2` what one table needs.
 
-    A mistake in the input is told in one line, with exit code 2, and leaves no half-written file.
+    A mistake in the input is reported in one line, with exit code 2; no half-written file is left.
     """
 
 

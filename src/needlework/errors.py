@@ -1,7 +1,7 @@
-"""What can be wrong with a user's input: one line names the value, the limit and the way out.
+"""Errors in a user's input: one line names the value, the limit and the way out.
 
-The command line prints these without a traceback and exits with code 2. What else is raised is our
-own mistake and keeps its traceback.
+The command line prints these without a traceback and exits with code 2. Any other exception is a
+bug in needlework and is shown with its traceback.
 """
 
 
@@ -22,7 +22,7 @@ class ResourceError(NeedleworkError):
 
 
 class RecordError(NeedleworkError):
-    """A dataset, prediction or score file with a line that cannot be trusted."""
+    """A dataset, prediction or score file with an invalid line."""
 
 
 class CheckpointError(NeedleworkError):

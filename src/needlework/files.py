@@ -1,7 +1,4 @@
-"""Files that are either whole or absent, and lines that are either read or named.
-
-Knows bytes, JSON lines and digests; does not know what a record means.
-"""
+"""Files that are written whole or not at all, and line files whose bad lines are named."""
 
 import hashlib
 import json
@@ -73,8 +70,7 @@ def read_records(path: Path, kind: type[Record]) -> list[Record]:
                 first = error.errors()[0]
                 place = ".".join(map(str, first["loc"])) or "line"
                 raise RecordError(
-                    f"{path}:{number}: {place}: {first['msg']}; "
-                    "delete the file and ask for it again"
+                    f"{path}:{number}: {place}: {first['msg']}; delete the file and rerun snakemake"
                 ) from error
     return records
 

@@ -1,7 +1,7 @@
-"""What people and rules wrote, as closed records - or one line for each mistake in it.
+"""YAML and JSON as closed records, with one line for each error in them.
 
-Knows how an error reads; how files are read is the business of `strict_yaml`. A value is what was
-written: a number is written in digits, true and false as that, and nothing else is taken for them.
+`strict_yaml` reads the files: a value is what was written, so a number is written in digits, and
+only true and false are switches.
 """
 
 import difflib

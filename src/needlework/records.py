@@ -1,4 +1,4 @@
-"""One frozen record at every file border: what is written is a named type that checked itself.
+"""Frozen records: every line that is written to a file is a validated, named type.
 
 Field names `index`, `input`, `outputs`, `length`, `pred` and `others` are RULER's own, so its tools
 read our files.
@@ -13,7 +13,7 @@ from needlework.tolerances import TOLERANCES, DeviceKind, Dtype
 
 StopReason = Literal["end", "limit", "decided", "failed"]
 LIBRARIES = "libraries"
-"""Where `others` of a prediction tells the versions of the packages that computed it."""
+"""The key of `others` with the versions of the packages that computed a prediction."""
 
 END, NO_END = "end", "no end token"
 """Where `others` says that nothing ends an answer but its limit; else it says nothing of it."""

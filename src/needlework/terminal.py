@@ -15,8 +15,8 @@ _EVERY = 30
 
 
 Meter = Callable[[str, int | None, int], AbstractContextManager[Callable[[int], None]]]
-"""Takes a path, its size and how much of it is there, in bytes; what it gives is told of every
-further bytes, and shows them to whom it concerns."""
+"""Takes a path, its size and how much of it is there, in bytes; what it returns is called with
+every number of further bytes, and shows them."""
 
 
 def bar(label: str, *, total: int) -> Callable[[Iterable[Step]], Iterable[Step]]:

@@ -1,5 +1,6 @@
 # One cell - a model on a suite at a length - is one job on one device. A killed job resumes from
-# its journal, which lies beside the predictions and is no output: Snakemake never deletes it.
+# its journal beside the predictions, which is deliberately not declared as an output: Snakemake
+# never deletes it.
 rule predict:
     input:
         datasets=cell_datasets,
@@ -28,7 +29,7 @@ rule predict:
         code=lambda wildcards: code_for(wildcards.model, "needlework.engine.predict"),
         model=lambda wildcards: PLAN.predict_options(wildcards.model),
         metrics=lambda wildcards: PLAN.metrics(wildcards.suite),
-    # Where Slurm sends its SIGTERM to every process of a job, only the command itself may act on it.
+    # Where Slurm sends its SIGTERM to every process of a job, only the command itself may handle it.
     shell:
         "trap : TERM; "
         "needlework predict {output} {input.datasets} {params.model} --tasks {input.tasks}"

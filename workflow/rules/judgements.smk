@@ -100,7 +100,7 @@ rule published_claims:
         " --shown {input.shown} --templates {params.templates} > {log} 2>&1"
 
 
-# How far models read, what they keep, which of two is better, and what this sample size can see.
+# Findings: effective length, retention, paired comparisons, and what this sample size can detect.
 rule findings:
     input:
         scores="<results>/scores.parquet",

@@ -1,7 +1,6 @@
 """What must agree with what in an unpacked artifact; each disagreement is one line.
 
-Knows the files of a study; which question of a conference a check answers is the business of
-`checklist`.
+`checklist` states which question of a conference a check answers.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,7 +37,7 @@ from needlework.tasks.specs import Spec
 Content = TypeVar("Content")
 
 NEEDED_INPUTS = ("Snakefile", "workflow/Snakefile", "config/models.yaml")
-"""Without these nobody can run the study again."""
+"""Without these the study cannot be run again."""
 FOUNDATIONS = frozenset({"data", "plan", "predictions", "scores", "verified"})
 """Folders of a study from which its pages follow."""
 ESTIMATED = ("scores.parquet", "estimates.parquet")
@@ -102,7 +101,7 @@ def described(artifact: Path) -> Iterator[str]:
         return
     yield from _different_entities(graph, wanted["@graph"])
     if found["@context"] != wanted["@context"]:
-        yield f"{CRATE}: another @context"
+        yield f"{CRATE}: unexpected @context"
     text = (artifact / README).read_text(encoding="utf-8") if (artifact / README).is_file() else ""
     if text != readme(manifest.study, manifest.version):
         yield f"{README}: not the text that `artifact` writes"
@@ -112,7 +111,7 @@ def _different_entities(found: Sequence[Any], wanted: Sequence[Mapping[str, Any]
     """Things that a description lacks, adds, or says otherwise."""
     entities = {str(each.get("@id")): each for each in found if isinstance(each, dict)}
     if len(entities) != len(found):
-        yield f"{CRATE}: something stands twice, or without @id"
+        yield f"{CRATE}: an entity is listed twice, or has no @id"
     for each in wanted:
         own = entities.pop(each["@id"], {})
         for key in sorted(each.keys() | own.keys()):
@@ -145,7 +144,7 @@ def made(artifact: Path) -> Iterator[str]:
     told = read_environment(artifact).cells
     for cell in _cells(artifact):
         if not told.get(name := "/".join(map(str, cell))):
-            yield f"{ENVIRONMENT}: nothing about what made predictions/{name}.jsonl"
+            yield f"{ENVIRONMENT}: no record of what made predictions/{name}.jsonl"
     yield from _verified(artifact)
 
 
@@ -203,9 +202,9 @@ def answers(artifact: Path) -> Iterator[str]:
         for answer in found:
             name = f"predictions/{place}.jsonl: {answer.task} #{answer.index}"
             if references[data / f"{answer.task}.jsonl"].get(answer.index) != answer.outputs:
-                yield f"{name}: other references than its sample"
+                yield f"{name}: its references are not those of its sample"
             if not environment.made(place, answer):
-                yield f"{name}: made by other means than {ENVIRONMENT} says"
+                yield f"{name}: made with other settings than {ENVIRONMENT} records"
 
 
 def _references(path: Path) -> dict[int, tuple[str, ...]]:
@@ -229,7 +228,7 @@ def scores(artifact: Path, again: Path) -> Iterator[str]:
         yield from differences(f"scores/{place}.parquet", stored, read_parquet(path))
         theirs = [artifact / STUDY / "scores" / f"{place}.parquet"]
         if mixed(theirs) != mixed([path]) or remarks(theirs) != remarks([path]):
-            yield f"scores/{place}.parquet: tells other versions than the predictions"
+            yield f"scores/{place}.parquet: lists other versions than the predictions"
 
 
 def differences(name: str, stored: pl.DataFrame, found: pl.DataFrame) -> Iterator[str]:
@@ -237,13 +236,13 @@ def differences(name: str, stored: pl.DataFrame, found: pl.DataFrame) -> Iterato
     if stored.equals(found):
         return
     if stored.schema != found.schema or stored.height != found.height:
-        yield f"{name}: {stored.height} rows where {found.height} follow, or other columns"
+        yield f"{name}: {stored.height} rows stored, {found.height} recomputed; or other columns"
         return
     for old, new in zip(stored.iter_rows(named=True), found.iter_rows(named=True), strict=True):
         changed = [column for column in old if old[column] != new[column]]
         if changed:
             column = changed[0]
-            yield f"{name}: {_row(new)}: {column} is {old[column]}, but {new[column]} follows"
+            yield f"{name}: {_row(new)}: {column} is {old[column]}, recomputed {new[column]}"
 
 
 def estimates(artifact: Path, again: Path) -> Iterator[str]:
@@ -281,12 +280,12 @@ def pages(artifact: Path, again: Path, templates: Path) -> Iterator[str]:
 
 
 def _unfounded(artifact: Path, wanted: Sequence[Output]) -> Iterator[str]:
-    """Files of the study that nothing here makes."""
+    """Files of the study that no command produces."""
     known = {*ESTIMATED, *(name for output in wanted for name in output.names)}
     for path in sorted((artifact / STUDY).rglob("*")):
         inside = path.relative_to(artifact / STUDY)
         if path.is_file() and inside.parts[0] not in FOUNDATIONS and inside.as_posix() not in known:
-            yield f"{STUDY}/{inside.as_posix()}: follows from nothing; no command makes it"
+            yield f"{STUDY}/{inside.as_posix()}: unexpected file: no command produces it"
 
 
 def _first_difference(stored: Path, found: Path) -> str:
@@ -300,7 +299,7 @@ def _first_difference(stored: Path, found: Path) -> str:
                 (_quoted(f"{new.partition(': ')[0]:.60} ", old, new) for old, new in changed), ""
             )
     except UnicodeDecodeError:
-        return "another picture than follows"
+        return "differs from the picture drawn again"
     except ValueError as error:
         return f"damaged: {error}"
     for number, (old, new) in enumerate(zip_longest(*lines, fillvalue=""), start=1):
@@ -316,7 +315,7 @@ def _quoted(place: str, old: str, new: str) -> str:
     start = max(0, parted - QUOTED // 3)
     cut = "..." if start else ""
     old, new = (f"{cut}{line[start : start + QUOTED]}" for line in (old, new))
-    return f"{place}is {old!r}, but {new!r} follows"
+    return f"{place}is {old!r}, recomputed {new!r}"
 
 
 def plain(error: Exception, *folders: Path) -> str:

@@ -1,7 +1,6 @@
 """Every page and table of an unpacked artifact, rendered again from its scores.
 
-Knows which command makes which file; templates are those of this project, never the artifact's, for
-a template is a program.
+Templates are those of this project, never the artifact's: a template is a program.
 """
 
 from collections.abc import Callable, Iterable, Iterator

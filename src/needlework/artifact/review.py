@@ -1,6 +1,6 @@
 """Whether an artifact's results follow from its predictions: checked without GPU and network.
 
-Knows the order of the checks and what is told of them; what each compares is in `checks`.
+The order of the checks and their report are here; what each compares is in `checks`.
 """
 
 import csv

@@ -1,7 +1,4 @@
-"""A zip file from a stranger, unpacked so that it can harm nobody.
-
-Knows names and sizes; does not know what an artifact holds.
-"""
+"""Safe unpacking of a zip file from an unknown source."""
 
 import posixpath
 import shutil

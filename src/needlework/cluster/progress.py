@@ -1,7 +1,4 @@
-"""What a person sees of a running workflow, and the lock that keeps two of them apart.
-
-Knows files and processes; does not know what a job computes.
-"""
+"""Progress and failures of a workflow as a person sees them, and the lock against a second run."""
 
 import fcntl
 import logging

@@ -1,7 +1,4 @@
-"""The cluster that cells run on: what `config/cluster.yaml` asks of Slurm, and what Slurm answers.
-
-Knows the words of sbatch and three of Slurm's commands; does not know what a job computes.
-"""
+"""Slurm: what `config/cluster.yaml` asks for, time and memory of a job, the state of the queue."""
 
 import getpass
 import re
@@ -131,7 +128,7 @@ def read_cluster(path: Path) -> Cluster:
 
 
 def status_command() -> str:
-    """What tells the state of jobs: `sacct`, or `squeue` where no database stands behind sacct.
+    """The command for the state of jobs: `sacct`, or `squeue` where sacct has no database.
 
     The profile asks. With `sacct` alone a run on a cluster without accounting would wait for ever.
     """

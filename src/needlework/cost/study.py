@@ -1,6 +1,6 @@
 """The cost of every cell of a study.
 
-Knows plans, cells and devices; the formulas are elsewhere.
+The formulas are in `estimate` and `formulas`.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Set

@@ -1,8 +1,8 @@
 """Finished answers, one JSON line each, appended as they come: what a killed job does not lose.
 
-Knows keys, lines and locks; does not know models or text. A line is found again by its key, which
-says everything that decides the answer (`engine.identity`), so lines of other models, prompts or
-decodings do no harm; and it carries a checksum, so a line that was changed does none either.
+A line is found again by its key, which says everything that decides the answer (`engine.identity`),
+so lines of other models, prompts or decodings do no harm; and it carries a checksum, so a line that
+was changed does none either.
 """
 
 import fcntl
@@ -142,7 +142,7 @@ class Journal:
             os.close(self._file)
 
     def entries(self, *, vocabulary: int) -> dict[str, Entry]:
-        """Every sound entry so far, by key, as `read_entries` tells them."""
+        """Every sound entry so far, by key, as `read_entries` returns them."""
         return read_entries(self.path, vocabulary=vocabulary)
 
     def append(self, entries: Iterable[Line]) -> None:

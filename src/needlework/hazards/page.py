@@ -1,6 +1,6 @@
 """What each published defect costs, as a page, a CSV table and a picture.
 
-Knows how costs are written down; what they are, is the business of `needlework.hazards.effects`.
+The costs are computed in `needlework.hazards.effects`.
 """
 
 import csv

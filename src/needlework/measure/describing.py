@@ -1,7 +1,6 @@
 """What is needed to know of a model before it can be measured, found in the model itself.
 
-Knows entries of models.yaml, and where checkpoints say how long a context they were trained with;
-says what it took from where, for nothing is assumed in silence.
+Each value is reported with the file it was read from; nothing is assumed silently.
 """
 
 import json

@@ -1,6 +1,6 @@
 """The nine claims with their verdicts as a page, and every statistic behind them as CSV.
 
-Knows how verdicts are written down; what a claim is, is the business of `needlework.paper.claims`.
+Claims and their verdicts come from `needlework.paper.claims`.
 """
 
 import csv

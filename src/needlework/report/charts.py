@@ -1,7 +1,4 @@
-"""How every figure looks, and the four files that it becomes.
-
-Knows colours, marks and file formats; does not know scores or models.
-"""
+"""The common style of all figures, and the four files of each."""
 
 import html
 import os
@@ -19,7 +16,8 @@ from needlework.files import atomic
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8C6D31", "#000000")
 """Okabe and Ito's palette (https://jfly.uni-koeln.de/color/), brown in place of its yellow, which
-is lost on paper. Where two of them look alike to somebody, or in grey, dashes and shapes differ."""
+is lost on paper. Where two of them look alike to some readers, or in
+grey, dashes and shapes differ."""
 DASHES = ((1, 0), (6, 2), (2, 2), (8, 2, 2, 2), (10, 4))
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right")
 """As many as share no factor with the number of colours or dashes: no two models look alike."""

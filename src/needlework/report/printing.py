@@ -1,6 +1,6 @@
 """How one number of a table is written in Markdown and in LaTeX, with everything that sets it off.
 
-Knows entries and the signs of remarks; which entry stands where is the business of `layout`.
+`layout` decides where an entry stands.
 """
 
 from collections.abc import Sequence

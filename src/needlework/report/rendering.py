@@ -1,7 +1,4 @@
-"""Templates filled in: how a number, a LaTeX character and a template variable are written.
-
-Knows jinja2; does not know tables.
-"""
+"""Templates: how numbers, LaTeX characters and variables are written."""
 
 import re
 from functools import cache

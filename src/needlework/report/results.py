@@ -1,7 +1,6 @@
 """The numbers of a study for programs: `results.json`, every estimate with what it rests on.
 
-Knows scores and what predictions say of themselves; what a model reads is the business of
-`needlework.analysis.effective_length` and its kin.
+How far a model reads is computed in `needlework.analysis.effective_length`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -185,7 +184,7 @@ def _first(path: Path) -> Mapping[str, str]:
         raise RecordError(f"{path}: {error.strerror}; ask for it with snakemake") from error
     except ValueError as error:
         raise RecordError(
-            f"{path}:1: no prediction; delete the file and ask for it again"
+            f"{path}:1: no prediction; delete the file and rerun snakemake"
         ) from error
 
 

@@ -1,6 +1,6 @@
 """The short report of a study: what was asked, the answer in two pictures, and where the rest is.
 
-Knows which files a study leaves; does not compute scores.
+No score is computed here.
 """
 
 from collections.abc import Mapping
@@ -63,7 +63,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise RecordError(f"{path}: {error.strerror}; ask for it with snakemake") from error
+        raise RecordError(f"{path}: {error.strerror}; run snakemake to make it") from error
 
 
 def _words(figure: FigureDefinition) -> str:

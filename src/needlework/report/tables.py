@@ -1,6 +1,6 @@
 """Tables as files: Markdown and LaTeX from the templates in `reports/templates`, and CSV.
 
-Knows files; which number stands where is the business of `layout`, how it is printed of `printing`.
+`layout` decides which number stands where, `printing` how it is written.
 """
 
 import csv

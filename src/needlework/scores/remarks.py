@@ -1,7 +1,4 @@
-"""What is to be told of cells beside their scores, and where a score file keeps it: its metadata.
-
-Knows parquet and predictions; does not know what a table says of it.
-"""
+"""Remarks on cells, kept in the metadata of their score file beside the scores."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +18,7 @@ from needlework.tasks.specs import Spec
 
 Told = TypeVar("Told")
 
-ASK_AGAIN = "delete the file and ask for it again"
+ASK_AGAIN = "delete the file and rerun snakemake"
 
 _TOLD = TypeAdapter(dict[str, list[str]])
 REMARKS = "remarks"

@@ -1,7 +1,4 @@
-"""Every task there is and the lists of them, as `config/tasks.yaml` has them.
-
-Knows names and how a list is resolved; does not know what a task does or which study asks for it.
-"""
+"""Every task there is and the lists of them, as `config/tasks.yaml` has them."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -1,7 +1,4 @@
-"""A study as data: the closed form of the files in `config/`.
-
-Knows names, lengths and sources; does not know files, tensors or scores.
-"""
+"""A study as data: the closed form of the files in `config/`."""
 
 import json
 from collections.abc import Collection
@@ -64,7 +61,8 @@ class Study(Closed):
         1, exclude=True, description="Jobs that share the samples of one cell; changes no result."
     )
     protocol: Literal["released", "corrected"] = Field(
-        description="How prompts are made and answers decoded: as the artifact did, or mended."
+        description="How prompts are made and answers decoded. `released`: exactly as in the "
+        "published artifact; `corrected`: with its known bugs fixed."
     )
     material: Literal["nano", "english"] = Field(
         description="The study's own small language, or English essays and words."
@@ -131,7 +129,7 @@ class Study(Closed):
     @field_validator("wording", mode="before")
     @classmethod
     def _named(cls, value: object) -> object:
-        """One line for a mistake, where a choice of forms would tell one for each form."""
+        """One line for an error, where a choice of forms would give one for each form."""
         known = get_args(WordingName)
         named = [value] if value is None or isinstance(value, str) else value
         if not isinstance(named, list | tuple) or not named:
@@ -278,7 +276,7 @@ class Cell(NamedTuple):
 
 
 class AskedTask(Closed):
-    """A task of a suite, as far as tables tell tasks apart."""
+    """A task of a suite, as far as tables distinguish tasks."""
 
     name: Name
     format: str | None = None
@@ -321,7 +319,7 @@ class Grid(Closed):
     models: tuple[RunName, ...]
     suites: dict[Name, AskedSuite] = Field(min_length=1)
     without: tuple[tuple[RunName, SuiteName], ...] = ()
-    """Variants and suites without cells: another variant answers there, or nobody needs to."""
+    """Variants and suites without cells: another variant answers there, or no answer is needed."""
 
     def cells(self) -> list[Cell]:
         """Every cell, in the order of the tables."""

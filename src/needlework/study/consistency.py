@@ -1,7 +1,6 @@
-"""Mistakes that only several config files together show, each told in one line.
+"""Errors that show only across several config files, each reported in one line.
 
-Knows the files of `config/`; does not know what is made of them. Every check raises a StudyError
-that names the key, the value and the way out.
+Every check raises a StudyError that names the key, the value and the way out.
 """
 
 import re
@@ -57,7 +56,7 @@ def check_models(study: Study, catalogue: Models, folder: Path) -> None:
 
 
 def check_labels(models: Mapping[str, ModelEntry], folder: Path) -> None:
-    """Tables and figures tell models apart by their labels."""
+    """Labels must differ: tables and figures identify models by them."""
     names: dict[str, str] = {}
     for name, model in models.items():
         other = names.setdefault(model.label, name)

@@ -37,7 +37,7 @@ def label(name: str) -> str:
 
 
 class Multiples(Closed):
-    """Lengths told by the training length of each model."""
+    """Lengths as multiples of each model's training length."""
 
     trained: tuple[PositiveFloat, ...] = Field(
         min_length=1, description="Multiples of a model's training length; 0.5 is half of it."
@@ -89,7 +89,7 @@ class TableDefinition(Selection):
         if len(self.columns) != 1 and self.columns != ("format", "depth"):
             raise ValueError(f"columns {list(self.columns)}: write one, or [format, depth]")
         if ("length" in self.rows) == ("length" in self.columns):
-            raise ValueError("`length` must stand either in rows or in columns")
+            raise ValueError("`length` must be either in rows or in columns")
         if "length" in self.columns and isinstance(self.lengths, Multiples):
             raise ValueError(
                 "lengths relative to the training length differ from model to model; set "

@@ -1,6 +1,6 @@
 """What a study needs of the hub, and at which commits.
 
-Knows entries of models.yaml and the lock; the files of repositories are the business of `external`.
+Entries of models.yaml meet the lock here; `external` handles the files of repositories.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,6 @@
 """A study with everything its names stand for, and the slice of it that each rule needs.
 
-Knows the config files together; does not know what any job computes. It is made once, in
-`workflow/rules/common.smk`.
+It is made once, in `workflow/rules/common.smk`.
 """
 
 import shlex

@@ -1,7 +1,6 @@
 """Models that a server answers for: what an entry of models.yaml says of it.
 
-Knows keys and their limits; does not know networks. A key is never among them, only the name of the
-environment variable that holds it.
+A key is never among them, only the name of the environment variable that holds it.
 """
 
 import os

@@ -1,7 +1,4 @@
-"""Models with some published defects switched on, or asked in several wordings.
-
-Knows what a defect touches and what a variant is called; does not know files or scores.
-"""
+"""Models with some published defects switched on, or asked in several wordings."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, get_args
@@ -131,8 +128,8 @@ def studies(study: Study, models: Mapping[str, ModelEntry]) -> list[StudiedModel
     for suite in study.suites:
         if suite not in SUITES:
             raise StudyError(
-                f"study config: suites.{suite}: what a defect costs is told of the paper's suites, "
-                f"{' and '.join(SUITES)}; take it out, or remove hazards"
+                f"study config: suites.{suite}: defects are measured on the paper's suites, "
+                f"{' and '.join(SUITES)}; remove the suite, or remove hazards"
             )
     return [_studied(name, model, study) for name, model in models.items()]
 
@@ -179,7 +176,7 @@ def misread(spec: Spec, hazards: Sequence[StudyHazard]) -> Spec:
 
 
 def _studied(name: str, model: ModelEntry, study: Study) -> StudiedModel:
-    """A model and its runs: variants that a suite cannot tell apart answer it once."""
+    """A model and its runs: variants that are equal in a suite answer it once."""
     defects = tuple(hazard for hazard in model.hazards if hazard in study.hazards)
     if not defects:
         raise StudyError(

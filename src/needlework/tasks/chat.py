@@ -1,9 +1,8 @@
 """A tokenizer's own chat template as a prompt format: what it puts before and after a question.
 
-Knows where templates are kept and how transformers renders them (`apply_chat_template`); does not
-know what is asked. Templates are programs of strangers, so they run in Jinja's sandbox, with one
-message of a user, the start of an answer, and nothing that changes from day to day: to a template
-that asks for the date it is always the same one.
+Templates are programs of strangers, so they run in Jinja's sandbox, with one message of a user, the
+start of an answer, and nothing that changes from day to day: to a template that asks for the date
+it is always the same one.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Tokenizers in the `tokenizer.json` format of the tokenizers library.
 
-Knows that format and its sidecar `tokenizer_config.json`; does not import transformers.
+The sidecar `tokenizer_config.json` is read as well. transformers is not imported.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """What is known of a server before its answers count: who it is, and how it agrees with itself.
 
-Knows a few samples and short prompts; does not know scores. Servers that batch may answer the same
-question otherwise when others are under way, so some samples are asked twice, in another company.
+Servers that batch may answer the same question otherwise when others are under way, so some samples
+are asked twice, in another company.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """A conversation with one server: who it is, how it takes prompts, and many questions at a time.
 
-Knows questions and answers; does not know files, except the purse. Nothing about a server is
-assumed: whether it takes token ids is tried with the first question, and every answer is counted.
+Nothing about a server is assumed: whether it takes token ids is tried with the first question, and
+every answer is counted.
 """
 
 import asyncio

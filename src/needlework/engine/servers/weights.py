@@ -1,6 +1,6 @@
 """The weights behind a server, where they are at hand: which they are, and whether it serves them.
 
-Knows files, and asks for what computes only when there is something to compare.
+torch is imported only when there is something to compare.
 """
 
 import os

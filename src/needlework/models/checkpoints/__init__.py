@@ -1,6 +1,6 @@
 """Any checkpoint as a decoder: find its files, recognise its family, account for every tensor.
 
-Knows how the parts work together; each family's module knows its configuration and its names.
+Each family has a module: `decoder_config` reads its config.json, `places` renames its tensors.
 """
 
 from collections.abc import Callable, Collection, Mapping

@@ -1,7 +1,4 @@
-"""What the explorer shows, as blocks of JSON that are decoded only when someone looks.
-
-Knows the files of a study and how their rows belong together; does not know the page.
-"""
+"""The data of the explorer: blocks of JSON that the page decodes on demand."""
 
 import base64
 import json
@@ -225,7 +222,7 @@ def _dataset(path: Path, *, masked: bool) -> Iterator[list[Any]]:
     samples = read_records(path, Sample)
     details = read_records(path.with_suffix(".details.jsonl"), SampleDetail)
     if [sample.index for sample in samples] != [detail.index for detail in details]:
-        raise RecordError(f"{path}: samples and details differ; delete both and ask for them again")
+        raise RecordError(f"{path}: samples and details differ; delete both and rerun snakemake")
     for place, (sample, detail) in enumerate(zip(samples, details, strict=True)):
         if sample.index != place:
             raise RecordError(f"{path}: sample {sample.index} stands at place {place}")

@@ -1,7 +1,4 @@
-"""The explorer as a file: the page's own sources around the packed data.
-
-Knows how blocks stand in the page; does not know what is in them.
-"""
+"""The explorer as a file: the page's own sources around the packed data."""
 
 from collections.abc import Sequence
 from html import escape
