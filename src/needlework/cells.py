@@ -4,6 +4,7 @@ Knows predictions, parquet and which rows belong together; does not know prompts
 text is compared with a reference.
 """
 
+import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -337,5 +338,8 @@ def _write(
     """Write rows and, beside them, the cells that hold answers of several versions, by place."""
     several = {place: list(found) for place, found in versions.items() if len(found) > 1}
     metadata = {LIBRARIES: _TOLD.dump_json(several).decode()} if several else None
+    # Polars tells of a full disk in a way of its own; written to memory first, a file is a file.
+    content = io.BytesIO()
+    frame.write_parquet(content, metadata=metadata)
     with atomic(path) as temporary:
-        frame.write_parquet(temporary, metadata=metadata)
+        temporary.write_bytes(content.getbuffer())

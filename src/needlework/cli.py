@@ -5,6 +5,7 @@ so that a job which only counts does not wait for torch.
 """
 
 import sys
+import traceback
 
 import click
 
@@ -22,8 +23,9 @@ from needlework.commands import (
     verification,
 )
 from needlework.errors import NeedleworkError
+from needlework.terminal import printable
 
-EXIT_MISTAKE = 2
+EXIT_MISTAKE, EXIT_OURS = 2, 3
 EXIT_INTERRUPTED = 130
 
 COMMANDS = (
@@ -77,7 +79,10 @@ for command in COMMANDS:
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one line on stderr and exit code 2."""
+    """Run the command line; a user's mistake is one line on stderr and exit code 2.
+
+    What is left is ours: it keeps its traceback, and its exit code, 3, is that of no verdict.
+    """
     try:
         status = cli.main(prog_name="needlework", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as help_wanted:
@@ -92,9 +97,12 @@ def main() -> None:
         status = _mistake(": ".join(map(str, filter(None, told))))
     except (click.Abort, KeyboardInterrupt):
         status = EXIT_INTERRUPTED
+    except Exception:  # noqa: BLE001 - shown whole, and told from what a command found
+        traceback.print_exc()
+        status = EXIT_OURS
     sys.exit(status)
 
 
 def _mistake(message: str) -> int:
-    click.echo("needlework: " + " ".join(message.split()), err=True)
+    click.echo("needlework: " + printable(" ".join(message.split())), err=True)
     return EXIT_MISTAKE

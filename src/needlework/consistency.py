@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from needlework.errors import StudyError
+from needlework.inputs import registered
 from needlework.parsing import unknown
+from needlework.resources import DIRECTORY
 from needlework.snapshots import is_hub_id
 from needlework.study import ModelEntry, Models, Study, SuiteTasks, TokenizerEntry
 from needlework.tasks.specs import OWN, Spec
 
-RESOURCES = Path("resources")
 
 
 def check_own(study: Study, suites: SuiteTasks) -> None:
@@ -79,7 +80,7 @@ def check_sources(
         if not each.revision
     }
     for key, source in sources.items():
-        known = Path(source).exists() or Path(source).parts[:1] == RESOURCES.parts
+        known = Path(source).exists() or _is_fetched(source)
         if not known and not is_hub_id(source):
             home = (
                 "write the home folder out in place of `~`" if source[:1] == "~" else "correct it"
@@ -88,3 +89,12 @@ def check_sources(
                 f"{folder / 'models.yaml'}: {key}: {source} does not exist, and is no hub id "
                 f"(OWNER/NAME); {home}"
             )
+
+
+def _is_fetched(source: str) -> bool:
+    """Whether a path is that of a file of the registry, or of a folder of them."""
+    path = Path(source)
+    files = (file.path for resource in registered().resources.values() for file in resource.files)
+    return any((DIRECTORY / file).is_relative_to(path) for file in files) and path.is_relative_to(
+        DIRECTORY
+    )

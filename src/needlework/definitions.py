@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from needlework.parsing import by_form
-from needlework.records import Closed
+from needlework.records import Closed, Line
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
 LONGEST = 80
@@ -55,7 +55,7 @@ class TableDefinition(Selection):
     """One table: what stands in its rows and columns, and of which cells."""
 
     name: ShownName = Field(description="Files are tables/NAME.md, .tex, .csv; the target is NAME.")
-    title: str = Field("", description="What stands above it; derived when left out.")
+    title: Line = Field("", description="What stands above it; derived when left out.")
     value: Literal["score", "models"] = Field(
         "score", description="Mean scores, or what there is to say of each model and its weights."
     )

@@ -33,5 +33,13 @@ class EngineError(NeedleworkError):
     """A cell that cannot be computed as it was asked for."""
 
 
+class OutOfRoomError(NeedleworkError):
+    """A disk that is full, or a quota that is reached."""
+
+
+class NoLocksError(NeedleworkError):
+    """A file system on which processes cannot take turns."""
+
+
 class ArtifactError(NeedleworkError):
     """An artifact that is not one, or that would harm the machine it is unpacked on."""

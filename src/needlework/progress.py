@@ -3,7 +3,6 @@
 Knows files and processes; does not know what a job computes.
 """
 
-import fcntl
 import os
 import sys
 import time
@@ -15,7 +14,8 @@ from typing import IO
 
 import click
 
-from needlework.errors import NeedleworkError
+from needlework import files
+from needlework.errors import NeedleworkError, NoLocksError
 
 LOCK = Path(".snakemake") / "needlework.lock"
 RUN = "NEEDLEWORK_RUN"
@@ -44,7 +44,7 @@ class Run:
         """
         try:
             self._lock = _alone()
-        except BusyError as error:
+        except (BusyError, NoLocksError) as error:
             click.echo(f"needlework: {error}", err=True)
             sys.exit(2)
         count = Counter(jobs)
@@ -104,7 +104,7 @@ def _alone() -> IO[str]:
     LOCK.parent.mkdir(exist_ok=True)
     lock = LOCK.open("a")
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        files.lock(lock.fileno(), LOCK, waits=False)
     except BlockingIOError as error:
         lock.close()
         raise BusyError(
@@ -116,10 +116,10 @@ def _alone() -> IO[str]:
 def _await_orphan(file: IO[bytes], journal: Path) -> None:
     """Return when no job of a killed run writes the journal any more."""
     try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        files.lock(file.fileno(), journal, waits=False, shared=True)
     except BlockingIOError:
         click.echo(f"needlework: waiting for a job that still writes {journal}", err=True)
-        fcntl.flock(file, fcntl.LOCK_SH)
+        files.lock(file.fileno(), journal, waits=True, shared=True)
 
 
 def _changed(file: Path) -> float:

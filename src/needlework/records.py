@@ -4,15 +4,33 @@ Field names `index`, `input`, `outputs`, `length`, `pred` and `others` are RULER
 read our files.
 """
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from needlework.tolerances import TOLERANCES, DeviceKind, Dtype
 
 StopReason = Literal["end", "limit", "decided", "failed"]
 LIBRARIES = "libraries"
 """Where `others` of a prediction tells the versions of the packages that computed it."""
+
+
+MOST_TOKENS = 1 << 40
+"""More than any sample has: a number beyond it is a mistake, or meant to break what adds it up."""
+
+
+def _printable(text: str) -> str:
+    strange = next((character for character in text if not character.isprintable()), None)
+    if strange is not None:
+        raise ValueError(
+            f"holds U+{ord(strange):04X}, which is no printable character; write one printable line"
+        )
+    return text
+
+
+Line = Annotated[str, AfterValidator(_printable)]
+"""Text that people read in tables, figures and messages: one printable line."""
+Count = Annotated[int, Field(ge=0, le=MOST_TOKENS)]
 
 
 class Closed(BaseModel):
@@ -75,11 +93,11 @@ class Prediction(Closed):
     """end token, token limit, score already decided, or failed."""
     error: str | None = None
     """Why the sample failed; None otherwise."""
-    prompt_tokens: int
+    prompt_tokens: Count
     """Tokens of the prompt as the model read it, special tokens included."""
-    shared_tokens: int
+    shared_tokens: Count
     """Prompt tokens whose computation another sample of the cell paid for."""
-    generated_tokens: int
+    generated_tokens: Count
     others: dict[str, str]
     """What produced it: model revision, protocol, versions of what computed it, and the kernels and
     device of the job that wrote it down (of a resumed cell, the last one)."""
@@ -98,16 +116,16 @@ class Verification(Closed, strict=True):
     those of one pass over the same tokens, by another implementation where there is one.
     """
 
-    model: str
+    model: Line
     tensors: int = Field(ge=0)
     parameters: int = Field(ge=0)
     dtype: Dtype
     device: DeviceKind
-    kernels: dict[str, str]
+    kernels: dict[Line, Line]
     """What computed each operation; nothing is known of a model that transformers computes."""
-    reference: str | None
+    reference: Line | None
     """The other implementation; None where the model was compared with its own single pass."""
-    reason: str | None
+    reason: Line | None
     """Why there is no other."""
     tokens: int = Field(ge=1)
     """Of the longest prompt."""

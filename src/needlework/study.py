@@ -8,6 +8,7 @@ from collections.abc import Collection
 from typing import Annotated, Literal, NamedTuple, get_args
 
 from pydantic import (
+    AfterValidator,
     Discriminator,
     Field,
     PositiveInt,
@@ -22,7 +23,7 @@ from needlework.errors import StudyError
 from needlework.hazards import StudyHazard
 from needlework.parsing import by_form, unknown
 from needlework.prompts import WordingName
-from needlework.records import Closed
+from needlework.records import Closed, Line
 from needlework.tasks.specs import Spec, needle_format, question_group
 
 Family = Literal["linear", "hybrid", "attention"]
@@ -32,7 +33,24 @@ RunName = Annotated[
 ]
 """The name of a model, or of a variant of it in a hazard study: `model+variant`."""
 Wrapper = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+Prompts = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
+"""A wrapper with what else tells its samples from those of others: `base+plain`."""
 Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
+
+
+def _source(value: str) -> str:
+    """A path that means the same to rules, in which these characters mark what is filled in."""
+    marks = [mark for mark in "{}<>" if mark in value]
+    if marks:
+        raise ValueError(
+            f"holds `{marks[0]}`, with which rules mark what they fill in; rename it, or give it "
+            "another name with `ln -s`"
+        )
+    return value
+
+
+Place = Annotated[Line, AfterValidator(_source)]
+"""A path or a hub id."""
 
 
 class Suite(Closed):
@@ -160,7 +178,7 @@ class Study(Closed):
 class TokenizerEntry(Closed):
     """Where a tokenizer comes from."""
 
-    source: str = Field(description="A file or folder, or a hub id.")
+    source: Place = Field(description="A file or folder, or a hub id.")
     revision: Commit | None = Field(None, description="A commit of the hub id, not the lock's.")
 
 
@@ -179,9 +197,9 @@ class Wrappers(Closed):
 class ModelEntry(Closed):
     """One row of the tables."""
 
-    label: str = Field(description="The name shown in tables.")
+    label: Line = Field(description="The name shown in tables.")
     family: Family
-    checkpoint: str = Field(description="A folder, or a hub id.")
+    checkpoint: Place = Field(description="A folder, or a hub id.")
     revision: Commit | None = Field(None, description="A commit of the hub id, not the lock's.")
     tokenizer: Name = Field(description="An entry of `tokenizers` in the same file.")
     wrapper: Wrappers = Field(
@@ -201,7 +219,7 @@ class ModelEntry(Closed):
         "variants of a study with `hazards`.",
     )
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    licence: str = Field(description="Licence of the weights, for Table 5.")
+    licence: Line = Field(description="Licence of the weights, for Table 5.")
 
     @model_validator(mode="after")
     def _remote_code_is_run_by_transformers(self) -> "ModelEntry":
@@ -219,14 +237,14 @@ class ShownModel(Closed):
     """What tables and figures say about a model; nothing here changes a score."""
 
     name: RunName
-    label: str
+    label: Line
     family: Family
-    checkpoint: str
-    revision: str | None
-    tokenizer: str
-    wrapper: str
+    checkpoint: Place
+    revision: Commit | None
+    tokenizer: Name
+    wrapper: Prompts
     trained_length: PositiveInt
-    licence: str
+    licence: Line
 
     @property
     def weights(self) -> str:

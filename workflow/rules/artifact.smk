@@ -28,5 +28,5 @@ rule artifact:
         folder=RESULTS,
         benchmarks=f"benchmarks/{PLAN.study.study}/predict",
     shell:
-        "needlework artifact {params.folder} {output} {input.sources} {input.published}"
-        " $(find {params.benchmarks} -name '*.tsv' 2> /dev/null) 2> {log}"
+        "needlework artifact {params.folder:q} {output:q} {input.sources:q} {input.published:q}"
+        " --benchmarks {params.benchmarks:q} 2> {log:q}"

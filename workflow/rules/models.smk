@@ -30,7 +30,7 @@ rule train_nano_model:
         code=digest("needlework.nano.training"),
         folder=lambda wildcards, output: Path(output[0]).parent,
     shell:
-        "needlework train-nano {wildcards.architecture} {params.folder} 2>&1 | tee {log}"
+        "needlework train-nano {wildcards.architecture:q} {params.folder:q} 2>&1 | tee {log:q}"
 
 
 # Before a checkpoint may answer, its tensors are accounted for, and its logits, read as a cell reads,
@@ -56,6 +56,6 @@ rule verify_model:
         runtime=lambda wildcards, attempt: CLUSTER.minutes(60, attempt),
     params:
         code=lambda wildcards: code_for(wildcards.model, "needlework.engine.verification"),
-        model=lambda wildcards: PLAN.checkpoint_options(wildcards.model),
+        model=lambda wildcards: shlex.split(PLAN.checkpoint_options(wildcards.model)),
     shell:
-        "needlework verify-model {output} {params.model} --threads {threads} 2>&1 | tee {log}"
+        "needlework verify-model {output:q} {params.model:q} --threads {threads:q} 2>&1 | tee {log:q}"

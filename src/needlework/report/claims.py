@@ -8,13 +8,17 @@ import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from needlework.claims import Claim, Result
 from needlework.files import write_text
 from needlework.report.rendering import render
+from needlework.report.writing import Written, code, markdown
 from needlework.verdicts import Statistic
 
 SCALES = {"points": 100.0, "points per doubling": 100.0, "ratio": 1.0}
+IN_ADDRESS = "/+._-~"
+"""Characters of names and their separators that an address needs no other form of."""
 SAYS = {"supported": "yes", "contradicted": "no", "undecided": "unclear"}
 COLUMNS = (
     "claim",
@@ -70,19 +74,24 @@ def _shown(statistic: Statistic) -> str:
     return f"{value} [{low}, {high}]{unit}"
 
 
-def _sources(statistic: Statistic, explorer: str | None) -> str:
+def _sources(statistic: Statistic, explorer: str | None) -> Written:
     """The cells behind a statistic, by model, suite and length."""
     cells = dict.fromkeys("/".join(cell.split("/")[:3]) for cell in statistic.cells)
-    return ", ".join(f"[{cell}]({explorer}#{cell})" if explorer else f"`{cell}`" for cell in cells)
+    told = (
+        f"[{markdown(cell)}]({explorer}#{quote(cell, safe=IN_ADDRESS)})" if explorer else code(cell)
+        for cell in cells
+    )
+    return Written(", ".join(told))
 
 
-def _tables(claim: Claim, *, linked: bool) -> str:
+def _tables(claim: Claim, *, linked: bool) -> Written:
     """The tables that show a claim's numbers: those of the study as files, or the paper's."""
     names = (f"Table {number}" for number in claim.tables)
     if not linked:
-        return ", ".join(names)
+        return Written(", ".join(names))
     files = (f"tables/table_{number:02}.md" for number in claim.tables)
-    return ", ".join(f"[{name}]({file})" for name, file in zip(names, files, strict=True))
+    linked_names = (f"[{name}]({file})" for name, file in zip(names, files, strict=True))
+    return Written(", ".join(linked_names))
 
 
 def _csv(results: Sequence[Result]) -> str:

@@ -1,21 +1,15 @@
-"""Templates filled in: how a number, a LaTeX character and a template variable are written.
+"""Templates filled in: whatever a value holds, it is read as text of the page and as nothing else.
 
 Knows jinja2; does not know tables.
 """
 
-import re
+from collections.abc import Callable
 from pathlib import Path
 
 import jinja2
 
 from needlework.errors import StudyError
-
-LATEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-}
-"""How characters that LaTeX reads as commands are written."""
+from needlework.report.writing import Written, breakable, code, latex, markdown
 
 PLAIN = ("{{", "}}", "{%", "%}", "{#", "#}")
 TEX = ("<<", ">>", "<%", "%>", "<#", "#>")
@@ -23,14 +17,13 @@ TEX = ("<<", ">>", "<%", "%>", "<#", "#>")
 
 
 def render(template: Path, **content: object) -> str:
-    """A template filled in.
+    """A template filled in, every text in it escaped but what is `Written` already.
 
     Raises:
         StudyError: the template does not exist or names something unknown.
     """
-    left, right, begin, end, remark, remark_end = (
-        TEX if template.name.endswith(".tex.j2") else PLAIN
-    )
+    is_tex = template.name.endswith(".tex.j2")
+    left, right, begin, end, remark, remark_end = TEX if is_tex else PLAIN
     environment = jinja2.Environment(
         variable_start_string=left,
         variable_end_string=right,
@@ -43,25 +36,29 @@ def render(template: Path, **content: object) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        finalize=_escaping(latex if is_tex else markdown),
     )
-    environment.filters |= {"percent": percent, "latex": latex, "breakable": breakable}
+    environment.filters |= {
+        "breakable": breakable,
+        "code": code,
+        "percent": percent,
+        "written": Written,
+    }
     try:
         return environment.get_template(template.name).render(**content)
     except jinja2.TemplateError as error:
         raise StudyError(f"template {template}: {error}") from error
 
 
+def _escaping(escape: Callable[[str], Written]) -> Callable[[object], object]:
+    """What is done to the value of every expression of a template."""
+
+    def written(value: object) -> object:
+        return escape(value) if isinstance(value, str) and not isinstance(value, Written) else value
+
+    return written
+
+
 def percent(share: float) -> str:
     """A score in percent with two decimals, as the paper prints it."""
     return f"{100 * share:.2f}"
-
-
-def latex(text: str) -> str:
-    """Text that LaTeX prints as it is; a number and its percent sign stay on one line."""
-    printed = "".join(LATEX.get(character, character) for character in text)
-    return re.sub(r"(?<=\d) (?=\\%)", "~", printed)
-
-
-def breakable(text: str) -> str:
-    """A path or name for LaTeX that may be broken after its separators."""
-    return re.sub(r"([/-]|\\_)", r"\1\\allowbreak{}", latex(text))

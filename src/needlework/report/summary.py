@@ -16,6 +16,7 @@ from needlework.files import write_text
 from needlework.presentation import Shown
 from needlework.report.charts import spoken
 from needlework.report.rendering import render
+from needlework.report.writing import Written
 from needlework.study import Study
 
 LARGE: tuple[FigureKind, ...] = ("length_curve", "depth_heatmap")
@@ -52,7 +53,9 @@ def write_report(study: Study, shown: Shown, folder: Path, *, scores: Path, temp
         study=study,
         shown=shown,
         cost=_cost(read_parquet(scores)),
-        quoted=[_text(folder / f"tables/{each.name}.md") for each in shown.tables if each.quoted],
+        quoted=[
+            Written(_text(folder / f"tables/{each.name}.md")) for each in shown.tables if each.quoted
+        ],
         large=[(figure.name, _words(figure)) for figure in large],
         small=[(figure.name, _words(figure)) for figure in shown.figures if figure not in large],
     )

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from needlework import bounded
 from needlework.errors import ResourceError
 from needlework.prompts import Wrapper
 from needlework.tokenizers import hub
@@ -20,6 +21,8 @@ _PROBES = (
 )
 """What must come through unchanged. No question begins or ends with a blank, so templates may strip
 it."""
+_LIMITS = bounded.Limits(seconds=10, megabytes=512)
+"""Honest templates take a hundredth of a second."""
 
 
 def wrapper(path_or_hub_id: str, *, revision: str | None) -> Wrapper:
@@ -33,7 +36,12 @@ def wrapper(path_or_hub_id: str, *, revision: str | None) -> Wrapper:
     folder = _folder(path_or_hub_id, revision=revision)
     config = hub.read_sidecar(folder / _SIDECAR)
     source = _source(folder, config)
-    found = {_around(probe, _render(source, config, probe, folder), folder) for probe in _PROBES}
+    around = bounded.in_child(
+        lambda: [_around(probe, _render(source, config, probe, folder), folder) for probe in _PROBES],
+        what=f"the chat template of {folder}",
+        limits=_LIMITS,
+    )
+    found = {Wrapper(*each) for each in around}
     if len(found) > 1:
         raise ResourceError(
             f"the chat template of {folder} depends on the question, which must stand alone in it; "

@@ -5,6 +5,7 @@ Knows that format and its sidecar `tokenizer_config.json`; does not import trans
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,17 @@ from typing import Any
 
 import tokenizers
 
-from needlework import snapshots
+from needlework import bounded, snapshots
 from needlework.errors import ResourceError
 from needlework.tokenizers import cuts
+
+
+SECONDS, SECONDS_A_MEGABYTE = 30, 30
+MEGABYTES, MEGABYTES_A_MEGABYTE = 1000, 500
+"""What a text may take: a hundred times what honest tokenizers need, who expand and search too."""
+PATTERN = re.compile(r'"Regex"\s*:\s*"((?:[^"\\]|\\.)*+)')
+LONGEST_PATTERN = 20_000
+"""Characters of all expressions of a tokenizer; a million of them take gigabytes to be prepared."""
 
 
 class HubTokenizer:
@@ -22,8 +31,10 @@ class HubTokenizer:
 
     def __init__(self, path: Path) -> None:
         source = path.read_text(encoding="utf-8", errors="replace")
+        _check_patterns(path, source)
         with _Reading(path):
             self._inner = tokenizers.Tokenizer.from_str(source)
+        self._path = path
         layout = _layout(source)
         self._inner.no_truncation()
         self._inner.no_padding()
@@ -58,14 +69,21 @@ class HubTokenizer:
         Raises:
             ResourceError: the tokenizer knows whole words only, and not one of these.
         """
-        self._check([text])
-        ids: list[int] = self._inner.encode(text, add_special_tokens=False).ids
-        return ids
+        return self.encode_batch([text])[0]
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of every text; raises as `encode` does."""
         self._check(texts)
-        encoded = self._inner.encode_batch(list(texts), add_special_tokens=False)
+        size = sum(map(len, texts)) / bounded.MEGABYTE
+        with _Reading(self._path):
+            encoded = bounded.in_thread(
+                lambda: self._inner.encode_batch(list(texts), add_special_tokens=False),
+                what=f"{self._path}: a text of {size:.3g} MB",
+                limits=bounded.Limits(
+                    seconds=SECONDS + SECONDS_A_MEGABYTE * size,
+                    megabytes=MEGABYTES + MEGABYTES_A_MEGABYTE * size,
+                ),
+            )
         return [each.ids for each in encoded]
 
     def _check(self, texts: Sequence[str]) -> None:
@@ -95,11 +113,25 @@ class _Reading:
         pass
 
     def __exit__(self, kind: type[BaseException] | None, error: object, _: object) -> None:
-        if kind is Exception:
+        if kind is Exception or (kind is not None and kind.__module__ == "pyo3_runtime"):
             raise ResourceError(
                 f"{self.path} is not a tokenizer that the tokenizers library reads ({error}); "
                 "fetch it again"
             )
+
+
+def _check_patterns(path: Path, source: str) -> None:
+    """Accept expressions of a size that the library can prepare.
+
+    Raises:
+        ResourceError: they are longer.
+    """
+    size = sum(len(found[1]) for found in PATTERN.finditer(source))
+    if size > LONGEST_PATTERN:
+        raise ResourceError(
+            f"{path}: its expressions have {size} characters, and {LONGEST_PATTERN} is the most "
+            "that a tokenizer may have; fetch it again, or name another tokenizer"
+        )
 
 
 def read_sidecar(path: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ Knows how blocks stand in the page; does not know what is in them.
 """
 
 import hashlib
+import re
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from needlework.definitions import TableDefinition
 from needlework.files import atomic
 from needlework.report.explorer.packing import blocks
+from needlework.report.figure_page import policy
 from needlework.study import Grid, ShownModel
 
 SOURCES = Path(__file__).parent
@@ -27,6 +29,7 @@ SCRIPTS = (
     "app.js",
 )
 STYLE, SCRIPT, DATA = "/* style */", "/* script */", "<!-- data -->"
+POLICY, CODE = "/* policy */", re.compile(r"<script>(.*)</script>", re.DOTALL)
 """Where the shell holds a place for each part; the first block must stand before the script."""
 
 
@@ -58,6 +61,8 @@ def write_explorer(
     style = (SOURCES / STYLES).read_text(encoding="utf-8")
     head, middle, tail = shell.replace(STYLE, style).split(DATA)
     middle = middle.replace(SCRIPT, script)
+    (code,) = CODE.findall(middle)
+    head = head.replace(POLICY, policy(code, styles="'unsafe-inline'"))
     with atomic(output) as temporary, temporary.open("w", encoding="utf-8") as out:
         out.write(head)
         for place, block in enumerate(blocks(study, grid=grid, models=models, tables=tables)):
