@@ -58,15 +58,17 @@ class Limits(NamedTuple):
         except ValueError:
             factor = 0.0
         if not 0 < factor < float("inf"):
-            raise LimitError(f"{FACTOR}={told}: not a positive number, say 4 for four times as much")
+            raise LimitError(
+                f"{FACTOR}={told}: not a positive number, say 4 for four times as much"
+            )
         return Limits(self.seconds * factor, self.megabytes * factor)
 
     def exceeded(self, what: str, *, by: Literal["time", "memory"]) -> LimitError:
         """What is said when one of them is."""
         limit = f"{self.seconds:g} seconds" if by == "time" else f"{self.megabytes:g} MB of memory"
         return LimitError(
-            f"{what}: needs more than {limit}, all that what others wrote may take; if you trust it, "
-            f"set {FACTOR}=4 for four times as much"
+            f"{what}: needs more than {limit}, all that what others wrote may take; if you trust "
+            f"it, set {FACTOR}=4 for four times as much"
         )
 
 

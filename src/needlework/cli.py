@@ -56,6 +56,7 @@ COMMANDS = (
     artifacts.review,
     reports.schema,
     scores.score,
+    artifacts.sign,
     tables.table,
     inference.train_nano,
     verification.verify_model,
@@ -84,7 +85,8 @@ def main() -> None:
     What is left is ours: it keeps its traceback, and its exit code, 3, is that of no verdict.
     """
     try:
-        status = cli.main(prog_name="needlework", standalone_mode=False)
+        with _Ours():
+            status = cli.main(prog_name="needlework", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as help_wanted:
         click.echo(help_wanted.format_message())
         status = EXIT_MISTAKE
@@ -97,12 +99,22 @@ def main() -> None:
         status = _mistake(": ".join(map(str, filter(None, told))))
     except (click.Abort, KeyboardInterrupt):
         status = EXIT_INTERRUPTED
-    except Exception:  # noqa: BLE001 - shown whole, and told from what a command found
-        traceback.print_exc()
-        status = EXIT_OURS
     sys.exit(status)
 
 
 def _mistake(message: str) -> int:
     click.echo("needlework: " + printable(" ".join(message.split())), err=True)
     return EXIT_MISTAKE
+
+
+class _Ours:
+    """Tells a mistake of ours from what a command found, by the exit code."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        told = (NeedleworkError, OSError, click.ClickException, click.Abort)
+        if kind is not None and issubclass(kind, Exception) and not issubclass(kind, told):
+            traceback.print_exc()
+            sys.exit(EXIT_OURS)

@@ -16,7 +16,6 @@ from needlework.study import ModelEntry, Models, Study, SuiteTasks, TokenizerEnt
 from needlework.tasks.specs import OWN, Spec
 
 
-
 def check_own(study: Study, suites: SuiteTasks) -> None:
     """Tasks of one's own have their files; the artifact, which is replayed, had none of them."""
     tasks = {name: spec for specs in suites.values() for name, spec in specs.items()}

@@ -79,6 +79,10 @@ class Plan(Closed):
 
     def parts(self) -> dict[str, Any]:
         """What commands read as files, by the name of the file."""
+        return {**self.settled(), "costs": planned(self)}
+
+    def settled(self) -> dict[str, Any]:
+        """Those of them that follow from the configuration, whatever lies on this machine."""
         return {
             "study": self.study,
             "grid": self.grid(),
@@ -90,7 +94,6 @@ class Plan(Closed):
             **{f"figures/{figure.name}": figure for figure in self.shows.figures},
             "published_models": self.published,
             "hazards": self.studied,
-            "costs": planned(self),
         }
 
     def datasets(self) -> list[Dataset]:
@@ -292,8 +295,10 @@ class Plan(Closed):
         return next(name for name in self.models if self.prompts(name) == prompts)
 
 
-def resolve(config: Mapping[str, Any], folder: Path) -> Plan:
+def resolve(config: Mapping[str, Any], folder: Path, *, runs: bool = True) -> Plan:
     """The plan behind a study's keys, with `models.yaml`, its lock and `tasks.yaml` of a folder.
+
+    Where nothing `runs`, nobody looks whether models, tokenizers and own files are here.
 
     Raises:
         StudyError: one line per mistake, each naming key, value and way out.
@@ -311,9 +316,10 @@ def resolve(config: Mapping[str, Any], folder: Path) -> Plan:
         name: known.chosen(name, suite.tasks, where=f"study config: suites.{name}.tasks")
         for name, suite in study.suites.items()
     }
-    consistency.check_own(study, suites)
     consistency.check_labels(models, folder)
-    consistency.check_sources(models, used, folder)
+    if runs:
+        consistency.check_own(study, suites)
+        consistency.check_sources(models, used, folder)
     plan = Plan(
         study=study,
         models=variants.runs(study, models),

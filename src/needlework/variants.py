@@ -11,7 +11,7 @@ from needlework.errors import StudyError
 from needlework.hazards import Hazard, StudyHazard
 from needlework.paper import FORMATS
 from needlework.prompts import WordingName
-from needlework.records import Closed
+from needlework.records import Closed, Line
 from needlework.study import ModelEntry, RunName, Study, SuiteName
 from needlework.tasks.specs import NiahSpec, Spec, needle_format
 
@@ -67,7 +67,7 @@ class StudiedModel(Closed):
     """A model of a hazard study, and where the answers of its variants are."""
 
     name: Name
-    label: str
+    label: Line
     defects: tuple[StudyHazard, ...]
     answers: dict[SuiteName, dict[str, RunName]]
     """By suite that a defect touches, and variant: the run whose cells hold its answers."""

@@ -3,6 +3,7 @@ SOURCES = ["Snakefile", "pyproject.toml"]
 SOURCES += [str(path) for path in sorted(Path("workflow").rglob("*")) if path.is_file()]
 SOURCES += [str(path) for path in sorted(Path("config").rglob("*.yaml"))]
 SOURCES += PLAN.own_files()
+SOURCES += [CONFIGFILE] if Path(CONFIGFILE).is_file() and not CONFIGFILE.startswith("..") else []
 
 
 rule artifact:

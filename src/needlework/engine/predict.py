@@ -78,28 +78,57 @@ def predict(
         EngineError: the datasets are not those of the tasks, or the cell cannot be computed.
         StoppedError: SIGTERM came; finished samples are in the journal.
     """
-    device = _prepare(machine)
     questions = _read(datasets, tasks)
-    tokenizer = _tokenizer(model)
-    decoder = _load(model, device)
-    decoding = PUBLISHED_SAMPLING if "mamba-sampling" in model.hazards else Decoding()
-    named = _named(model)
-    others = {"protocol": protocol, "decoding": decoding.kind, **_origin(model, named, decoder)}
-    others["tokenizer"] = tokenizer.identity
-    setting = _setting(output, shard, others, machine.memory if device == "cpu" else None)
+    found = opened(model, machine)
+    others = {"protocol": protocol, "decoding": found.decoding.kind, **found.origin}
+    others["tokenizer"] = found.tokenizer.identity
+    setting = _setting(output, shard, others, machine.memory if found.device == "cpu" else None)
     with on_sigterm() as interruption:
         predictions = predict_cell(
-            decoder,
-            tokenizer,
+            found.decoder,
+            found.tokenizer,
             questions,
-            revision=identity.weights_of(model.checkpoint, named, backend=model.backend),
+            revision=found.weights,
             journal=output.with_name(f"{output.name}.journal"),
-            decoding=decoding,
+            decoding=found.decoding,
             setting=replace(setting, interruption=interruption),
         )
         write_records(output, predictions)
     if not is_part(output) and (done := cells_done(output)):
         log.info(done)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A model on its device, with what else decides and describes its answers."""
+
+    decoder: Decoder
+    tokenizer: Tokenizer
+    decoding: Decoding
+    device: str
+    weights: str
+    """What names the weights in a journal."""
+    origin: dict[str, str]
+    """What predictions say of them."""
+
+
+def opened(model: Model, machine: Machine) -> Opened:
+    """A model that may answer.
+
+    Raises:
+        NeedleworkError: its weights or its tokenizer are not here, or are none.
+    """
+    device = _prepare(machine)
+    tokenizer, decoder = _tokenizer(model), _load(model, device)
+    named = _named(model)
+    return Opened(
+        decoder=decoder,
+        tokenizer=tokenizer,
+        decoding=PUBLISHED_SAMPLING if "mamba-sampling" in model.hazards else Decoding(),
+        device=device,
+        weights=identity.weights_of(model.checkpoint, named, backend=model.backend),
+        origin=_origin(model, named, decoder),
+    )
 
 
 def _setting(

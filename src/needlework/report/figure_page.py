@@ -59,5 +59,5 @@ def policy(script: str, *, styles: str) -> str:
 @cache
 def _script(version: str) -> str:
     """Vega with all it needs, and what draws the chart of this page."""
-    library: str = vl_convert.javascript_bundle(vl_version=version)
-    return f"{library}\n{START}"
+    script: str = vl_convert.javascript_bundle(START, version)
+    return script

@@ -15,8 +15,8 @@ from needlework.findings import SIGNIFICANCE
 from needlework.hazard_effects import REMAINDER, TOTAL, Breakdown, Cost, breakdowns
 from needlework.report import charts
 from needlework.report.rendering import render
-from needlework.report.writing import Written, markdown
 from needlework.report.waterfall import hazard_waterfall
+from needlework.report.writing import Written, markdown
 from needlework.study import Study
 from needlework.variants import LABELS, StudiedModel
 

@@ -54,7 +54,9 @@ def write_report(study: Study, shown: Shown, folder: Path, *, scores: Path, temp
         shown=shown,
         cost=_cost(read_parquet(scores)),
         quoted=[
-            Written(_text(folder / f"tables/{each.name}.md")) for each in shown.tables if each.quoted
+            Written(_text(folder / f"tables/{each.name}.md"))
+            for each in shown.tables
+            if each.quoted
         ],
         large=[(figure.name, _words(figure)) for figure in large],
         small=[(figure.name, _words(figure)) for figure in shown.figures if figure not in large],

@@ -6,6 +6,7 @@ JSON. Knows the three languages; does not know what is said in them.
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 LATEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
@@ -15,6 +16,7 @@ LATEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
 }
 """How characters that LaTeX reads as commands are written."""
 _ENTITY = re.compile(r"&(?=#|\w+;)")
+_TAG = re.compile(r"<(?=[A-Za-z/!?]|$)")
 _MARKUP = re.compile(
     r"[|*`]|\\(?=[!-/:-@\[-`{-~]|$)|~(?=~)|\](?=[(\[:])|(?<![^\W_])_(?=\S)|(?<=\S)_(?![^\W_])"
 )
@@ -30,7 +32,7 @@ class Written(str):
 
 def markdown(text: str) -> Written:
     """Text that Markdown shows as it is, in a cell of a table or in a line."""
-    line = _ENTITY.sub("&amp;", one_line(text)).replace("<", "&lt;")
+    line = _TAG.sub("&lt;", _ENTITY.sub("&amp;", one_line(text)))
     return Written(_MARKUP.sub(r"\\\g<0>", line))
 
 
@@ -53,7 +55,7 @@ def breakable(text: str) -> Written:
     return Written(re.sub(r"([/-]|\\_)", r"\1\\allowbreak{}", latex(text)))
 
 
-def json_in_html(content: Any) -> str:
+def json_in_html(content: Mapping[str, Any]) -> str:
     """JSON for a script element, which no text within can end; scripts read the same values."""
     told = json.dumps(content, separators=(",", ":"))
     return told.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")

@@ -37,7 +37,9 @@ def wrapper(path_or_hub_id: str, *, revision: str | None) -> Wrapper:
     config = hub.read_sidecar(folder / _SIDECAR)
     source = _source(folder, config)
     around = bounded.in_child(
-        lambda: [_around(probe, _render(source, config, probe, folder), folder) for probe in _PROBES],
+        lambda: [
+            _around(probe, _render(source, config, probe, folder), folder) for probe in _PROBES
+        ],
         what=f"the chat template of {folder}",
         limits=_LIMITS,
     )

@@ -17,7 +17,6 @@ from needlework import bounded, snapshots
 from needlework.errors import ResourceError
 from needlework.tokenizers import cuts
 
-
 SECONDS, SECONDS_A_MEGABYTE = 30, 30
 MEGABYTES, MEGABYTES_A_MEGABYTE = 1000, 500
 """What a text may take: a hundred times what honest tokenizers need, who expand and search too."""

@@ -13,9 +13,9 @@ from needlework.records import Verification
 from needlework.report.layout import Source
 from needlework.report.notes import Verified, shown_reasons
 from needlework.report.rendering import render
-from needlework.report.writing import latex
 from needlework.report.standing import Samples
 from needlework.report.tables import read_measured, write_models, write_table
+from needlework.report.writing import latex
 from needlework.statistics import Estimate
 from tests.study_for_tests import (
     answers,
