@@ -126,7 +126,7 @@ prove: $(READY)  ## on a GPU: kernels against float64, speed and memory at full 
 BUNDLE_PYTHON := $(or $(filter 3.%,$(PYTHON:python%=%)),3.12)
 prove-bundle:  ## the same as a folder for a machine that has only Python, torch, triton and nvcc
 	$(MAKE) PYTHON=python3 $(READY)
-	$(BIN)/python -m needlework.engine.prove.bundle results/prove-bundle-$(BUNDLE_PYTHON) $(BUNDLE_PYTHON)
+	$(BIN)/python -m needlework.proving.bundle results/prove-bundle-$(BUNDLE_PYTHON) $(BUNDLE_PYTHON)
 
 clean:  ## what the study made; the environment stays
 	rm -rf results logs benchmarks .snakemake

@@ -23,8 +23,8 @@ from typing import Any
 import yaml
 
 from needlework import tokenizers
-from needlework.released import prompts
 from needlework.tasks import ruler
+from needlework.tasks.released import prompts
 from tests.prompt_forms_for_tests import Form, form, merged
 from tests.tasks_for_tests import ENGLISH, ROOT
 

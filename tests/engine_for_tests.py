@@ -14,7 +14,7 @@ from needlework.engine.stopping import Decoding
 from needlework.models.decoder import Decoder
 from needlework.models.state import DecoderState
 from needlework.records import Prediction, Sample
-from needlework.scoring import Metric, is_decided
+from needlework.tasks.metrics import Metric, is_decided
 from tests.models_for_tests import family
 
 VOCABULARY = 40

@@ -13,13 +13,13 @@ import yaml
 from click.testing import CliRunner
 from pydantic_core import to_json
 
-from needlework import plan as plans
 from needlework.cli import cli
 from needlework.files import read_records, write_records, write_text
-from needlework.plan import Plan
 from needlework.records import Prediction, Sample, SampleDetail
 from needlework.rng import stream
-from needlework.study import Cell
+from needlework.study import plan as plans
+from needlework.study.config import Cell
+from needlework.study.plan import Plan
 
 SAMPLES = 261
 SKILL = {"linear": 0.6, "hybrid": 0.75, "attention": 0.9}

@@ -3,11 +3,11 @@
 import hashlib
 from pathlib import Path
 
-from needlework import locks
-from needlework.locks import Locked, Repository
+from needlework.external import locks
+from needlework.external.locks import Locked, Repository
+from needlework.external.snapshots import Manifest, Snapshot, Stored
 from needlework.parsing import parse, read
-from needlework.snapshots import Manifest, Snapshot, Stored
-from needlework.study import Models
+from needlework.study.config import Models
 
 
 def locked(commit: str, *kinds: str) -> Locked:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from needlework.parsing import parse, read
-from needlework.presentation import Shown
+from needlework.study.presentation import Shown
 from tests.browser_for_tests import Browser
 from tests.large_study_for_tests import make_large_study
 

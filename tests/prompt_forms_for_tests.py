@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from needlework.prompts import Frame, Wording
+from needlework.tasks.prompts import Frame, Wording
 from needlework.tasks.specs import NiahSpec, Spec
 
 KEY, VALUE = "<key>", "<value>"

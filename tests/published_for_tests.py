@@ -4,9 +4,9 @@ import csv
 from pathlib import Path
 from typing import NamedTuple
 
-from needlework.granularity import REFERENCES
-from needlework.paper import DEPTHS, FORMAT_DEPTHS, FORMATS, TASKS
+from needlework.paper.granularity import REFERENCES
 from needlework.rng import stream
+from needlework.study.paper import DEPTHS, FORMAT_DEPTHS, FORMATS, TASKS
 
 MODELS = {"first": "First", "second": "Second", "third": "Third", "fourth": "Fourth"}
 SHOWN_BY_FORMAT = ("first", "second")

@@ -8,10 +8,10 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from needlework import tokenizers
-from needlework.released import prompts, sentences
-from needlework.released.prompts import Prompts
-from needlework.released.sentences import Splitter
-from needlework.resources import Resources, registry
+from needlework.external.registry import Resources, registry
+from needlework.tasks.released import prompts, sentences
+from needlework.tasks.released.prompts import Prompts
+from needlework.tasks.released.sentences import Splitter
 from needlework.tokenizers import Tokenizer
 
 

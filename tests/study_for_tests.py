@@ -6,12 +6,12 @@ from typing import Any
 
 import polars as pl
 
-from needlework import plan
-from needlework.cells import SCORES, CellEstimate
-from needlework.definitions import FigureDefinition, TableDefinition
-from needlework.plan import Plan
-from needlework.report.estimates import Scores
-from needlework.statistics import Estimate, estimate
+from needlework.scores.cells import SCORES, CellEstimate
+from needlework.scores.estimates import Scores
+from needlework.statistics.means import Estimate, estimate
+from needlework.study import plan
+from needlework.study.definitions import FigureDefinition, TableDefinition
+from needlework.study.plan import Plan
 from needlework.tasks.specs import needle_format
 
 CONFIG = Path(__file__).parents[1] / "config"

@@ -4,12 +4,12 @@ from functools import cache
 from pathlib import Path
 
 from needlework import tokenizers
-from needlework.catalogue import read_tasks
 from needlework.nano import language
-from needlework.prompts import WordingName
 from needlework.records import Sample, SampleDetail
+from needlework.study.catalogue import read_tasks
 from needlework.tasks import english, generate
 from needlework.tasks.material import Item, Material
+from needlework.tasks.prompts import WordingName
 from needlework.tasks.specs import Spec
 from needlework.tokenizers import Tokenizer
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from pydantic_core import to_json
 
-from needlework import cells
 from needlework.files import write_records, write_text
-from needlework.plan import Plan
 from needlework.records import Prediction, Sample, SampleDetail, Span
 from needlework.rng import stream
-from needlework.study import Cell
+from needlework.scores import cells
+from needlework.study.config import Cell
+from needlework.study.plan import Plan
 from needlework.tasks.specs import Spec
 from tests.study_for_tests import small_plan
 

@@ -11,13 +11,13 @@ from needlework.engine import (
     identity,
     journal,
     prefill,
-    prefixes,
     running,
     schedule,
     stopping,
 )
 from needlework.engine.journal import Journal
 from needlework.records import Prediction
+from needlework.tokenizers import prefixes
 from tests.engine_for_tests import ONE_BY_ONE, ROOMY, TINY, run_cell, shared_cell
 from tests.laws import test_engine as laws
 from tests.models_for_tests import family

@@ -9,11 +9,11 @@ import pytest
 
 from needlework import tasks
 from needlework.nano import language
-from needlework.prompts import Wording, WordingName
-from needlework.released.prompts import Prompts
 from needlework.tasks import drafts, english, niah, ruler
 from needlework.tasks.fitting import Counter
 from needlework.tasks.material import Item, Material
+from needlework.tasks.prompts import Wording, WordingName
+from needlework.tasks.released.prompts import Prompts
 from tests import compare_with_ruler
 from tests.golden import test_ruler_agreement as agreement
 from tests.laws import test_tasks as laws

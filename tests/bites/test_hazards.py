@@ -5,19 +5,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from needlework import hazard_effects, variants
+from needlework.hazards import effects
+from needlework.study import variants
 from tests.unit import test_hazard_effects, test_variants
 
 
 def test_formats_that_are_never_mixed_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    shares = hazard_effects._shares
-    monkeypatch.setattr(hazard_effects, "_shares", lambda *, mixed: shares(mixed=False))
+    shares = effects._shares
+    monkeypatch.setattr(effects, "_shares", lambda *, mixed: shares(mixed=False))
     with pytest.raises(AssertionError):
         test_hazard_effects.test_mixed_formats_are_a_mean_over_fewer_answers()
 
 
 def test_tests_that_are_not_corrected_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hazard_effects, "holm", list)
+    monkeypatch.setattr(effects, "holm", list)
     with pytest.raises(AssertionError):
         test_hazard_effects.test_tests_are_exact_and_corrected_together()
 
@@ -26,7 +27,7 @@ def test_samples_that_are_drawn_without_their_tasks_are_caught(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One stratum of all samples: too wide where tasks differ, too narrow where lengths repeat."""
-    honest = hazard_effects.intervals
+    honest = effects.intervals
 
     def careless(differences: Any, **options: Any) -> Any:
         repeated = [np.tile(each.reshape(1, -1), 2) for each in differences]

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from needlework import audit as auditing
-from needlework import comparisons, findings, granularity, published, verdicts
+from needlework.analysis import comparisons, findings
 from needlework.artifact import checks, unpacking
+from needlework.paper import audit as auditing
+from needlework.paper import granularity, published, verdicts
 from needlework.report import charts
 from tests.unit import test_audit, test_claims, test_findings
 from tests.unit.artifact import test_review
@@ -53,7 +54,7 @@ def test_a_claim_that_ignores_its_missing_cells_is_caught(monkeypatch: pytest.Mo
     def careless(*arguments: Any) -> Any:
         return whole(*arguments)[0], []
 
-    monkeypatch.setattr("needlework.claims.carry_out", careless)
+    monkeypatch.setattr("needlework.paper.claims.carry_out", careless)
     with pytest.raises(AssertionError):
         test_claims.test_a_missing_cell_is_named_and_supports_nothing()
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from needlework.engine.prove.checking import check_kernels, check_long
-from needlework.engine.prove.steps import TOY
 from needlework.models import rglru, rwkv6, ssd
+from needlework.proving.checking import check_kernels, check_long
+from needlework.proving.steps import TOY
 
 LAYERS = {
     "selective scan": (ssd, "selective_scan", 2),

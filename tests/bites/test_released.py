@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from needlework.released import common_words, counting, niah, replay
-from needlework.released.book import Book, Prefix
-from needlework.released.counting import Counter
-from needlework.released.draws import Draws
+from needlework.tasks.released import common_words, counting, niah, replay
+from needlework.tasks.released.book import Book, Prefix
+from needlework.tasks.released.counting import Counter
+from needlework.tasks.released.draws import Draws
 from needlework.tokenizers.cuts import Cuts
 from tests.golden import test_released as golden
 from tests.laws import test_tokenizers as laws
@@ -107,7 +107,7 @@ def test_real_uuids_in_the_depth_study_are_caught(
     shared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Hazard H4 is on in what was released."""
-    from needlework.released import catalog
+    from needlework.tasks.released import catalog
 
     monkeypatch.setattr(catalog, "_is_mistaken", lambda name, spec: False)
     with pytest.raises(AssertionError):

@@ -7,18 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from needlework import agreement, statistics
+from needlework.paper import agreement
 from needlework.report import layout, standing
-from needlework.report.estimates import Scores
-from needlework.statistics import Estimate
-from needlework.study import ShownModel
+from needlework.scores.estimates import Scores
+from needlework.statistics import means
+from needlework.statistics.means import Estimate
+from needlework.study.config import ShownModel
 from tests.laws import test_statistics as laws
 from tests.unit import test_agreement as verdicts
 from tests.unit.report import test_comparison as comparisons
 from tests.unit.report import test_layout as tables
 from tests.unit.report import test_standing as marks
 
-honest = statistics.estimate
+honest = means.estimate
 
 
 def test_a_mean_that_drops_failures_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,7 +54,7 @@ def test_tasks_whose_intervals_add_in_quadrature_are_caught(
     """Where all tasks lie near 100 % the sum of squares forgets how skewed their intervals are."""
 
     def quadrature(parts: Sequence[Estimate], *, independent: bool) -> Estimate:
-        found = statistics.macro_mean(parts, independent=independent)
+        found = means.macro_mean(parts, independent=independent)
         below, above = (
             hypot(*distances) / len(parts)
             for distances in (
@@ -76,7 +77,7 @@ def test_a_mean_over_fewer_tasks_is_caught(monkeypatch: pytest.MonkeyPatch) -> N
     ) -> Estimate:
         there = [task for task in tasks if (model.name, suite, task, length) in self._by_key]
         parts = [self.estimate(model, suite, task, length) for task in there]
-        return statistics.macro_mean(parts, independent=True)
+        return means.macro_mean(parts, independent=True)
 
     monkeypatch.setattr(Scores, "mean", lenient)
     with pytest.raises(AssertionError):

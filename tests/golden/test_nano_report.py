@@ -11,16 +11,16 @@ import pytest
 import torch
 
 from needlework import tokenizers
-from needlework.catalogue import read_tasks
-from needlework.claims import CLAIMS
 from needlework.engine.cell import Dataset, predict_cell
 from needlework.models import load
 from needlework.nano import language
+from needlework.paper.claims import CLAIMS
 from needlework.parsing import parse, read
 from needlework.report.charts import pictures
-from needlework.scoring import score
-from needlework.study import Study
+from needlework.study.catalogue import read_tasks
+from needlework.study.config import Study
 from needlework.tasks import generate
+from needlework.tasks.metrics import score
 
 ROOT = Path(__file__).parents[2]
 REPORT = ROOT / "reports" / "nano"

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from needlework import files, released
-from needlework.released import catalog
-from needlework.released.catalog import Task
+from needlework import files
+from needlework.tasks import released
+from needlework.tasks.released import catalog
+from needlework.tasks.released.catalog import Task
 from needlework.tasks.specs import NiahSpec, VariableTrackingSpec
 from tests.released_for_tests import Material
 

@@ -9,16 +9,16 @@ import pytest
 import torch
 
 from needlework import models
+from needlework.defects import LayerHazard
 from needlework.engine.cell import Dataset, Setting, predict_cell
 from needlework.engine.choosing import Sampled
-from needlework.engine.prefixes import plan_forest
 from needlework.engine.running import last_logits
 from needlework.engine.schedule import Limits
 from needlework.engine.stopping import PUBLISHED_SAMPLING
-from needlework.hazards import LayerHazard
 from needlework.models.decoder import Decoder
 from needlework.models.hazards import with_hazards
 from needlework.records import Prediction
+from needlework.tokenizers.prefixes import plan_forest
 from tests.engine_for_tests import (
     ONE_BY_ONE,
     ROOMY,

@@ -11,16 +11,16 @@ import torch
 from torch import Tensor
 
 from needlework import models
+from needlework.defects import LayerHazard
 from needlework.engine.cell import Dataset, predict_cell
-from needlework.engine.prefixes import plan_forest
 from needlework.engine.stopping import PUBLISHED_SAMPLING, Decoding
-from needlework.hazards import LayerHazard
 from needlework.models.decoder import Decoder
 from needlework.nano import language
 from needlework.records import Prediction, Sample
-from needlework.scoring import score
+from needlework.study.variants import misread
 from needlework.tasks import generate
-from needlework.variants import misread
+from needlework.tasks.metrics import score
+from needlework.tokenizers.prefixes import plan_forest
 from tests.tasks_for_tests import (
     DEPTH,
     DEPTHS,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from needlework.statistics import Z95, estimate, macro_mean, wilson
+from needlework.statistics.means import Z95, estimate, macro_mean, wilson
 
 SCORES = st.lists(st.none() | st.floats(0, 1), min_size=1, max_size=60)
 ROUNDING = 1e-9

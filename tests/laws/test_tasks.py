@@ -9,9 +9,9 @@ import pytest
 
 from needlework import tokenizers
 from needlework.nano import language
-from needlework.prompts import WordingName
 from needlework.tasks import english, fit, generate, generators, prompt_budget
 from needlework.tasks.fitting import Counter
+from needlework.tasks.prompts import WordingName
 from needlework.tasks.specs import NiahSpec
 from tests.tasks_for_tests import (
     DEPTH,

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, trainers
 
 from needlework import tokenizers
-from needlework.released.counting import Counter, Rope
+from needlework.tasks.released.counting import Counter, Rope
 from needlework.tokenizers import Tokenizer
 from needlework.tokenizers.world import WorldTokenizer
 from tests.released_for_tests import Material

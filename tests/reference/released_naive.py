@@ -1,6 +1,6 @@
 """The artifact's generators as the specification tells them, without any shortcut: slow and plain.
 
-A second opinion on `needlework.released`: every prompt is written out and tokenized whole, lists
+A second opinion on `needlework.tasks.released`: every prompt is written out and tokenized whole, lists
 are lists, one order of draws. Only the draws of `random` and `numpy.random` are shared.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from scipy.special import zeta
 
-from needlework.released.prompts import Prompts
+from needlework.tasks.released.prompts import Prompts
 
 Row = tuple[str, list[str], int]
 """Prompt, answers and the length that is written down."""

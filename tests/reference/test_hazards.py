@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from needlework.defects import LayerHazard
 from needlework.errors import CheckpointError
-from needlework.hazards import LayerHazard
 from needlework.models.attention import Attention
 from needlework.models.decoder import Decoder
 from needlework.models.hazards import with_hazards

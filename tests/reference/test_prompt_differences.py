@@ -15,16 +15,16 @@ from typing import NamedTuple
 
 import pytest
 
-from needlework import released, tokenizers, words
-from needlework.haystacks import essay_sentences
-from needlework.paper import MODELS as PUBLISHED
+from needlework import tokenizers
 from needlework.parsing import parse, read
-from needlework.prompts import WRAPPERS
 from needlework.records import Sample, SampleDetail
-from needlework.study import Models
-from needlework.tasks import english, generate, ruler
+from needlework.study.config import Models
+from needlework.study.paper import MODELS as PUBLISHED
+from needlework.study.variants import misread
+from needlework.tasks import english, generate, released, ruler, words
+from needlework.tasks.haystacks import essay_sentences
+from needlework.tasks.prompts import WRAPPERS
 from needlework.tasks.specs import NiahSpec, QaSpec, Spec
-from needlework.variants import misread
 from tests.prompt_forms_for_tests import Form, Parts, cut, form, frame_of, merged
 from tests.released_for_tests import Material
 from tests.tasks_for_tests import ENGLISH, ROOT

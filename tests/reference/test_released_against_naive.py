@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from needlework import released, words
 from needlework.errors import BudgetError
-from needlework.released import catalog, niah, qa
-from needlework.released.catalog import Task
+from needlework.tasks import released, words
+from needlework.tasks.released import catalog, niah, qa
+from needlework.tasks.released.catalog import Task
 from needlework.tasks.specs import (
     CommonWordsSpec,
     FrequentWordsSpec,

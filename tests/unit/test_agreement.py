@@ -5,15 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from needlework.agreement import Agreement, agreements
-from needlework.audit import describe
-from needlework.contrasts import difference, interval
 from needlework.errors import RecordError
-from needlework.evidence import Published, read_models
-from needlework.published import read_tables
+from needlework.paper.agreement import Agreement, agreements
+from needlework.paper.audit import describe
+from needlework.paper.evidence import Published, read_models
+from needlework.paper.published import read_tables
 from needlework.rng import stream_seed
-from needlework.statistics import Estimate, wilson
-from needlework.study import ShownModel
+from needlework.statistics.contrasts import difference, interval
+from needlework.statistics.means import Estimate, wilson
+from needlework.study.config import ShownModel
 
 NUMBERS = read_tables(Path("resources/published"))
 PAPER = Published(NUMBERS, samples=250)

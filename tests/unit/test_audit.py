@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from needlework.audit import Audit, audit
-from needlework.published import read_tables
+from needlework.paper.audit import Audit, audit
+from needlework.paper.published import read_tables
 from tests.published_for_tests import Print, Rows, clean_tables, write_tables
 
 Tables = dict[str, Rows]

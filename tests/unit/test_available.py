@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from needlework import available
-from needlework.study import Cell
+from needlework.cluster import available
+from needlework.study.config import Cell
 
 CELL = Cell("model", "ruler", 128)
 PLACE = "model/ruler/128"

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from needlework.bootstrap import bootstrap
 from needlework.rng import stream_seed
+from needlework.statistics.bootstrap import bootstrap
 
 SCORES = [0.0, 0.2, 0.2, 0.4, 0.6, 1.0, 1.0, 1.0, 0.8, 0.0] * 5
 

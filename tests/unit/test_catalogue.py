@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from needlework.catalogue import MaterialTasks, read_tasks
 from needlework.errors import StudyError
 from needlework.parsing import parse
+from needlework.study.catalogue import MaterialTasks, read_tasks
 from tests.study_for_tests import CONFIG, small_plan
 
 LINE = {"generator": "qa", "source": "facts"}

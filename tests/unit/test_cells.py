@@ -6,12 +6,12 @@ from typing import Any
 import polars as pl
 import pytest
 
-from needlework.cells import collect, read_estimates, score_cell
 from needlework.cli import main
 from needlework.errors import RecordError
 from needlework.files import write_records
 from needlework.records import Prediction
-from needlework.study import Cell, Grid
+from needlework.scores.cells import collect, read_estimates, score_cell
+from needlework.study.config import Cell, Grid
 from needlework.tasks.specs import NiahSpec, QaSpec, Spec
 
 TASKS: dict[str, Spec] = {

@@ -7,16 +7,16 @@ from typing import ClassVar
 import pytest
 from click.testing import CliRunner
 
-from needlework import claim_tests
-from needlework.claims import CLAIMS, Result, judge
+from needlework.analysis.depth_effects import largest_gap
 from needlework.cli import cli
-from needlework.depth_effects import largest_gap
 from needlework.errors import RecordError
-from needlework.evidence import OfStudy, read_evidence, read_models
-from needlework.paper import DEPTHS, FORMATS
-from needlework.report.estimates import Scores
-from needlework.statistics import Estimate, macro_mean, wilson
-from needlework.study import ShownModel
+from needlework.paper import claim_tests
+from needlework.paper.claims import CLAIMS, Result, judge
+from needlework.paper.evidence import OfStudy, read_evidence, read_models
+from needlework.scores.estimates import Scores
+from needlework.statistics.means import Estimate, macro_mean, wilson
+from needlework.study.config import ShownModel
+from needlework.study.paper import DEPTHS, FORMATS
 from tests.study_for_tests import estimates, small_plan
 
 FAMILIES = {

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from needlework import cluster
-from needlework.cluster import Cluster, SlurmError, read_cluster
+from needlework.cluster import slurm
+from needlework.cluster.slurm import Cluster, SlurmError, read_cluster
 from needlework.errors import ResourceError, StudyError
 
 ROOT = Path(__file__).parents[2]
@@ -80,22 +80,22 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_sacct_without_a_database_is_not_asked_for_states(commands: Path) -> None:
     slurm(commands, "sacct", "echo 'Slurm accounting storage is disabled' >&2; exit 1")
-    assert cluster.status_command() == "squeue"
+    assert slurm.status_command() == "squeue"
     slurm(commands, "sacct", "exit 0")
-    assert cluster.status_command() == "sacct"
+    assert slurm.status_command() == "sacct"
 
 
 def test_jobs_that_a_killed_run_left_are_named(commands: Path) -> None:
     rows = ["11 needlework_ab /scratch/study", "12 other /scratch/study", "13 needlework_cd /else"]
     slurm(commands, "squeue", "\n".join(f"echo '{row}'" for row in rows))
     with pytest.raises(SlurmError, match=r"queue of /scratch/study: 11; wait .* `scancel 11`"):
-        cluster.check_queue(Path("/scratch/study"))
-    cluster.check_queue(Path("/scratch"))
+        slurm.check_queue(Path("/scratch/study"))
+    slurm.check_queue(Path("/scratch"))
 
 
 def test_what_is_not_fetched_is_told_with_the_way_to_get_it() -> None:
     with pytest.raises(
         ResourceError, match=r"a, b, c and 1 more: .*needlework fetch --configfile FILE"
     ):
-        cluster.check_fetched(["a", "b", "c", "d"])
-    cluster.check_fetched([])
+        slurm.check_fetched(["a", "b", "c", "d"])
+    slurm.check_fetched([])

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, permutation_test
 
-from needlework.comparisons import compare, holm, sign_flip_test
+from needlework.analysis.comparisons import compare, holm, sign_flip_test
 from needlework.rng import stream_seed
-from needlework.statistics import estimate
+from needlework.statistics.means import estimate
 
 
 def drawn(name: str, count: int, parts: int) -> tuple[list[float], list[float]]:

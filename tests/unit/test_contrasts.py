@@ -5,9 +5,9 @@ from math import inf, sqrt
 import numpy as np
 import pytest
 
-from needlework.contrasts import Interval, average, contrast, difference, interval, ratio
 from needlework.rng import stream_seed
-from needlework.statistics import estimate
+from needlework.statistics.contrasts import Interval, average, contrast, difference, interval, ratio
+from needlework.statistics.means import estimate
 
 NOMINAL, SLACK = 0.95, 0.02
 """Coverage that 95 % intervals promise; 1,000 draws put it within two points."""

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from needlework.depth_effects import largest_gap, lost_in_the_middle
+from needlework.analysis.depth_effects import largest_gap, lost_in_the_middle
 from needlework.rng import stream_seed
-from needlework.statistics import wilson
+from needlework.statistics.means import wilson
 
 DEPTHS = (0, 20, 40, 50, 60, 80, 100)
 

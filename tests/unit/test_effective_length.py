@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from needlework.effective_length import (
+from needlework.analysis.effective_length import (
     OWN_SHARE,
     RULER_THRESHOLD,
     above_own_share,
@@ -11,7 +11,7 @@ from needlework.effective_length import (
     retention,
 )
 from needlework.rng import stream_seed
-from needlework.statistics import Estimate, estimate, wilson
+from needlework.statistics.means import Estimate, estimate, wilson
 
 
 def cell(hits: int, count: int = 250) -> Estimate:

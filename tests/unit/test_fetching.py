@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from needlework import fetching
 from needlework.cli import cli
-from needlework.downloading import Downloader
 from needlework.errors import ResourceError
-from needlework.fetching import Fetcher
-from needlework.resources import File, Registry
+from needlework.external import fetching
+from needlework.external.downloading import Downloader
+from needlework.external.fetching import Fetcher
+from needlework.external.registry import File, Registry
 
 URL = "https://example.org/file"
 CONTENT = bytes(range(256)) * 40

@@ -5,11 +5,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from needlework.comparisons import SMALLEST, compare
-from needlework.findings import middles, pairs, partial_credit, reaches, visible_drops
-from needlework.report.estimates import Scores
-from needlework.statistics import estimate
-from needlework.study import ShownModel
+from needlework.analysis.comparisons import SMALLEST, compare
+from needlework.analysis.findings import middles, pairs, partial_credit, reaches, visible_drops
+from needlework.scores.estimates import Scores
+from needlework.statistics.means import estimate
+from needlework.study.config import ShownModel
 from tests.study_for_tests import estimates, right, scores_of, small_plan
 
 PLAN = small_plan()

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import pytest
 
-from needlework.granularity import is_possible, largest_possible, nearest, steps
+from needlework.paper.granularity import is_possible, largest_possible, nearest, steps
 
 
 @pytest.mark.parametrize("parts", [1, 3, 7, 250, 750, 1250])

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from needlework import haystacks
 from needlework.errors import ResourceError
+from needlework.tasks import haystacks
 
 
 def essay_and_punkt(shared: Path) -> tuple[Path, Path]:

@@ -9,13 +9,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from needlework.bootstrap import RESAMPLES
-from needlework.comparisons import holm, sign_flip_test
+from needlework.analysis.comparisons import holm, sign_flip_test
 from needlework.errors import RecordError
-from needlework.hazard_effects import REMAINDER, TOTAL, Breakdown, Cost, breakdowns, intervals
-from needlework.paper import DEPTHS, FORMATS, TASKS
+from needlework.hazards.effects import REMAINDER, TOTAL, Breakdown, Cost, breakdowns, intervals
 from needlework.rng import stream_seed
-from needlework.variants import StudiedModel
+from needlework.statistics.bootstrap import RESAMPLES
+from needlework.study.paper import DEPTHS, FORMATS, TASKS
+from needlework.study.variants import StudiedModel
 from tests.unit.test_variants import hazard_plan
 
 SAMPLES, LENGTHS = 6, (256, 512)

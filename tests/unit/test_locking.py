@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from needlework import locks, study_fetching
 from needlework.errors import ResourceError
+from needlework.external import locks
+from needlework.study import downloads
 from tests.hub_for_tests import COMMIT, TOKEN, Hub, needlework, serving
 from tests.study_for_tests import CONFIG, study_keys
 
@@ -313,8 +314,8 @@ def test_more_than_the_disk_has_is_refused_before(
     usage = shutil._ntuple_diskusage(10**12, 10**12, 10**9)  # type: ignore[attr-defined]
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(ResourceError, match=r"needs 2\.0 GB more, and there are 1\.0 GB free"):
-        study_fetching._need_room(2 * 10**9, tmp_path / "not/there/yet")
-    study_fetching._need_room(10**9, tmp_path)
+        downloads._need_room(2 * 10**9, tmp_path / "not/there/yet")
+    downloads._need_room(10**9, tmp_path)
 
 
 def test_a_mirror_fills_the_lock_without_a_network(project: Path, hub: Hub, tmp_path: Path) -> None:

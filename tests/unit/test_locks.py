@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from needlework import locks
 from needlework.errors import ResourceError, StudyError
-from needlework.locks import Lock, Repository
+from needlework.external import locks
+from needlework.external.locks import Lock, Repository
 from tests.locks_for_tests import fetched, locked
 
 FIRST, SECOND = "1" * 40, "2" * 40

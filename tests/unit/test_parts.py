@@ -1,8 +1,8 @@
 """Parts: a lone table asks for what it shows; everything else asks for whole cells."""
 
-from needlework import parts
-from needlework.plan import Plan
-from needlework.study import Cell
+from needlework.study import parts
+from needlework.study.config import Cell
+from needlework.study.plan import Plan
 from tests.study_for_tests import small_plan
 
 PLAN = small_plan()

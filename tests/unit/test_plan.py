@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 import yaml
 
-from needlework import locks, plan
 from needlework.errors import StudyError
-from needlework.locks import Locked
-from needlework.plan import Plan
+from needlework.external import locks
+from needlework.external.locks import Locked
+from needlework.study import plan
+from needlework.study.plan import Plan
 from tests.study_for_tests import CONFIG, small_plan, study_keys
 
 

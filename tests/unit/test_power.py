@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from needlework.comparisons import sign_flip_test
-from needlework.power import (
+from needlework.analysis.comparisons import sign_flip_test
+from needlework.rng import stream_seed
+from needlework.statistics.power import (
     POWER,
     detectable_difference,
     detectable_paired_difference,
     paired_power,
 )
-from needlework.rng import stream_seed
 
 Z = 1.959963984540054
 CLOSE = 0.03

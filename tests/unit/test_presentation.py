@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from needlework.definitions import TableDefinition
 from needlework.errors import StudyError
-from needlework.presentation import Shown
-from needlework.selection import needs
-from needlework.study import Cell
+from needlework.study.config import Cell
+from needlework.study.definitions import TableDefinition
+from needlework.study.presentation import Shown
+from needlework.study.selection import needs
 from tests.study_for_tests import small_plan, table_of
 
 RETRIEVAL = {"tasks": ["niah_single_2", "niah_multikey_1", "vt"], "lengths": [128, 512]}

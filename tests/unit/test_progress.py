@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from needlework import progress
+from needlework.cluster import progress
 
 
 @pytest.fixture(autouse=True)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from needlework import prompts
-from needlework.prompts import ENGLISH, NANO, Frame, Wording
+from needlework.tasks import prompts
+from needlework.tasks.prompts import ENGLISH, NANO, Frame, Wording
 from tests.tasks_for_tests import ROOT
 
 EXTERNAL = ROOT / "resources/external"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from needlework.errors import RecordError
-from needlework.published import read_tables
+from needlework.paper.published import read_tables
 from tests.published_for_tests import clean_tables, write_tables
 
 HEAD = "table,task,model,label,1024,average\n"

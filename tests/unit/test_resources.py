@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from needlework import resources
 from needlework.errors import ResourceError, StudyError
+from needlework.external import registry
+from needlework.external.registry import Registry, Resources
 from needlework.files import sha256
-from needlework.resources import Registry, Resources
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -49,15 +49,15 @@ def test_a_misspelt_name_gets_the_nearest(tmp_path: Path) -> None:
 
 def test_a_digest_that_is_none_is_a_mistake_in_the_registry(tmp_path: Path) -> None:
     path = tmp_path / "registry.yaml"
-    text = resources.REGISTRY.read_text(encoding="utf-8")
+    text = registry.REGISTRY.read_text(encoding="utf-8")
     path.write_text(text.replace("80a5225e", "80a5225!"), encoding="utf-8")
     with pytest.raises(StudyError, match="64 hexadecimal digits"):
-        resources.registry(path)
+        registry.registry(path)
 
 
 def test_the_registry_is_complete() -> None:
     """Every file has its digest, and says where it comes from."""
-    registry = resources.registry()
+    registry = registry.registry()
     for resource in registry.resources.values():
         for file in resource.files:
             assert file.sha256 is not None
@@ -66,7 +66,7 @@ def test_the_registry_is_complete() -> None:
 
 
 def test_the_mirror_holds_what_the_registry_says(shared: Path) -> None:
-    registry = resources.registry()
+    registry = registry.registry()
     mirrored = {
         file.path: file.sha256
         for resource in registry.resources.values()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from needlework.scoring import Metric, clean, is_decided, score
+from needlework.tasks.metrics import Metric, clean, is_decided, score
 from tests.tasks_for_tests import NANO
 
 

@@ -8,7 +8,7 @@ from needlework.engine.cell import Setting, predict_cell
 from needlework.errors import EngineError
 from needlework.files import write_records
 from needlework.records import Prediction
-from needlework.shards import Shard, merge, parse_shard, sibling_journals
+from needlework.scores.shards import Shard, merge, parse_shard, sibling_journals
 from tests.engine_for_tests import NumberTokenizer, run_cell, shared_cell
 from tests.models_for_tests import family
 

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from needlework import files, snapshots
+from needlework import files
 from needlework.errors import ResourceError, StudyError
-from needlework.snapshots import Manifest, Snapshot, Stored
+from needlework.external import snapshots
+from needlework.external.snapshots import Manifest, Snapshot, Stored
 
 COMMIT = "ab" * 20
 SNAPSHOT = Snapshot("checkpoints", "state-spaces/mamba2-2.7b", COMMIT)

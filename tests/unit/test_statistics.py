@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from needlework.contrasts import interval
-from needlework.statistics import Estimate, estimate, macro_mean
+from needlework.statistics.contrasts import interval
+from needlework.statistics.means import Estimate, estimate, macro_mean
 
 
 def test_a_failed_sample_scores_zero_and_is_counted() -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from needlework.catalogue import read_tasks
 from needlework.models.decoder import Decoder
-from needlework.nano import training
 from needlework.nano.architectures import LAYERS, nano_config
-from needlework.nano.curriculum import STAGES, WEIGHTS, Curriculum, Stage
-from needlework.nano.training import Recipe, Run
+from needlework.study.catalogue import read_tasks
+from needlework.training import training
+from needlework.training.curriculum import STAGES, WEIGHTS, Curriculum, Stage
+from needlework.training.training import Recipe, Run
 
 TASKS = Path(__file__).parents[2] / "config" / "tasks.yaml"
 SHORT = Recipe(seed=0, stages=(Stage(length=24, steps=6, copying=0.4, recall=0.6),))

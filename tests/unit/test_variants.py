@@ -6,10 +6,10 @@ import pytest
 
 from needlework.errors import StudyError
 from needlework.parsing import parse
-from needlework.plan import Plan
-from needlework.study import Study
+from needlework.study.config import Study
+from needlework.study.plan import Plan
+from needlework.study.variants import misread, switched_on
 from needlework.tasks.specs import NiahSpec
-from needlework.variants import misread, switched_on
 from tests.study_for_tests import small_plan, study_keys
 
 HAZARDS = ("mamba-sampling", "m2a-conv-state", "rg-window", "uuid-numbers", "format-mix")

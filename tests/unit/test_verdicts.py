@@ -2,8 +2,8 @@
 
 import pytest
 
-from needlework.contrasts import Interval
-from needlework.verdicts import above, below, every, lowered, mixed, some
+from needlework.paper.verdicts import above, below, every, lowered, mixed, some
+from needlework.statistics.contrasts import Interval
 
 YES, NO, OPEN = "supported", "contradicted", "undecided"
 

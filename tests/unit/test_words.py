@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from needlework import words
 from needlework.errors import ResourceError
+from needlework.tasks import words
 
 CWE_SHA256 = "d6df582c537f9414be7e752dfb9df7939bc5b4943bc7db28d38e74b5ac265ddf"
 

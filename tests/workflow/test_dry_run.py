@@ -39,7 +39,7 @@ def change_template(project: Path) -> None:
 
 
 def change_scoring(project: Path) -> None:
-    edit(project / "src/needlework/cells.py", "without a prediction", "with no prediction")
+    edit(project / "src/needlework/scores/cells.py", "without a prediction", "with no prediction")
 
 
 def change_drawing(project: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from needlework import locks
+from needlework.external import locks
 from tests.hub_for_tests import COMMIT, Hub, needlework, serving
 from tests.locks_for_tests import locked
 from tests.workflow.conftest import ROOT, edit, planned, run_snakemake

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from needlework import plan
+from needlework.study import plan
 from tests.workflow.conftest import MODELS, copy_project, give_weights, planned
 
 CONFIG = Path(__file__).parents[2] / "config"

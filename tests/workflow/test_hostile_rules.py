@@ -15,7 +15,7 @@ import pytest
 import yaml
 from snakemake.utils import QuotedFormatter, SequenceFormatter
 
-from needlework.cluster import Cluster
+from needlework.cluster.slurm import Cluster
 from needlework.errors import StudyError
 from tests.hostile_for_tests import shell_words
 from tests.study_for_tests import small_plan

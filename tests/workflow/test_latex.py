@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from needlework.cells import CellEstimate
-from needlework.paper import MODELS
 from needlework.report.tables import read_measured, write_models, write_table
-from needlework.statistics import Estimate
+from needlework.scores.cells import CellEstimate
+from needlework.statistics.means import Estimate
+from needlework.study.paper import MODELS
 from tests.study_for_tests import estimates, right, score_tables, small_plan, table_of
 from tests.unit.report.test_tables import TEMPLATES, proof, scores_file
 

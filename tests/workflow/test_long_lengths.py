@@ -16,8 +16,8 @@ from needlework.cost.study import planned
 from needlework.engine.memory import longest_that_fits
 from needlework.files import read_records
 from needlework.models import load
-from needlework.plan import resolve
 from needlework.records import Prediction
+from needlework.study.plan import resolve
 from tests.study_for_tests import CONFIG
 
 ROOT = CONFIG.parent

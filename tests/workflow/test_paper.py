@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from needlework import locks
+from needlework.external import locks
 from tests.hub_for_tests import TOKEN, Hub, needlework, serving
 from tests.paper_for_tests import PAPER, repositories
 from tests.workflow.conftest import ROOT, edit, planned

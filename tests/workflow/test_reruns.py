@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from needlework import locks
-from needlework.locks import Repository
+from needlework.external import locks
+from needlework.external.locks import Repository
 from tests.locks_for_tests import fetched, locked
 from tests.workflow.conftest import edit, planned, run_snakemake
 

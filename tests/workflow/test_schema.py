@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from needlework import locks, plan, study
+from needlework.external import locks
+from needlework.external.snapshots import is_hub_id
 from needlework.parsing import parse, read
-from needlework.snapshots import is_hub_id
+from needlework.study import config, plan
 
 CONFIG = Path(__file__).parents[2] / "config"
 STUDIES = (
@@ -22,7 +23,7 @@ STUDIES = (
 def test_the_generated_schema_is_in_step() -> None:
     """An editor that knows other keys than the code would be worse than none."""
     committed = (CONFIG / "schema.json").read_text(encoding="utf-8")
-    assert committed == study.schema(), "run `needlework schema config/schema.json`"
+    assert committed == config.schema(), "run `needlework schema config/schema.json`"
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -33,7 +34,7 @@ def test_a_shipped_study_resolves(name: str) -> None:
 
 def test_commits_stand_in_one_place() -> None:
     """What is on the hub has none in models.yaml, and five of the paper's eight are locked."""
-    models = parse(study.Models, read(CONFIG / "models.yaml"), where="models.yaml").models
+    models = parse(config.Models, read(CONFIG / "models.yaml"), where="models.yaml").models
     assert {model.revision for model in models.values()} == {None}
     on_hub = {each.checkpoint for each in models.values() if is_hub_id(each.checkpoint)}
     locked = locks.load(CONFIG / locks.NAME).repositories.keys()

@@ -2,7 +2,7 @@
 import sys
 from pathlib import Path
 
-from needlework import cluster, forwarding
+from needlework.cluster import slurm, forwarding
 from needlework.errors import NeedleworkError
 
 # A job on a cluster is a Snakemake of its own, the only one that Slurm tells of a coming end.
@@ -22,9 +22,9 @@ def refuse_cluster(jobs):
         return
     missing = [file for job in jobs if job.rule.name == "external" for file in job.output]
     try:
-        cluster.check_queue(Path.cwd())
+        slurm.check_queue(Path.cwd())
         if not all(workflow.is_local(job.rule) for job in jobs):
-            cluster.check_fetched(missing)
+            slurm.check_fetched(missing)
     except NeedleworkError as error:
         print(f"needlework: {error}", file=sys.stderr)
         sys.exit(2)

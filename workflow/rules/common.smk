@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pydantic_core import to_json
 
-from needlework import cluster, plan, progress
+from needlework.cluster import slurm, progress
+from needlework.study import plan
 from needlework.errors import NeedleworkError
 from needlework.report.explorer.page import fingerprint
 from needlework.sources import digest
@@ -22,7 +23,7 @@ CONFIGFILE = os.path.relpath(next(reversed(workflow.configfiles), "FILE"))
 
 try:
     PLAN = plan.resolve(config, Path("config"))
-    CLUSTER = cluster.read_cluster(Path("config/cluster.yaml"))
+    CLUSTER = slurm.read_cluster(Path("config/cluster.yaml"))
     PLAN.lock.refuse_unlocked(PLAN.repositories(), study=CONFIGFILE)
 except NeedleworkError as error:
     print(f"needlework: {error}", file=sys.stderr)

@@ -2,8 +2,9 @@
 from functools import cache
 from pathlib import Path
 
-from needlework import model_code, parts
-from needlework.study import Cell
+from needlework.cluster import model_code
+from needlework.study import parts
+from needlework.study.config import Cell
 
 
 def template(name):

@@ -40,7 +40,7 @@ rule hazards:
         mem_mb=2000,
         runtime=30,
     params:
-        code=digest("needlework.report.hazards"),
+        code=digest("needlework.hazards.page"),
         folder=lambda wildcards, output: Path(output[0]).parent,
         templates=lambda wildcards, input: Path(input.template).parent,
     shell:

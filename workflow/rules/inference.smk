@@ -99,6 +99,6 @@ if PLAN.study.shards > 1:
             mem_mb=1000,
             runtime=10,
         params:
-            code=digest("needlework.shards"),
+            code=digest("needlework.scores.shards"),
         shell:
             "needlework merge {output:q} {input.parts:q} --tasks {input.tasks:q} 2> {log:q}"

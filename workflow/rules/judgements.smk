@@ -23,7 +23,7 @@ rule audit:
         mem_mb=1000,
         runtime=10,
     params:
-        code=digest("needlework.report.audit", "needlework.published"),
+        code=digest("needlework.paper.audit_page", "needlework.paper.published"),
         folder=lambda wildcards, input: Path(input.published[0]).parent,
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
         templates=lambda wildcards, input: Path(input.template).parent,
@@ -57,7 +57,7 @@ rule claims:
         mem_mb=1000,
         runtime=10,
     params:
-        code=digest("needlework.report.claims"),
+        code=digest("needlework.paper.claims_page"),
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
         templates=lambda wildcards, input: Path(input.template).parent,
     shell:
@@ -89,7 +89,7 @@ rule published_claims:
         mem_mb=1000,
         runtime=10,
     params:
-        code=digest("needlework.report.claims", "needlework.published"),
+        code=digest("needlework.paper.claims_page", "needlework.paper.published"),
         folder=lambda wildcards, input: Path(input.published[0]).parent,
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
         templates=lambda wildcards, input: Path(input.template).parent,
@@ -195,7 +195,7 @@ rule agreement:
         mem_mb=1000,
         runtime=10,
     params:
-        code=digest("needlework.report.agreement"),
+        code=digest("needlework.paper.agreement_page"),
         folder=lambda wildcards, input: Path(input.published[0]).parent,
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
         templates=lambda wildcards, input: Path(input.template).parent,

@@ -27,7 +27,7 @@ rule train_nano_model:
         mem_mb=4000,
         runtime=120,
     params:
-        code=digest("needlework.nano.training"),
+        code=digest("needlework.training.training"),
         folder=lambda wildcards, output: Path(output[0]).parent,
     shell:
         "needlework train-nano {wildcards.architecture:q} {params.folder:q} 2>&1 | tee {log:q}"

@@ -2,7 +2,7 @@
 # partial` then renders tables and figures from it. They lie in a folder of their own, name the cells that are
 # missing, and show no mean over what is left. What is there is a parameter and no input: asking for
 # what there is must not start a model again.
-from needlework import available
+from needlework.cluster import available
 
 SCORED = available.places(RESULTS, CELLS)
 PROVEN = [f"--verified={path}" for path in available.verified(RESULTS, PLAN.models)]

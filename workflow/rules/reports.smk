@@ -94,7 +94,7 @@ rule comparison:
         mem_mb=1000,
         runtime=10,
     params:
-        code=digest("needlework.report.comparison"),
+        code=digest("needlework.paper.comparison_page"),
         folder=lambda wildcards, input: Path(input.published[0]).parent,
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
         templates=lambda wildcards, input: Path(input.template).parent,

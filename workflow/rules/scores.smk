@@ -17,7 +17,7 @@ rule score:
         mem_mb=1000,
         runtime=10,
     params:
-        code=digest("needlework.cells"),
+        code=digest("needlework.scores.cells"),
         samples=PLAN.study.samples,
         only=[],
     shell:
@@ -62,7 +62,7 @@ rule collect:
         mem_mb=2000,
         runtime=10,
     params:
-        code=digest("needlework.cells"),
+        code=digest("needlework.scores.cells"),
         folder=lambda wildcards, output: Path(output.scores).with_suffix(""),
         cells=[],
     shell:

@@ -12,9 +12,9 @@ from needlework.artifact import own_tasks, reading, replanning
 from needlework.artifact.bundle import INPUTS, STUDY
 from needlework.errors import NeedleworkError
 from needlework.files import sha256
-from needlework.plan import Plan
+from needlework.study.plan import Plan
+from needlework.study.variants import weights_of
 from needlework.tasks.specs import OWN
-from needlework.variants import weights_of
 
 PUBLISHED = "resources/published"
 SOURCES = ("Snakefile", "pyproject.toml")

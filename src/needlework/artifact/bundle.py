@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from needlework.artifact.crate import README, crate, readme
-from needlework.cells import MACHINE
 from needlework.errors import ArtifactError, RecordError
 from needlework.files import atomic, read_records
 from needlework.records import Closed, Prediction
+from needlework.scores.cells import MACHINE
 from needlework.sources import digest
 
 MANIFEST, ENVIRONMENT, CRATE = "manifest.json", "environment.json", "ro-crate-metadata.json"
@@ -32,7 +32,7 @@ UNFINISHED = frozenset({"partial", "shards"})
 """Folders of a study with what it had before it was whole."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time that a zip file gives for every part: the earliest it can tell."""
-CODE = ("needlework.cells", "needlework.artifact.rendering")
+CODE = ("needlework.scores.cells", "needlework.artifact.rendering")
 """The modules whose sources decide what a review computes."""
 MADE_WITH = ("altair", "jinja2", "numpy", "polars", "scipy", "vl-convert-python")
 """The packages that decide the bytes of tables and figures."""

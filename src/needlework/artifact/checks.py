@@ -24,7 +24,12 @@ from needlework.artifact.comparing import first_difference
 from needlework.artifact.crate import README, readme
 from needlework.artifact.reading import plain, plan_part
 from needlework.artifact.rendering import outputs
-from needlework.cells import (
+from needlework.errors import ArtifactError, NeedleworkError
+from needlework.files import read_records, sha256
+from needlework.parsing import parse, read
+from needlework.records import Prediction, Sample, Verification
+from needlework.report.explorer.packing import prompts_key
+from needlework.scores.cells import (
     collect,
     mixed,
     read_estimates,
@@ -32,13 +37,8 @@ from needlework.cells import (
     read_scores,
     score_cell,
 )
-from needlework.errors import ArtifactError, NeedleworkError
-from needlework.files import read_records, sha256
-from needlework.parsing import parse, read
-from needlework.records import Prediction, Sample, Verification
-from needlework.report.explorer.packing import prompts_key
+from needlework.study.variants import weights_of
 from needlework.tasks.specs import Spec
-from needlework.variants import weights_of
 
 NEEDED_INPUTS = ("Snakefile", "workflow/Snakefile", "config/models.yaml", "config/tasks.yaml")
 """Without these nobody can run the study again."""

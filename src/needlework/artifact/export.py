@@ -14,14 +14,14 @@ from typing import Any, TypeVar
 
 import polars as pl
 
-from needlework.cells import CellEstimate, read_estimates, read_scores, scored
 from needlework.errors import RecordError
 from needlework.files import json_line, read_records, write_text
 from needlework.parsing import parse, read
 from needlework.records import Prediction, Sample
 from needlework.report.explorer.packing import prompts_key
-from needlework.scoring import clean
-from needlework.study import Cell, Grid, ShownModel, Study
+from needlework.scores.cells import CellEstimate, read_estimates, read_scores, scored
+from needlework.study.config import Cell, Grid, ShownModel, Study
+from needlework.tasks.metrics import clean
 from needlework.tasks.specs import Spec
 
 Content = TypeVar("Content")

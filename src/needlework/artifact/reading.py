@@ -11,7 +11,7 @@ import polars as pl
 from needlework.artifact.bundle import INPUTS, STUDY
 from needlework.errors import ArtifactError
 from needlework.parsing import parse, read
-from needlework.study import Cell, Grid, ShownModel, Study
+from needlework.study.config import Cell, Grid, ShownModel, Study
 from needlework.tasks.specs import Spec
 
 Content = TypeVar("Content")

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from needlework import variants
 from needlework.artifact import reading, replanning
 from needlework.artifact.bundle import STUDY
 from needlework.artifact.review import Recomputed
@@ -18,11 +17,12 @@ from needlework.engine.asking_again import Again, Answering, Stored, chosen
 from needlework.engine.predict import Machine, Model
 from needlework.errors import NeedleworkError
 from needlework.files import read_records
-from needlework.plan import Plan
-from needlework.prompts import CHAT
 from needlework.records import Prediction, Sample
-from needlework.statistics import estimate
-from needlework.study import Cell
+from needlework.statistics.means import estimate
+from needlework.study import variants
+from needlework.study.config import Cell
+from needlework.study.plan import Plan
+from needlework.tasks.prompts import CHAT
 
 QUOTED = 60
 """Characters of an answer that are shown."""

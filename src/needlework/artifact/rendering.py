@@ -13,29 +13,29 @@ from typing import NamedTuple, TypeVar
 from needlework.artifact import reading
 from needlework.artifact.bundle import INPUTS, STUDY
 from needlework.artifact.comparing import EXPLORER
-from needlework.audit import audit
-from needlework.claims import judge
 from needlework.cost.study import PlannedCell
-from needlework.definitions import FigureDefinition, TableDefinition
 from needlework.errors import ArtifactError
-from needlework.evidence import Evidence, Published, read_evidence, read_models
+from needlework.hazards.page import write_hazards
+from needlework.paper.agreement_page import write_agreement
+from needlework.paper.audit import audit
+from needlework.paper.audit_page import write_audit
+from needlework.paper.claims import judge
+from needlework.paper.claims_page import write_claims
+from needlework.paper.comparison_page import write_comparison
+from needlework.paper.evidence import Evidence, Published, read_evidence, read_models
+from needlework.paper.published import read_tables
 from needlework.parsing import parse, read
-from needlework.presentation import Page, Shown
-from needlework.published import read_tables
-from needlework.report.agreement import write_agreement
-from needlework.report.audit import write_audit
 from needlework.report.charts import SUFFIXES
-from needlework.report.claims import write_claims
-from needlework.report.comparison import write_comparison
 from needlework.report.explorer.page import write_explorer
 from needlework.report.figures import write_figure
 from needlework.report.findings import write_findings
-from needlework.report.hazards import write_hazards
 from needlework.report.notes import Verified, read_verified
 from needlework.report.summary import write_report
 from needlework.report.tables import Measured, read_measured, write_models, write_table
-from needlework.study import Grid, ShownModel, Study
-from needlework.variants import StudiedModel
+from needlework.study.config import Grid, ShownModel, Study
+from needlework.study.definitions import FigureDefinition, TableDefinition
+from needlework.study.presentation import Page, Shown
+from needlework.study.variants import StudiedModel
 
 Content = TypeVar("Content")
 

@@ -15,8 +15,8 @@ from needlework.artifact.bundle import INPUTS, STUDY
 from needlework.cost.study import PlannedCell
 from needlework.errors import ArtifactError, NeedleworkError
 from needlework.parsing import parse, read
-from needlework.plan import Plan, resolve
-from needlework.study import Study
+from needlework.study.config import Study
+from needlework.study.plan import Plan, resolve
 
 CONFIG = Path("config")
 QUOTED = 60

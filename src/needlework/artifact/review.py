@@ -25,9 +25,9 @@ from needlework.artifact.bundle import (
 from needlework.artifact.checklist import Verdict, verdicts
 from needlework.artifact.rendering import outputs
 from needlework.artifact.unpacking import unpack
-from needlework.cells import mixed
 from needlework.errors import NeedleworkError
 from needlework.files import sha256
+from needlework.scores.cells import mixed
 from needlework.sources import digest
 
 Thing = TypeVar("Thing")

@@ -18,7 +18,7 @@ def bench_data(
     output: Path, tokenizer: str, resources: Path, golden: Path | None, samples: int
 ) -> None:
     """Time every released dataset of the paper beside the artifact; write OUTPUT (Markdown)."""
-    from needlework.released import bench
+    from needlework.tasks.released import bench
 
     measured = list(bench.measure(tokenizer, resources, golden=golden, samples=samples))
     long = list(bench.measure_long(tokenizer, resources))
@@ -78,9 +78,9 @@ def dataset(
     questions: Path | None,
 ) -> None:
     """Make the samples of one task at one length, for one tokenizer and prompt format."""
-    from needlework import catalogue, terminal, tokenizers
-    from needlework.prompts import CHAT
-    from needlework.tasks import datasets
+    from needlework import terminal, tokenizers
+    from needlework.study import catalogue, datasets
+    from needlework.tasks.prompts import CHAT
 
     spec = catalogue.find_spec(
         task, protocol=protocol, parameters=parameters, tasks_file=tasks, material=material
@@ -127,10 +127,12 @@ def fetch(
     \b
     needlework fetch --configfile config/paper.yaml --accept gemma
     """
-    from needlework import fetching, locks, resources, study_fetching, terminal
+    from needlework import terminal
+    from needlework.external import fetching, locks, registry
+    from needlework.study import downloads
 
     fetcher = fetching.Fetcher(
-        registry=resources.registry(),
+        registry=registry.registry(),
         directory=directory,
         mirror=fetching.mirror_from_environment(),
         offline=offline,
@@ -139,11 +141,11 @@ def fetch(
         meter=terminal.meter,
     )
     if configfile is None:
-        study_fetching.get(names or fetcher.registry.free(), fetcher)
+        downloads.get(names or fetcher.registry.free(), fetcher)
     elif names:
         raise click.UsageError("give NAMES or --configfile, not both")
     else:
-        study_fetching.fetch_study(configfile, fetcher)
+        downloads.fetch_study(configfile, fetcher)
 
 
 @click.command()
@@ -157,10 +159,11 @@ def pin(hub_ids: tuple[str, ...], directory: Path) -> None:
     Weights are downloaded by the next `needlework fetch --configfile FILE`. Only the cells of these
     models are computed again.
     """
-    from needlework import fetching, locks, resources, study_fetching
+    from needlework.external import fetching, locks, registry
+    from needlework.study import downloads
 
     fetcher = fetching.Fetcher(
-        registry=resources.registry(), directory=directory, lock=locks.load(locks.PATH)
+        registry=registry.registry(), directory=directory, lock=locks.load(locks.PATH)
     )
     for hub_id in hub_ids:
-        study_fetching.move(hub_id, fetcher)
+        downloads.move(hub_id, fetcher)

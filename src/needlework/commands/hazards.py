@@ -18,10 +18,10 @@ def hazards(scores: Path, folder: Path, config: Path, models: Path, templates: P
 
     Writes hazards.md, hazards.csv and figures/hazard_waterfall as SVG, PNG, PDF and HTML to FOLDER.
     """
+    from needlework.hazards.page import write_hazards
     from needlework.parsing import parse, read
-    from needlework.report.hazards import write_hazards
-    from needlework.study import Study
-    from needlework.variants import StudiedModel
+    from needlework.study.config import Study
+    from needlework.study.variants import StudiedModel
 
     write_hazards(
         parse(Study, read(config), where=str(config)),

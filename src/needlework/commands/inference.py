@@ -18,7 +18,7 @@ from needlework.commands.options import (
 )
 
 if TYPE_CHECKING:
-    from needlework.hazards import Hazard
+    from needlework.defects import Hazard
 
 
 class ModelOptions(CheckpointOptions):
@@ -34,10 +34,10 @@ class ModelOptions(CheckpointOptions):
 @click.option("--models", type=EXISTING, default="config/models.yaml", show_default=True)
 def doctor(models: Path) -> None:
     """Show what this machine can do: device, kernels, versions, longest context of every model."""
-    from needlework import locks
-    from needlework.engine.doctor import examine
+    from needlework.cluster.doctor import examine
+    from needlework.external import locks
     from needlework.parsing import parse, read
-    from needlework.study import Models
+    from needlework.study.config import Models
 
     lock = locks.load(models.with_name(locks.NAME))
     catalogue = lock.pinned(parse(Models, read(models), where=str(models)))
@@ -94,7 +94,7 @@ def predict(
     """
     from needlework.engine import predict as rule
     from needlework.engine.interruption import StoppedError
-    from needlework.shards import parse_shard
+    from needlework.scores.shards import parse_shard
 
     machine = rule.Machine(device=device, threads=threads, memory=memory)
     specs = suite_tasks(tasks, only)
@@ -119,8 +119,8 @@ def predict(
 @click.option("--tasks", type=EXISTING, required=True, help="The suite's tasks, by name.")
 def merge(output: Path, parts: tuple[Path, ...], tasks: Path) -> None:
     """Make the predictions of a cell from PARTS, those of all its shards."""
-    from needlework import shards
     from needlework.parsing import parse, read
+    from needlework.scores import shards
     from needlework.tasks.specs import Spec
 
     shards.merge(parts, list(parse(dict[str, Spec], read(tasks), where=str(tasks))), output)
@@ -137,6 +137,6 @@ def train_nano(architecture: str, folder: Path, tasks: Path, seed: int) -> None:
     An interrupted run continues from its last checkpoint. On one machine the same seed gives the
     same bytes; FOLDER/card.md holds the digest.
     """
-    from needlework.nano.training import train_from_tasks
+    from needlework.training.training import train_from_tasks
 
     train_from_tasks(architecture, tasks, folder, seed=seed)

@@ -9,10 +9,10 @@ import click
 from needlework.commands.options import EXISTING, FILE
 
 if TYPE_CHECKING:
-    from needlework.cost.rates import MeasuredMachine
     from needlework.cost.study import PlannedCell
-    from needlework.plan import Plan
-    from needlework.study import Cell
+    from needlework.proving.rates import MeasuredMachine
+    from needlework.study.config import Cell
+    from needlework.study.plan import Plan
 
     Needs = Mapping[Cell, set[str]]
 
@@ -59,7 +59,7 @@ def plan(
     """
     from needlework.cost import listing, study
     from needlework.parsing import read_keys
-    from needlework.plan import resolve
+    from needlework.study.plan import resolve
 
     the_plan = resolve(read_keys(configfile), Path("config"))
     machine = _machine(measured, device, the_plan)
@@ -88,8 +88,8 @@ def _machine(
     measured: Path | None, device: str | None, the_plan: "Plan"
 ) -> "MeasuredMachine | None":
     """The machine of a proof; None where none was named."""
-    from needlework.cost.rates import read_machine
     from needlework.errors import StudyError
+    from needlework.proving.rates import read_machine
 
     if measured is None or measured.is_dir():
         return None

@@ -31,6 +31,6 @@ def prove(output: Path, minutes: float, source: Path | None) -> None:
     --measured OUTPUT/prove.json` computes with what was measured. Without a GPU the same steps run
     at toy sizes, which say nothing of one. Not yet run on a GPU.
     """
-    from needlework.engine.prove.running import prove as run
+    from needlework.proving.running import prove as run
 
     run(output, minutes=minutes, source=source, say=click.echo)

@@ -30,9 +30,9 @@ def agreement(
 
     Writes OUTPUT.md and OUTPUT.csv, and the picture as OUTPUT.svg, .png, .pdf and .html.
     """
+    from needlework.paper.agreement_page import write_agreement
     from needlework.parsing import parse, read
-    from needlework.report.agreement import write_agreement
-    from needlework.study import Grid, ShownModel
+    from needlework.study.config import Grid, ShownModel
 
     write_agreement(
         published,
@@ -65,8 +65,8 @@ def audit(folder: Path, output: Path | None, samples: int, templates: Path) -> N
     those of RULER. One line is printed per finding, and per table of which something was not
     checked.
     """
-    from needlework import audit as auditing
-    from needlework.published import read_tables
+    from needlework.paper import audit as auditing
+    from needlework.paper.published import read_tables
 
     result = auditing.audit(read_tables(folder), samples=samples)
     for finding in result.findings:
@@ -75,7 +75,7 @@ def audit(folder: Path, output: Path | None, samples: int, templates: Path) -> N
         click.echo(f"not checked: {line}")
     click.echo(f"{len(result.findings)} findings in {sum(result.checked.values())} checks")
     if output is not None:
-        from needlework.report.audit import write_audit
+        from needlework.paper.audit_page import write_audit
 
         write_audit(result, output, samples=samples, templates=templates)
 
@@ -114,11 +114,11 @@ def claims(
     SOURCE is the cells file of a study, or a folder of published tables. One line per claim is
     printed.
     """
-    from needlework import claims as testing
-    from needlework.evidence import read_evidence, read_models
+    from needlework.paper import claims as testing
+    from needlework.paper.claims_page import write_claims
+    from needlework.paper.evidence import read_evidence, read_models
     from needlework.parsing import parse, read
-    from needlework.report.claims import write_claims
-    from needlework.study import Grid
+    from needlework.study.config import Grid
 
     asked = parse(Grid, read(grid), where=str(grid)) if grid else None
     evidence = read_evidence(source, samples=samples, grid=asked)
@@ -142,9 +142,9 @@ def explorer(folder: Path, output: Path, grid: Path, models: Path, shown: Path) 
     no network.
     """
     from needlework.parsing import parse, read
-    from needlework.presentation import Shown
     from needlework.report.explorer.page import write_explorer
-    from needlework.study import Grid, ShownModel
+    from needlework.study.config import Grid, ShownModel
+    from needlework.study.presentation import Shown
 
     write_explorer(
         folder,
@@ -179,10 +179,10 @@ def figure(
     missing are left out and named.
     """
     from needlework.cost.study import PlannedCell
-    from needlework.definitions import FigureDefinition
     from needlework.parsing import parse, read
     from needlework.report.figures import write_figure
-    from needlework.study import Grid, ShownModel
+    from needlework.study.config import Grid, ShownModel
+    from needlework.study.definitions import FigureDefinition
 
     shown = parse(tuple[ShownModel, ...], read(models), where=str(models))
     planned = parse(tuple[PlannedCell, ...], read(costs), where=str(costs)) if costs else ()
@@ -217,7 +217,7 @@ def findings(
     """Tell how far models read and which of two is better, as OUTPUT.md and two CSV files."""
     from needlework.parsing import parse, read
     from needlework.report.findings import write_findings
-    from needlework.study import Grid, ShownModel, Study
+    from needlework.study.config import Grid, ShownModel, Study
 
     write_findings(
         parse(Study, read(config), where=str(config)),
@@ -239,9 +239,9 @@ def findings(
 def report(folder: Path, scores: Path, config: Path, shown: Path, template: Path) -> None:
     """Write FOLDER/report.md from SCORES and the tables in FOLDER."""
     from needlework.parsing import parse, read
-    from needlework.presentation import Shown
     from needlework.report.summary import write_report
-    from needlework.study import Study
+    from needlework.study.config import Study
+    from needlework.study.presentation import Shown
 
     write_report(
         parse(Study, read(config), where=str(config)),
@@ -257,6 +257,6 @@ def report(folder: Path, scores: Path, config: Path, shown: Path, template: Path
 def schema(output: Path) -> None:
     """Write the JSON schema of a study config, which editors use, to OUTPUT."""
     from needlework.files import write_text
-    from needlework.study import schema as study_schema
+    from needlework.study.config import schema as study_schema
 
     write_text(output, study_schema())

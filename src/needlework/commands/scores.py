@@ -24,9 +24,9 @@ def collect(folder: Path, scores: Path, cells: Path, grid: Path, only: tuple[str
     Reads FOLDER/MODEL/SUITE/LENGTH.parquet for every cell of the grid; writes all rows to SCORES
     and one estimate per model, task, length, depth and format to CELLS.
     """
-    from needlework import cells as cell_files
     from needlework.parsing import parse, read
-    from needlework.study import Grid
+    from needlework.scores import cells as cell_files
+    from needlework.study.config import Grid
 
     wanted = parse(Grid, read(grid), where=str(grid))
     chosen = [wanted.cell(place) for place in only] if only else wanted.cells()
@@ -53,8 +53,8 @@ def score(
     only: tuple[str, ...],
 ) -> None:
     """Score the PREDICTIONS of one cell; OUTPUT holds one row per sample."""
-    from needlework.cells import score_cell
-    from needlework.study import Cell
+    from needlework.scores.cells import score_cell
+    from needlework.study.config import Cell
 
     specs = suite_tasks(tasks, only)
     cell = Cell(model, suite, length)

@@ -42,10 +42,10 @@ def comparison(
     DEFINITION says which (plan/tables/NAME.json). Published numbers rest on so many --samples each,
     which gives them their intervals.
     """
-    from needlework.definitions import TableDefinition
+    from needlework.paper.comparison_page import write_comparison
     from needlework.parsing import parse, read
-    from needlework.report.comparison import write_comparison
-    from needlework.study import Grid, ShownModel
+    from needlework.study.config import Grid, ShownModel
+    from needlework.study.definitions import TableDefinition
 
     write_comparison(
         parse(TableDefinition, read(definition), where=str(definition)),
@@ -72,11 +72,11 @@ def models(
 
     DEFINITION says what it is called (plan/tables/NAME.json).
     """
-    from needlework.definitions import TableDefinition
     from needlework.parsing import parse, read
     from needlework.report.notes import read_verified
     from needlework.report.tables import write_models
-    from needlework.study import ShownModel
+    from needlework.study.config import ShownModel
+    from needlework.study.definitions import TableDefinition
 
     write_models(
         parse(TableDefinition, read(definition), where=str(definition)),
@@ -111,11 +111,11 @@ def table(
     DEFINITION says what it shows (plan/tables/NAME.json), SCORES are the score files of the cells
     that it needs. Cells without scores are named, and no mean is taken without them.
     """
-    from needlework.definitions import TableDefinition
     from needlework.parsing import parse, read
     from needlework.report.notes import read_verified
     from needlework.report.tables import read_measured, write_table
-    from needlework.study import Grid, ShownModel
+    from needlework.study.config import Grid, ShownModel
+    from needlework.study.definitions import TableDefinition
 
     measured = read_measured(
         scores,

@@ -12,11 +12,11 @@ from pydantic import ValidationError
 
 from needlework.cost.published import published
 from needlework.errors import CheckpointError
+from needlework.external.registry import DIRECTORY
+from needlework.external.snapshots import Snapshot
 from needlework.models.config import DecoderConfig
 from needlework.models.hazards import SWITCHES, with_hazards
-from needlework.resources import DIRECTORY
-from needlework.snapshots import Snapshot
-from needlework.study import ModelEntry
+from needlework.study.config import ModelEntry
 
 CONFIG = "config.json"
 

@@ -12,13 +12,13 @@ import numpy as np
 from needlework import tokenizers
 from needlework.cost.architectures import Weights, architecture
 from needlework.cost.work import Work
-from needlework.engine.prefixes import Tokens, computed_tokens, plan_forest, plan_separately
 from needlework.files import read_records
 from needlework.records import Sample
-from needlework.study import Cell, SuiteName
+from needlework.study.config import Cell, SuiteName
+from needlework.tokenizers.prefixes import Tokens, computed_tokens, plan_forest, plan_separately
 
 if TYPE_CHECKING:
-    from needlework.plan import Plan
+    from needlework.study.plan import Plan
 
 
 def count(plan: "Plan", results: Path) -> dict[Cell, list[Work]]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from needlework.cost.measured import read_job
 from needlework.cost.study import PlannedCell
-from needlework.study import Cell, SuiteName
+from needlework.study.config import Cell, SuiteName
 
 
 class JobHours(NamedTuple):

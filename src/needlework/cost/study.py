@@ -13,12 +13,12 @@ from needlework.cost.devices import DEVICES, Device, DeviceName, Rates, assumed,
 from needlework.cost.estimate import WEIGHT_BYTES, Estimate, of_work
 from needlework.cost.formulas import costs
 from needlework.cost.work import Work, expected
-from needlework.definitions import Name
 from needlework.records import Closed
-from needlework.study import Cell
+from needlework.study.config import Cell
+from needlework.study.definitions import Name
 
 if TYPE_CHECKING:
-    from needlework.plan import Plan
+    from needlework.study.plan import Plan
 
 MEGABYTE = 1e6
 TEXT_BYTES = 5.0

@@ -18,7 +18,7 @@ from needlework.engine.cell import Dataset, Setting, predict_cell
 from needlework.engine.journal import read_entries
 from needlework.engine.predict import Machine, Model, Opened, opened
 from needlework.records import Prediction, Sample
-from needlework.scoring import Metric
+from needlework.tasks.metrics import Metric
 from needlework.tokenizers import Tokenizer
 from needlework.tolerances import TOLERANCES, DeviceKind, Dtype
 

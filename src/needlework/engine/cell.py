@@ -13,7 +13,6 @@ from needlework.engine import identity
 from needlework.engine.interruption import Interruption, StoppedError
 from needlework.engine.journal import Entry, Journal, read_entries
 from needlework.engine.memory import limits_for
-from needlework.engine.prefixes import Tokens, computed_tokens, plan_forest, plan_separately
 from needlework.engine.progress import Progress, shown
 from needlework.engine.running import Engine, Question
 from needlework.engine.schedule import ALONE, Limits
@@ -21,9 +20,10 @@ from needlework.engine.stopping import Decoding, Pieces, StopRule
 from needlework.errors import EngineError
 from needlework.models.decoder import Decoder
 from needlework.records import LIBRARIES, Prediction, Sample
-from needlework.scoring import Metric
-from needlework.shards import Shard
+from needlework.scores.shards import Shard
+from needlework.tasks.metrics import Metric
 from needlework.tokenizers import Tokenizer
+from needlework.tokenizers.prefixes import Tokens, computed_tokens, plan_forest, plan_separately
 
 
 @dataclass(frozen=True, kw_only=True)

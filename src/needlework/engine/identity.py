@@ -22,7 +22,6 @@ import torch
 from pydantic import BaseModel, ConfigDict
 
 from needlework import sources
-from needlework.engine.prefixes import Tokens
 from needlework.engine.stopping import Decoding, StopRule
 from needlework.files import sha256
 from needlework.models import checkpoints, config, kernels
@@ -31,6 +30,7 @@ from needlework.models.decoder import MIXERS, Decoder
 from needlework.models.hub_model import HubModel
 from needlework.models.kernels import Operation
 from needlework.tokenizers import Tokenizer
+from needlework.tokenizers.prefixes import Tokens
 
 ENGINE = "needlework.engine.running"
 """The module from which everything that decides an answer is imported."""
@@ -49,8 +49,8 @@ BESIDE = frozenset(
         "needlework.models.checkpoints.hub",
         "needlework.parsing",
         "needlework.records",
-        "needlework.resources",
-        "needlework.snapshots",
+        "needlework.external.registry",
+        "needlework.external.snapshots",
         # How a text may be cut while a dataset is made.
         "needlework.tokenizers.cuts",
     }

@@ -11,6 +11,8 @@ from pathlib import Path
 import torch
 
 from needlework import models, tokenizers
+from needlework.cluster.progress import cells_done
+from needlework.defects import Hazard
 from needlework.engine import identity
 from needlework.engine.cell import Dataset, Setting, predict_cell
 from needlework.engine.interruption import on_sigterm
@@ -18,12 +20,10 @@ from needlework.engine.processor import prepare_processor
 from needlework.engine.stopping import PUBLISHED_SAMPLING, Decoding
 from needlework.errors import EngineError
 from needlework.files import read_records, write_records
-from needlework.hazards import Hazard
 from needlework.models.decoder import Decoder
 from needlework.models.hub_model import load_hub_model
-from needlework.progress import cells_done
 from needlework.records import Sample
-from needlework.shards import Shard, is_part, sibling_journals
+from needlework.scores.shards import Shard, is_part, sibling_journals
 from needlework.tasks.specs import Spec
 from needlework.tokenizers import Tokenizer
 

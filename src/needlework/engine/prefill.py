@@ -13,10 +13,10 @@ from torch import Tensor
 
 from needlework.engine.interruption import Interruption
 from needlework.engine.memory import out_of_memory_after
-from needlework.engine.prefixes import Segment, Tokens
 from needlework.engine.schedule import Limits, schedule
 from needlework.models.decoder import Decoder
 from needlework.models.state import DecoderState
+from needlework.tokenizers.prefixes import Segment, Tokens
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from needlework.engine.decode import Finished, decode
 from needlework.engine.interruption import Interruption
 from needlework.engine.memory import DoesNotFitError
 from needlework.engine.prefill import prefill, read
-from needlework.engine.prefixes import Tokens, plan_forest, plan_separately
 from needlework.engine.schedule import ALONE, Limits
 from needlework.engine.stopping import Answer, Decoding, Pieces, StopRule
 from needlework.models.decoder import Decoder
+from needlework.tokenizers.prefixes import Tokens, plan_forest, plan_separately
 
 
 @dataclass(frozen=True, slots=True)

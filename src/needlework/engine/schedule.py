@@ -6,7 +6,7 @@ Knows segments and sizes; does not know models or tensors. A pure function, test
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from needlework.engine.prefixes import BRANCH_COST, Segment
+from needlework.tokenizers.prefixes import BRANCH_COST, Segment
 
 LEAST_TOKENS = 16
 """A forward call is not cut smaller than this; what does not fit then does not fit at all."""

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from needlework.records import StopReason
-from needlework.scoring import Metric, is_decided
+from needlework.tasks.metrics import Metric, is_decided
 from needlework.tokenizers import Tokenizer
 
 

@@ -18,7 +18,6 @@ from needlework.engine.decode import decode
 from needlework.engine.interruption import Interruption
 from needlework.engine.memory import CALL_TOKENS, CHUNK, MOST_ROWS, MOST_STATES
 from needlework.engine.prefill import prefill
-from needlework.engine.prefixes import Tokens, plan_forest, plan_separately
 from needlework.engine.schedule import Limits
 from needlework.errors import EngineError
 from needlework.models.config import SSD, Attention, TimeMix
@@ -26,6 +25,7 @@ from needlework.models.decoder import Decoder
 from needlework.models.hub_model import HubModel
 from needlework.records import StopReason
 from needlework.rng import stream
+from needlework.tokenizers.prefixes import Tokens, plan_forest, plan_separately
 
 FAR = 2048
 """Tokens of the longest prompt beyond the model's window."""

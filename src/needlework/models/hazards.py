@@ -5,8 +5,8 @@ Knows which layers a defect lived in; the layers know what it did there.
 
 from collections.abc import Collection, Mapping
 
+from needlework.defects import LayerHazard
 from needlework.errors import CheckpointError
-from needlework.hazards import LayerHazard
 from needlework.models.config import Attention, DecoderConfig, MixerConfig
 
 SWITCHES: Mapping[LayerHazard, str] = {

@@ -16,8 +16,8 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from needlework import snapshots
 from needlework.errors import CheckpointError
+from needlework.external import snapshots
 from needlework.models.checkpoints import hub
 from needlework.models.checkpoints.accounting import listed
 from needlework.models.config import DecoderConfig

@@ -26,8 +26,8 @@ from needlework.nano.vocabulary import (
     VOCABULARY,
     WORDS,
 )
-from needlework.prompts import NANO
 from needlework.tasks.material import Item, Material
+from needlework.tasks.prompts import NANO
 from needlework.tasks.specs import Spec
 
 PAD, BEGIN, END = (IDS[word] for word in SPECIAL)

@@ -8,11 +8,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import altair as alt
 
 from needlework.cost.figure import JobHours
-from needlework.definitions import FigureDefinition
 from needlework.report.charts import estimate_tips, looks, spoken
 from needlework.report.curves import computed, tasks
-from needlework.report.estimates import Scores
-from needlework.study import Cell, ShownModel
+from needlework.scores.estimates import Scores
+from needlework.study.config import Cell, ShownModel
+from needlework.study.definitions import FigureDefinition
 
 PANEL = "datum.length + ' tokens'"
 """What stands above a panel."""

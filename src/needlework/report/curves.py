@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 
 import altair as alt
 
-from needlework.definitions import FigureDefinition, Name
-from needlework.effective_length import retention
+from needlework.analysis.effective_length import retention
 from needlework.report.charts import estimate_tips, looks, spoken
-from needlework.report.estimates import Scores
-from needlework.selection import needs, row_lengths, selected
-from needlework.statistics import Estimate
-from needlework.study import ShownModel
+from needlework.scores.estimates import Scores
+from needlework.statistics.means import Estimate
+from needlework.study.config import ShownModel
+from needlework.study.definitions import FigureDefinition, Name
+from needlework.study.selection import needs, row_lengths, selected
 
 FAMILIES = ("linear", "hybrid", "attention")
 TIMES = (1, 2, 4, 8, 16)

@@ -11,15 +11,15 @@ from typing import Any
 
 import altair as alt
 
-from needlework.cells import estimated, gathered
 from needlework.cost.figure import job_hours
 from needlework.cost.study import PlannedCell
-from needlework.definitions import FigureDefinition, FigureKind
 from needlework.files import write_text
 from needlework.report import charts, costs, curves, needles
-from needlework.report.estimates import Scores
 from needlework.report.notes import named
-from needlework.study import Grid, ShownModel
+from needlework.scores.cells import estimated, gathered
+from needlework.scores.estimates import Scores
+from needlework.study.config import Grid, ShownModel
+from needlework.study.definitions import FigureDefinition, FigureKind
 
 Draw = Callable[[Scores, Sequence[ShownModel], FigureDefinition], alt.TopLevelMixin]
 

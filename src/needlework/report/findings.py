@@ -1,6 +1,6 @@
 """The page of statistics beyond means, and every compared pair and bootstrapped cell as CSV.
 
-Knows how statistics are written down; what they are, is the business of `needlework.findings`.
+Knows how statistics are written down; what they are, is the business of `needlework.analysis.findings`.
 """
 
 import csv
@@ -9,11 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from needlework.cells import read_estimates, read_parquet
-from needlework.contrasts import Interval
-from needlework.effective_length import OWN_SHARE, RULER_THRESHOLD, EffectiveLength
-from needlework.files import write_text
-from needlework.findings import (
+from needlework.analysis.effective_length import OWN_SHARE, RULER_THRESHOLD, EffectiveLength
+from needlework.analysis.findings import (
     SIGNIFICANCE,
     TIMES,
     Cell,
@@ -25,10 +22,13 @@ from needlework.findings import (
     visible_drops,
     visible_gaps,
 )
+from needlework.files import write_text
 from needlework.report.charts import spoken
-from needlework.report.estimates import Scores
 from needlework.report.rendering import render
-from needlework.study import AskedSuite, Grid, ShownModel, Study
+from needlework.scores.cells import read_estimates, read_parquet
+from needlework.scores.estimates import Scores
+from needlework.statistics.contrasts import Interval
+from needlework.study.config import AskedSuite, Grid, ShownModel, Study
 
 
 def write_findings(

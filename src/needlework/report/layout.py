@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from itertools import repeat
 from typing import Literal, NamedTuple
 
-from needlework import presentation, selection
-from needlework.definitions import Multiples, Name, TableDefinition
-from needlework.report.estimates import NotComputedError, Scores
-from needlework.selection import Column, Line
-from needlework.statistics import Estimate, macro_mean
-from needlework.study import Cell, ShownModel, SuiteName
+from needlework.scores.estimates import NotComputedError, Scores
+from needlework.statistics.means import Estimate, macro_mean
+from needlework.study import presentation, selection
+from needlework.study.config import Cell, ShownModel, SuiteName
+from needlework.study.definitions import Multiples, Name, TableDefinition
+from needlework.study.selection import Column, Line
 
 AVERAGE = "average"
 """What stands for the task, length, depth or format of an average over them."""

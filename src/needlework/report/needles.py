@@ -8,13 +8,13 @@ from typing import Literal
 
 import altair as alt
 
-from needlework.definitions import FigureDefinition, Name
 from needlework.report.charts import estimate_tips
 from needlework.report.curves import computed
-from needlework.report.estimates import Scores
-from needlework.selection import needs, selected
-from needlework.statistics import Estimate
-from needlework.study import ShownModel
+from needlework.scores.estimates import Scores
+from needlework.statistics.means import Estimate
+from needlework.study.config import ShownModel
+from needlework.study.definitions import FigureDefinition, Name
+from needlework.study.selection import needs, selected
 
 SHADES = ("#004D80", "#7CC4F0", "#D55E00")
 """One per needle format: two blues for essays, one orange for repetition; apart in grey as well."""

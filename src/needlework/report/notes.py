@@ -12,8 +12,8 @@ from needlework.parsing import parse, read
 from needlework.records import Verification
 from needlework.report.layout import Entry, Row, Table
 from needlework.report.standing import SIGNIFICANCE, Samples
-from needlework.study import Cell, ShownModel
-from needlework.variants import weights_of
+from needlework.study.config import Cell, ShownModel
+from needlework.study.variants import weights_of
 
 Verified = Mapping[str, Verification]
 """What was compared with a reference implementation, by model."""

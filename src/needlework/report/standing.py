@@ -1,7 +1,7 @@
 """Which numbers of a table are set in bold: the best of a column and its equals.
 
 Knows rows, entries and the samples behind them; which test is used is the business of
-`needlework.comparisons`. Zero is no merit: it is never bold.
+`needlework.analysis.comparisons`. Zero is no merit: it is never bold.
 """
 
 from collections import Counter
@@ -11,10 +11,10 @@ from types import MappingProxyType
 
 import polars as pl
 
-from needlework.comparisons import holm, interval_test, sign_flip_test
-from needlework.contrasts import difference, interval
+from needlework.analysis.comparisons import holm, interval_test, sign_flip_test
 from needlework.report.layout import Entry, Row, Source, Table
-from needlework.study import Cell, Grid, ShownModel
+from needlework.statistics.contrasts import difference, interval
+from needlework.study.config import Cell, Grid, ShownModel
 
 SIGNIFICANCE = 0.05
 """Below it, corrected for all numbers of the column, a number is worse than the best."""

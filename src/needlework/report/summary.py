@@ -9,15 +9,15 @@ from typing import NamedTuple
 
 import polars as pl
 
-from needlework.cells import read_parquet
-from needlework.definitions import FigureDefinition, FigureKind
 from needlework.errors import RecordError
 from needlework.files import write_text
-from needlework.presentation import Shown
 from needlework.report.charts import spoken
 from needlework.report.rendering import render
 from needlework.report.writing import Written
-from needlework.study import Study
+from needlework.scores.cells import read_parquet
+from needlework.study.config import Study
+from needlework.study.definitions import FigureDefinition, FigureKind
+from needlework.study.presentation import Shown
 
 LARGE: tuple[FigureKind, ...] = ("length_curve", "depth_heatmap")
 """Figures that the report shows; it links to the others."""

@@ -10,18 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from needlework.cells import estimated, gathered, mixed
-from needlework.definitions import TableDefinition
 from needlework.files import write_text
 from needlework.records import Verification
 from needlework.report import printing
-from needlework.report.estimates import Scores
 from needlework.report.layout import Entry, Row, Table, build
 from needlework.report.notes import Verified, missing_cells, notes, row_marks
 from needlework.report.rendering import render
 from needlework.report.standing import Samples, mark
-from needlework.statistics import Estimate
-from needlework.study import Grid, ShownModel
+from needlework.scores.cells import estimated, gathered, mixed
+from needlework.scores.estimates import Scores
+from needlework.statistics.means import Estimate
+from needlework.study.config import Grid, ShownModel
+from needlework.study.definitions import TableDefinition
 
 COLUMNS = ("table", "task", "model", "label", "length", "depth", "format")
 """The columns of a CSV table that say what a line is about; the estimate follows."""

@@ -9,8 +9,8 @@ from pathlib import Path
 from needlework.sources import closure, digest_of, imported
 from needlework.tasks.specs import FUNCTION, OwnSpec, Spec, generator
 
-FRAME = "needlework.tasks.datasets"
-RELEASED = "needlework.released"
+FRAME = "needlework.study.datasets"
+RELEASED = "needlework.tasks.released"
 TABLES = frozenset({"needlework.tasks.generators", "needlework.tasks.specs"})
 """What has a line for every generator. Every parameter of a task, defaults included, is among those
 of the rule that makes its dataset, so that how they are read decides nothing more."""

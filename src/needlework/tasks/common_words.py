@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from needlework.prompts import Frame
 from needlework.tasks import drafts
 from needlework.tasks.drafts import Body, Draft, Needle, Plan
 from needlework.tasks.material import Item, Material
+from needlework.tasks.prompts import Frame
 from needlework.tasks.specs import CommonWordsSpec
 
 _SHORT = 4096

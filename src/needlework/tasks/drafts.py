@@ -6,9 +6,9 @@ Knows positions in a text, all of them; does not know tokens or what a needle sa
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from needlework.prompts import Frame
 from needlework.records import Span
 from needlework.tasks.material import Material
+from needlework.tasks.prompts import Frame
 
 
 @dataclass(frozen=True)

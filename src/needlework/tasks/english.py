@@ -12,12 +12,11 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
-from needlework import haystacks, words
 from needlework.errors import StudyError
-from needlework.prompts import ENGLISH, WordingName
-from needlework.resources import Resources, registry
-from needlework.tasks import ruler
+from needlework.external.registry import Resources, registry
+from needlework.tasks import haystacks, ruler, words
 from needlework.tasks.material import Item, Material, Question
+from needlework.tasks.prompts import ENGLISH, WordingName
 from needlework.tasks.questions import from_file
 
 _NAME_LETTERS, _EXAMPLE_NAME_LETTERS = 5, 3

@@ -11,10 +11,10 @@ from typing import Annotated, NamedTuple
 from pydantic import Field, JsonValue, StringConstraints, ValidationError
 
 from needlework.errors import BudgetError, RecordError, ResourceError
-from needlework.prompts import Wrapper
 from needlework.records import Closed, Sample, SampleDetail
-from needlework.scoring import plain_words
 from needlework.tasks.fitting import Counter
+from needlework.tasks.metrics import plain_words
+from needlework.tasks.prompts import Wrapper
 from needlework.tasks.specs import FileSpec
 from needlework.tokenizers import Tokenizer
 

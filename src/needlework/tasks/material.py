@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from needlework import rng
 from needlework.errors import StudyError
-from needlework.prompts import Wording, Wrapper
+from needlework.tasks.prompts import Wording, Wrapper
 
 Draw = Callable[[random.Random], str]
 Unit = TypeVar("Unit")

@@ -4,10 +4,10 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from needlework.prompts import Frame
 from needlework.tasks import drafts
 from needlework.tasks.drafts import Body, Draft, Insert, Plan
 from needlework.tasks.material import Growing, Item, Material, distinct
+from needlework.tasks.prompts import Frame
 from needlework.tasks.specs import NiahSpec
 
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from needlework.errors import NeedleworkError, StudyError
-from needlework.scoring import plain_words
 from needlework.tasks.drafts import Draft, Plan
 from needlework.tasks.material import Item, Material
+from needlework.tasks.metrics import plain_words
 from needlework.tasks.specs import OwnSpec
 
 Function = Callable[[dict[str, Any], Material, Item], object]

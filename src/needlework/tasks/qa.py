@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from needlework.prompts import Frame
 from needlework.tasks import drafts
 from needlework.tasks.drafts import Body, Draft, Insert, Plan
 from needlework.tasks.material import Growing, Item, Material, Question
+from needlework.tasks.prompts import Frame
 from needlework.tasks.specs import QaSpec
 
 

@@ -8,11 +8,11 @@ are never part of this package. Every line of a prompt has the form that NVIDIA/
 from types import MappingProxyType
 
 from needlework.errors import ResourceError
-from needlework.prompts import Frame, Wording
-from needlework.released import prompts
-from needlework.released.prompts import SINGULAR, Prompts, TaskPrompt, around_context
-from needlework.released.source import DOCUMENT
-from needlework.resources import Resources
+from needlework.external.registry import Resources
+from needlework.external.released_source import DOCUMENT
+from needlework.tasks.prompts import Frame, Wording
+from needlework.tasks.released import prompts
+from needlework.tasks.released.prompts import SINGULAR, Prompts, TaskPrompt, around_context
 
 _MISSPELT = ("assgined", "assigned")
 """In the answer prefix of variable tracking; NVIDIA/RULER has mended it since."""

@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from needlework.scoring import Metric
+from needlework.tasks.metrics import Metric
 
 Kind = Literal["words", "numbers", "uuids"]
 Haystack = Literal["repeat", "essay", "needle"]

@@ -4,10 +4,10 @@ import itertools
 import random
 from collections.abc import Sequence
 
-from needlework.prompts import Frame
 from needlework.tasks import drafts
 from needlework.tasks.drafts import Body, Draft, Insert, Plan
 from needlework.tasks.material import Draw, Growing, Item, Material, distinct
+from needlework.tasks.prompts import Frame
 from needlework.tasks.specs import VariableTrackingSpec
 
 _EXAMPLE_UNITS = 10

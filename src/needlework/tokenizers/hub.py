@@ -13,8 +13,9 @@ from typing import Any
 
 import tokenizers
 
-from needlework import bounded, snapshots
+from needlework import bounded
 from needlework.errors import ResourceError
+from needlework.external import snapshots
 from needlework.tokenizers import cuts
 
 SECONDS, SECONDS_A_MEGABYTE = 30, 30

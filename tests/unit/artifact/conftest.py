@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from needlework.artifact.bundle import write_artifact
 from needlework.cli import cli
-from needlework.plan import Plan
+from needlework.study.plan import Plan
 from tests.whole_study_for_tests import make_study
 
 ROOT = Path(__file__).parents[3]

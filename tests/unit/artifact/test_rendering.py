@@ -6,8 +6,8 @@ from pathlib import Path
 import yaml
 from pydantic_core import to_json
 
-from needlework import plan as plans
 from needlework.artifact.rendering import Output, outputs
+from needlework.study import plan as plans
 from tests.study_for_tests import estimates
 from tests.unit.report.test_tables import cells_file
 

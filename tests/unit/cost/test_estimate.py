@@ -11,7 +11,6 @@ import pytest
 import torch
 import yaml
 
-from needlework import plan
 from needlework.cost import estimate
 from needlework.cost.architectures import Weights, architecture
 from needlework.cost.devices import DEVICES, Rates, assumed, home
@@ -21,7 +20,8 @@ from needlework.cost.work import Work, expected, shared_share
 from needlework.engine import memory
 from needlework.models.decoder import Decoder
 from needlework.parsing import parse
-from needlework.study import Cell
+from needlework.study import plan
+from needlework.study.config import Cell
 from needlework.tasks.specs import NiahSpec, Spec
 from tests.study_for_tests import CONFIG, small_plan
 from tests.tasks_for_tests import ENGLISH
@@ -32,7 +32,7 @@ MAMBA, LLAMA = "state-spaces/mamba2-2.7b", "princeton-nlp/Sheared-LLaMA-2.7B"
 PARSE = """
 import sys, yaml
 from pathlib import Path
-from needlework import plan
+from needlework.study import plan
 found = plan.resolve(yaml.safe_load(open("config/paper.yaml")), Path("config"))
 for cell in found.grid().cells():
     found.cell_cost(cell)

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 import yaml
 
-from needlework import plan
 from needlework.cost import listing, study
 from needlework.cost.devices import DEVICES, Rates
 from needlework.cost.exact import count
 from needlework.cost.figure import job_hours
 from needlework.cost.measured import read_job
 from needlework.cost.study import PlannedCell, planned
-from needlework.engine.prefixes import plan_forest
 from needlework.errors import RecordError
-from needlework.plan import Plan
 from needlework.records import Sample
-from needlework.study import Cell
+from needlework.study import plan
+from needlework.study.config import Cell
+from needlework.study.plan import Plan
+from needlework.tokenizers.prefixes import plan_forest
 from tests.study_for_tests import CONFIG, small_plan
 from tests.tasks_for_tests import nano_tokenizer, rows
 

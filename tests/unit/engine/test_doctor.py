@@ -5,13 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from needlework.engine import doctor
-from needlework.engine.doctor import (
-    examine,
-    longest_context,
-    weight_bytes,
-)
-from needlework.study import ModelEntry
+from needlework.cluster import doctor
+from needlework.cluster.doctor import examine, longest_context, weight_bytes
+from needlework.study.config import ModelEntry
 from tests.models_for_tests import family
 from tests.reference.test_against_upstream import rwkv6_files
 

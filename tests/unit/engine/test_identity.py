@@ -24,7 +24,7 @@ from needlework.files import read_records, write_records
 from needlework.models import cuda, kernels
 from needlework.parsing import parse, read
 from needlework.records import Prediction, Sample
-from needlework.shards import Shard
+from needlework.scores.shards import Shard
 from needlework.tasks.specs import Spec
 from tests.engine_for_tests import VOCABULARY, in_child, shared_cell
 from tests.models_for_tests import SPECS, WIDTH, family, mixer

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from needlework.engine import installation
+from needlework.cluster import installation
 from needlework.models import kernels
 
 GPU, CPU = torch.device("cuda"), torch.device("cpu")

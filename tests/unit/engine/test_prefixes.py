@@ -4,7 +4,7 @@ import random
 
 import numpy as np
 
-from needlework.engine.prefixes import (
+from needlework.tokenizers.prefixes import (
     Segment,
     Tokens,
     computed_tokens,

@@ -6,8 +6,8 @@ from math import log2
 import numpy as np
 import pytest
 
-from needlework.engine.prefixes import Segment, plan_forest
 from needlework.engine.schedule import LEAST_TOKENS, Batch, Limits, pack, schedule
+from needlework.tokenizers.prefixes import Segment, plan_forest
 
 
 def limits(*, tokens: int = 64, chunk: int = 64, rows: int = 8, states: int = 4) -> Limits:

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from needlework.engine.stopping import Answer, Pieces, StopRule
 from needlework.records import StopReason
-from needlework.scoring import Metric, is_decided
+from needlework.tasks.metrics import Metric, is_decided
 from needlework.tokenizers.hub import HubTokenizer
 from tests.engine_for_tests import NumberTokenizer
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from needlework.released import bench
 from needlework.released.bench import Cost, Plain
+from needlework.tasks.released import bench
 
 
 def golden(folder: Path) -> Path:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from needlework.errors import BudgetError
-from needlework.released.book import Book
-from needlework.released.counting import Counter, joined
+from needlework.tasks.released.book import Book
+from needlework.tasks.released.counting import Counter, joined
 from tests.released_for_tests import Material
 from tests.unit.released.test_sentences import upstream
 

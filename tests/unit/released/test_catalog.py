@@ -3,7 +3,7 @@
 import pytest
 
 from needlework.errors import StudyError
-from needlework.released import catalog
+from needlework.tasks.released import catalog
 from needlework.tasks.specs import NiahSpec
 
 

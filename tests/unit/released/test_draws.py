@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from needlework.errors import StudyError
-from needlework.released import draws, niah
-from needlework.released.draws import Draws
+from needlework.tasks.released import draws, niah
+from needlework.tasks.released.draws import Draws
 
 
 def test_both_streams_are_those_that_the_artifact_seeds() -> None:

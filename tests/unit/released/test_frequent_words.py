@@ -2,7 +2,7 @@
 
 from scipy.special import zeta
 
-from needlework.released import frequent_words
+from needlework.tasks.released import frequent_words
 
 
 def test_eulers_value_is_scipys_to_the_last_bit() -> None:

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from needlework import released
 from needlework.cli import cli
 from needlework.errors import ResourceError, StudyError
 from needlework.records import Sample, SampleDetail
-from needlework.released import catalog
+from needlework.tasks import released
+from needlework.tasks.released import catalog
 from tests.released_for_tests import Material
 
 

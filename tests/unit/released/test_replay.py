@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import pytest
 
 from needlework.errors import BudgetError
-from needlework.released.counting import Counter, Rope
-from needlework.released.draws import Draws, UnluckyError
-from needlework.released.replay import Draft, Replay
+from needlework.tasks.released.counting import Counter, Rope
+from needlework.tasks.released.draws import Draws, UnluckyError
+from needlework.tasks.released.replay import Draft, Replay
 
 
 class Fake(Counter):

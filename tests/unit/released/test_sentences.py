@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from needlework.errors import ResourceError
-from needlework.released import sentences
+from needlework.tasks.released import sentences
 from tests.released_for_tests import Material
 
 PIECES = (

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from needlework.errors import ResourceError
-from needlework.released import source
+from needlework.external import released_source
 
 NOISE = "Nothing happens. Nobody comes."
 SOURCES = {
@@ -21,22 +21,22 @@ SOURCES = {
 
 
 def test_texts_are_found_where_they_stand() -> None:
-    found = json.loads(source.prompts(SOURCES))
+    found = json.loads(released_source.prompts(SOURCES))
     assert found["noise"] == NOISE
     assert found["needle"] == "{key} is {value}."
     assert found["tasks"]["niah"]["tokens_to_generate"] == 8
-    assert found["source"]["commit"] == source.COMMIT
+    assert found["source"]["commit"] == released_source.COMMIT
 
 
 @pytest.mark.parametrize("name", sorted(SOURCES))
 def test_source_of_another_form_is_refused(name: str) -> None:
     with pytest.raises(ResourceError, match="artifact"):
-        source.prompts(SOURCES | {name: "pass"})
+        released_source.prompts(SOURCES | {name: "pass"})
 
 
 def test_source_that_is_no_python_is_refused() -> None:
     with pytest.raises(ResourceError, match="fetch it again"):
-        source.prompts(SOURCES | {"qa.py": "404: Not Found"})
+        released_source.prompts(SOURCES | {"qa.py": "404: Not Found"})
 
 
 def test_what_is_parsed_is_what_the_mirror_holds(shared: Path) -> None:
@@ -49,4 +49,4 @@ def test_what_is_parsed_is_what_the_mirror_holds(shared: Path) -> None:
         "niah.py": f"needle = {content['needle']!r}\nhaystack = {content['noise']!r}",
         "variable_tracking.py": f"noise = {content['noise'] + chr(10)!r}",
     }
-    assert source.prompts(sources) == text
+    assert released_source.prompts(sources) == text

@@ -10,13 +10,13 @@ from pydantic_core import to_json
 
 from needlework.cli import cli
 from needlework.errors import StudyError
-from needlework.evidence import Published, read_models
-from needlework.paper import MODELS, TASKS
-from needlework.published import read_tables
-from needlework.report.agreement import write_agreement
+from needlework.paper.agreement_page import write_agreement
+from needlework.paper.evidence import Published, read_models
+from needlework.paper.published import read_tables
 from needlework.report.charts import SUFFIXES
-from needlework.statistics import wilson
-from needlework.study import AskedSuite, Grid
+from needlework.statistics.means import wilson
+from needlework.study.config import AskedSuite, Grid
+from needlework.study.paper import MODELS, TASKS
 
 TEMPLATES = Path("reports/templates")
 

@@ -8,10 +8,10 @@ import altair as alt
 import numpy as np
 import pytest
 
-from needlework.paper import FORMATS
 from needlework.report import charts
 from needlework.report.curves import retention_curve
 from needlework.report.needles import SHADES, format_bars
+from needlework.study.paper import FORMATS
 from tests.study_for_tests import figure_of, right, scores_of, small_plan
 
 PLAN = small_plan()

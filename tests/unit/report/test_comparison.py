@@ -10,11 +10,11 @@ from pydantic_core import to_json
 
 from needlework.cli import cli
 from needlework.errors import RecordError, StudyError
-from needlework.evidence import Published, read_models
-from needlework.paper import FORMATS, MODELS
-from needlework.published import read_tables
-from needlework.report.comparison import write_comparison
-from needlework.statistics import Estimate, wilson
+from needlework.paper.comparison_page import write_comparison
+from needlework.paper.evidence import Published, read_models
+from needlework.paper.published import read_tables
+from needlework.statistics.means import Estimate, wilson
+from needlework.study.paper import FORMATS, MODELS
 from tests.study_for_tests import estimates, score_tables, small_plan, table_of
 from tests.unit.report.test_tables import cells_file
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from needlework.definitions import FigureDefinition
 from needlework.report.charts import SUFFIXES
 from needlework.report.curves import length_curve
 from needlework.report.figures import write_figure
 from needlework.report.needles import depth_heatmap
+from needlework.study.definitions import FigureDefinition
 from tests.study_for_tests import estimates, figure_of, right, scores_of, small_plan
 from tests.unit.report.test_tables import scores_file
 

@@ -9,12 +9,12 @@ from typing import Any
 import polars as pl
 import pytest
 
-from needlework.contrasts import Interval
 from needlework.errors import RecordError
-from needlework.hazard_effects import REMAINDER, TOTAL, Breakdown, Cost, breakdowns
+from needlework.hazards.effects import REMAINDER, TOTAL, Breakdown, Cost, breakdowns
+from needlework.hazards.page import sentence, write_hazards
+from needlework.hazards.waterfall import hazard_waterfall
 from needlework.report.charts import SUFFIXES
-from needlework.report.hazards import sentence, write_hazards
-from needlework.report.waterfall import hazard_waterfall
+from needlework.statistics.contrasts import Interval
 from tests.unit.test_hazard_effects import MODELS, frame, scores
 from tests.unit.test_variants import hazard_plan
 

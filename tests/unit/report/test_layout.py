@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 import pytest
 
-from needlework.cells import CellEstimate
-from needlework.definitions import TableDefinition
 from needlework.errors import RecordError
-from needlework.paper import TASKS
-from needlework.report.estimates import Scores
 from needlework.report.layout import Table, build
-from needlework.statistics import Estimate
-from needlework.study import Cell
+from needlework.scores.cells import CellEstimate
+from needlework.scores.estimates import Scores
+from needlework.statistics.means import Estimate
+from needlework.study.config import Cell
+from needlework.study.definitions import TableDefinition
+from needlework.study.paper import TASKS
 from tests.study_for_tests import estimates, right, score_tables, scores_of, small_plan, table_of
 
 PLAN = small_plan()

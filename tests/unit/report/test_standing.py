@@ -5,14 +5,14 @@ import random
 import polars as pl
 import pytest
 
-from needlework.cells import SCORES
-from needlework.comparisons import holm, interval_test, sign_flip_test
-from needlework.contrasts import difference, interval
-from needlework.report.estimates import Scores
+from needlework.analysis.comparisons import holm, interval_test, sign_flip_test
 from needlework.report.layout import Source, Table, build
 from needlework.report.standing import Samples, mark
-from needlework.statistics import Estimate, estimate
-from needlework.study import ShownModel
+from needlework.scores.cells import SCORES
+from needlework.scores.estimates import Scores
+from needlework.statistics.contrasts import difference, interval
+from needlework.statistics.means import Estimate, estimate
+from needlework.study.config import ShownModel
 from tests.study_for_tests import (
     estimates,
     right,

@@ -5,8 +5,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from needlework.cells import SCORES
 from needlework.report.summary import write_report
+from needlework.scores.cells import SCORES
 from tests.study_for_tests import small_plan, table_of
 
 TEMPLATE = Path(__file__).parents[3] / "reports/templates/report.md.j2"

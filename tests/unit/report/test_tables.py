@@ -6,7 +6,6 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from needlework.cells import ADDRESS, SCORES, CellEstimate
 from needlework.engine.decode import NOT_FINITE
 from needlework.errors import StudyError
 from needlework.records import Verification
@@ -16,7 +15,8 @@ from needlework.report.rendering import render
 from needlework.report.standing import Samples
 from needlework.report.tables import read_measured, write_models, write_table
 from needlework.report.writing import latex
-from needlework.statistics import Estimate
+from needlework.scores.cells import ADDRESS, SCORES, CellEstimate
+from needlework.statistics.means import Estimate
 from tests.study_for_tests import (
     answers,
     estimates,

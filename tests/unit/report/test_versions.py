@@ -7,13 +7,13 @@ import polars as pl
 import pytest
 
 from needlework.artifact import review
-from needlework.cells import collect, mixed, score_cell
-from needlework.definitions import TableDefinition
 from needlework.errors import RecordError
 from needlework.files import sha256, write_records
 from needlework.report.explorer.packing import blocks
 from needlework.report.tables import read_measured, write_table
-from needlework.study import Cell
+from needlework.scores.cells import collect, mixed, score_cell
+from needlework.study.config import Cell
+from needlework.study.definitions import TableDefinition
 from tests.study_for_tests import small_plan
 from tests.whole_study_for_tests import _predictions, make_study
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from needlework import catalogue
 from needlework.cli import cli
 from needlework.errors import BudgetError, ResourceError, StudyError
 from needlework.files import read_records
 from needlework.records import Sample, SampleDetail
+from needlework.study import catalogue
 from tests.tasks_for_tests import ROOT, rows
 
 TASKS = ROOT / "config/tasks.yaml"

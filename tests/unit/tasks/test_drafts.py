@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from needlework.nano import language
-from needlework.prompts import Frame, Wrapper
 from needlework.tasks import drafts
 from needlework.tasks.drafts import Insert
+from needlework.tasks.prompts import Frame, Wrapper
 
 
 @given(

@@ -8,10 +8,10 @@ import pytest
 
 from needlework.errors import BudgetError, NeedleworkError, RecordError, ResourceError
 from needlework.parsing import parse
-from needlework.prompts import Wrapper
 from needlework.records import Sample
 from needlework.tasks import from_file, generators
 from needlework.tasks.from_file import generate
+from needlework.tasks.prompts import Wrapper
 from needlework.tasks.specs import FileSpec, Spec
 from tests.tasks_for_tests import Row, item, nano_tokenizer
 

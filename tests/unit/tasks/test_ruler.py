@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from needlework.errors import ResourceError
-from needlework.prompts import WRAPPERS, Wrapper
 from needlework.tasks import common_words, english, niah, variable_tracking
 from needlework.tasks.drafts import Draft
 from needlework.tasks.material import Material
+from needlework.tasks.prompts import WRAPPERS, Wrapper
 from needlework.tasks.specs import CommonWordsSpec, NiahSpec, VariableTrackingSpec
 from tests.released_for_tests import Material as Reference
 from tests.tasks_for_tests import ENGLISH, english_rows, item, needle_texts

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from needlework.catalogue import read_tasks
 from needlework.cli import cli
 from needlework.files import read_records
 from needlework.nano import language
 from needlework.records import Sample, SampleDetail
+from needlework.study.catalogue import read_tasks
 from needlework.tasks import generate
 from tests.tasks_for_tests import ROOT, Row, nano_tokenizer, needle_texts
 

@@ -16,7 +16,7 @@ from needlework.cli import main
 from needlework.errors import ResourceError
 from needlework.files import read_records
 from needlework.records import Sample
-from needlework.tokenizers import chat
+from needlework.tasks import chat
 
 QUESTIONS = (
     "What is the magic number of sour-milk?",

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from needlework.records import Sample
-from needlework.scoring import Metric
+from needlework.tasks.metrics import Metric
 
 Contender = Literal["one by one", "harness", "ours alone", "ours", "ours decided"]
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from needlework import tasks, tokenizers
-from needlework.catalogue import read_tasks
 from needlework.engine.bench import pieces
 from needlework.engine.bench.export import export
 from needlework.engine.bench.jobs import Cell, Contender, Job, Run, Runs, Task
@@ -22,6 +21,7 @@ from needlework.files import write_text
 from needlework.nano import language
 from needlework.nano.architectures import TRAINED_LENGTH
 from needlework.sources import ROOT
+from needlework.study.catalogue import read_tasks
 
 MODELS = ("llama", "mamba2")
 """Nano architectures that transformers computes, too."""

@@ -19,8 +19,8 @@ from needlework.engine.bench.jobs import Closed
 from needlework.engine.interruption import Interruption
 from needlework.engine.memory import limits_for, row_bytes
 from needlework.engine.prefill import read
-from needlework.engine.prefixes import Tokens
 from needlework.models.decoder import Decoder
+from needlework.tokenizers.prefixes import Tokens
 
 WARM_UP = 4096
 """Tokens read before the clock starts: the buffers of a forward call belong to the model."""

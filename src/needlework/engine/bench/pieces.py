@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from needlework.engine.journal import Entry, Journal
-from needlework.engine.prefixes import Tokens, plan_forest
 from needlework.engine.schedule import Limits, schedule
+from needlework.tokenizers.prefixes import Tokens, plan_forest
 
 PROMPTS = 100_000
 BOOKS, LENGTH, NEEDLE = PROMPTS // 7, 256, 12

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
+from needlework.defects import LayerHazard
 from needlework.errors import CheckpointError
-from needlework.hazards import LayerHazard
 from needlework.models.allocation import allocate
 from needlework.models.checkpoints import (
     llama,

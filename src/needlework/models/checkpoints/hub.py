@@ -6,8 +6,8 @@ from pathlib import Path
 import huggingface_hub
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-from needlework import snapshots
 from needlework.errors import CheckpointError
+from needlework.external import snapshots
 
 _PATTERNS = [
     "config.json",

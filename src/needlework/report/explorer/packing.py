@@ -14,19 +14,19 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from needlework.cells import CellEstimate, mixed, read_estimates, read_parquet
-from needlework.definitions import TableDefinition
 from needlework.errors import RecordError
 from needlework.files import read_records
 from needlework.records import Prediction, Sample, SampleDetail
-from needlework.report.estimates import Scores
 from needlework.report.explorer.folding import fold
 from needlework.report.layout import Entry, Row, Source, Table, build
 from needlework.report.notes import Verified, entry_marks, notes, read_verified, row_marks
 from needlework.report.printing import SIGNS, signs
 from needlework.report.rendering import percent
 from needlework.report.standing import Samples, mark
-from needlework.study import AskedSuite, Grid, ShownModel
+from needlework.scores.cells import CellEstimate, mixed, read_estimates, read_parquet
+from needlework.scores.estimates import Scores
+from needlework.study.config import AskedSuite, Grid, ShownModel
+from needlework.study.definitions import TableDefinition
 
 PACKED = re.compile(
     rb'<script type="text/plain" data-key="([^"]*)">([A-Za-z0-9+/]*={0,2})</script>'

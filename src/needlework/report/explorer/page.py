@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from needlework.definitions import TableDefinition
 from needlework.files import atomic
 from needlework.report.explorer.packing import blocks
 from needlework.report.figure_page import policy
-from needlework.study import Grid, ShownModel
+from needlework.study.config import Grid, ShownModel
+from needlework.study.definitions import TableDefinition
 
 SOURCES = Path(__file__).parent
 SHELL, STYLES = "explorer.html", "explorer.css"

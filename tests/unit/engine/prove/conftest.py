@@ -9,8 +9,8 @@ from typing import IO, NamedTuple
 
 import pytest
 
-from needlework.engine.prove import running
-from needlework.engine.prove.running import Run
+from needlework.proving import running
+from needlework.proving.running import Run
 
 ROOT = Path(__file__).parents[4]
 
@@ -51,8 +51,8 @@ FACTS = """
 WORKER = """
 import os, signal, sys, time
 from pathlib import Path
-from needlework.engine.prove.records import *
-from needlework.engine.prove.steps import FACTS, SCALES, steps
+from needlework.proving.records import *
+from needlework.proving.steps import FACTS, SCALES, steps
 folder = Path(sys.argv[1])
 known = {step.name: step for each in SCALES for step in steps(SCALES[each], build=True)}
 for line in sys.stdin:

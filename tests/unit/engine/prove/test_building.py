@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from needlework.engine.prove import building
 from needlework.errors import ResourceError
+from needlework.proving import building
 from tests.unit.engine.prove.test_bundle import sources
 
 FILES = {

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from needlework.engine.prove import bundle
 from needlework.errors import ResourceError
+from needlework.proving import bundle
 
 SCRIPT = Path(bundle.__file__).with_name("prove.sh")
 HEAVY = ("polars", "altair", "transformers", "snakemake", "huggingface_hub", "scipy", "jinja2")
@@ -167,7 +167,7 @@ def test_the_script_refuses_a_python_without_torch(tmp_path: Path) -> None:
 def test_the_command_imports_nothing_that_the_bundle_lacks() -> None:
     """Neither the command nor its workers; the bundle carries what they do import."""
     code = (
-        "import needlework.cli, needlework.engine.prove.running, needlework.engine.prove.worker\n"
+        "import needlework.cli, needlework.proving.running, needlework.proving.worker\n"
         "import sys\n"
         "print(*{name.partition('.')[0] for name in sys.modules})"
     )

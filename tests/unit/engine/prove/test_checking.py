@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 import torch
 
-from needlework.engine.prove import checking, making
-from needlework.engine.prove.making import random_decoder, random_layer
-from needlework.engine.prove.records import Check
-from needlework.engine.prove.steps import TOY, layers
 from needlework.errors import EngineError
 from needlework.models.attention import AttentionState, ConvolutionTail
 from needlework.models.ssd import SSD
 from needlework.models.state import KeyValueState
+from needlework.proving import checking, making
+from needlework.proving.making import random_decoder, random_layer
+from needlework.proving.records import Check
+from needlework.proving.steps import TOY, layers
 from tests.models_for_tests import FAMILIES, family
 
 RECURRENT = ("selective scan", "diagonal scan", "time mixing")

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from needlework.engine.memory import DoesNotFitError
-from needlework.engine.prove import answering, clocks, measuring
-from needlework.engine.prove.records import PromptSpeed
-from needlework.engine.prove.steps import TOY
 from needlework.errors import EngineError
+from needlework.proving import answering, clocks, measuring
+from needlework.proving.records import PromptSpeed
+from needlework.proving.steps import TOY
 from tests.models_for_tests import family
 
 SMALL = TOY._replace(

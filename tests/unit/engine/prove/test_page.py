@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from needlework.engine.prove.page import markdown, summary
-from needlework.engine.prove.records import (
+from needlework.proving.page import markdown, summary
+from needlework.proving.records import (
     AnswerSpeed,
     BatchAnswers,
     Built,

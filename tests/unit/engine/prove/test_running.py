@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from needlework.engine.prove import running, steps
-from needlework.engine.prove.records import Proof, StepRecord, read_proof
-from needlework.engine.prove.steps import FULL, TOY
 from needlework.errors import EngineError, RecordError
+from needlework.proving import running, steps
+from needlework.proving.records import Proof, StepRecord, read_proof
+from needlework.proving.steps import FULL, TOY
 from tests.unit.engine.prove.conftest import Install
 
 CRASH = "if name == 'peaks':\n    {}"

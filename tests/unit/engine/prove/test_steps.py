@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from needlework.cost.published import CHECKPOINTS
-from needlework.engine.prove.steps import (
+from needlework.models.config import DecoderConfig
+from needlework.proving.steps import (
     CONVOLVED,
     FULL,
     NANO,
@@ -17,7 +18,6 @@ from needlework.engine.prove.steps import (
     layers,
     steps,
 )
-from needlework.models.config import DecoderConfig
 
 ROOT = Path(__file__).parents[4]
 

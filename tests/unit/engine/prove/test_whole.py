@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from needlework.engine.prove.records import Checks, Speed, read_proof
-from needlework.engine.prove.running import NO_GPU
-from needlework.engine.prove.steps import TOY, steps
+from needlework.proving.records import Checks, Speed, read_proof
+from needlework.proving.running import NO_GPU
+from needlework.proving.steps import TOY, steps
 from tests.unit.engine.prove.conftest import Proven, run_command
 
 pytestmark = pytest.mark.xdist_group("prove")

@@ -14,15 +14,15 @@ import polars as pl
 import pytest
 from pydantic_core import to_json
 
-from needlework.definitions import TableDefinition
 from needlework.errors import RecordError
 from needlework.files import write_text
 from needlework.parsing import parse, read
-from needlework.plan import Plan
 from needlework.report.explorer.packing import Block, blocks
 from needlework.report.notes import read_verified
 from needlework.report.tables import read_measured, write_table
-from needlework.study import Grid
+from needlework.study.config import Grid
+from needlework.study.definitions import TableDefinition
+from needlework.study.plan import Plan
 from tests.study_for_tests import table_of
 from tests.unit.report.test_tables import UNCOMPARED, proof
 from tests.whole_study_for_tests import make_study

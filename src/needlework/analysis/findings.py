@@ -1,0 +1,185 @@
+"""What a study's scores say beyond means: how far models read, what they keep, who is better.
+
+Knows models, scores and the statistics; does not know how they are printed.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+import polars as pl
+
+from needlework.analysis.comparisons import Comparison, compare, holm
+from needlework.analysis.depth_effects import ENDS, MIDDLE, lost_in_the_middle
+from needlework.analysis.effective_length import (
+    EffectiveLength,
+    above_own_share,
+    above_threshold,
+    retention,
+)
+from needlework.scores.estimates import Scores
+from needlework.statistics.bootstrap import bootstrap
+from needlework.statistics.contrasts import Interval
+from needlework.statistics.means import Estimate, estimate
+from needlework.statistics.power import detectable_difference, detectable_paired_difference
+from needlework.study.config import Grid, ShownModel, SuiteName
+from needlework.study.definitions import Name
+
+TIMES = (2, 4, 8)
+SIGNIFICANCE = 0.05
+RATES = (0.5, 0.8, 0.95)
+"""Scores from which the smallest visible drop is told."""
+DISCORDANT = (0.1, 0.2, 0.4)
+"""Shares of samples that just one of two models answers, likewise."""
+
+
+class Reach(NamedTuple):
+    """How far one model reads in a suite, and what it keeps beyond its training length."""
+
+    model: ShownModel
+    bar: EffectiveLength | None
+    """Above RULER's bar; None where the score of some length is missing: it might end there."""
+    own: EffectiveLength | None
+    kept: dict[int, Interval | None]
+    """Share of the score kept at so many times the training length; None where not measured."""
+
+
+class Middle(NamedTuple):
+    """What one model loses in the middle of its context."""
+
+    model: ShownModel
+    lost: dict[int, Interval | None]
+    """Lost-in-the-middle index at so many times the training length; None where not measured."""
+
+
+class Pair(NamedTuple):
+    """Two models that answered the same samples of a suite at one length."""
+
+    first: str
+    second: str
+    suite: str
+    length: int
+    comparison: Comparison
+    corrected: float
+    """The p-value, corrected for all pairs of the study (Holm)."""
+
+    @property
+    def is_significant(self) -> bool:
+        """Whether chance is ruled out at 5 %, all pairs looked at together."""
+        return self.corrected < SIGNIFICANCE
+
+
+class Cell(NamedTuple):
+    """A cell with partial credit: its bootstrap interval beside the one of the tables."""
+
+    model: str
+    task: str
+    length: int
+    wilson: Estimate
+    bootstrap: Interval
+
+
+def reaches(scores: Scores, models: Sequence[ShownModel], suite: SuiteName) -> list[Reach]:
+    """Effective lengths and retention of every model in a suite."""
+    return [_reach(scores, model, suite) for model in models]
+
+
+def middles(scores: Scores, models: Sequence[ShownModel], suite: SuiteName) -> list[Middle]:
+    """What every model loses in the middle, in a suite of needles at fixed depths."""
+    return [
+        Middle(model, {n: _middle(scores, model, suite, n * model.trained_length) for n in (1, 2)})
+        for model in models
+    ]
+
+
+def pairs(scores: pl.DataFrame, models: Sequence[ShownModel], grid: Grid) -> list[Pair]:
+    """Every two runs that are asked the same, per suite and length, on all samples they share.
+
+    That are models with the same prompts, and one model in two wordings: samples of an index ask
+    for the same there, in other words.
+    """
+    found = list(_compared(scores.join(_questions(grid), on=["suite", "task"]), models))
+    corrected = holm([comparison.p_value for *_, comparison in found])
+    return [Pair(*one, p_value) for one, p_value in zip(found, corrected, strict=True)]
+
+
+def partial_credit(scores: pl.DataFrame, *, seed: int) -> Iterator[Cell]:
+    """The cells in which some score is neither 0 nor 1."""
+    once = scores.unique(["model", "task", "length", "index"], keep="first", maintain_order=True)
+    for key, rows in once.group_by("model", "task", "length", maintain_order=True):
+        values = rows["score"].to_list()
+        if any(value not in (0.0, 1.0, None) for value in values):
+            model, task, length = str(key[0]), str(key[1]), int(str(key[2]))
+            interval = bootstrap(values, seed=seed, address=(model, task, length))
+            yield Cell(model, task, length, estimate(values), interval)
+
+
+def visible_drops(samples: int) -> dict[float, float | None]:
+    """The smallest drop from a score that two cells of so many samples tell apart."""
+    return {rate: detectable_difference(samples, rate=rate) for rate in RATES}
+
+
+def visible_gaps(samples: int) -> dict[float, float | None]:
+    """The smallest difference seen on the same samples, by the share that one model answers."""
+    return {share: detectable_paired_difference(samples, discordant=share) for share in DISCORDANT}
+
+
+def _reach(scores: Scores, model: ShownModel, suite: SuiteName) -> Reach:
+    asked = scores.suite(suite)
+    found = {
+        length: scores.mean(model, suite, asked.names(), length)
+        for length in scores.computed(model, suite)
+    }
+    is_whole = len(found) == len(asked.lengths)
+    trained = model.trained_length
+    return Reach(
+        model=model,
+        bar=above_threshold(found) if is_whole else None,
+        own=above_own_share(found) if is_whole else None,
+        kept={times: retention(found, trained=trained, times=times) for times in TIMES},
+    )
+
+
+def _middle(scores: Scores, model: ShownModel, suite: SuiteName, length: int) -> Interval | None:
+    """The lost-in-the-middle index; None where a depth that it needs is not measured."""
+    tasks: dict[int, list[Name]] = {}
+    for task in scores.suite(suite).tasks:
+        if task.depth is not None:
+            tasks.setdefault(task.depth, []).append(task.name)
+    if not tasks.keys() >= {*MIDDLE, *ENDS} or length not in scores.computed(model, suite):
+        return None
+    return lost_in_the_middle(
+        {depth: scores.mean(model, suite, names, length) for depth, names in tasks.items()}
+    )
+
+
+def _questions(grid: Grid) -> pl.DataFrame:
+    """Which tasks of a suite ask the same questions."""
+    rows = [
+        (suite, task.name, task.questions)
+        for suite, asked in grid.suites.items()
+        for task in asked.tasks
+    ]
+    return pl.DataFrame(rows, schema=["suite", "task", "questions"], orient="row")
+
+
+def _compared(
+    scores: pl.DataFrame, models: Sequence[ShownModel]
+) -> Iterator[tuple[str, str, str, int, Comparison]]:
+    keys = ["suite", "length", "task", "index"]
+    for one, other in combinations(models, 2):
+        same_prompts = (one.tokenizer, one.wrapper) == (other.tokenizer, other.wrapper)
+        if same_prompts or one.weights == other.weights:
+            sides = [scores.filter(pl.col("model") == model.name) for model in (one, other)]
+            both = sides[0].join(sides[1], on=keys, suffix="_other", maintain_order="left")
+            for (suite, length), rows in both.group_by("suite", "length", maintain_order=True):
+                yield one.name, other.name, str(suite), int(str(length)), _comparison(rows)
+
+
+def _comparison(rows: pl.DataFrame) -> Comparison:
+    """Compares two columns of scores, of which those that share a needle count as one."""
+    means = rows.group_by("questions", "index", maintain_order=True).agg(
+        pl.col("score", "score_other").fill_null(0.0).mean()
+    )
+    first, second = means["score"].to_list(), means["score_other"].to_list()
+    return compare(first, second, estimates=(estimate(first), estimate(second)))

@@ -1,0 +1,180 @@
+"""Getting what is missing: from a mirror, or from the network.
+
+Knows the registry and mirrors, and hands repositories of the hub to `needlework.external.locking`; does not
+know what files are for. A file takes its place only when its digest is right.
+"""
+
+import os
+import shutil
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from needlework import files
+from needlework.errors import ResourceError
+from needlework.external import snapshots
+from needlework.external.downloading import Downloader, Open, open_url
+from needlework.external.locking import MIRROR, Puller
+from needlework.external.locks import NONE, Lock
+from needlework.external.registry import File, Origin, Registry, Resource, verify
+from needlework.terminal import Meter, silent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetcher:
+    """How to get files, and where to put them."""
+
+    registry: Registry
+    directory: Path
+    mirror: Path | None = None
+    offline: bool = False
+    accepted: frozenset[str] = frozenset()
+    """Resources whose terms the user has accepted."""
+    lock: Lock = NONE
+    """The bytes of repositories of the hub."""
+    open_url: Open = open_url
+    pause: Callable[[float], None] = time.sleep
+    meter: Meter = silent
+
+    def fetch(self, name: str) -> Iterator[Path]:
+        """Every file of a resource (or the one at a path), or the manifest of a repository.
+
+        Raises:
+            ResourceError: a file cannot be had, or is not what the registry or the hub says.
+        """
+        snapshot = snapshots.at(name)
+        if snapshot is not None:
+            yield self.puller.manifest(snapshot)
+            return
+        owner, wanted = self.registry.find(name)
+        for file in wanted:
+            yield self._file(owner, self.registry.resource(owner), file)
+
+    @property
+    def puller(self) -> Puller:
+        """The same for repositories of the hub."""
+        return Puller(
+            directory=self.directory,
+            lock=self.lock,
+            mirror=self.mirror,
+            offline=self.offline,
+            downloader=self.downloader,
+        )
+
+    @property
+    def downloader(self) -> Downloader:
+        """How to reach the network."""
+        return Downloader(self.open_url, self.pause, meter=self.meter)
+
+    def missing_bytes(self, name: str) -> int:
+        """How much of a file of the registry, or of a repository, is not here; as far as known."""
+        snapshot = snapshots.at(name)
+        if snapshot is not None:
+            return self.puller.missing_bytes(snapshot)
+        wanted = self.registry.find(name)[1]
+        return sum(file.bytes or 0 for file in wanted if not (self.directory / file.path).is_file())
+
+    def _file(self, name: str, resource: Resource, file: File) -> Path:
+        target = self.directory / file.path
+        if file.sha256 is None:
+            raise ResourceError(
+                f"{file.path}: nobody has verified its sha256 yet; look it up at "
+                f"{file.urls[0] if file.urls else 'its origin'} and write it into the registry"
+            )
+        if target.is_file() and files.sha256(target) == file.sha256:
+            return target
+        mirrored = self.mirror / file.path if self.mirror else None
+        if mirrored is not None and mirrored.is_file():
+            return self._copy(mirrored, target, file)
+        self._permitted(name, resource, file.path)
+        if file.made_by is None:
+            return self._download(file, target)
+        sources = [self._source(each) for each in file.made_from]
+        text = _MAKERS[file.made_by](sources, file)
+        return self._install(target, file, lambda path: path.write_text(text, encoding="utf-8"))
+
+    def _permitted(self, name: str, resource: Resource, wanted: str) -> None:
+        """Refuse the network where it may not be used."""
+        self._need_network(wanted)
+        if resource.terms is not None and name not in self.accepted:
+            raise ResourceError(
+                f"{name} is under terms of its own ({resource.licence}): read {resource.terms}, "
+                f"and if you accept them run `needlework fetch {name} --accept {name}`"
+            )
+
+    def _need_network(self, wanted: str) -> None:
+        if self.offline:
+            raise ResourceError(
+                f"{wanted} is not there and --offline forbids to download it; get it where there "
+                f"is a network, or put it into the folder that {MIRROR} names, at the same path"
+            )
+
+    def _source(self, name: str) -> Path:
+        origin = self.registry.sources[name]
+        target = self.directory / "sources" / name
+        if target.is_file() and files.sha256(target) == origin.sha256:
+            return target
+        return self._download(origin, target)
+
+    @staticmethod
+    def _install(target: Path, origin: Origin, write: Callable[[Path], object]) -> Path:
+        """Put bytes in their place if they are the right ones."""
+        with files.atomic(target) as temporary:
+            write(temporary)
+            found = files.sha256(temporary)
+            if found != origin.sha256:
+                raise ResourceError(
+                    f"{target.name}: what was to become it has sha256 {found}, the registry says "
+                    f"{origin.sha256}; it is damaged or another version"
+                )
+        return target
+
+    def _copy(self, mirrored: Path, target: Path, origin: Origin) -> Path:
+        try:
+            return self._install(target, origin, lambda path: shutil.copyfile(mirrored, path))
+        except ResourceError as error:
+            raise ResourceError(f"{error}; replace {mirrored}, or unset {MIRROR}") from error
+
+    def _download(self, origin: Origin, target: Path) -> Path:
+        """The first of the URLs that serves the right bytes."""
+        try:
+            return self.downloader.get(
+                origin.urls, target, check=lambda path: verify(path, origin), size=origin.bytes
+            )
+        except ResourceError as error:
+            raise ResourceError(
+                f"{target.name} cannot be downloaded: {error}; try again, or put it into the "
+                f"folder that {MIRROR} names"
+            ) from error
+
+
+def _sorted_lines(sources: Sequence[Path], file: File) -> str:
+    """A member of an archive with its lines in order, which in the original is arbitrary."""
+    with zipfile.ZipFile(sources[0]) as archive:
+        lines = archive.read(str(file.member)).decode("utf-8").removesuffix("\n").split("\n")
+    return "\n".join(sorted(lines))
+
+
+def _ruler_prompts(sources: Sequence[Path], _: File) -> str:
+    from needlework.external.released_source import prompts
+
+    return prompts({path.name: path.read_text(encoding="utf-8") for path in sources})
+
+
+_MAKERS = {"sorted_lines": _sorted_lines, "ruler_prompts": _ruler_prompts}
+
+
+def mirror_from_environment() -> Path | None:
+    """The folder that the environment names.
+
+    Raises:
+        ResourceError: there is no such folder.
+    """
+    value = os.environ.get(MIRROR)
+    if not value:
+        return None
+    if not Path(value).is_dir():
+        raise ResourceError(f"{MIRROR}={value} is not a folder; correct or unset it")
+    return Path(value)

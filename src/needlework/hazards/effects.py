@@ -1,0 +1,246 @@
+"""What each published defect costs: the variants of a model on the same samples, compared in pairs.
+
+Knows scores and the statistics; does not know how they are printed. A defect's cost is the score of
+the corrected model minus that of the model with this defect alone. What the costs do not add up to
+in the model with all of its defects is the remainder: what the defects do to each other.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from needlework.analysis.comparisons import holm, sign_flip_test
+from needlework.errors import RecordError
+from needlework.rng import stream_seed
+from needlework.statistics.bootstrap import RESAMPLES
+from needlework.statistics.contrasts import Interval
+from needlework.study.config import SuiteName
+from needlework.study.paper import DEPTHS, FORMAT_DEPTHS, FORMATS, TASKS
+from needlework.study.variants import (
+    CORRECTED,
+    PUBLISHED,
+    SUITES,
+    StudiedModel,
+    switched_on,
+    touches,
+)
+
+# Shapes: K costs, S strata (tasks), N samples of each, R resamples.
+Array = NDArray[np.float64]
+
+REMAINDER, TOTAL = "remainder", "total"
+REPEATED = FORMATS[2]
+"""The format of the repeated paragraph: all that a mean over mixed formats holds between depths."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What a defect costs, what all of them cost, or what is left between the two."""
+
+    part: str
+    """A defect, `remainder` or `total`."""
+    points: Interval
+    """Corrected minus defective, as a share of 1."""
+    changed: int
+    """Samples whose score is another one."""
+    samples: int
+    p_value: float | None = None
+    """Of the exact paired permutation test; None for the remainder and for single lengths."""
+    adjusted: float | None = None
+    """The same, corrected for all tests of the study (Holm)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Breakdown:
+    """One model on one suite, from its published score to its corrected one."""
+
+    model: str
+    label: str
+    suite: SuiteName
+    length: int | None
+    """None: the mean over all lengths of the suite."""
+    published: float
+    corrected: float
+    costs: tuple[Cost, ...]
+    """One for each defect that touches the suite, then the remainder where there are several, then
+    the total."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Scored:
+    """One model on one suite: the score of every sample under every variant, of shape (S, N)."""
+
+    model: StudiedModel
+    suite: SuiteName
+    length: int | None
+    scores: Mapping[str, Array]
+
+    def differences(self) -> dict[str, Array]:
+        """Corrected minus defective, for every part of the breakdown."""
+        corrected = self.scores[CORRECTED]
+        alone = {
+            defect: corrected - self.scores[defect]
+            for defect in self.model.defects
+            if touches(defect, self.suite)
+        }
+        total = corrected - self.scores[PUBLISHED]
+        several = {REMAINDER: total - sum(alone.values())} if len(alone) > 1 else {}
+        return alone | several | {TOTAL: total}
+
+
+def breakdowns(
+    scores: pl.DataFrame, models: Sequence[StudiedModel], *, seed: int
+) -> list[Breakdown]:
+    """Every model on every suite that its defects touch: over all lengths, then at each of them.
+
+    A resample draws samples, within each task as many as there are; one that was read at several
+    lengths, depths or formats is drawn as a whole, and all models draw the same.
+
+    Raises:
+        RecordError: a sample has no score under some variant.
+    """
+    found: list[Breakdown] = []
+    for suite in SUITES:
+        scored = [
+            each
+            for model in models
+            if suite in model.answers
+            for each in _scored(scores, model, suite)
+        ]
+        differences = [part_SN for each in scored for part_SN in each.differences().values()]
+        limits = iter(intervals(differences, seed=seed, address=("hazards", suite)))
+        found += [_broken_down(each, limits) for each in scored]
+    return _adjusted(found)
+
+
+def intervals(
+    differences: Sequence[Array], *, seed: int, address: Sequence[str | int]
+) -> list[Interval]:
+    """The mean over strata of their means, with its 95 % percentile bootstrap interval.
+
+    Each array has shape (S, N); samples are drawn within strata, the same for every array. Where no
+    sample differs from zero the interval has no width.
+    """
+    if not differences:
+        return []
+    values_KSN = np.stack(differences)
+    _, strata, samples = values_KSN.shape
+    drawn_RK = np.zeros((RESAMPLES, len(values_KSN)))
+    for stratum in range(strata):
+        generator = np.random.default_rng(stream_seed(seed, "bootstrap", *address, stratum))
+        times_RN = generator.multinomial(samples, [1 / samples] * samples, size=RESAMPLES)
+        drawn_RK += times_RN @ values_KSN[:, stratum].T / (samples * strata)
+    low_K, high_K = np.quantile(drawn_RK, [0.025, 0.975], axis=0)
+    return [
+        Interval(mean, min(mean, low), max(mean, high))
+        for mean, low, high in zip(
+            values_KSN.mean(axis=(1, 2)).tolist(), low_K.tolist(), high_K.tolist(), strict=True
+        )
+    ]
+
+
+def _broken_down(scored: _Scored, limits: Iterator[Interval]) -> Breakdown:
+    means = {variant: float(scores.mean()) for variant, scores in scored.scores.items()}
+    costs = []
+    for part, difference_SN in scored.differences().items():
+        has_test = scored.length is None and part != REMAINDER
+        other = scored.scores[PUBLISHED if part == TOTAL else part] if has_test else None
+        costs.append(
+            Cost(
+                part=part,
+                points=next(limits),
+                changed=int(np.count_nonzero(np.abs(difference_SN) > 1e-9)),
+                samples=difference_SN.size,
+                p_value=None if other is None else _p_value(scored.scores[CORRECTED], other),
+            )
+        )
+    return Breakdown(
+        model=scored.model.name,
+        label=scored.model.label,
+        suite=scored.suite,
+        length=scored.length,
+        published=means[PUBLISHED],
+        corrected=means[CORRECTED],
+        costs=tuple(costs),
+    )
+
+
+def _p_value(corrected_SN: Array, other_SN: Array) -> float:
+    return sign_flip_test(corrected_SN.ravel().tolist(), other_SN.ravel().tolist())
+
+
+def _adjusted(found: Sequence[Breakdown]) -> list[Breakdown]:
+    """The same with p-values corrected for their number."""
+    tested = [cost.p_value for each in found for cost in each.costs if cost.p_value is not None]
+    adjusted = iter(holm(tested))
+    return [
+        replace(
+            each,
+            costs=tuple(
+                cost if cost.p_value is None else replace(cost, adjusted=next(adjusted))
+                for cost in each.costs
+            ),
+        )
+        for each in found
+    ]
+
+
+def _scored(scores: pl.DataFrame, model: StudiedModel, suite: SuiteName) -> Iterator[_Scored]:
+    """The scores over all lengths, then at each."""
+    answers = model.answers[suite]
+    rows = scores.filter(pl.col("suite") == suite, pl.col("model").is_in(set(answers.values())))
+    lengths = sorted(rows["length"].unique())
+    found = {
+        (variant, length): _samples(
+            rows.filter(pl.col("model") == run, pl.col("length") == length),
+            suite,
+            where=f"{run} at length {length}",
+            mixed="format-mix" in switched_on(model, variant),
+        )
+        for variant, run in answers.items()
+        for length in lengths
+    }
+    means = {
+        variant: np.mean([found[variant, length] for length in lengths], axis=0)
+        for variant in answers
+    }
+    yield _Scored(model=model, suite=suite, length=None, scores=means)
+    for length in lengths:
+        here = {variant: found[variant, length] for variant in answers}
+        yield _Scored(model=model, suite=suite, length=length, scores=here)
+
+
+def _samples(cell: pl.DataFrame, suite: SuiteName, *, where: str, mixed: bool) -> Array:
+    """The score of every sample of a cell: RULER's by task, or those of the depth suite's needles.
+
+    Raises:
+        RecordError: a task has no scores.
+    """
+    by_task = {
+        key: rows.sort("index")["score"].fill_null(0.0).to_numpy()
+        for key, rows in cell.group_by("task" if suite == "ruler" else ["format", "depth"])
+    }
+    wanted: Mapping[tuple[str | int, ...], float] = (
+        {(task,): 1.0 for task in TASKS} if suite == "ruler" else _shares(mixed=mixed)
+    )
+    missing = [key for key in wanted if key not in by_task]
+    if missing:
+        task = " at depth ".join(map(str, missing[0]))
+        raise RecordError(f"no scores of {where} on {task}; collect the scores of the study again")
+    columns = [share * by_task[key] for key, share in wanted.items()]
+    return np.stack(columns) if suite == "ruler" else np.sum(columns, axis=0)[None]
+
+
+def _shares(*, mixed: bool) -> dict[tuple[str | int, ...], float]:
+    """What each format and depth adds to the mean over depths of the means over formats."""
+    formats = {
+        depth: (REPEATED,) if mixed and depth not in FORMAT_DEPTHS else FORMATS for depth in DEPTHS
+    }
+    return {
+        (form, depth): 1 / len(DEPTHS) / len(averaged)
+        for depth, averaged in formats.items()
+        for form in averaged
+    }

@@ -1,0 +1,177 @@
+"""What each published defect costs, as a page, a CSV table and a picture.
+
+Knows how costs are written down; what they are, is the business of `needlework.hazards.effects`.
+"""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from needlework.analysis.findings import SIGNIFICANCE
+from needlework.files import write_text
+from needlework.hazards.effects import REMAINDER, TOTAL, Breakdown, Cost, breakdowns
+from needlework.hazards.waterfall import hazard_waterfall
+from needlework.report import charts
+from needlework.report.rendering import render
+from needlework.report.writing import Written, markdown
+from needlework.scores.cells import read_parquet
+from needlework.statistics.contrasts import Interval
+from needlework.study.config import Study
+from needlework.study.variants import LABELS, StudiedModel
+
+SUBJECTS = {
+    "mamba-sampling": "sampling",
+    "m2a-conv-state": "the wrong convolution state",
+    "rg-window": "the shifted window",
+    "uuid-numbers": "asking for numbers in place of UUIDs",
+    "format-mix": "leaving essays out between the depths",
+}
+"""What is said to cost points."""
+TITLES = {
+    "ruler": "RULER (mean over the 13 tasks)",
+    "depth": "One needle (mean over depths of the mean over formats)",
+}
+HEADS = {**LABELS, REMAINDER: "interaction", TOTAL: "total"}
+FIGURE = "hazard_waterfall"
+
+
+def write_hazards(
+    study: Study,
+    models: Sequence[StudiedModel],
+    folder: Path,
+    *,
+    scores: Path,
+    templates: Path,
+) -> None:
+    """Write hazards.md, hazards.csv and the waterfall, with every suffix of a figure, to `folder`.
+
+    Raises:
+        RecordError: scores are damaged or missing.
+        StudyError: the template is missing.
+    """
+    found = breakdowns(read_parquet(scores), models, seed=study.seed)
+    page = render(
+        templates / "hazards.md.j2",
+        study=study,
+        figure=f"figures/{FIGURE}.svg",
+        suites=_by_suite(found),
+        titles=TITLES,
+        heads=HEADS,
+        tests=sum(cost.p_value is not None for each in found for cost in each.costs),
+        significance=100 * SIGNIFICANCE,
+        sentence=sentence,
+        shown=_shown,
+        cell=_cell,
+        parts=_parts,
+    )
+    write_text(folder / "hazards.md", page)
+    write_text(folder / "hazards.csv", _csv(found))
+    charts.save(hazard_waterfall(found), folder / "figures" / FIGURE)
+
+
+def sentence(row: Breakdown) -> Written:
+    """What a model's breakdown says, in words."""
+    alone = [cost for cost in row.costs if cost.part not in (REMAINDER, TOTAL)]
+    told = [_told(cost) for cost in alone]
+    certain = any(map(_is_certain, alone))
+    told += [_together(cost, certain) for cost in row.costs if cost.part == REMAINDER]
+    scores = f"{100 * row.published:.1f} as published, {100 * row.corrected:.1f} corrected"
+    return Written(f"**{markdown(row.label)}**: {scores}. {_capital('; '.join(told))}.")
+
+
+def _told(cost: Cost) -> str:
+    subject = SUBJECTS[cost.part]
+    if cost.changed == 0:
+        return f"{subject} changes no score"
+    points, low, high = cost.points
+    if not _is_certain(cost):
+        return f"{subject} makes no certain difference ({_shown(cost.points)} points)"
+    if points > 0:
+        return f"{subject} costs {_shown(cost.points)} points"
+    return f"{subject} flatters by {_shown(Interval(-points, -high, -low))} points"
+
+
+def _is_certain(cost: Cost) -> bool:
+    return cost.adjusted is not None and cost.adjusted < SIGNIFICANCE
+
+
+def _together(cost: Cost, certain: bool) -> str:
+    """How the defects act together, beside what each of them does alone.
+
+    Where no defect makes a certain difference alone, a remainder that mirrors it is none either.
+    """
+    points, low, high = cost.points
+    if low <= 0 <= high:
+        return f"together they cost what they cost one by one (remainder {_shown(cost.points)})"
+    if not certain:
+        return f"what they do together is not certain either (remainder {_shown(cost.points)})"
+    size = cost.points if points > 0 else Interval(-points, -high, -low)
+    side = "more" if points > 0 else "less"
+    return f"together they cost {_shown(size)} points {side} than one by one"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _shown(points: Interval) -> str:
+    """Points with their interval."""
+    value, low, high = (f"{100 * number + 0.0:.1f}".replace("-0.0", "0.0") for number in points)
+    return f"{value} [{low}, {high}]"
+
+
+def _cell(row: Breakdown, part: str) -> Written:
+    """What a table shows of a part; nothing where a model has no such defect."""
+    found = next((cost for cost in row.costs if cost.part == part), None)
+    if found is None:
+        return Written("")
+    if found.changed == 0:
+        return Written("0")
+    mark = "\\*" if _is_certain(found) else ""
+    return Written(f"{_shown(found.points)}{mark}")
+
+
+def _parts(rows: Sequence[Breakdown]) -> list[str]:
+    """The defects that some row has, in the order of the rows; remainder and total last."""
+    defects = dict.fromkeys(cost.part for row in rows for cost in row.costs)
+    last = [part for part in (REMAINDER, TOTAL) if part in defects]
+    return [part for part in defects if part not in last] + last
+
+
+def _by_suite(found: Sequence[Breakdown]) -> dict[str, dict[int | None, list[Breakdown]]]:
+    """Rows by suite and length, the mean over lengths first."""
+    suites: dict[str, dict[int | None, list[Breakdown]]] = {}
+    for row in found:
+        suites.setdefault(row.suite, {}).setdefault(row.length, []).append(row)
+    return suites
+
+
+def _csv(found: Sequence[Breakdown]) -> str:
+    lines = [line for row in found for line in _lines(row)]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(lines[0]) if lines else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue()
+
+
+def _lines(row: Breakdown) -> Iterator[dict[str, str | int | float | None]]:
+    """One line per part; costs are shares of 1, like every score in a CSV file."""
+    for cost in row.costs:
+        yield {
+            "model": row.model,
+            "label": row.label,
+            "suite": row.suite,
+            "length": "mean" if row.length is None else row.length,
+            "published": round(row.published, 6),
+            "corrected": round(row.corrected, 6),
+            "part": cost.part,
+            "cost": round(cost.points.value, 6),
+            "low": round(cost.points.low, 6),
+            "high": round(cost.points.high, 6),
+            "changed": cost.changed,
+            "samples": cost.samples,
+            "p_value": "" if cost.p_value is None else f"{cost.p_value:.3g}",
+            "adjusted": "" if cost.adjusted is None else f"{cost.adjusted:.3g}",
+        }

@@ -1,0 +1,101 @@
+"""Ours against published as a page, a CSV file and a picture.
+
+Knows how agreement is shown; what agrees is the business of `needlework.paper.agreement`.
+"""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from needlework.errors import StudyError
+from needlework.files import write_text
+from needlework.paper.agreement import Agreement, agreements
+from needlework.paper.audit import describe
+from needlework.paper.evidence import OfStudy
+from needlework.paper.published import read_tables
+from needlework.paper.scatter import scatter
+from needlework.report import charts
+from needlework.report.rendering import render
+from needlework.scores.cells import read_estimates
+from needlework.scores.estimates import Scores
+from needlework.study.config import Grid, ShownModel
+
+COLUMNS = (
+    "where",
+    "ours",
+    "published",
+    "difference",
+    "low",
+    "high",
+    "verdict",
+    "count",
+    "place",
+)
+
+
+def write_agreement(
+    published: Path,
+    cells: Path,
+    output: Path,
+    *,
+    grid: Grid,
+    models: Sequence[ShownModel],
+    samples: int,
+    templates: Path,
+) -> None:
+    """Write `output` with the suffixes .md, .csv and those of `charts.SUFFIXES`.
+
+    Raises:
+        RecordError: published tables or cells cannot be read.
+        StudyError: no printed number is of a model and length of this study.
+    """
+    scores = OfStudy(Scores(read_estimates(cells), grid))
+    found = list(agreements(read_tables(published), scores, models, samples=samples))
+    if not found:
+        raise StudyError(
+            f"{published} has no number of a model and length of this study; their names must be "
+            "equal"
+        )
+    rows = [_row(one) for one in found]
+    page = render(
+        templates / "agreement.md.j2",
+        tables=_by_table(found),
+        outside=[row for row in rows if row["verdict"] == "outside"],
+        total=len(rows),
+        samples=samples,
+        name=output.name,
+    )
+    write_text(output.with_suffix(".md"), page)
+    write_text(output.with_suffix(".csv"), _csv(rows))
+    charts.save(scatter(found), output)
+
+
+def _row(one: Agreement) -> dict[str, Any]:
+    return {
+        "where": describe(one.number),
+        "ours": f"{100 * one.ours.mean:.2f}",
+        "published": one.number.printed,
+        "difference": f"{100 * one.difference.value:.2f}",
+        "low": f"{100 * one.difference.low:.2f}",
+        "high": f"{100 * one.difference.high:.2f}",
+        "verdict": "inside" if one.is_inside else "outside",
+        "count": one.ours.count,
+        "place": one.number.place,
+    }
+
+
+def _by_table(found: Sequence[Agreement]) -> Mapping[int, tuple[int, int]]:
+    """Numbers compared, and numbers inside, by table."""
+    tables = sorted({one.number.table for one in found})
+    own = {table: [one for one in found if one.number.table == table] for table in tables}
+    return {table: (len(ones), sum(one.is_inside for one in ones)) for table, ones in own.items()}
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,43 @@
+"""The page about an audit, for readers who have never heard of one, and its findings as CSV.
+
+Knows how findings are written down; what a finding is, is the business of `needlework.paper.audit`.
+"""
+
+import csv
+import io
+from dataclasses import asdict, fields
+from pathlib import Path
+
+from needlework.files import write_text
+from needlework.paper.audit import Audit, Finding
+from needlework.report.rendering import render
+
+TITLES = {
+    "granularity": "Numbers that no such number of samples can give",
+    "average": "Averages that are not the mean of their row",
+    "identity": "Numbers that are not the mean of what they sum up",
+    "range": "Numbers outside 0 to 100",
+    "bold": "Best numbers marked wrongly",
+    "format-mix": "Columns that look like one needle format in place of three",
+}
+"""What each check is called, in the order of the page."""
+
+
+def write_audit(result: Audit, output: Path, *, samples: int, templates: Path) -> None:
+    """Write an audit as `output` with the suffixes .md and .csv.
+
+    Raises:
+        StudyError: the template is missing.
+    """
+    page = render(templates / "audit.md.j2", audit=result, samples=samples, titles=TITLES)
+    write_text(output.with_suffix(".md"), page)
+    write_text(output.with_suffix(".csv"), _csv(result))
+
+
+def _csv(result: Audit) -> str:
+    text = io.StringIO()
+    names = [field.name for field in fields(Finding)]
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(map(asdict, result.findings))
+    return text.getvalue()

@@ -1,0 +1,148 @@
+"""The nine claims of arXiv:2407.08112, put to the test with its own numbers or those of any study.
+
+Knows what each claim says and how its statistics decide; does not know where numbers come from.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from needlework.paper import claim_tests
+from needlework.paper.claim_tests import ROLES, Roster
+from needlework.paper.evidence import Evidence
+from needlework.paper.verdicts import (
+    Combine,
+    Statistic,
+    Test,
+    Verdict,
+    carry_out,
+    every,
+    mixed,
+    some,
+)
+from needlework.study.config import ShownModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """One claim: what it says, what is measured, and how the measurements decide."""
+
+    id: str
+    text: str
+    rule: str
+    tables: tuple[int, ...]
+    """The paper's tables that show the numbers."""
+    tests: Callable[[Roster, Sequence[int]], Iterator[Test]]
+    combine: Combine
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """A claim with its statistics and the verdict they lead to."""
+
+    claim: Claim
+    statistics: tuple[Statistic, ...]
+    missing: tuple[str, ...]
+    """Statistics that could not be computed, with the reason."""
+    verdict: Verdict | None
+    """None when nothing could be computed."""
+
+
+def judge(evidence: Evidence, models: Sequence[ShownModel]) -> list[Result]:
+    """Every claim put to the test."""
+    roster = {ROLES.get(model.name, model.name): model for model in models}
+    lengths = evidence.lengths("ruler")
+    return [_result(claim, evidence, roster, lengths) for claim in CLAIMS]
+
+
+def _result(claim: Claim, evidence: Evidence, roster: Roster, lengths: Sequence[int]) -> Result:
+    statistics, missing = carry_out(claim.tests(roster, lengths), evidence)
+    verdicts = [statistic.verdict for statistic in statistics]
+    verdict = claim.combine(verdicts) if verdicts else None
+    if missing and verdict == "supported" and claim.combine is every:
+        verdict = "undecided"
+    return Result(
+        claim=claim, statistics=tuple(statistics), missing=tuple(missing), verdict=verdict
+    )
+
+
+CLAIMS = (
+    Claim(
+        id="C1",
+        text="Every model drops steeply beyond its training length.",
+        rule="Each model loses more than 10 points of RULER from 1x to 2x its training length.",
+        tables=(1,),
+        tests=claim_tests.drop_beyond,
+        combine=every,
+    ),
+    Claim(
+        id="C2",
+        text="Linear sequence models extrapolate slightly better than pure attention.",
+        rule="The share of RULER kept at 2x, averaged over {Mamba2, RWKV-6}, exceeds that of "
+        "{Transformer++, Llama}; how slight is slightly is not tested.",
+        tables=(1,),
+        tests=claim_tests.linear_keeps_more,
+        combine=every,
+    ),
+    Claim(
+        id="C3",
+        text="There is no clear order between hybrids and pure linear models.",
+        rule="Of the pairs {Mamba2Attn, Griffin} x {Mamba2, RWKV-6} the hybrid keeps more in one "
+        "and less in another; contradicted when all pairs point the same way.",
+        tables=(1,),
+        tests=claim_tests.hybrid_order,
+        combine=mixed,
+    ),
+    Claim(
+        id="C4",
+        text="At the training length every model is lost in the middle.",
+        rule="Depths 40 to 60 score below depths 0 and 100 for each model; a difference that "
+        "cannot reach 5 points counts as none.",
+        tables=(2,),
+        tests=claim_tests.middle_in_range,
+        combine=every,
+    ),
+    Claim(
+        id="C5",
+        text="Beyond it Mamba stays lost in the middle; RecurrentGemma and RWKV show no depth "
+        "trend.",
+        rule="At 2x, Mamba2 as in C4; for the others no two depths differ by more than 5 points "
+        "(interval widened for choosing the pair; below some 120 samples per depth and format it "
+        "is wider than that at any score, which supports nothing).",
+        tables=(3,),
+        tests=claim_tests.middle_beyond,
+        combine=every,
+    ),
+    Claim(
+        id="C6",
+        text="Mamba2 extrapolates only on repeat haystacks with numbers.",
+        rule="At 2x it keeps more than half of its score there and less than half elsewhere.",
+        tables=(4,),
+        tests=claim_tests.only_repeat,
+        combine=every,
+    ),
+    Claim(
+        id="C7",
+        text="Mamba2Attn always extrapolates to some degree but is worse in range.",
+        rule="At 2x it scores above 5 points in every format, and up to 1x below Mamba2.",
+        tables=(4,),
+        tests=claim_tests.always_some,
+        combine=every,
+    ),
+    Claim(
+        id="C8",
+        text="Transformer++ is good only at its exact training length in some formats.",
+        rule="In some format its score at 1x exceeds those at 0.5x and 2x.",
+        tables=(4,),
+        tests=claim_tests.only_trained,
+        combine=some,
+    ),
+    Claim(
+        id="C9",
+        text="RWKV degrades about linearly as the length doubles.",
+        rule="RULER falls with log2 of the length, and no length is more than 5 points from the "
+        "least-squares line (interval widened for choosing the length).",
+        tables=(1,),
+        tests=claim_tests.straight_line,
+        combine=every,
+    ),
+)

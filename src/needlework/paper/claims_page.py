@@ -1,0 +1,120 @@
+"""The nine claims with their verdicts as a page, and every statistic behind them as CSV.
+
+Knows how verdicts are written down; what a claim is, is the business of `needlework.paper.claims`.
+"""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from needlework.files import write_text
+from needlework.paper.claims import Claim, Result
+from needlework.paper.verdicts import Statistic
+from needlework.report.rendering import render
+from needlework.report.writing import Written, code, markdown
+
+SCALES = {"points": 100.0, "points per doubling": 100.0, "ratio": 1.0}
+IN_ADDRESS = "/+._-~"
+"""Characters of names and their separators that an address needs no other form of."""
+SAYS = {"supported": "yes", "contradicted": "no", "undecided": "unclear"}
+COLUMNS = (
+    "claim",
+    "verdict",
+    "subject",
+    "quantity",
+    "unit",
+    "value",
+    "low",
+    "high",
+    "holds",
+    "cells",
+)
+
+
+def write_claims(
+    results: Sequence[Result],
+    output: Path,
+    *,
+    templates: Path,
+    inferred: int | None,
+    explorer: str | None,
+) -> None:
+    """Write the verdicts as `output` with the suffixes .md and .csv.
+
+    `inferred` is the number of samples from which intervals were inferred, None where they come
+    from the samples themselves; `explorer` is where links to cells lead, in
+    the folder of the study's tables; without it cells and tables are named.
+
+    Raises:
+        StudyError: the template is missing.
+    """
+    page = render(
+        templates / "claims.md.j2",
+        results=results,
+        inferred=inferred,
+        shown=_shown,
+        says=SAYS,
+        sources=lambda statistic: _sources(statistic, explorer),
+        tables=lambda claim: _tables(claim, linked=explorer is not None),
+    )
+    write_text(output.with_suffix(".md"), page)
+    write_text(output.with_suffix(".csv"), _csv(results))
+
+
+def _shown(statistic: Statistic) -> str:
+    """A statistic with its interval, in its unit."""
+    digits = 1 if SCALES[statistic.unit] > 1 else 2
+    value, low, high = (
+        f"{SCALES[statistic.unit] * number:.{digits}f}" for number in statistic.interval
+    )
+    unit = "" if statistic.unit == "ratio" else f" {statistic.unit}"
+    return f"{value} [{low}, {high}]{unit}"
+
+
+def _sources(statistic: Statistic, explorer: str | None) -> Written:
+    """The cells behind a statistic, by model, suite and length."""
+    cells = dict.fromkeys("/".join(cell.split("/")[:3]) for cell in statistic.cells)
+    told = (
+        f"[{markdown(cell)}]({explorer}#{quote(cell, safe=IN_ADDRESS)})" if explorer else code(cell)
+        for cell in cells
+    )
+    return Written(", ".join(told))
+
+
+def _tables(claim: Claim, *, linked: bool) -> Written:
+    """The tables that show a claim's numbers: those of the study as files, or the paper's."""
+    names = (f"Table {number}" for number in claim.tables)
+    if not linked:
+        return Written(", ".join(names))
+    files = (f"tables/table_{number:02}.md" for number in claim.tables)
+    linked_names = (f"[{name}]({file})" for name, file in zip(names, files, strict=True))
+    return Written(", ".join(linked_names))
+
+
+def _csv(results: Sequence[Result]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_rows(results))
+    return text.getvalue()
+
+
+def _rows(results: Sequence[Result]) -> Iterator[dict[str, Any]]:
+    for result in results:
+        for statistic in result.statistics:
+            yield {
+                "claim": result.claim.id,
+                "verdict": result.verdict,
+                "subject": statistic.subject,
+                "quantity": statistic.quantity,
+                "unit": statistic.unit,
+                **{
+                    name: round(SCALES[statistic.unit] * value, 6)
+                    for name, value in statistic.interval._asdict().items()
+                },
+                "holds": SAYS[statistic.verdict],
+                "cells": " ".join(statistic.cells),
+            }

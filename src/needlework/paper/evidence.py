@@ -1,0 +1,163 @@
+"""Where claims find their scores: the cells of a study, or the tables somebody published.
+
+Knows how a printed percentage becomes an estimate; does not know any claim.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from needlework.errors import RecordError, StudyError
+from needlework.paper.published import Number, read_tables
+from needlework.parsing import parse, read
+from needlework.scores.cells import read_estimates
+from needlework.scores.estimates import Scores
+from needlework.statistics.means import Estimate, macro_mean, wilson
+from needlework.study.config import Grid, Models, ShownModel
+from needlework.study.paper import FORMATS, TASKS
+
+
+class Evidence(Protocol):
+    """Estimates by model and length; each raises RecordError where it has none."""
+
+    def lengths(self, suite: str) -> list[int]:
+        """The lengths at which a suite was run, ascending."""
+
+    def ruler(self, model: ShownModel, length: int) -> Estimate:
+        """The mean over the 13 RULER tasks."""
+
+    def task(self, model: ShownModel, task: str, length: int) -> Estimate:
+        """One RULER task."""
+
+    def over_formats(self, model: ShownModel, *, depth: int, length: int) -> Estimate:
+        """The mean over the needle formats at one depth."""
+
+    def depth(self, model: ShownModel, form: str, *, depth: int, length: int) -> Estimate:
+        """One needle format at one depth."""
+
+
+class OfStudy:
+    """A study's own scores, in its suites `ruler` and `depth`."""
+
+    def __init__(self, scores: Scores) -> None:
+        self._scores = scores
+
+    def lengths(self, suite: str) -> list[int]:
+        """The lengths at which a suite was run, ascending."""
+        asked = self._scores.grid.suites.get(suite)
+        return list(asked.lengths) if asked else []
+
+    def ruler(self, model: ShownModel, length: int) -> Estimate:
+        """The mean over the 13 RULER tasks."""
+        return self._scores.mean(model, "ruler", TASKS, length)
+
+    def task(self, model: ShownModel, task: str, length: int) -> Estimate:
+        """One RULER task."""
+        return self._scores.estimate(model, "ruler", task, length)
+
+    def over_formats(self, model: ShownModel, *, depth: int, length: int) -> Estimate:
+        """The mean over the needle formats at one depth."""
+        tasks = [self._needle(form, depth) for form in FORMATS]
+        return self._scores.mean(model, "depth", tasks, length)
+
+    def depth(self, model: ShownModel, form: str, *, depth: int, length: int) -> Estimate:
+        """One needle format at one depth."""
+        return self._scores.estimate(model, "depth", self._needle(form, depth), length)
+
+    def _needle(self, form: str, depth: int) -> str:
+        """The name of the task with this format and depth."""
+        for task in self._scores.suite("depth").tasks:
+            if (task.format, task.depth) == (form, depth):
+                return task.name
+        raise RecordError(f"suite depth has no task of {form} at depth {depth}")
+
+
+class Published:
+    """Published tables as estimates: a percentage of so many samples, taken at its word.
+
+    The samples were not published, so the intervals are inferred: those of as many yes-or-no
+    samples with that mean. Partial credit varies less; for it they are too wide, never too narrow.
+    """
+
+    def __init__(self, numbers: Iterable[Number], *, samples: int) -> None:
+        self._samples = samples
+        self._values: Mapping[tuple[str, str, int | None, int | None, str], Number] = {
+            (number.model, number.task, number.length, number.depth, number.format): number
+            for number in numbers
+            if not number.is_average
+        }
+
+    def models(self) -> set[str]:
+        """The models that some table shows."""
+        return {model for model, *_ in self._values}
+
+    def lengths(self, suite: str) -> list[int]:
+        """The lengths of the tables of a suite, ascending."""
+        return sorted(
+            {
+                number.length
+                for number in self._values.values()
+                if number.length is not None and (number.task == "depth") == (suite == "depth")
+            }
+        )
+
+    def ruler(self, model: ShownModel, length: int) -> Estimate:
+        """The mean over the 13 RULER tasks, from their own tables."""
+        parts = [self._estimate(model, task, length=length) for task in TASKS]
+        return macro_mean(parts, independent=True)
+
+    def task(self, model: ShownModel, task: str, length: int) -> Estimate:
+        """The number in the table of a RULER task."""
+        return self._estimate(model, task, length=length)
+
+    def over_formats(self, model: ShownModel, *, depth: int, length: int) -> Estimate:
+        """The number of Table 2 or 3, as if of one format's samples."""
+        return self._estimate(model, "depth", length=length, depth=depth)
+
+    def depth(self, model: ShownModel, form: str, *, depth: int, length: int) -> Estimate:
+        """The number of Table 4."""
+        return self._estimate(model, "depth", length=length, depth=depth, form=form)
+
+    def _estimate(
+        self, model: ShownModel, task: str, *, length: int, depth: int | None = None, form: str = ""
+    ) -> Estimate:
+        found = self._values.get((model.name, task, length, depth, form))
+        if found is None:
+            at = f" at depth {depth}" if depth is not None else ""
+            raise RecordError(f"{model.label}: no {form or task} score{at} at length {length}")
+        return wilson(float(found.value) / 100, count=self._samples)
+
+
+def read_evidence(source: Path, *, samples: int, grid: Grid | None = None) -> Evidence:
+    """The evidence in a cells file, or in a folder of published tables of `samples` samples each.
+
+    The grid of its study says which cells a cells file should have.
+
+    Raises:
+        RecordError: the file or a table cannot be read.
+        StudyError: there is no grid for a cells file.
+    """
+    if source.is_dir():
+        return Published(read_tables(source), samples=samples)
+    if grid is None:
+        raise StudyError(f"{source}: name the grid of its study, --grid FOLDER/plan/grid.json")
+    return OfStudy(Scores(read_estimates(source), grid))
+
+
+def read_models(path: Path, evidence: Evidence) -> list[ShownModel]:
+    """What to call the models: a study's own list, or of a catalogue those that tables show.
+
+    Raises:
+        StudyError: the file is neither.
+    """
+    content = read(path)
+    if isinstance(content, list):
+        return list(parse(tuple[ShownModel, ...], content, where=str(path)))
+    catalogue = parse(Models, content, where=str(path))
+    shown = evidence.models() if isinstance(evidence, Published) else catalogue.models.keys()
+    fields = ShownModel.model_fields.keys() - {"name", "wrapper"}
+    return [
+        ShownModel(name=name, wrapper=entry.wrapper.released, **entry.model_dump(include=fields))
+        for name, entry in catalogue.models.items()
+        if name in shown
+    ]

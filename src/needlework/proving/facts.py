@@ -1,0 +1,75 @@
+"""The machine, as torch and its packages say of it.
+
+Knows where versions are found; does not know what is measured.
+"""
+
+import importlib
+import os
+import platform
+import shutil
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+
+import torch
+
+from needlework import sources
+from needlework.proving.records import Facts
+
+ENTRIES = {
+    "causal-conv1d": "causal_conv1d",
+    "fla-core": "fla.ops.hgrn",
+    "flash-attn": "flash_attn",
+    "mamba-ssm": "mamba_ssm.ops.triton.ssd_combined",
+}
+"""What of each package with kernels is used, and so must import."""
+
+
+def find_facts() -> Facts:
+    """What there is: a GPU, else the processor; versions; which packages with kernels import."""
+    gpu = torch.cuda.is_available()
+    return Facts(
+        device="cuda" if gpu else "cpu",
+        name=torch.cuda.get_device_name() if gpu else f"{platform.machine()} CPU",
+        capability=".".join(map(str, torch.cuda.get_device_capability())) if gpu else None,
+        memory=torch.cuda.mem_get_info()[1] if gpu else _main_memory(),
+        driver=_driver() if gpu else None,
+        cuda=torch.version.cuda,
+        python=platform.python_version(),
+        torch=torch.__version__,
+        triton=_version("triton"),
+        packages={package: _state(package, module) for package, module in ENTRIES.items()},
+        code=sources.digest("needlework.proving.worker"),
+    )
+
+
+def _main_memory() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _driver() -> str | None:
+    """Of NVIDIA; None where its tool is not there, as in some containers."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return None
+    asked = [tool, "--query-gpu=driver_version", "--format=csv,noheader"]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    return (done.stdout.splitlines() or [""])[0].strip() or None
+
+
+def _state(package: str, module: str) -> str:
+    """Its version, or why it is not used."""
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        absent = error.name == module.partition(".")[0]
+        return "not installed" if absent else f"does not import: {error}"
+    except (ImportError, OSError) as error:
+        return f"does not import: {' '.join(str(error).split())}"
+    return _version(package) or "of unknown version"
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,303 @@
+"""What was found, as one page of Markdown, and each step as one line of progress.
+
+Knows words and tables; does not know how anything was measured.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from needlework.proving.records import (
+    BatchAnswers,
+    Built,
+    Checks,
+    Facts,
+    LongRead,
+    Peaks,
+    PromptSpeed,
+    Proof,
+    Result,
+    Speed,
+    StepRecord,
+)
+from needlework.proving.steps import short
+
+GIB = 1 << 30
+TOY = (
+    "**No GPU: toy sizes on the CPU; nothing here speaks of a GPU.** The decoders are those of the "
+    "nano models, with random weights."
+)
+
+
+def summary(record: StepRecord) -> str:
+    """What a finished step found, in half a line."""
+    result = record.result
+    if result is None:
+        return record.error or "nothing"
+    return _SUMMARIES[type(result)](result)
+
+
+def _facts(facts: Facts) -> str:
+    parts = [facts.name]
+    if facts.capability:
+        parts.append(f"compute capability {facts.capability}, driver {facts.driver or 'unknown'}")
+    parts += [f"{facts.memory / GIB:.0f} GiB", f"Python {facts.python}", f"torch {facts.torch}"]
+    parts += [f"CUDA {facts.cuda}"] if facts.cuda else []
+    return ", ".join([*parts, f"triton {facts.triton}" if facts.triton else "no triton"])
+
+
+def _checks(found: Checks) -> str:
+    wrong = sum(not check.passed for check in found.checks)
+    worst = found.worst
+    said = f"{len(found.checks) - wrong} of {len(found.checks)} calls agree"
+    return (
+        f"{said}, the farthest by {worst.difference:.2g} of the largest number "
+        f"({worst.dtype}, {worst.tokens} tokens; allowed {worst.allowed:.2g})"
+    )
+
+
+def _peaks(found: Peaks) -> str:
+    return f"{_rate(found.flops)}FLOP/s in {found.dtype}, {_rate(found.bandwidth)}B/s copied"
+
+
+def _speed(found: Speed) -> str:
+    parts = []
+    if found.reading:
+        last = found.reading[-1]
+        parts.append(f"reads {last.tokens_per_second:,.0f} tokens/s at {last.length:,}")
+    for each in found.writing:
+        wrote = each.tokens_per_second
+        told = "does not fit" if wrote is None else f"{wrote:,.0f} tokens/s"
+        parts.append(f"writes with {_rows(each.rows)}: {told}")
+    return ", ".join([*parts, f"longest context {_longest(found)}"])
+
+
+def _long_read(found: LongRead) -> str:
+    return f"{found.tokens:,} tokens in {found.seconds:.1f} s{_beside(found.peak_bytes)}"
+
+
+def _batches(found: BatchAnswers) -> str:
+    shares = [f"{_share(found, rows)} with {_rows(rows)}" for rows in found.differing]
+    return f"answers that differ from those of one row: {', '.join(shares)}"
+
+
+def _built(found: Built) -> str:
+    return f"compiled for {found.architecture}, {found.bytes / (1 << 20):.1f} MiB"
+
+
+_SUMMARIES: dict[type[Result], Callable[..., str]] = {
+    Facts: _facts,
+    Checks: _checks,
+    Peaks: _peaks,
+    Speed: _speed,
+    LongRead: _long_read,
+    BatchAnswers: _batches,
+    Built: _built,
+}
+
+
+def markdown(proof: Proof) -> str:
+    """The whole page."""
+    parts = ["# What `needlework prove` found"]
+    if proof.toy:
+        parts.append(TOY)
+    results = [step.result for step in proof.steps if step.result is not None]
+    parts += [part for section in _SECTIONS for part in section(proof, results)]
+    parts += _outcomes(proof.steps)
+    return "\n\n".join(parts) + "\n"
+
+
+def _machine(proof: Proof, results: Sequence[Result]) -> Iterator[str]:
+    del proof
+    for facts in results:
+        if isinstance(facts, Facts):
+            packages = [f"{name} {state}" for name, state in facts.packages.items()]
+            yield f"Machine: {_facts(facts)}. Packages: {', '.join(packages)}."
+    for built in results:
+        if isinstance(built, Built):
+            yield f"causal-conv1d was {_built(built)}, forward pass alone."
+    for peaks in results:
+        if isinstance(peaks, Peaks):
+            yield f"Peaks: {_peaks(peaks)}."
+
+
+def _checked(proof: Proof, results: Sequence[Result]) -> Iterator[str]:
+    """Layers against float64, and long calls against short ones."""
+    del proof
+    for what, title, said in (
+        (
+            "prompt",
+            "Layers against float64",
+            "A call, a padded continuation and single tokens, after earlier tokens; outputs and "
+            "final states; decays of 0.99 to 0.999. The largest difference over the largest "
+            "number, and the same for torch alone.",
+        ),
+        (
+            "pieces",
+            "One long call against pieces by torch",
+            "Outputs of every token and the final state, decays as above.",
+        ),
+    ):
+        rows = [
+            [
+                found.layer,
+                ", ".join(sorted(set(found.kernels.values()))),
+                check.dtype,
+                f"{check.tokens:,}",
+                f"{check.difference:.1e}",
+                f"{check.by_torch:.1e}" if what == "prompt" else "",
+                f"{check.allowed:.1e}",
+                "yes" if check.passed else "**no**",
+            ]
+            for found in results
+            if isinstance(found, Checks)
+            for check in found.checks
+            if check.what == what
+        ]
+        if rows:
+            titles = "layer|computed by|dtype|tokens|differs by|torch|allowed|agrees"
+            yield f"## {title}\n\n{said}"
+            yield _table(titles, rows, right=4)
+
+
+def _speeds(proof: Proof, results: Sequence[Result]) -> Iterator[str]:
+    del results
+    if not proof.speeds:
+        return
+    peak = proof.peaks.flops if proof.peaks else None
+    lengths = sorted({each.length for found in proof.speeds for each in found.reading})
+    yield (
+        "## Reading\n\nTokens a second, in brackets the share of the measured peak of matrix "
+        "products; then the most memory of any length. Random weights, the engine's calls."
+    )
+    yield _table(
+        "|".join(["model", "dtype", *(f"{length:,} tokens" for length in lengths), "memory"]),
+        [
+            [_names(found), found.dtype, *_by_length(found, lengths, peak), _most(found.reading)]
+            for found in proof.speeds
+        ],
+        right=2,
+    )
+    rows = sorted({each.rows for found in proof.speeds for each in found.writing})
+    yield (
+        f"## Writing\n\nTokens a second of all rows together, after {proof.speeds[0].context:,} "
+        "tokens each; then the longest context of one row, tried."
+    )
+    yield _table(
+        "|".join(["model", "dtype", *map(_rows, rows), "longest context"]),
+        [
+            [_names(found), found.dtype, *_by_rows(found, rows), _longest(found)]
+            for found in proof.speeds
+        ],
+        right=2,
+    )
+
+
+def _by_length(found: Speed, lengths: Sequence[int], peak: float | None) -> Iterator[str]:
+    known = {each.length: each for each in found.reading}
+    for length in lengths:
+        each = known.get(length)
+        share = f" ({each.flops / peak:.0%})" if each and peak else ""
+        yield f"{each.tokens_per_second:,.0f}{share}" if each else "does not fit"
+
+
+def _by_rows(found: Speed, rows: Sequence[int]) -> Iterator[str]:
+    known = {each.rows: each.tokens_per_second for each in found.writing}
+    for count in rows:
+        wrote = known.get(count)
+        yield "does not fit" if wrote is None else f"{wrote:,.0f}"
+
+
+def _most(reading: Sequence[PromptSpeed]) -> str:
+    peaks = [each.peak_bytes for each in reading if each.peak_bytes is not None]
+    return f"{max(peaks) / GIB:.1f} GiB" if peaks else "not known on a CPU"
+
+
+def _batch_table(proof: Proof, results: Sequence[Result]) -> Iterator[str]:
+    del proof
+    found = [each for each in results if isinstance(each, BatchAnswers)]
+    if found:
+        first = found[0]
+        yield (
+            f"## Batches\n\nGreedy answers of {first.tokens} tokens to {first.prompts} prompts, "
+            f"in {first.dtype}, that are not those of one row at a time. Weights are random, and "
+            "their likeliest tokens closer to each other than those of trained ones."
+        )
+        titles = "|".join(["model", *map(_rows, first.differing)])
+        rows = [
+            [short(each.checkpoint), *(_share(each, rows) for rows in each.differing)]
+            for each in found
+        ]
+        yield _table(titles, rows, right=1)
+
+
+def _long_table(proof: Proof, results: Sequence[Result]) -> Iterator[str]:
+    del proof
+    rows = [
+        [
+            short(each.checkpoint),
+            f"{each.tokens:,}",
+            f"{each.seconds:.1f}",
+            "" if each.peak_bytes is None else f"{each.peak_bytes / GIB:.1f} GiB",
+        ]
+        for each in results
+        if isinstance(each, LongRead)
+    ]
+    if rows:
+        yield "## Long prompts\n\nOne prompt, read by a whole decoder under the engine's limits."
+        yield _table("model|tokens|seconds|memory", rows, right=1)
+
+
+_SECTIONS: Sequence[Callable[[Proof, Sequence[Result]], Iterator[str]]] = (
+    _machine,
+    _checked,
+    _speeds,
+    _batch_table,
+    _long_table,
+)
+
+
+def _outcomes(steps: Sequence[StepRecord]) -> Iterator[str]:
+    """What failed and what was not run, or that there is nothing of the kind."""
+    left = [step for step in steps if step.status != "done"]
+    wrong = [
+        step.title
+        for step in steps
+        if isinstance(step.result, Checks) and not step.result.worst.passed
+    ]
+    yield "## What is missing"
+    lines = [f"- {step.title}: {step.status}: {step.error}" for step in left]
+    lines += [f"- {title}: does not agree" for title in wrong]
+    yield "\n".join(lines) or "Nothing: every step was done, and every check agrees."
+
+
+def _names(found: Speed) -> str:
+    return ", ".join(map(short, found.checkpoints))
+
+
+def _longest(found: Speed) -> str:
+    if found.longest is None:
+        return "any length"
+    return f"{'at least ' if found.at_least else ''}{found.longest:,}"
+
+
+def _rows(count: int) -> str:
+    return f"{count} row{'' if count == 1 else 's'}"
+
+
+def _share(found: BatchAnswers, rows: int) -> str:
+    return f"{found.differing[rows] / found.prompts:.0%}"
+
+
+def _beside(peak: int | None) -> str:
+    return "" if peak is None else f", {peak / GIB:.1f} GiB at the peak"
+
+
+def _rate(number: float) -> str:
+    """A number with the letter of its thousands."""
+    return f"{number / 1e12:.1f} T" if number >= 1e12 else f"{number / 1e9:.1f} G"
+
+
+def _table(titles: str, rows: Sequence[Sequence[str]], *, right: int) -> str:
+    """A table whose columns from `right` on are set flush right."""
+    names = titles.split("|")
+    rule = ["---" if place < right else "--:" for place in range(len(names))]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (names, rule, *rows))

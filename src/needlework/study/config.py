@@ -1,0 +1,353 @@
+"""A study as data: the closed form of the files in `config/`.
+
+Knows names, lengths and sources; does not know files, tensors or scores.
+"""
+
+import json
+from collections.abc import Collection
+from typing import Annotated, Literal, NamedTuple, get_args
+
+from pydantic import (
+    AfterValidator,
+    Discriminator,
+    Field,
+    PositiveInt,
+    StringConstraints,
+    Tag,
+    field_validator,
+    model_validator,
+)
+
+from needlework.defects import StudyHazard
+from needlework.errors import StudyError
+from needlework.parsing import by_form, unknown
+from needlework.records import Closed, Line
+from needlework.study.definitions import Name, TableDefinition
+from needlework.tasks.prompts import WordingName
+from needlework.tasks.specs import Spec, needle_format, question_group
+
+Family = Literal["linear", "hybrid", "attention"]
+SuiteName = Name
+RunName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*(\+[a-z0-9][a-z0-9-]*)?$")
+]
+"""The name of a model, or of a variant of it in a hazard study: `model+variant`."""
+Wrapper = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+Prompts = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
+"""A wrapper with what else tells its samples from those of others: `base+plain`."""
+Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
+
+
+def _source(value: str) -> str:
+    """A path that means the same to rules, in which these characters mark what is filled in."""
+    marks = [mark for mark in "{}<>" if mark in value]
+    if marks:
+        raise ValueError(
+            f"holds `{marks[0]}`, with which rules mark what they fill in; rename it, or give it "
+            "another name with `ln -s`"
+        )
+    return value
+
+
+Place = Annotated[Line, AfterValidator(_source)]
+"""A path or a hub id."""
+
+
+class Suite(Closed):
+    """Tasks that run together, at every one of these lengths."""
+
+    tasks: tuple[Name, ...] | None = Field(
+        None,
+        description="Tasks of config/tasks.yaml, or lists of them; when left out, the list of the "
+        "suite's name.",
+    )
+    lengths: tuple[PositiveInt, ...] = Field(
+        min_length=1, description="Context lengths in tokens, answer included, ascending."
+    )
+
+    @model_validator(mode="after")
+    def _ascending(self) -> "Suite":
+        if list(self.lengths) != sorted(set(self.lengths)):
+            raise ValueError(f"lengths {list(self.lengths)} must ascend without repeats")
+        return self
+
+
+class Study(Closed):
+    """One config file: what is measured, on which models, how often."""
+
+    study: Name = Field(description="Name of the study and of its folder under results/.")
+    seed: int = Field(ge=0, description="Seed of every random draw.")
+    samples: int = Field(ge=1, le=100_000, description="Samples per task and length.")
+    shards: PositiveInt = Field(
+        1, exclude=True, description="Jobs that share the samples of one cell; changes no result."
+    )
+    protocol: Literal["released", "corrected"] = Field(
+        description="How prompts are made and answers decoded: as the artifact did, or mended."
+    )
+    material: Literal["nano", "english"] = Field(
+        description="The study's own small language, or English essays and words."
+    )
+    wording: WordingName | Annotated[tuple[WordingName, ...], Field(min_length=1)] | None = Field(
+        None,
+        description="Whose words prompts are in: RULER's own (English's default), or plain ones of "
+        "ours (the nano language's). A list: every model runs in each of them.",
+    )
+    suites: dict[Name, Suite] = Field(
+        min_length=1, description="What is asked: tasks that run together, by any name."
+    )
+    tables: (
+        Annotated[
+            Annotated[Literal["paper", "auto"], Tag("=text")]
+            | Annotated[tuple[TableDefinition, ...], Tag("=list")],
+            Discriminator(by_form),
+        ]
+        | None
+    ) = Field(
+        None,
+        description="`paper`: those of config/tables/paper.yaml; `auto`: of every suite a mean, "
+        "one of each task and one by depth; or definitions of your own. Left out: `paper` where "
+        "the study has its cells, else `auto`.",
+    )
+    models: tuple[Name, ...] = Field(
+        min_length=1, description="Entries of config/models.yaml, in the order of the tables."
+    )
+    hazards: tuple[StudyHazard, ...] = Field(
+        (),
+        description="Published defects to study: every model runs without, with each one it was "
+        "published with, and with all of those.",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Study":
+        if self.protocol == "released" and self.material == "nano":
+            raise ValueError("protocol `released` replays English prompts; set material: english")
+        if len(set(self.models)) < len(self.models):
+            raise ValueError(f"models {list(self.models)} must not repeat")
+        if len(set(self.hazards)) < len(self.hazards):
+            raise ValueError(f"hazards {list(self.hazards)} must not repeat")
+        if self.hazards and self.tables is not None:
+            raise ValueError(
+                "a study of hazards shows what each of them costs; remove tables, or hazards"
+            )
+        if self.hazards and self.protocol == "released":
+            raise ValueError(
+                "hazards are switched on one by one, and protocol `released` has them all; set "
+                "protocol: corrected, or remove hazards"
+            )
+        return self
+
+    @field_validator("wording", mode="before")
+    @classmethod
+    def _named(cls, value: object) -> object:
+        """One line for a mistake, where a choice of forms would tell one for each form."""
+        known = get_args(WordingName)
+        named = [value] if value is None or isinstance(value, str) else value
+        if not isinstance(named, list | tuple) or not named:
+            raise ValueError(f"name {' or '.join(known)}, or list both")
+        for each in named:
+            if each is not None and each not in known:
+                raise ValueError(unknown(str(each), known))
+        return value
+
+    @model_validator(mode="after")
+    def _speakable(self) -> "Study":
+        if "ruler" in self.wordings and self.material == "nano":
+            raise ValueError("wording `ruler` is English; remove wording, or set material: english")
+        if "plain" in self.wordings and self.protocol == "released":
+            raise ValueError(
+                "protocol `released` replays RULER's prompts; remove wording `plain`, or set "
+                "protocol: corrected"
+            )
+        if len(set(self.wordings)) < len(self.wordings):
+            raise ValueError(f"wording {list(self.wordings)} must not repeat")
+        if len(self.wordings) > 1 and self.hazards:
+            raise ValueError(
+                f"wording {list(self.wordings)} and hazards both make variants of every model; "
+                "study one of them at a time"
+            )
+        return self
+
+    @property
+    def wordings(self) -> tuple[WordingName, ...]:
+        """Every wording that prompts are in; one, or more that make variants of every model."""
+        if self.wording is None:
+            return ("plain",) if self.material == "nano" else ("ruler",)
+        return (self.wording,) if isinstance(self.wording, str) else self.wording
+
+
+class TokenizerEntry(Closed):
+    """Where a tokenizer comes from."""
+
+    source: Place = Field(description="A file or folder, or a hub id.")
+    revision: Commit | None = Field(None, description="A commit of the hub id, not the lock's.")
+
+
+class Wrappers(Closed):
+    """The prompt format of a model under each protocol; a lone name stands for both."""
+
+    released: Wrapper
+    corrected: Wrapper
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_for_both(cls, value: object) -> object:
+        return {"released": value, "corrected": value} if isinstance(value, str) else value
+
+
+class ModelEntry(Closed):
+    """One row of the tables."""
+
+    label: Line = Field(description="The name shown in tables.")
+    family: Family
+    checkpoint: Place = Field(description="A folder, or a hub id.")
+    revision: Commit | None = Field(None, description="A commit of the hub id, not the lock's.")
+    tokenizer: Name = Field(description="An entry of `tokenizers` in the same file.")
+    wrapper: Wrappers = Field(
+        description="The prompt format around every question, one name or one per protocol; "
+        "`chat`, where corrected, is the chat template of the tokenizer."
+    )
+    trained_length: PositiveInt = Field(description="Context length of the training, in tokens.")
+    backend: Literal["needlework", "transformers"] = Field(
+        "needlework", description="Our decoder, or the model as transformers computes it."
+    )
+    trust_remote_code: bool = Field(
+        False, description="Let transformers run code that comes with the checkpoint."
+    )
+    hazards: tuple[StudyHazard, ...] = Field(
+        (),
+        description="Defects it was published with; on under `protocol: released`, and in the "
+        "variants of a study with `hazards`.",
+    )
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    licence: Line = Field(description="Licence of the weights, for Table 5.")
+
+    @model_validator(mode="after")
+    def _remote_code_is_run_by_transformers(self) -> "ModelEntry":
+        if self.trust_remote_code and self.backend != "transformers":
+            raise ValueError("trust_remote_code is for backend: transformers; remove one of them")
+        return self
+
+    def shown(self, name: str, wrapper: str) -> "ShownModel":
+        """What tables and figures say about it."""
+        fields = ShownModel.model_fields.keys() - {"name", "wrapper"}
+        return ShownModel(name=name, wrapper=wrapper, **self.model_dump(include=fields))
+
+
+class ShownModel(Closed):
+    """What tables and figures say about a model; nothing here changes a score."""
+
+    name: RunName
+    label: Line
+    family: Family
+    checkpoint: Place
+    revision: Commit | None
+    tokenizer: Name
+    wrapper: Prompts
+    trained_length: PositiveInt
+    licence: Line
+
+    @property
+    def weights(self) -> str:
+        """The model whose weights these are, its own or those that it shares as a variant."""
+        return self.name.partition("+")[0]
+
+
+class Models(Closed):
+    """The parsed form of config/models.yaml."""
+
+    tokenizers: dict[Name, TokenizerEntry]
+    models: dict[Name, ModelEntry]
+
+    @model_validator(mode="after")
+    def _known_tokenizers(self) -> "Models":
+        for name, model in self.models.items():
+            if model.tokenizer not in self.tokenizers:
+                raise ValueError(
+                    f"models.{name}.tokenizer: {unknown(model.tokenizer, self.tokenizers)}"
+                )
+        return self
+
+
+SuiteTasks = dict[Name, dict[Name, Spec]]
+"""The tasks of every suite of a study, by name."""
+
+
+class Cell(NamedTuple):
+    """One model on one suite at one length: one job on one device."""
+
+    model: str
+    suite: SuiteName
+    length: int
+
+
+class AskedTask(Closed):
+    """A task of a suite, as far as tables tell tasks apart."""
+
+    name: Name
+    format: str | None = None
+    """What its needle is made of, where its depth is fixed."""
+    depth: int | None = None
+    """Where its needle lies, in percent, where that is fixed."""
+    questions: Name
+    """Tasks with equal `questions` ask the same ones, sample by sample."""
+
+    @classmethod
+    def of(cls, name: Name, spec: Spec) -> "AskedTask":
+        """A task as tables see it."""
+        return cls(
+            name=name,
+            format=needle_format(spec),
+            depth=getattr(spec, "depth", None),
+            questions=question_group(spec, name),
+        )
+
+
+class AskedSuite(Closed):
+    """The tasks and lengths of a suite."""
+
+    tasks: tuple[AskedTask, ...] = Field(min_length=1)
+    lengths: tuple[PositiveInt, ...] = Field(min_length=1)
+
+    def names(self) -> list[Name]:
+        """Its tasks by name."""
+        return [task.name for task in self.tasks]
+
+    def independent(self, tasks: Collection[Name]) -> bool:
+        """Whether these tasks ask different questions."""
+        asked = [task.questions for task in self.tasks if task.name in tasks]
+        return len(set(asked)) == len(asked)
+
+
+class Grid(Closed):
+    """The cells of a study: every model, on every suite, at every length."""
+
+    models: tuple[RunName, ...]
+    suites: dict[Name, AskedSuite] = Field(min_length=1)
+    without: tuple[tuple[RunName, SuiteName], ...] = ()
+    """Variants and suites without cells: another variant answers there, or nobody needs to."""
+
+    def cells(self) -> list[Cell]:
+        """Every cell, in the order of the tables."""
+        return [
+            Cell(model, suite, length)
+            for model in self.models
+            for suite, asked in self.suites.items()
+            for length in asked.lengths
+            if (model, suite) not in self.without
+        ]
+
+    def cell(self, place: str) -> Cell:
+        """The cell that `place` names as model/suite/length.
+
+        Raises:
+            StudyError: the study has no such cell.
+        """
+        known = {f"{cell.model}/{cell.suite}/{cell.length}": cell for cell in self.cells()}
+        if place not in known:
+            raise StudyError(f"cell {unknown(place, known)}; a cell is MODEL/SUITE/LENGTH")
+        return known[place]
+
+
+def schema() -> str:
+    """The JSON schema of a study config, for editors; `config/schema.json` holds it."""
+    return json.dumps(Study.model_json_schema(), indent=2) + "\n"

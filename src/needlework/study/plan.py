@@ -1,0 +1,351 @@
+"""A study with everything its names stand for, and the slice of it that each rule needs.
+
+Knows the config files together; does not know what any job computes. It is made once, in
+`workflow/rules/common.smk`.
+"""
+
+import shlex
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from needlework.cost.architectures import Weights
+from needlework.cost.estimate import CellCost, reserved
+from needlework.cost.study import planned
+from needlework.errors import StudyError
+from needlework.external import locks
+from needlework.external.registry import DIRECTORY
+from needlework.parsing import parse, read, unknown
+from needlework.records import Closed
+from needlework.study import consistency, inputs, presets, selection, variants
+from needlework.study.catalogue import MaterialTasks, read_tasks
+from needlework.study.config import (
+    AskedSuite,
+    AskedTask,
+    Cell,
+    Grid,
+    ModelEntry,
+    Models,
+    RunName,
+    ShownModel,
+    Study,
+    SuiteName,
+    SuiteTasks,
+    TokenizerEntry,
+    Wrapper,
+)
+from needlework.study.definitions import FigureDefinition, Name, TableDefinition
+from needlework.study.paper import MODELS as PUBLISHED
+from needlework.study.presentation import Shown
+from needlework.tasks.code import dataset_code
+from needlework.tasks.prompts import CHAT, WordingName
+from needlework.tasks.specs import OWN, QaSpec, Spec
+
+
+class Dataset(NamedTuple):
+    """The samples of one task at one length, for the models that share prompts."""
+
+    prompts: str
+    length: int
+    task: str
+
+
+class Plan(Closed):
+    """A study with everything its names stand for."""
+
+    study: Study
+    models: dict[RunName, ModelEntry]
+    """What is predicted, with the defects that are on: models, or variants of them."""
+    studied: tuple[variants.StudiedModel, ...] = ()
+    """What a hazard study is about."""
+    published: tuple[ShownModel, ...] = ()
+    """The models of the published tables."""
+    tokenizers: dict[Name, TokenizerEntry]
+    tasks: SuiteTasks
+    shows: Shown = Shown()
+    """What the study shows."""
+    lock: locks.Lock = locks.NONE
+
+    def grid(self) -> Grid:
+        """The cells of the study, as data."""
+        without = variants.without(self.studied)
+        suites = {
+            name: AskedSuite(
+                tasks=tuple(AskedTask.of(task, spec) for task, spec in self.tasks[name].items()),
+                lengths=suite.lengths,
+            )
+            for name, suite in self.study.suites.items()
+        }
+        return Grid(models=tuple(self.models), suites=suites, without=without)
+
+    def parts(self) -> dict[str, Any]:
+        """What commands read as files, by the name of the file."""
+        return {**self.settled(), "costs": planned(self)}
+
+    def settled(self) -> dict[str, Any]:
+        """Those of them that follow from the configuration, whatever lies on this machine."""
+        return {
+            "study": self.study,
+            "grid": self.grid(),
+            "models": self.shown(),
+            "shown": self.shows,
+            **{f"suites/{suite}": tasks for suite, tasks in self.tasks.items()},
+            **{f"tables/{table.name}": table for table in self.shows.tables},
+            **{f"comparisons/{name}": table for name, table in self.shows.comparisons.items()},
+            **{f"figures/{figure.name}": figure for figure in self.shows.figures},
+            "published_models": self.published,
+            "hazards": self.studied,
+        }
+
+    def datasets(self) -> list[Dataset]:
+        """Every dataset that some cell answers, once."""
+        wanted = (
+            Dataset(self.prompts(cell.model), cell.length, task)
+            for cell in self.grid().cells()
+            for task in self.suite_tasks(cell.suite)
+        )
+        return list(dict.fromkeys(wanted))
+
+    def needs(self, names: Collection[Name] | None = None) -> dict[Cell, set[Name]]:
+        """The cells behind these tables and figures, each with the tasks that they show.
+
+        The explorer shows all, and so does a study as a whole: None stands for it.
+        """
+        if names is None:
+            return {cell: set(self.tasks[cell.suite]) for cell in self.grid().cells()}
+        found: dict[Cell, set[Name]] = {}
+        grid, models = self.grid(), self.shown()
+        shown: list[TableDefinition | FigureDefinition]
+        shown = [*self.shows.tables, *self.shows.figures]
+        for each in shown:
+            if each.name in names:
+                for cell, tasks in selection.needs(each, grid, models).items():
+                    found.setdefault(cell, set()).update(tasks)
+        return found
+
+    def tables_of(self, targets: Collection[str]) -> list[Name]:
+        """The names of the tables that targets make.
+
+        Raises:
+            StudyError: a target makes no table of this study.
+        """
+        known = {target: table.name for table in self.shows.tables for target in table.targets}
+        for target in targets:
+            if target not in known:
+                raise StudyError(f"target {unknown(target, known)}")
+        return [known[target] for target in targets]
+
+    def weights_of(self, run: str) -> str:
+        """The first run with the weights of this one: what is verified there holds here."""
+        weights = variants.weights_of(run)
+        return next(name for name in self.models if variants.weights_of(name) == weights)
+
+    def suite_tasks(self, suite: SuiteName) -> dict[Name, Spec]:
+        """The tasks of a suite, by name."""
+        return self.tasks[suite]
+
+    def earlier(self, cell: Cell) -> list[Cell]:
+        """The cells before this one that ask a model some of the same samples, which it takes over.
+
+        A task may be in several suites, which meet where they have a length in common.
+        """
+        cells = self.grid().cells()
+        return [
+            other
+            for other in cells[: cells.index(cell)]
+            if (other.model, other.length) == (cell.model, cell.length)
+            and not self.tasks[other.suite].keys().isdisjoint(self.tasks[cell.suite])
+        ]
+
+    def cell_cost(self, cell: Cell, tasks: Collection[Name] | None = None) -> CellCost:
+        """What a cell, or some tasks of it, ask a scheduler for, safety factors included."""
+        specs = self.suite_tasks(cell.suite)
+        chosen = tuple(spec for task, spec in specs.items() if tasks is None or task in tasks)
+        weights = Weights.of(self.models[cell.model])
+        return reserved(weights, chosen, samples=self.study.samples, length=cell.length)
+
+    def wrapper(self, model: str) -> Wrapper:
+        """The prompt format of a model under the study's protocol, and what else tells its samples
+        from those of others: a wording that is not its language's, or what spoils them."""
+        entry = self.models[model]
+        words = ["plain"] if self._wording(model) == "plain" else []
+        return "+".join([self._format(entry), *words, *variants.of_data(entry.hazards)])
+
+    def _wording(self, model: str) -> WordingName | None:
+        """Whose words a model is asked in, where there is a choice."""
+        chosen = self.study.material == "english" and self.study.protocol == "corrected"
+        return variants.wording_of(self.study, model) if chosen else None
+
+    def _format(self, entry: ModelEntry) -> Wrapper:
+        name: Wrapper = getattr(entry.wrapper, self.study.protocol)
+        return name
+
+    def shown(self) -> list[ShownModel]:
+        """What the tables say about every model, in their order."""
+        return [model.shown(name, self.wrapper(name)) for name, model in self.models.items()]
+
+    def prompts(self, model: str) -> str:
+        """What samples are shared by: models with equal tokenizer and wrapper answer the same."""
+        return f"{self.models[model].tokenizer}-{self.wrapper(model)}"
+
+    def dataset_files(self, prompts: str, task: str) -> list[str]:
+        """The local files that a dataset is made from."""
+        reader, spec = self._reader(prompts), self.all_tasks[task]
+        own = [spec.path] if isinstance(spec, OWN) else []
+        tokenizer = self._tokenizer_files(self.models[reader].tokenizer)
+        return [*tokenizer, *own, *self._material(spec, self._wording(reader))]
+
+    def dataset_code(self, task: str) -> str:
+        """A digest of our code that decides the samples of a task."""
+        asked = self.study
+        return dataset_code(self.all_tasks[task], protocol=asked.protocol, material=asked.material)
+
+    def own_files(self) -> list[str]:
+        """The files of the study's own tasks, each once."""
+        specs = self.all_tasks.values()
+        return sorted({spec.path for spec in specs if isinstance(spec, OWN)})
+
+    def checkpoint_files(self, model: str) -> list[str]:
+        """The files of a model's weights; of a repository, what says that it is here."""
+        entry = self.models[model]
+        return inputs.of_checkpoint(
+            entry.checkpoint, entry.revision, runs_code=entry.trust_remote_code
+        )
+
+    def model_files(self, model: str) -> list[str]:
+        """The files of a model and its tokenizer."""
+        tokenizer = self.models[model].tokenizer
+        return [*self.checkpoint_files(model), *self._tokenizer_files(tokenizer)]
+
+    def external_files(self) -> list[str]:
+        """Every local file of the study that has to be fetched."""
+        used = [
+            *(
+                name
+                for data in self.datasets()
+                for name in self.dataset_files(data.prompts, data.task)
+            ),
+            *(name for model in self.models for name in self.model_files(model)),
+        ]
+        return sorted({name for name in used if Path(name).is_relative_to(DIRECTORY)})
+
+    def repositories(self) -> list[locks.Repository]:
+        """What the study needs of the hub."""
+        return locks.repositories(self.models, self.tokenizers)
+
+    def _tokenizer_files(self, tokenizer: str) -> list[str]:
+        entry = self.tokenizers[tokenizer]
+        return inputs.of_tokenizer(entry.source, entry.revision)
+
+    def _material(self, spec: Spec, wording: WordingName | None) -> list[str]:
+        """The fetched files that samples are made of; the nano material has none."""
+        is_fetched = self.study.material != "nano"
+        return inputs.of_samples(spec, wording) if is_fetched else []
+
+    def dataset_options(self, prompts: str, task: str) -> str:
+        """What `needlework dataset` needs to know beside paths, task name and length."""
+        run = self._reader(prompts)
+        reader, wording = self.models[run], self._wording(run)
+        tokenizer = self.tokenizers[reader.tokenizer]
+        spec = variants.misread(self.all_tasks[task], reader.hazards)
+        questions = self._material(spec, wording)[-1:] if isinstance(spec, QaSpec) else []
+        return _options(
+            parameters=spec.model_dump_json(),
+            protocol=self.study.protocol,
+            material=self.study.material,
+            wording=wording,
+            seed=self.study.seed,
+            samples=self.study.samples,
+            tokenizer=tokenizer.source,
+            revision=tokenizer.revision,
+            wrapper=self._format(reader),
+            questions="".join(questions) or None,
+        )
+
+    def predict_options(self, model: str) -> str:
+        """What `needlework predict` needs to know about a model."""
+        entry = self.models[model]
+        tokenizer = self.tokenizers[entry.tokenizer]
+        flags = [f"--hazard {hazard}" for hazard in variants.of_decoder(entry.hazards)]
+        flags += ["--no-begin-token"] if self._format(entry) == CHAT else []
+        options = _options(
+            tokenizer=tokenizer.source,
+            tokenizer_revision=tokenizer.revision,
+            protocol=self.study.protocol,
+        )
+        return " ".join([self.checkpoint_options(model), options, *flags])
+
+    def checkpoint_options(self, model: str) -> str:
+        """What `needlework verify-model` needs to know: the weights, and who computes with them."""
+        entry = self.models[model]
+        options = _options(
+            checkpoint=entry.checkpoint,
+            revision=entry.revision,
+            dtype=entry.dtype,
+            backend=entry.backend,
+        )
+        return f"{options} --trust-remote-code" if entry.trust_remote_code else options
+
+    @property
+    def all_tasks(self) -> dict[Name, Spec]:
+        """The tasks of all suites, by name."""
+        return {name: spec for specs in self.tasks.values() for name, spec in specs.items()}
+
+    def _reader(self, prompts: str) -> RunName:
+        """A run that reads these prompts."""
+        return next(name for name in self.models if self.prompts(name) == prompts)
+
+
+def resolve(config: Mapping[str, Any], folder: Path, *, runs: bool = True) -> Plan:
+    """The plan behind a study's keys, with `models.yaml`, its lock and `tasks.yaml` of a folder.
+
+    Where nothing `runs`, nobody looks whether models, tokenizers and own files are here.
+
+    Raises:
+        StudyError: one line per mistake, each naming key, value and way out.
+    """
+    study = parse(Study, config, where="study config")
+    catalogue = parse(Models, read(folder / "models.yaml"), where=str(folder / "models.yaml"))
+    lock = locks.load(folder / locks.NAME)
+    catalogue = lock.pinned(catalogue)
+    tasks = read_tasks(folder / "tasks.yaml")
+    consistency.check_models(study, catalogue, folder)
+    models = {name: catalogue.models[name] for name in study.models}
+    used = {model.tokenizer: catalogue.tokenizers[model.tokenizer] for model in models.values()}
+    known: MaterialTasks = getattr(tasks, study.material)
+    suites = {
+        name: known.chosen(name, suite.tasks, where=f"study config: suites.{name}.tasks")
+        for name, suite in study.suites.items()
+    }
+    consistency.check_labels(models, folder)
+    if runs:
+        consistency.check_own(study, suites)
+        consistency.check_sources(models, used, folder)
+    plan = Plan(
+        study=study,
+        models=variants.runs(study, models),
+        studied=tuple(variants.studies(study, models)),
+        published=tuple(presets.published(catalogue)),
+        tokenizers=used,
+        tasks=suites,
+        lock=lock,
+    )
+    shows = presets.presented(
+        study,
+        plan.grid(),
+        plan.shown(),
+        known=known,
+        folder=folder,
+        published=not set(plan.models).isdisjoint(PUBLISHED),
+    )
+    return plan.model_copy(update={"shows": shows})
+
+
+def _options(**values: str | int | None) -> str:
+    """Command-line options with their values, quoted for the shell; None is left out."""
+    given = {name: value for name, value in values.items() if value is not None}
+    return shlex.join(
+        word
+        for name, value in given.items()
+        for word in (f"--{name.replace('_', '-')}", str(value))
+    )

@@ -1,0 +1,68 @@
+"""The paper's tables from `config/tables`, and a study's own, with names of lists resolved.
+
+Knows where definitions are; what a study shows of them is the business of `presentation`.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from needlework import installed
+from needlework.parsing import parse, read
+from needlework.study.catalogue import MaterialTasks
+from needlework.study.config import Grid, Models, ShownModel, Study
+from needlework.study.definitions import FigureDefinition, Preset, TableDefinition
+from needlework.study.paper import MODELS
+from needlework.study.presentation import Shown, present
+
+Selected = TypeVar("Selected", TableDefinition, FigureDefinition)
+
+
+def presented(
+    study: Study,
+    grid: Grid,
+    models: Sequence[ShownModel],
+    *,
+    known: MaterialTasks,
+    folder: Path,
+    published: bool,
+) -> Shown:
+    """What a study shows; `folder` is that of the configuration, `published` as in `present`.
+
+    Raises:
+        StudyError: a definition names unknown tasks, or a table that was asked for cannot be made.
+    """
+    path = folder / "tables" / "paper.yaml"
+    path = path if path.is_file() else installed.folder("config/tables") / path.name
+    paper = parse(Preset, read(path), where=str(path))
+    tables = study.tables
+    if isinstance(tables, tuple):
+        tables = tuple(_with_tasks(each, known, "study config: tables") for each in tables)
+    return present(
+        study.model_copy(update={"tables": tables}),
+        grid,
+        models,
+        paper=Preset(
+            tables=tuple(_with_tasks(each, known, str(path)) for each in paper.tables),
+            figures=tuple(_with_tasks(each, known, str(path)) for each in paper.figures),
+        ),
+        published=published,
+    )
+
+
+def published(catalogue: Models) -> list[ShownModel]:
+    """The models of the published tables, with the prompts they were published with.
+
+    At which commits, the tables do not say.
+    """
+    found = [(name, catalogue.models[name]) for name in MODELS if name in catalogue.models]
+    shown = [entry.shown(name, entry.wrapper.released) for name, entry in found]
+    return [each.model_copy(update={"revision": None}) for each in shown]
+
+
+def _with_tasks(shown: Selected, known: MaterialTasks, where: str) -> Selected:
+    """A table or figure with the tasks behind the names of lists."""
+    if not shown.tasks:
+        return shown
+    tasks = known.chosen("", shown.tasks, where=f"{where}: {shown.name}.tasks")
+    return shown.model_copy(update={"tasks": tuple(tasks)})
