@@ -31,6 +31,7 @@ check: $(READY)  ## style, types and the workflow's own linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 
@@ -51,7 +52,7 @@ hazards: $(READY)  ## what each published defect costs the small models; renews 
 	cp $(addprefix results/hazards/figures/hazard_waterfall,.svg .png) reports/hazards/figures/
 
 bench: $(BENCH)/ready  ## the engine beside transformers and lm-evaluation-harness; an hour and more
-	$(BIN)/needlework bench $(BENCH)/engine.json --harness $(BENCH)/venv/bin/python
+	$(BIN)/python -m benchmarks engine $(BENCH)/engine.json --harness $(BENCH)/venv/bin/python
 
 # The harness beside our environment, not in it: it sees the same torch and transformers.
 $(BENCH)/ready: $(READY)
@@ -78,7 +79,7 @@ $(KERNELS)/ready: $(READY) envs/kernels.txt
 	@touch $@
 
 bench-data: $(READY)  ## what released datasets cost, beside the artifact (after `needlework fetch`)
-	$(BIN)/needlework bench-data results/bench-data.md \
+	$(BIN)/python -m benchmarks data results/bench-data.md \
 	  --tokenizer resources/external/tokenizers/gpt-neox-20b \
 	  $(if $(NEEDLEWORK_SHARED),--golden $(NEEDLEWORK_SHARED)/golden)
 
@@ -129,7 +130,7 @@ prove-bundle:  ## the same as a folder for a machine that has only Python, torch
 	$(BIN)/python -m needlework.proving.bundle results/prove-bundle-$(BUNDLE_PYTHON) $(BUNDLE_PYTHON)
 
 clean:  ## what the study made; the environment stays
-	rm -rf results logs benchmarks .snakemake
+	rm -rf results logs .snakemake
 
 # Asked for another torch than the one that is there: the environment is made again.
 ifneq ($(CUDA),)

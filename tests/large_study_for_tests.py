@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from pydantic_core import to_json
 
 from needlework.cli import cli
+from needlework.cost.study import parts
 from needlework.files import read_records, write_records, write_text
 from needlework.records import Prediction, Sample, SampleDetail
 from needlework.rng import stream
@@ -30,7 +31,7 @@ def make_large_study(folder: Path, *, samples: int = SAMPLES) -> Plan:
     keys = yaml.safe_load(Path("config/config.yaml").read_text(encoding="utf-8"))
     plan = plans.resolve(keys | {"samples": samples}, Path("config"))
     study = folder / "nano"
-    for part, content in plan.parts().items():
+    for part, content in parts(plan).items():
         write_text(study / "plan" / f"{part}.json", to_json(content).decode() + "\n")
     for made in plan.datasets():
         path = study / "data" / made.prompts / str(made.length) / f"{made.task}.jsonl"

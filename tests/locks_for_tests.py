@@ -7,6 +7,7 @@ from needlework.external import locks
 from needlework.external.locks import Locked, Repository
 from needlework.external.snapshots import Manifest, Snapshot, Stored
 from needlework.parsing import parse, read
+from needlework.study import pins
 from needlework.study.config import Models
 
 
@@ -22,7 +23,7 @@ def lock_all(config: Path) -> None:
     """Lock every hub id of a folder's models.yaml."""
     path = config / "models.yaml"
     catalogue = parse(Models, read(path), where=str(path))
-    for kind, hub, _ in locks.repositories(catalogue.models, catalogue.tokenizers):
+    for kind, hub, _ in pins.repositories(catalogue.models, catalogue.tokenizers):
         known = locks.load(config / locks.NAME).find(hub, None)
         commit = known.revision if known else hashlib.sha1(hub.encode()).hexdigest()
         locks.add(config / locks.NAME, hub, locked(commit, kind))

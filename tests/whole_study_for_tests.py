@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pydantic_core import to_json
 
+from needlework.cost.study import parts
 from needlework.files import write_records, write_text
 from needlework.records import Prediction, Sample, SampleDetail, Span
 from needlework.rng import stream
@@ -31,7 +32,7 @@ def make_study(folder: Path, *, samples: int, models: tuple[str, ...] = tuple(SK
         write_records(path.with_suffix(".details.jsonl"), [detail for _, detail in pairs])
     for cell in plan.grid().cells():
         _answer(plan, study, cell)
-    for part, content in plan.parts().items():
+    for part, content in parts(plan).items():
         write_text(study / "plan" / f"{part}.json", to_json(content).decode() + "\n")
     collect(plan, study)
     return plan

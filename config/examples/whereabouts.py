@@ -9,10 +9,10 @@ import random
 from dataclasses import dataclass
 
 from needlework.nano import vocabulary
-from needlework.tasks.prompts import Frame
 from needlework.tasks import drafts
 from needlework.tasks.drafts import Draft, Insert, Plan
 from needlework.tasks.material import Growing, Item, Material
+from needlework.tasks.prompts import Frame
 
 
 @dataclass(frozen=True, kw_only=True)

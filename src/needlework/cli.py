@@ -11,7 +11,6 @@ import click
 
 from needlework.commands import (
     artifacts,
-    benchmarks,
     data,
     hazards,
     inference,
@@ -32,9 +31,6 @@ COMMANDS = (
     reports.agreement,
     artifacts.artifact,
     reports.audit,
-    benchmarks.bench,
-    data.bench_data,
-    benchmarks.bench_memory,
     reports.claims,
     scores.collect,
     tables.comparison,

@@ -1,6 +1,6 @@
 """The artifact's generators as the specification tells them, without any shortcut: slow and plain.
 
-A second opinion on `needlework.tasks.released`: every prompt is written out and tokenized whole, lists
+A second opinion on `tasks.released`: every prompt is written out and tokenized whole, lists
 are lists, one order of draws. Only the draws of `random` and `numpy.random` are shared.
 """
 

@@ -64,7 +64,7 @@ def test_without_the_file_a_cell_asks_for_a_gpu_alone(tmp_path: Path) -> None:
     assert read_cluster(tmp_path / "cluster.yaml") == Cluster()
 
 
-def slurm(folder: Path, command: str, script: str) -> None:
+def command_of_slurm(folder: Path, command: str, script: str) -> None:
     """A command of Slurm that answers like this."""
     path = folder / command
     path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
@@ -79,15 +79,15 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_sacct_without_a_database_is_not_asked_for_states(commands: Path) -> None:
-    slurm(commands, "sacct", "echo 'Slurm accounting storage is disabled' >&2; exit 1")
+    command_of_slurm(commands, "sacct", "echo 'Slurm accounting storage is disabled' >&2; exit 1")
     assert slurm.status_command() == "squeue"
-    slurm(commands, "sacct", "exit 0")
+    command_of_slurm(commands, "sacct", "exit 0")
     assert slurm.status_command() == "sacct"
 
 
 def test_jobs_that_a_killed_run_left_are_named(commands: Path) -> None:
     rows = ["11 needlework_ab /scratch/study", "12 other /scratch/study", "13 needlework_cd /else"]
-    slurm(commands, "squeue", "\n".join(f"echo '{row}'" for row in rows))
+    command_of_slurm(commands, "squeue", "\n".join(f"echo '{row}'" for row in rows))
     with pytest.raises(SlurmError, match=r"queue of /scratch/study: 11; wait .* `scancel 11`"):
         slurm.check_queue(Path("/scratch/study"))
     slurm.check_queue(Path("/scratch"))

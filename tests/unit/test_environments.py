@@ -136,11 +136,11 @@ def test_the_container_has_what_the_package_reads_beside_its_sources(tmp_path: P
     """Templates and published tables were left out, and `needlework review` did not find them."""
     root = container_files(tmp_path)
     code = (
-        "from needlework import installed, resources\n"
+        "from needlework import installed\nfrom needlework.external import registry\n"
         "assert list(installed.folder('reports/templates').glob('*.j2'))\n"
         "assert list(installed.folder('resources/published').glob('*.csv'))\n"
         "print(installed.CHECKOUT)\n"
-        "resources.registry()\n"
+        "registry.registry()\n"
     )
     environment = os.environ | {"PYTHONPATH": str(root / "src")}
     done = subprocess.run(

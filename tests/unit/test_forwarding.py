@@ -50,7 +50,7 @@ def test_the_child_is_told_and_the_parent_keeps_its_handler(
 def test_a_process_that_leads_no_group_leaves_the_others_alone() -> None:
     """Its group is then that of the shell that started it."""
     script = (
-        "import signal; from needlework.cluster.forwarding import pass_on_sigterm; pass_on_sigterm();"
+        "import signal; from needlework.cluster import forwarding; forwarding.pass_on_sigterm();"
         "print(signal.set_wakeup_fd(-1))"
     )
     done = subprocess.run(

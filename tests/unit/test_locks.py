@@ -55,7 +55,7 @@ def test_what_is_locked_stays_when_another_process_was_first(tmp_path: Path) -> 
 def test_processes_that_lock_at_once_lose_nothing(tmp_path: Path) -> None:
     path = tmp_path / locks.NAME
     code = (
-        "import sys; from pathlib import Path; from needlework import locks; "
+        "import sys; from pathlib import Path; from needlework.external import locks; "
         "from tests.locks_for_tests import locked\n"
         "for i in range(10): locks.add(Path(sys.argv[1]), f'{sys.argv[2]}/m{i}', locked('1' * 40))"
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from needlework.cluster import progress
+from needlework.engine.progress import cells_done
 
 
 @pytest.fixture(autouse=True)
@@ -110,11 +111,11 @@ def test_cells_of_this_run_are_counted(folder: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv(progress.RUN, "100.0 4")
     prediction(folder, "128.jsonl", seconds=50)
     path = prediction(folder, "256.jsonl", seconds=150)
-    assert progress.cells_done(path) == "1 of 4 cells"
+    assert cells_done(path) == "1 of 4 cells"
 
 
 def test_outside_a_workflow_there_is_nothing_to_count(folder: Path) -> None:
-    assert progress.cells_done(prediction(folder, "128.jsonl", seconds=1)) == ""
+    assert cells_done(prediction(folder, "128.jsonl", seconds=1)) == ""
 
 
 def test_a_failure_is_told_with_its_log(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,19 +57,19 @@ def test_a_digest_that_is_none_is_a_mistake_in_the_registry(tmp_path: Path) -> N
 
 def test_the_registry_is_complete() -> None:
     """Every file has its digest, and says where it comes from."""
-    registry = registry.registry()
-    for resource in registry.resources.values():
+    found = registry.registry()
+    for resource in found.resources.values():
         for file in resource.files:
             assert file.sha256 is not None
             assert file.urls or file.made_from
-            assert set(file.made_from) <= registry.sources.keys()
+            assert set(file.made_from) <= found.sources.keys()
 
 
 def test_the_mirror_holds_what_the_registry_says(shared: Path) -> None:
-    registry = registry.registry()
+    found = registry.registry()
     mirrored = {
         file.path: file.sha256
-        for resource in registry.resources.values()
+        for resource in found.resources.values()
         for file in resource.files
         if (shared / "mirror" / file.path).is_file()
     }

@@ -27,7 +27,6 @@ rule artifact:
     params:
         code=digest("needlework.artifact.bundle"),
         folder=RESULTS,
-        benchmarks=f"benchmarks/{PLAN.study.study}/predict",
     shell:
         "needlework artifact {params.folder:q} {output:q} {input.sources:q} {input.published:q}"
-        " --benchmarks {params.benchmarks:q} 2> {log:q}"
+        " 2> {log:q}"

@@ -13,7 +13,7 @@ if workflow.remote_exec and workflow.local_exec:
 def cost(wildcards):
     """What a cell, or the part of it that some tables show, needs by its estimate."""
     tasks = part_tasks(wildcards) if "tables" in wildcards.keys() else None
-    return PLAN.cell_cost(cell_of(wildcards), tasks)
+    return cell_cost(PLAN, cell_of(wildcards), tasks)
 
 
 def refuse_cluster(jobs):

@@ -9,6 +9,7 @@ from pydantic_core import to_json
 
 from needlework.cluster import slurm, progress
 from needlework.study import plan
+from needlework.cost import study as cost
 from needlework.errors import NeedleworkError
 from needlework.report.explorer.page import fingerprint
 from needlework.sources import digest
@@ -34,7 +35,7 @@ CELLS = PLAN.grid().cells()
 for line in PLAN.shows.left_out:
     print(f"needlework: study config: {line}", file=sys.stderr)
 RUN = progress.Run(RESULTS, Path("logs"))
-PARTS = {part: to_json(content).decode() for part, content in PLAN.parts().items()}
+PARTS = {part: to_json(content).decode() for part, content in cost.parts(PLAN).items()}
 # What the study shows, in one list: the rules, the review and the explorer go by it.
 SHOWN = PLAN.shows
 SCORE_TABLES = [table.name for table in SHOWN.tables if table.value == "score"]
@@ -53,7 +54,7 @@ def either(names):
 pathvars:
     results=str(RESULTS),
     logs=str(LOGS),
-    benchmarks=f"benchmarks/{PLAN.study.study}",
+    benchmarks=str(RESULTS / "benchmarks"),
 
 
 wildcard_constraints:

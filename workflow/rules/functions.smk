@@ -3,6 +3,7 @@ from functools import cache
 from pathlib import Path
 
 from needlework.cluster import model_code
+from needlework.cost.study import cell_cost
 from needlework.study import parts
 from needlework.study.config import Cell
 
@@ -58,7 +59,7 @@ def code_for(model, module):
 
 def first_cost(model):
     """The cost of a model's first cell, of whose memory the weights are the larger part."""
-    return PLAN.cell_cost(next(cell for cell in CELLS if cell.model == model))
+    return cell_cost(PLAN, next(cell for cell in CELLS if cell.model == model))
 
 
 def lone_tables():

@@ -165,7 +165,7 @@ rule figure:
     params:
         code=digest("needlework.report.figures"),
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
-        benchmarks=f"benchmarks/{PLAN.study.study}",
+        benchmarks=str(RESULTS / "benchmarks"),
     shell:
         "needlework figure {input.definition:q} {params.stem:q} {input.scores:q} --grid {input.grid:q}"
         " --models {input.models:q} --costs {input.costs:q} --benchmarks {params.benchmarks:q} 2> {log:q}"

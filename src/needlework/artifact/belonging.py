@@ -9,7 +9,7 @@ from pathlib import Path
 
 from needlework import installed
 from needlework.artifact import own_tasks, reading, replanning
-from needlework.artifact.bundle import INPUTS, STUDY
+from needlework.artifact.bundle import INPUTS, STUDY, TIMES
 from needlework.errors import NeedleworkError
 from needlework.files import sha256
 from needlework.study.plan import Plan
@@ -48,13 +48,14 @@ def _names(folder: Path) -> list[str]:
 
 def _foundations(plan: Plan) -> Iterator[str]:
     """The files of a study from which its pages follow."""
-    yield from (f"plan/{part}.json" for part in (*plan.settled(), "costs"))
+    yield from (f"plan/{part}.json" for part in (*plan.parts(), "costs"))
     for data, end in product(plan.datasets(), ("jsonl", "details.jsonl")):
         yield f"data/{data.prompts}/{data.length}/{data.task}.{end}"
     for cell in plan.grid().cells():
         place = "/".join(map(str, cell))
         yield f"predictions/{place}.jsonl"
         yield f"scores/{place}.parquet"
+        yield f"{TIMES}/predict/{place}.tsv"
     for name in plan.models:
         yield f"verified/{name}.json"
         yield f"verified/{weights_of(name)}.json"
@@ -71,13 +72,13 @@ def _is_input(name: str, plan: Plan, asked: Set[str]) -> bool:
         or path.parts[0] == "workflow"
         or (path.parts[0] == "config" and path.suffix == ".yaml")
         or (path.parent == Path(PUBLISHED) and path.suffix == ".csv")
-        or (path.is_relative_to(Path("benchmarks", plan.study.study)) and path.suffix == ".tsv")
     )
 
 
 def believed(artifact: Path) -> Iterator[str]:
     """Every file that no check compares with anything but its own digest."""
     read = {f"config/{name}" for name in READ} | _asked_by(artifact)
+    yield from (f"{STUDY}/{TIMES}/{name}" for name in _names(artifact / STUDY / TIMES))
     for name in _names(artifact / INPUTS):
         is_compared = name in read or Path(name).suffix in COMPARED or _is_ours(artifact, name)
         if not is_compared:

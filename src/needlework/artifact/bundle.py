@@ -30,6 +30,8 @@ AND = " and "
 """Between the devices, or kernels, of a cell whose shards ran on several."""
 UNFINISHED = frozenset({"partial", "shards"})
 """Folders of a study with what it had before it was whole."""
+TIMES = "benchmarks"
+"""The folder of a study with what its jobs took; of predictions alone a figure tells."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time that a zip file gives for every part: the earliest it can tell."""
 CODE = ("needlework.scores.cells", "needlework.artifact.rendering")
@@ -160,6 +162,7 @@ def _study_parts(study: Path) -> Iterator[Part]:
     for path in sorted(study.rglob("*")):
         inside = path.relative_to(study)
         hidden = any(part.startswith(".") for part in inside.parts) or inside.parts[0] in UNFINISHED
+        hidden |= inside.parts[0] == TIMES and inside.parts[1] != "predict"
         if path.is_file() and not hidden and path.suffix not in LEFT_OUT:
             yield Part(path, f"{STUDY}/{inside.as_posix()}")
 

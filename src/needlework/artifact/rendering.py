@@ -122,7 +122,7 @@ class _Again:
             grid=self.grid(),
             models=self.models(),
             planned=self._plan("costs", tuple[PlannedCell, ...]) if figure.kind == "cost" else (),
-            benchmarks=self.artifact / INPUTS / "benchmarks" / self.study().study,
+            benchmarks=self.artifact / STUDY / "benchmarks",
         )
 
     def hazards(self) -> None:

@@ -84,7 +84,7 @@ def unlike(artifact: Path) -> Iterator[str]:
     except NeedleworkError as error:
         yield f"the plan cannot be made again: {reading.plain(error, artifact)}"
         return
-    for part, content in plan.settled().items():
+    for part, content in plan.parts().items():
         name = f"plan/{part}.json"
         path = artifact / STUDY / name
         if not path.is_file():

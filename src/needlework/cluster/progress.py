@@ -15,11 +15,10 @@ from typing import IO
 import click
 
 from needlework import files
+from needlework.engine.progress import RUN
 from needlework.errors import NeedleworkError, NoLocksError
 
 LOCK = Path(".snakemake") / "needlework.lock"
-RUN = "NEEDLEWORK_RUN"
-"""The environment variable that tells a job when its run began, and how many cells it computes."""
 
 
 class BusyError(NeedleworkError):
@@ -82,18 +81,6 @@ class Run:
         """Let other runs in."""
         if self._lock is not None:
             self._lock.close()
-
-
-def cells_done(predictions: Path) -> str:
-    """How many cells this run has computed, as `12 of 48 cells`; empty outside a workflow.
-
-    `predictions` is the file of any cell, whose place tells where the others are.
-    """
-    if RUN not in os.environ:
-        return ""
-    began, total = os.environ[RUN].split()
-    files = predictions.parents[2].glob("*/*/*.jsonl")
-    return f"{sum(_changed(file) >= float(began) for file in files)} of {total} cells"
 
 
 def _alone() -> IO[str]:

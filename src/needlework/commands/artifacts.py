@@ -20,13 +20,11 @@ EXIT_FAILED = 1
 @click.argument("study", type=EXISTING_FOLDER)
 @click.argument("output", type=FILE)
 @click.argument("inputs", type=EXISTING, nargs=-1)
-@click.option("--benchmarks", type=FOLDER, help="A folder whose .tsv files are inputs as well.")
-def artifact(study: Path, output: Path, inputs: tuple[Path, ...], benchmarks: Path | None) -> None:
+def artifact(study: Path, output: Path, inputs: tuple[Path, ...]) -> None:
     """Bundle the folder of a STUDY and its INPUTS as one zip file that anyone can review."""
     from needlework.artifact.bundle import write_artifact
 
-    measured = sorted(benchmarks.rglob("*.tsv")) if benchmarks else []
-    write_artifact(study, output, inputs=[*inputs, *measured])
+    write_artifact(study, output, inputs=inputs)
 
 
 @click.command()

@@ -5,24 +5,7 @@ from typing import Literal
 
 import click
 
-from needlework.commands.options import EXISTING, EXISTING_FOLDER, FILE, FOLDER
-
-
-@click.command()
-@click.argument("output", type=FILE)
-@click.option("--tokenizer", required=True, help="A folder or a file.")
-@click.option("--resources", type=FOLDER, default="resources/external", show_default=True)
-@click.option("--golden", type=EXISTING_FOLDER, help="The artifact's outputs and questions.")
-@click.option("--samples", type=click.IntRange(min=1), default=250, show_default=True)
-def bench_data(
-    output: Path, tokenizer: str, resources: Path, golden: Path | None, samples: int
-) -> None:
-    """Time every released dataset of the paper beside the artifact; write OUTPUT (Markdown)."""
-    from needlework.tasks.released import bench
-
-    measured = list(bench.measure(tokenizer, resources, golden=golden, samples=samples))
-    long = list(bench.measure_long(tokenizer, resources))
-    bench.write(measured, long, output, golden=golden)
+from needlework.commands.options import EXISTING, FILE, FOLDER
 
 
 @click.command()

@@ -38,9 +38,10 @@ def doctor(models: Path) -> None:
     from needlework.external import locks
     from needlework.parsing import parse, read
     from needlework.study.config import Models
+    from needlework.study.pins import pinned
 
     lock = locks.load(models.with_name(locks.NAME))
-    catalogue = lock.pinned(parse(Models, read(models), where=str(models)))
+    catalogue = pinned(parse(Models, read(models), where=str(models)), lock)
     for line in examine(catalogue.models):
         click.echo(line)
 

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     "--measured",
     type=click.Path(exists=True, path_type=Path),
     help="What was measured. A file, the prove.json of `needlework prove`: compute with the rates "
-    "of its machine. A folder with the benchmark files of jobs that have run, as benchmarks/nano: "
-    "also set the estimates beside them.",
+    "of its machine. A folder with the benchmark files of jobs that have run, as "
+    "results/nano/benchmarks: also set the estimates beside them.",
 )
 @click.option("--json", "document", type=FILE, help="Also write everything to this file.")
 def plan(
@@ -55,7 +55,7 @@ def plan(
     needlework plan table_2 table_6 --configfile config/paper.yaml
     needlework plan --configfile config/paper.yaml --device h200 --json cost.json
     needlework plan --measured results/prove/prove.json --configfile config/paper.yaml
-    needlework plan --measured benchmarks/nano
+    needlework plan --measured results/nano/benchmarks
     """
     from needlework.cost import listing, study
     from needlework.parsing import read_keys

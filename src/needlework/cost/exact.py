@@ -5,7 +5,6 @@ Knows dataset files, tokenizers and the engine's forest of prefixes; does not kn
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,13 +14,11 @@ from needlework.cost.work import Work
 from needlework.files import read_records
 from needlework.records import Sample
 from needlework.study.config import Cell, SuiteName
+from needlework.study.plan import Plan
 from needlework.tokenizers.prefixes import Tokens, computed_tokens, plan_forest, plan_separately
 
-if TYPE_CHECKING:
-    from needlework.study.plan import Plan
 
-
-def count(plan: "Plan", results: Path) -> dict[Cell, list[Work]]:
+def count(plan: Plan, results: Path) -> dict[Cell, list[Work]]:
     """The work of every cell all of whose datasets lie below `results`.
 
     Raises:
@@ -42,7 +39,7 @@ def count(plan: "Plan", results: Path) -> dict[Cell, list[Work]]:
     return found
 
 
-def _count(plan: "Plan", cell: Cell, paths: Mapping[str, Path], *, whole: bool) -> list[Work]:
+def _count(plan: Plan, cell: Cell, paths: Mapping[str, Path], *, whole: bool) -> list[Work]:
     """The work of each task; what prompts of several tasks share is charged to the first."""
     entry = plan.tokenizers[plan.models[cell.model].tokenizer]
     tokenizer = tokenizers.load(entry.source, revision=entry.revision)

@@ -3,22 +3,20 @@
 Knows plans, cells and devices; the formulas are elsewhere.
 """
 
-from collections.abc import Iterable, Mapping, Set
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Mapping, Set
+from typing import Any
 
 from pydantic import Field
 
 from needlework.cost.architectures import Weights, architecture
 from needlework.cost.devices import DEVICES, Device, DeviceName, Rates, assumed, home
-from needlework.cost.estimate import WEIGHT_BYTES, Estimate, of_work
+from needlework.cost.estimate import WEIGHT_BYTES, CellCost, Estimate, of_work, reserved
 from needlework.cost.formulas import costs
 from needlework.cost.work import Work, expected
 from needlework.records import Closed
 from needlework.study.config import Cell
 from needlework.study.definitions import Name
-
-if TYPE_CHECKING:
-    from needlework.study.plan import Plan
+from needlework.study.plan import Plan
 
 MEGABYTE = 1e6
 TEXT_BYTES = 5.0
@@ -54,7 +52,7 @@ class PlannedCell(Closed):
 
 
 def planned(
-    plan: "Plan",
+    plan: Plan,
     *,
     device: Device | None = None,
     rates: Mapping[str, Rates] | None = None,
@@ -102,12 +100,25 @@ def _shown(cell: Cell, device: Device, cost: Estimate) -> PlannedCell:
     )
 
 
-def undescribed(plan: "Plan") -> list[str]:
+def parts(plan: Plan) -> dict[str, Any]:
+    """What commands read as files, by the name of the file: the plan, and what its cells cost."""
+    return {**plan.parts(), "costs": planned(plan)}
+
+
+def cell_cost(plan: Plan, cell: Cell, tasks: Collection[Name] | None = None) -> CellCost:
+    """What a cell, or some tasks of it, ask a scheduler for, safety factors included."""
+    specs = plan.suite_tasks(cell.suite)
+    chosen = tuple(spec for task, spec in specs.items() if tasks is None or task in tasks)
+    weights = Weights.of(plan.models[cell.model])
+    return reserved(weights, chosen, samples=plan.study.samples, length=cell.length)
+
+
+def undescribed(plan: Plan) -> list[str]:
     """The models whose cost cannot be estimated."""
     return [name for name, entry in plan.models.items() if not architecture(Weights.of(entry))]
 
 
-def disk_bytes(plan: "Plan", cells: Iterable[PlannedCell]) -> int:
+def disk_bytes(plan: Plan, cells: Iterable[PlannedCell]) -> int:
     """Checkpoints once, in the dtype they are used in, and the text of all datasets."""
     entries = {Weights.of(entry) for entry in plan.models.values()}
     described = {each: architecture(each) for each in entries}

@@ -11,12 +11,12 @@ from pathlib import Path
 import torch
 
 from needlework import models, tokenizers
-from needlework.cluster.progress import cells_done
 from needlework.defects import Hazard
 from needlework.engine import identity
 from needlework.engine.cell import Dataset, Setting, predict_cell
 from needlework.engine.interruption import on_sigterm
 from needlework.engine.processor import prepare_processor
+from needlework.engine.progress import cells_done
 from needlework.engine.stopping import PUBLISHED_SAMPLING, Decoding
 from needlework.errors import EngineError
 from needlework.files import read_records, write_records

@@ -1,6 +1,6 @@
 """Getting what is missing: from a mirror, or from the network.
 
-Knows the registry and mirrors, and hands repositories of the hub to `needlework.external.locking`; does not
+Knows the registry and mirrors, and hands repositories of the hub to `external.locking`; does not
 know what files are for. A file takes its place only when its digest is right.
 """
 

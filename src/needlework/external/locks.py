@@ -1,7 +1,7 @@
 """Which commit of every repository of the hub is meant, and which bytes: `config/models.lock.yaml`.
 
-Knows the file and how it stands to `models.yaml`; does not know networks (`needlework.external.locking` asks
-the hub for what is not in it). Commits stand here, unless `revision` in models.yaml says another.
+Knows the file; not studies (`study.pins`) or networks (`external.locking` asks the hub for
+what is not in it). Commits stand here, unless `revision` in models.yaml says another.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,9 +15,16 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 from needlework import files
 from needlework.errors import ResourceError, StudyError
 from needlework.external.registry import DIRECTORY
-from needlework.external.snapshots import FileName, Kind, Snapshot, Stored, is_hub_id, read_manifest
+from needlework.external.snapshots import (
+    Commit,
+    FileName,
+    Kind,
+    Snapshot,
+    Stored,
+    is_hub_id,
+    read_manifest,
+)
 from needlework.parsing import parse, read
-from needlework.study.config import Commit, ModelEntry, Models, TokenizerEntry
 
 NAME = "models.lock.yaml"
 """The file, beside models.yaml."""
@@ -98,21 +105,10 @@ class Lock(BaseModel):
         found = self.find(snapshot.hub, snapshot.revision)
         return None if found is None else found.files(snapshot.kind)
 
-    def pinned(self, catalogue: Models) -> Models:
-        """The catalogue with a commit for every hub id that has none of its own and is locked."""
-        models = {
-            name: entry.model_copy(update={"revision": self._commit(entry.checkpoint, entry)})
-            for name, entry in catalogue.models.items()
-        }
-        tokenizers = {
-            name: entry.model_copy(update={"revision": self._commit(entry.source, entry)})
-            for name, entry in catalogue.tokenizers.items()
-        }
-        return catalogue.model_copy(update={"models": models, "tokenizers": tokenizers})
-
-    def _commit(self, source: str, entry: ModelEntry | TokenizerEntry) -> str | None:
+    def commit(self, source: str) -> str | None:
+        """The commit of a hub id; None for what is not locked, or no hub id."""
         found = self.repositories.get(source) if is_hub_id(source) else None
-        return entry.revision or (found.revision if found else None)
+        return found.revision if found else None
 
     def refuse_unlocked(
         self, wanted: Iterable[Repository], study: object = "FILE", directory: Path = DIRECTORY
@@ -162,18 +158,6 @@ def _stale(lock: Lock, wanted: Repository, directory: Path) -> str | None:
     if manifest.is_file() and read_manifest(manifest).files != found.files(wanted.kind):
         return f"{manifest} lists other files than {PATH}"
     return None
-
-
-def repositories(
-    models: Mapping[str, ModelEntry], tokenizers: Mapping[str, TokenizerEntry]
-) -> list[Repository]:
-    """The repositories of the hub that entries name, each once, in their order."""
-    named: list[tuple[Kind, str, str | None]] = [
-        *(("checkpoints", each.checkpoint, each.revision) for each in models.values()),
-        *(("tokenizers", each.source, each.revision) for each in tokenizers.values()),
-    ]
-    found = [Repository(*each) for each in named if each[2] or is_hub_id(each[1])]
-    return list(dict.fromkeys(found))
 
 
 def load(path: Path) -> Lock:

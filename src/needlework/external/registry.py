@@ -1,6 +1,6 @@
 """Files that come from outside: what `resources/registry.yaml` says of them, and proof of it.
 
-Knows names, places and digests; does not know networks (`needlework.external.fetching` gets what is not
+Knows names, places and digests; does not know networks (`external.fetching` gets what is not
 there). Nothing is used unverified: a file is handed out only when its SHA-256 is the registry's.
 """
 

@@ -17,6 +17,7 @@ from needlework.errors import ResourceError
 from needlework.external.registry import DIRECTORY
 from needlework.parsing import parse, read
 
+Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 Kind = Literal["checkpoints", "tokenizers"]
 """What is taken from a repository, and the folder it lies in."""
 MANIFEST = "manifest.json"

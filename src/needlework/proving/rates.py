@@ -5,15 +5,13 @@ Knows proofs, devices and models; does not know how anything was measured. No to
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from needlework.cost.devices import DEVICES, Device, Rates
 from needlework.errors import StudyError
 from needlework.proving.records import Facts, Proof, Speed, read_proof
 from needlework.study.config import ModelEntry
-
-if TYPE_CHECKING:
-    from needlework.study.plan import Plan
+from needlework.study.plan import Plan
 
 
 class MeasuredMachine(NamedTuple):
@@ -26,7 +24,7 @@ class MeasuredMachine(NamedTuple):
     """What the rates rest on, one sentence each."""
 
 
-def read_machine(path: Path, plan: "Plan") -> MeasuredMachine:
+def read_machine(path: Path, plan: Plan) -> MeasuredMachine:
     """The machine of a `prove.json`.
 
     Raises:

@@ -1,6 +1,6 @@
 """The page of statistics beyond means, and every compared pair and bootstrapped cell as CSV.
 
-Knows how statistics are written down; what they are, is the business of `needlework.analysis.findings`.
+Knows how statistics are written down; what they are, is the business of `analysis.findings`.
 """
 
 import csv

@@ -1,1 +1,1 @@
-"""Room."""
+"""Numbers in, numbers out: means, intervals, paired tests, power. Nothing of studies or models."""

@@ -20,6 +20,7 @@ from pydantic import (
 
 from needlework.defects import StudyHazard
 from needlework.errors import StudyError
+from needlework.external.snapshots import Commit
 from needlework.parsing import by_form, unknown
 from needlework.records import Closed, Line
 from needlework.study.definitions import Name, TableDefinition
@@ -35,7 +36,6 @@ RunName = Annotated[
 Wrapper = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 Prompts = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
 """A wrapper with what else tells its samples from those of others: `base+plain`."""
-Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 
 
 def _source(value: str) -> str:

@@ -18,7 +18,7 @@ from needlework.external.fetching import Fetcher
 from needlework.external.locks import Contents, Locked, Repository
 from needlework.external.registry import DIRECTORY
 from needlework.parsing import parse, read, read_keys, unknown
-from needlework.study import plan
+from needlework.study import pins, plan
 from needlework.study.config import Models
 
 CONFIG = locks.PATH.parent
@@ -75,7 +75,7 @@ def move(hub: str, fetcher: Fetcher) -> None:
     """
     path = CONFIG / "models.yaml"
     catalogue = parse(Models, read(path), where=str(path))
-    named = locks.repositories(catalogue.models, catalogue.tokenizers)
+    named = pins.repositories(catalogue.models, catalogue.tokenizers)
     uses = [each for each in named if each.hub == hub]
     if not uses:
         raise ResourceError(f"{path}: {unknown(hub, {each.hub for each in named})}")

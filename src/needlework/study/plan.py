@@ -9,15 +9,12 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from needlework.cost.architectures import Weights
-from needlework.cost.estimate import CellCost, reserved
-from needlework.cost.study import planned
 from needlework.errors import StudyError
 from needlework.external import locks
 from needlework.external.registry import DIRECTORY
 from needlework.parsing import parse, read, unknown
 from needlework.records import Closed
-from needlework.study import consistency, inputs, presets, selection, variants
+from needlework.study import consistency, inputs, pins, presets, selection, variants
 from needlework.study.catalogue import MaterialTasks, read_tasks
 from needlework.study.config import (
     AskedSuite,
@@ -80,10 +77,6 @@ class Plan(Closed):
 
     def parts(self) -> dict[str, Any]:
         """What commands read as files, by the name of the file."""
-        return {**self.settled(), "costs": planned(self)}
-
-    def settled(self) -> dict[str, Any]:
-        """Those of them that follow from the configuration, whatever lies on this machine."""
         return {
             "study": self.study,
             "grid": self.grid(),
@@ -157,13 +150,6 @@ class Plan(Closed):
             and not self.tasks[other.suite].keys().isdisjoint(self.tasks[cell.suite])
         ]
 
-    def cell_cost(self, cell: Cell, tasks: Collection[Name] | None = None) -> CellCost:
-        """What a cell, or some tasks of it, ask a scheduler for, safety factors included."""
-        specs = self.suite_tasks(cell.suite)
-        chosen = tuple(spec for task, spec in specs.items() if tasks is None or task in tasks)
-        weights = Weights.of(self.models[cell.model])
-        return reserved(weights, chosen, samples=self.study.samples, length=cell.length)
-
     def wrapper(self, model: str) -> Wrapper:
         """The prompt format of a model under the study's protocol, and what else tells its samples
         from those of others: a wording that is not its language's, or what spoils them."""
@@ -231,7 +217,7 @@ class Plan(Closed):
 
     def repositories(self) -> list[locks.Repository]:
         """What the study needs of the hub."""
-        return locks.repositories(self.models, self.tokenizers)
+        return pins.repositories(self.models, self.tokenizers)
 
     def _tokenizer_files(self, tokenizer: str) -> list[str]:
         entry = self.tokenizers[tokenizer]
@@ -307,7 +293,7 @@ def resolve(config: Mapping[str, Any], folder: Path, *, runs: bool = True) -> Pl
     study = parse(Study, config, where="study config")
     catalogue = parse(Models, read(folder / "models.yaml"), where=str(folder / "models.yaml"))
     lock = locks.load(folder / locks.NAME)
-    catalogue = lock.pinned(catalogue)
+    catalogue = pins.pinned(catalogue, lock)
     tasks = read_tasks(folder / "tasks.yaml")
     consistency.check_models(study, catalogue, folder)
     models = {name: catalogue.models[name] for name in study.models}

@@ -1,1 +1,1 @@
-"""Room."""
+"""How the nano models are trained; nothing but `train_nano` needs it."""

@@ -7,6 +7,7 @@ import yaml
 from pydantic_core import to_json
 
 from needlework.artifact.rendering import Output, outputs
+from needlework.cost.study import parts
 from needlework.study import plan as plans
 from tests.study_for_tests import estimates
 from tests.unit.report.test_tables import cells_file
@@ -18,7 +19,7 @@ def unpacked(folder: Path, config: str, **changed: object) -> list[Output]:
     """The outputs of an artifact with a study of `config`, of which only cells are computed."""
     keys = yaml.safe_load(Path(config).read_text(encoding="utf-8"))
     plan = plans.resolve(keys | changed, Path("config"))
-    for part, content in plan.parts().items():
+    for part, content in parts(plan).items():
         path = folder / f"artifact/study/plan/{part}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(to_json(content))

@@ -18,6 +18,7 @@ from needlework.artifact import checks
 from needlework.artifact.bundle import Environment, Manifest
 from needlework.artifact.review import Review, review
 from needlework.cli import cli
+from needlework.cost.study import parts
 from needlework.errors import ArtifactError
 from needlework.files import write_text
 from needlework.report.explorer.packing import Block, packed
@@ -398,7 +399,7 @@ def test_variants_share_the_verification_of_their_weights(
     """An honest study of hazards, which verifies the weights of a model once, was once refused."""
     plan = hazard_plan("nano-llama")
     for part in ("grid", "models"):
-        write_text(tmp_path / f"study/plan/{part}.json", to_json(plan.parts()[part]).decode())
+        write_text(tmp_path / f"study/plan/{part}.json", to_json(parts(plan)[part]).decode())
     cells = {"/".join(map(str, cell)): {"revision": "r"} for cell in plan.grid().cells()}
     told = Environment(python="3", platform="p", packages={}, cells=cells)
     write_text(tmp_path / "environment.json", told.model_dump_json())

@@ -16,6 +16,7 @@ from needlework.cost.architectures import Weights, architecture
 from needlework.cost.devices import DEVICES, Rates, assumed, home
 from needlework.cost.formulas import costs
 from needlework.cost.published import published
+from needlework.cost.study import cell_cost
 from needlework.cost.work import Work, expected, shared_share
 from needlework.engine import memory
 from needlework.models.decoder import Decoder
@@ -35,7 +36,7 @@ from pathlib import Path
 from needlework.study import plan
 found = plan.resolve(yaml.safe_load(open("config/paper.yaml")), Path("config"))
 for cell in found.grid().cells():
-    found.cell_cost(cell)
+    cell_cost(found, cell)
 print("torch" in sys.modules, "polars" in sys.modules)
 """
 
@@ -155,7 +156,7 @@ def test_a_scheduler_is_asked_for_more_than_the_estimate() -> None:
 
 
 def test_a_nano_cell_asks_for_no_gpu() -> None:
-    found = small_plan().cell_cost(Cell("nano-llama", "ruler", 256))
+    found = cell_cost(small_plan(), Cell("nano-llama", "ruler", 256))
     assert found.gpu_memory_mb == 0
     assert found.runtime_minutes == estimate.LEAST_MINUTES
     assert home("float32").name == "cpu"
@@ -228,8 +229,8 @@ def test_asking_again_takes_less_than_a_millisecond() -> None:
     found = plan.resolve(keys, CONFIG)
     cells = found.grid().cells()
     for cell in cells:
-        found.cell_cost(cell)
+        cell_cost(found, cell)
     began = time.process_time()
     for cell in cells:
-        found.cell_cost(cell)
+        cell_cost(found, cell)
     assert (time.process_time() - began) / len(cells) < 0.001

@@ -11,7 +11,7 @@ from needlework.cost.devices import DEVICES, Rates
 from needlework.cost.exact import count
 from needlework.cost.figure import job_hours
 from needlework.cost.measured import read_job
-from needlework.cost.study import PlannedCell, planned
+from needlework.cost.study import PlannedCell, parts, planned
 from needlework.errors import RecordError
 from needlework.records import Sample
 from needlework.study import plan
@@ -73,7 +73,7 @@ def test_totals_are_the_sum_of_the_cells() -> None:
 
 def test_the_plan_part_of_costs_is_what_is_shown() -> None:
     found = small_plan()
-    assert found.parts()["costs"] == planned(found)
+    assert parts(found)["costs"] == planned(found)
 
 
 def test_all_cells_move_to_the_device_that_was_named() -> None:

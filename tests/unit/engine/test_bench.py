@@ -6,13 +6,13 @@ import pytest
 import torch
 import transformers
 
+from benchmarks import pieces
+from benchmarks.export import export
+from benchmarks.jobs import Answers, Cell, Contender, Job, Run, Task
+from benchmarks.measure import NANO, run_job
+from benchmarks.result import Result, Turn, markdown
+from benchmarks.worker import contender, timed
 from needlework import models
-from needlework.engine.bench import pieces
-from needlework.engine.bench.export import export
-from needlework.engine.bench.jobs import Answers, Cell, Contender, Job, Run, Task
-from needlework.engine.bench.measure import NANO, run_job
-from needlework.engine.bench.result import Result, Turn, markdown
-from needlework.engine.bench.worker import contender, timed
 from needlework.errors import CheckpointError, EngineError
 from tests.tasks_for_tests import RULER, nano_tokenizer, rows
 

@@ -465,7 +465,7 @@ ENGINE = {
     "engine.choosing",
     "engine.decode",
     "engine.prefill",
-    "engine.prefixes",
+    "tokenizers.prefixes",
     "engine.running",
     "engine.schedule",
     "engine.stopping",
@@ -475,7 +475,7 @@ ENGINE = {
     "models.padding",
     "models.state",
     "rng",
-    "scoring",
+    "tasks.metrics",
     "tokenizers.hub",
 }
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks import memory
+from benchmarks.measure import NANO
+from benchmarks.memory import Reading, readings, table
 from needlework.engine import choosing
-from needlework.engine.bench import memory
-from needlework.engine.bench.measure import NANO
-from needlework.engine.bench.memory import Reading, readings, table
 from needlework.engine.cell import Setting, predict_cell
 from needlework.engine.memory import CHUNK, longest_that_fits
 from needlework.models import load

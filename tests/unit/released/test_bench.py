@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from needlework.released.bench import Cost, Plain
-from needlework.tasks.released import bench
+from benchmarks import released_data as bench
+from benchmarks.released_data import Cost, Plain
 
 
 def golden(folder: Path) -> Path:

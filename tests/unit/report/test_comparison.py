@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from pydantic_core import to_json
 
 from needlework.cli import cli
+from needlework.cost.study import parts
 from needlework.errors import RecordError, StudyError
 from needlework.paper.comparison_page import write_comparison
 from needlework.paper.evidence import Published, read_models
@@ -53,7 +54,7 @@ def compared(
 ) -> tuple[str, list[dict[str, str]]]:
     """The page and the rows of a comparison, as the command writes them."""
     cells = cells_file(folder, estimates(PLAN, score))
-    for part, content in PLAN.parts().items():
+    for part, content in parts(PLAN).items():
         path = folder / f"{part}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(to_json(content))

@@ -2,7 +2,7 @@
 
 Knows how a replayed sample becomes a record. Random draws are the artifact's own, those of its
 search for a size included, but token counts are added up from counted parts (`counting`), essays
-are split once (`book`) and the list of word pairs is computed, not built (`needlework.tasks.words`).
+are split once (`book`) and the list of word pairs is computed, not built (`tasks.words`).
 """
 
 from collections.abc import Iterator

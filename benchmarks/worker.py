@@ -1,7 +1,7 @@
 """One contender in a process of its own: answer the cells of a job, report what each took.
 
 Knows jobs and clocks; does not know how a contender answers. Run as
-`python -m needlework.engine.bench.worker JOB RUNS`, by whichever Python has the contender.
+`python -m benchmarks.worker JOB RUNS`, by whichever Python has the contender.
 """
 
 import resource
@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from needlework.engine.bench.jobs import Answer, Cell, Job, Run, Runs
+from benchmarks.jobs import Answer, Cell, Job, Run, Runs
 from needlework.files import write_text
 
 WARM_UP = 1
@@ -28,10 +28,10 @@ def main(job: Path, output: Path) -> None:
 def contender(job: Job) -> Answer:
     """The contender of a job with its model loaded."""
     if job.contender == "harness":
-        from needlework.engine.bench.harness import Harness
+        from benchmarks.harness import Harness
 
         return Harness(job)
-    from needlework.engine.bench.contenders import OneByOne, Ours
+    from benchmarks.contenders import OneByOne, Ours
 
     return OneByOne(job) if job.contender == "one by one" else Ours(job)
 

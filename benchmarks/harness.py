@@ -7,7 +7,7 @@ import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
-from needlework.engine.bench.jobs import Answers, Cell, Job, address
+from benchmarks.jobs import Answers, Cell, Job, address
 
 ROWS = 64
 """Its batch size: as many rows as our engine writes together on a CPU."""

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.jobs import Closed
 from needlework import models
-from needlework.engine.bench.jobs import Closed
 from needlework.engine.interruption import Interruption
 from needlework.engine.memory import limits_for, row_bytes
 from needlework.engine.prefill import read

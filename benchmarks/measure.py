@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import pieces
+from benchmarks.export import export
+from benchmarks.jobs import Cell, Contender, Job, Run, Runs, Task
+from benchmarks.result import Result, Turn
 from needlework import tasks, tokenizers
-from needlework.engine.bench import pieces
-from needlework.engine.bench.export import export
-from needlework.engine.bench.jobs import Cell, Contender, Job, Run, Runs, Task
-from needlework.engine.bench.result import Result, Turn
 from needlework.errors import EngineError
 from needlework.files import write_text
 from needlework.nano import language
@@ -130,10 +130,10 @@ def run_job(job: Job, folder: Path, python: Path) -> tuple[Run, ...]:
     """
     write_text(folder / "job.json", job.model_dump_json())
     output = folder / "runs.json"
-    worker = [str(python), "-m", "needlework.engine.bench.worker"]
+    worker = [str(python), "-m", "benchmarks.worker"]
     command = [*worker, str(folder / "job.json"), str(output)]
     environment = os.environ | {
-        "PYTHONPATH": str(ROOT.parent),
+        "PYTHONPATH": os.pathsep.join((str(ROOT.parent), str(Path(__file__).parents[1]))),
         "OMP_NUM_THREADS": str(job.threads),
         "HF_HUB_OFFLINE": "1",
     }

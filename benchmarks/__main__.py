@@ -1,13 +1,18 @@
-"""Commands that measure the engine."""
+"""`python -m benchmarks COMMAND`, in a checkout: measurements beside what people use today."""
 
 from pathlib import Path
 
 import click
 
-from needlework.commands.options import EXISTING_FOLDER, FILE
+from needlework.commands.options import EXISTING_FOLDER, FILE, FOLDER
 
 
-@click.command()
+@click.group()
+def main() -> None:
+    """Measure the engine and the generators beside what people use today."""
+
+
+@main.command("engine")
 @click.argument("output", type=FILE)
 @click.option(
     "--harness",
@@ -32,7 +37,7 @@ from needlework.commands.options import EXISTING_FOLDER, FILE
 )
 @click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
-def bench(
+def engine(
     output: Path,
     harness: Path,
     samples: int,
@@ -46,8 +51,8 @@ def bench(
     Writes OUTPUT (JSON) and a table beside it (.md). Both suites at 256 and 1024 tokens, nano
     Llama and Mamba2, float32 on the CPU, the same greedy tokens.
     """
-    from needlework.engine.bench.measure import Effort, measure
-    from needlework.engine.bench.result import markdown
+    from benchmarks.measure import Effort, measure
+    from benchmarks.result import markdown
     from needlework.files import write_text
 
     effort = Effort(
@@ -63,7 +68,7 @@ def bench(
     click.echo(output.with_suffix(".md").read_text(encoding="utf-8"))
 
 
-@click.command("bench-memory")
+@main.command("memory")
 @click.argument("output", type=FILE)
 @click.option(
     "--model",
@@ -84,12 +89,31 @@ def bench(
     help="Length of a prompt; may be repeated.",
 )
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
-def bench_memory(
+def memory(
     output: Path, checkpoints: tuple[Path, ...], lengths: tuple[int, ...], threads: int
 ) -> None:
     """Read long prompts on the CPU and write to OUTPUT (Markdown) what memory they took."""
-    from needlework.engine.bench.memory import readings, table
+    from benchmarks.memory import readings, table
     from needlework.files import write_text
 
     write_text(output, table(list(readings(checkpoints, lengths, threads=threads))))
     click.echo(output.read_text(encoding="utf-8"))
+
+
+@main.command("data")
+@click.argument("output", type=FILE)
+@click.option("--tokenizer", required=True, help="A folder or a file.")
+@click.option("--resources", type=FOLDER, default="resources/external", show_default=True)
+@click.option("--golden", type=EXISTING_FOLDER, help="The artifact's outputs and questions.")
+@click.option("--samples", type=click.IntRange(min=1), default=250, show_default=True)
+def data(output: Path, tokenizer: str, resources: Path, golden: Path | None, samples: int) -> None:
+    """Time every released dataset of the paper beside the artifact; write OUTPUT (Markdown)."""
+    from benchmarks import released_data as bench
+
+    measured = list(bench.measure(tokenizer, resources, golden=golden, samples=samples))
+    long = list(bench.measure_long(tokenizer, resources))
+    bench.write(measured, long, output, golden=golden)
+
+
+if __name__ == "__main__":
+    main()

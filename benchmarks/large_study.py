@@ -1,4 +1,4 @@
-"""How long the reports of 200,000 answers take: `python -m tests.measure_large_study FOLDER`.
+"""How long the reports of 200,000 answers take: `python -m benchmarks.large_study FOLDER`.
 
 Builds the study of `large_study_for_tests` in FOLDER unless it is there, runs every command that
 the workflow runs after the last prediction, and prints one line of a Markdown table a step.
@@ -22,6 +22,7 @@ Words = tuple[object, ...]
 
 
 def main(folder: Path) -> None:
+    """Print the table, of the study in this folder."""
     study = folder / "nano"
     if not study.is_dir():
         make_large_study(folder)

@@ -13,8 +13,8 @@ import torch
 import transformers
 from torch import nn
 
+from benchmarks.jobs import Answers, Cell, Job, address
 from needlework import models, tokenizers
-from needlework.engine.bench.jobs import Answers, Cell, Job, address
 from needlework.engine.cell import Dataset, Setting, predict_cell
 from needlework.engine.processor import prepare_processor
 from needlework.engine.stopping import Decoding

@@ -6,7 +6,7 @@ Knows numbers; does not know how they came about.
 from collections.abc import Iterator
 from statistics import median
 
-from needlework.engine.bench.jobs import Closed, Contender, Run
+from benchmarks.jobs import Closed, Contender, Run
 
 NAMES: dict[Contender, str] = {
     "one by one": "transformers, one by one",

@@ -1,4 +1,4 @@
-"""What keeping freed memory saves: `python -m tests.measure_allocator`, a Markdown table.
+"""What keeping freed memory saves: `python -m benchmarks.allocator`, a Markdown table.
 
 Every line is measured in two fresh processes of one thread: as the engine prepares them, and as
 the C library starts.
@@ -23,6 +23,7 @@ REPEATS = 5
 
 
 def main() -> None:
+    """Print the table."""
     sys.stdout.write("| model | as glibc starts | as the engine prepares it | saved |\n")
     sys.stdout.write("|---|--:|--:|--:|\n")
     for model in MODELS:
@@ -33,7 +34,7 @@ def main() -> None:
 
 
 def _elsewhere(model: str, how: str) -> float:
-    command = [sys.executable, "-m", "tests.measure_allocator", model, how]
+    command = [sys.executable, "-m", "benchmarks.allocator", model, how]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
@@ -49,7 +50,7 @@ def _milliseconds(model: str, how: str) -> float:
     taken = []
     for _ in range(REPEATS + 1):
         began, state = time.process_time(), decoder.init_state(ROWS)
-        for piece in tokens.split(PIECE, dim=1):
+        for piece in torch.split(tokens, PIECE, dim=1):
             _, state = decoder.read(piece, state)
         taken.append(time.process_time() - began)
     return 1000 * statistics.median(taken[1:]) / ROWS
