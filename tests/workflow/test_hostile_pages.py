@@ -6,6 +6,7 @@ anybody thinking of it; a template that none of them uses is an error here.
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from needlework.artifact.rendering import Output, outputs
+from needlework.cost.study import parts
 from needlework.files import read_records, write_records
 from needlework.hazards.page import write_hazards
 from needlework.records import Prediction
@@ -47,10 +49,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
             rendered.add(template.name)
             return original(template, **content)
 
-        for name in ("tables", "claims", "findings", "summary", "comparison", "agreement"):
-            patch.setattr(f"needlework.report.{name}.render", render)
-        for name in ("audit", "hazards"):
-            patch.setattr(f"needlework.report.{name}.render", render)
+        for module in [each for each in sys.modules.values() if hasattr(each, "render")]:
+            if module.render is original:
+                patch.setattr(module, "render", render)
         _nano(folder / "nano", folder)
         _paper(folder / "paper")
         _hazards(folder / "hazards")
@@ -88,7 +89,7 @@ def _paper(folder: Path) -> None:
         suites={"ruler": {"lengths": [1024, 2048]}, "depth": {"lengths": [1024]}},
     )
     artifact = folder.with_name("paper-artifact")
-    for part, content in plan.parts().items():
+    for part, content in parts(plan).items():
         path = artifact / f"study/plan/{part}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(_plain(content)))

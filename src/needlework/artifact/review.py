@@ -146,7 +146,7 @@ def _lines(artifact: Path, again: Path, templates: Path) -> Iterator[Line]:
     """Every check, in the order in which results follow from each other."""
 
     def line(key: str, check: str, find: Callable[..., Iterator[str]], *given: Path) -> Line:
-        return _line(key, check, find, artifact, *given)
+        return carried_out(key, check, find, artifact, *given)
 
     yield line("whole", "every file has the digest of the manifest", checks.digests)
     yield line("described", "the description names every file", checks.described)
@@ -166,7 +166,7 @@ def _lines(artifact: Path, again: Path, templates: Path) -> Iterator[Line]:
     )
 
 
-def _line(
+def carried_out(
     key: str, check: str, find: Callable[..., Iterator[str]], artifact: Path, *given: Path
 ) -> Line:
     """Carry out a check; what stops it is a problem like any other."""
