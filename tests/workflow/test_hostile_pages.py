@@ -32,6 +32,8 @@ from tests.whole_study_for_tests import make_study
 
 ROOT = Path(__file__).parents[2]
 TEMPLATES = ROOT / "reports/templates"
+HARMLESS = "Conflicting legend property"
+"""Vega-Lite says so of two encodings that share a legend."""
 OURS = re.compile(r"</?ins>")
 """The only HTML that our Markdown has."""
 
@@ -197,7 +199,8 @@ def test_no_page_and_no_picture_runs_a_strangers_script(pages: Path, tmp_path: P
             else:
                 browser.wait("document.readyState === 'complete'")
             assert browser.run("typeof window.HIT") == "undefined", path
-            assert browser.errors == [], path
+            told = [each for each in browser.errors if HARMLESS not in each]
+            assert told == [], path
             assert all(url.startswith(("file:", "data:")) for url in browser.requests), path
 
 
