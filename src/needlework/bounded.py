@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
+from needlework import errors
 from needlework.errors import NeedleworkError
 
 Result = TypeVar("Result")
@@ -97,9 +98,9 @@ def in_child(function: Callable[[], Any], *, what: str, limits: Limits) -> Any: 
         late = told is None or (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU)
         raise limits.exceeded(what, by="time" if late else "memory")
     kind, content = json.loads(told)
-    if kind == "error":
-        raise NeedleworkError(content)
-    return content
+    if kind == "result":
+        return content
+    raise getattr(errors, kind, NeedleworkError)(content)
 
 
 def _compute(function: Callable[[], Any], write: int, limits: Limits) -> None:
@@ -110,8 +111,8 @@ def _compute(function: Callable[[], Any], write: int, limits: Limits) -> None:
         try:
             told = ["result", function()]
         except NeedleworkError as error:
-            told = ["error", str(error)]
-        except MemoryError:
+            told = [type(error).__name__, str(error)]
+        except (MemoryError, RecursionError):
             told = []
         with os.fdopen(write, "wb") as out:
             out.write(json.dumps(told).encode() if told else b"")

@@ -19,6 +19,8 @@ from needlework.study.config import Study
 from needlework.study.plan import Plan, resolve
 
 CONFIG = Path("config")
+NEEDED = frozenset({"study", "grid", "models", "shown"})
+"""Parts that every study has, beside its suites."""
 QUOTED = 60
 """Characters of a value that are shown where it differs."""
 
@@ -88,8 +90,9 @@ def unlike(artifact: Path) -> Iterator[str]:
         name = f"plan/{part}.json"
         path = artifact / STUDY / name
         if not path.is_file():
-            yield f"{name}: missing; `snakemake` makes it from the configuration"
-            continue
+            if part in NEEDED or part.startswith("suites/"):
+                yield f"{name}: missing; `snakemake` makes it from the configuration"
+            continue  # No rule of this study reads it.
         pairs = _differences(read(path), to_jsonable_python(content))
         yield from (f"{name}: {told}" for told in list(pairs)[:3])
     yield from _impossible_costs(artifact, plan)
@@ -98,6 +101,8 @@ def unlike(artifact: Path) -> Iterator[str]:
 def _impossible_costs(artifact: Path, plan: Plan) -> Iterator[str]:
     """Planned hours of cells that are none, or that no study of this size could have."""
     cells = set(plan.grid().cells())
+    if not (artifact / STUDY / "plan/costs.json").is_file():
+        return
     for row in reading.plan_part(artifact, "costs", tuple[PlannedCell, ...]):
         place = (row.model, row.suite, row.length)
         tasks = plan.tasks.get(row.suite, {})

@@ -36,14 +36,13 @@ def wrapper(path_or_hub_id: str, *, revision: str | None) -> Wrapper:
     folder = _folder(path_or_hub_id, revision=revision)
     config = hub.read_sidecar(folder / _SIDECAR)
     source = _source(folder, config)
-    around = bounded.in_child(
-        lambda: [
-            _around(probe, _render(source, config, probe, folder), folder) for probe in _PROBES
-        ],
-        what=f"the chat template of {folder}",
-        limits=_LIMITS,
-    )
-    found = {Wrapper(*each) for each in around}
+
+    def around() -> list[tuple[str, str]]:
+        told = (_around(each, _render(source, config, each, folder), folder) for each in _PROBES)
+        return [(each.before, each.after) for each in told]
+
+    what = f"the chat template of {folder}"
+    found = {Wrapper(*each) for each in bounded.in_child(around, what=what, limits=_LIMITS)}
     if len(found) > 1:
         raise ResourceError(
             f"the chat template of {folder} depends on the question, which must stand alone in it; "
