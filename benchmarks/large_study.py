@@ -44,7 +44,13 @@ def main(folder: Path) -> None:
 
 def _collect(study: Path) -> Words:
     grid = ("--grid", study / "plan/grid.json")
-    return ("collect", study / "scores", study / "scores.parquet", study / "cells.parquet", *grid)
+    return (
+        "collect",
+        study / "scores",
+        study / "scores.parquet",
+        study / "estimates.parquet",
+        *grid,
+    )
 
 
 def _shown(study: Path) -> Shown:
@@ -72,7 +78,7 @@ def _figures(study: Path, models: Words) -> Iterator[Words]:
 
 
 def _pages(study: Path, models: Words) -> Iterator[Words]:
-    cells, scores = study / "cells.parquet", study / "scores.parquet"
+    cells, scores = study / "estimates.parquet", study / "scores.parquet"
     keys = ("--study", study / "plan/study.json")
     grid = ("--grid", study / "plan/grid.json")
     shown = ("--shown", study / "plan/shown.json")

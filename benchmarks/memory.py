@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.jobs import Closed
 from needlework import models
 from needlework.engine.interruption import Interruption
 from needlework.engine.memory import limits_for, row_bytes
 from needlework.engine.prefill import read
 from needlework.models.decoder import Decoder
+from needlework.parsing import Closed
 from needlework.tokenizers.prefixes import Tokens
 
 WARM_UP = 4096

@@ -6,7 +6,8 @@ Knows numbers; does not know how they came about.
 from collections.abc import Iterator
 from statistics import median
 
-from benchmarks.jobs import Closed, Contender, Run
+from benchmarks.jobs import Contender, Run
+from needlework.parsing import Closed
 
 NAMES: dict[Contender, str] = {
     "one by one": "transformers, one by one",

@@ -22,11 +22,10 @@ from typing import Any
 
 import yaml
 
-from needlework import tokenizers
 from needlework.tasks import ruler
 from needlework.tasks.released import prompts
 from tests.prompt_forms_for_tests import Form, form, merged
-from tests.tasks_for_tests import ENGLISH, ROOT
+from tests.tasks_for_tests import ENGLISH, ROOT, english_tokenizer
 
 COMMIT = "c3f5e3b4f87f97e048793bb510a3a6b19a46bf3a"
 AGREEMENT = ROOT / "tests/golden/ruler_agreement.csv"
@@ -69,7 +68,7 @@ def agreement(
     """The line of a dataset: its prompts, and the lengths its generator recorded."""
     mirror = shared / "mirror"
     source = prompts.read(mirror / "ruler/prompts.json")
-    tokenizer = tokenizers.load(str(mirror / "tokenizers" / TOKENIZER))
+    tokenizer = english_tokenizer(mirror / "tokenizers" / TOKENIZER)
     found = merged(
         [form(text, ENGLISH[task], ruler.wording(source), source.noise) for text in texts]
     )

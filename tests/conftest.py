@@ -1,5 +1,6 @@
 """One thread, no network, and one way to reach the reference material."""
 
+import gc
 import os
 import socket
 from pathlib import Path
@@ -7,6 +8,33 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Each worker takes files whole, so that what a file sets up is set up once, and first those
+    that take long: what waits for Slurm, then what runs Snakemake.
+    """
+    if hasattr(config, "workerinput"):
+        for item in items:
+            if item.get_closest_marker("xdist_group") is None:
+                item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+        items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> tuple[bool, bool]:
+    """Where a test stands among others: False comes before True."""
+    (group,) = item.get_closest_marker("xdist_group").args
+    return group != "slurm", "workflow" not in item.path.parts
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests stay in memory to the end; no collection looks through them again.
+
+    The engine collects garbage wherever memory ran out, which took longer than what was tested.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -106,16 +106,18 @@ def run_cell(
     )
 
 
-def plain_answer(
-    decoder: Decoder, asked: Sample, *, limit: int = LIMIT, metric: Metric = "all"
+def follow(
+    decoder: Decoder,
+    asked: Sample,
+    following: Callable[[list[int]], Tensor],
+    *,
+    limit: int,
+    metric: Metric,
 ) -> tuple[str, str]:
-    """Text and stop reason by definition: the whole sequence again for every token, no state."""
-    tokenizer = NumberTokenizer()
-    tokens = [*tokenizer.begin, *tokenizer.encode(asked.input)]
+    """Text and stop reason, where `following` tells the logits that follow what was written."""
     written: list[int] = []
     while True:
-        logits, _ = decoder(torch.tensor([tokens + written]), decoder.init_state(1))
-        token = int(logits[0, -1, : decoder.config.vocabulary].argmax())
+        token = int(following(written)[0, -1, : decoder.config.vocabulary].argmax())
         if token in END:
             return text(written), "end"
         written.append(token)
@@ -123,6 +125,19 @@ def plain_answer(
             return text(written), "decided"
         if len(written) == limit:
             return text(written), "limit"
+
+
+def plain_answer(
+    decoder: Decoder, asked: Sample, *, limit: int = LIMIT, metric: Metric = "all"
+) -> tuple[str, str]:
+    """Text and stop reason by definition: the whole sequence again for every token, no state."""
+    tokenizer = NumberTokenizer()
+    tokens = [*tokenizer.begin, *tokenizer.encode(asked.input)]
+
+    def following(written: list[int]) -> Tensor:
+        return decoder(torch.tensor([tokens + written]), decoder.init_state(1))[0]
+
+    return follow(decoder, asked, following, limit=limit, metric=metric)
 
 
 def prefill_then_steps(
@@ -133,17 +148,14 @@ def prefill_then_steps(
     prompt = torch.tensor([[*tokenizer.begin, *tokenizer.encode(asked.input)]])
     logits, state = decoder(prompt, decoder.init_state(1))
     state = state.after_prompt()
-    written: list[int] = []
-    while True:
-        token = int(logits[0, -1, : decoder.config.vocabulary].argmax())
-        if token in END:
-            return text(written), "end"
-        written.append(token)
-        if is_decided(text(written), asked.outputs, metric=metric):
-            return text(written), "decided"
-        if len(written) == limit:
-            return text(written), "limit"
-        logits, state = decoder(torch.tensor([[token]]), state)
+
+    def following(written: list[int]) -> Tensor:
+        nonlocal logits, state
+        if written:
+            logits, state = decoder(torch.tensor([written[-1:]]), state)
+        return logits
+
+    return follow(decoder, asked, following, limit=limit, metric=metric)
 
 
 class Watched(Decoder):

@@ -5,7 +5,7 @@ import torch
 from needlework.models import config
 from needlework.models.config import DecoderConfig
 from needlework.models.decoder import MIXERS, Decoder
-from needlework.models.kernels import Operation
+from needlework.models.layer import Operation
 
 WIDTH = 16
 
@@ -20,6 +20,7 @@ SPECS = {
     ),
     "ssd": config.SSD(heads=4, head_width=8, state=8, chunk=8),
     "grouped ssd": config.SSD(heads=4, head_width=8, state=8, groups=2, chunk=4),
+    "gated delta": config.GatedDelta(heads=2, head_width=4, value_width=8, chunk=8),
     "rglru": config.RGLRU(width=24, blocks=3),
     "time mix": config.TimeMix(heads=2, head_width=8, shift_rank=4, decay_rank=4, chunk=4),
     "channel mix": config.ChannelMix(hidden=24),
@@ -37,6 +38,7 @@ FAMILIES = {
     "transformerpp": ((SPECS["attention"], SPECS["mlp"]) * 2, _RMS),
     "llama": ((SPECS["grouped attention"], SPECS["mlp"]) * 2, _RMS),
     "griffin": ((SPECS["rglru"], SPECS["window"], SPECS["biased mlp"], SPECS["rglru"]), _GEMMA),
+    "gated deltanet": ((SPECS["gated delta"], SPECS["mlp"]) * 2, _RMS),
     "rwkv6": ((SPECS["time mix"], SPECS["channel mix"]) * 2, _LAYER),
 }
 

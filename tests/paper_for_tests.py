@@ -16,45 +16,24 @@ from torch import Tensor
 
 from needlework.models.checkpoints import decoder_config
 from needlework.models.decoder import Decoder
+from tests import configurations_for_tests as configurations
+from tests.configurations_for_tests import HEADS
 from tests.hub_for_tests import Hub
 from tests.models_for_tests import randomise
 
 STATE_SPACE = {"layer": "Mamba2", "headdim": 16, "d_state": 16, "chunk_size": 64}
-HEADS = {"causal": True, "out_proj_bias": False, "qkv_proj_bias": False}
-MAMBA_SSM = {
-    "d_model": 32,
-    "d_intermediate": 0,
-    "n_layer": 2,
-    "vocab_size": 50277,
-    "ssm_cfg": STATE_SPACE,
-    "attn_layer_idx": [],
-    "attn_cfg": {},
-    "rms_norm": True,
-    "residual_in_fp32": True,
-    "fused_add_norm": True,
-    "pad_vocab_size_multiple": 16,
-    "tie_embeddings": True,
-}
+MAMBA_SSM = configurations.MAMBA | {"d_model": 32, "n_layer": 2, "ssm_cfg": STATE_SPACE}
 CONVOLVED = {"num_heads": 3, "head_dim": 16, "rotary_emb_dim": 8, "d_conv": 4}
-GEMMA = {
-    "model_type": "recurrent_gemma",
+GEMMA = configurations.GEMMA | {
     "architectures": ["RecurrentGemmaForCausalLM"],
     "hidden_size": 32,
     "num_hidden_layers": 3,
     "num_attention_heads": 2,
-    "num_key_value_heads": 1,
     "head_dim": 16,
     "intermediate_size": 128,
     "lru_width": 32,
-    "conv1d_width": 4,
-    "attention_window_size": 2048,
-    "block_types": ["recurrent", "recurrent", "attention"],
-    "vocab_size": 256000,
-    "rms_norm_eps": 1e-6,
-    "logits_soft_cap": 30.0,
 }
-LLAMA = {
-    "model_type": "llama",
+LLAMA = configurations.SHEARED | {
     "architectures": ["LlamaForCausalLM"],
     "hidden_size": 32,
     "num_hidden_layers": 2,
@@ -62,19 +41,11 @@ LLAMA = {
     "num_key_value_heads": 4,
     "intermediate_size": 64,
     "hidden_act": "silu",
-    "vocab_size": 32000,
-    "rms_norm_eps": 1e-5,
-    "max_position_embeddings": 4096,
-    "tie_word_embeddings": False,
 }
-RWKV = {
-    "model_type": "rwkv6",
+RWKV = configurations.RWKV6 | {
     "hidden_size": 64,
     "num_hidden_layers": 2,
-    "num_attention_heads": 64,
-    "head_size": 64,
     "intermediate_size": 128,
-    "vocab_size": 65536,
 }
 SPREAD = 0.1
 """Of the random parameters. With three times as much, rounding to bfloat16 moves the logits of the

@@ -83,3 +83,9 @@ class Material:
     def words(self) -> list[str]:
         """The words of the essays; the last one is empty."""
         return self.essay.split(" ")
+
+
+@cache
+def reference(shared: Path) -> Material:
+    """The reference material, read once for all tests."""
+    return Material(shared)

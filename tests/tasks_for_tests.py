@@ -31,6 +31,12 @@ def nano_tokenizer() -> Tokenizer:
     return tokenizers.load(str(ROOT / "resources" / "nano" / "tokenizer"))
 
 
+@cache
+def english_tokenizer(folder: Path) -> Tokenizer:
+    """A tokenizer of the reference material, read once for all tests."""
+    return tokenizers.load(str(folder))
+
+
 def rows(
     task: str,
     *,
@@ -69,7 +75,7 @@ def english_rows(
         generate(
             ENGLISH[task],
             material=english.material(shared / "mirror", questions, wording=wording),
-            tokenizer=tokenizers.load(str(shared / "mirror/tokenizers" / tokenizer)),
+            tokenizer=english_tokenizer(shared / "mirror/tokenizers" / tokenizer),
             length=length,
             samples=samples,
             seed=seed,

@@ -44,7 +44,7 @@ def collect(plan: Plan, study: Path) -> None:
         plan.grid().cells(),
         study / "scores",
         scores=study / "scores.parquet",
-        estimates=study / "cells.parquet",
+        estimates=study / "estimates.parquet",
     )
 
 

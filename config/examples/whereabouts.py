@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from needlework.nano import vocabulary
 from needlework.tasks import drafts
-from needlework.tasks.drafts import Draft, Insert, Plan
+from needlework.tasks.drafts import Draft, Insert, Outline
 from needlework.tasks.material import Growing, Item, Material
 from needlework.tasks.prompts import Frame
 
@@ -59,8 +59,8 @@ NANO = Language(
 LANGUAGES = {"english": ENGLISH, "nano": NANO}
 
 
-def whereabouts(parameters: dict[str, int], material: Material, item: Item) -> Plan:
-    """Plan one sample: `moves` places the thing is carried through, and `others` who mislead."""
+def whereabouts(parameters: dict[str, int], material: Material, item: Item) -> Outline:
+    """Outline one sample: `moves` places the thing is carried through, and `others` who mislead."""
     language = LANGUAGES[material.name]
     draws = item.stream("story")
     thing, events, answer = story(language, parameters["moves"], parameters["others"], draws)
@@ -80,7 +80,7 @@ def whereabouts(parameters: dict[str, int], material: Material, item: Item) -> P
         completion = f" {answer}{frame.end}"
         return drafts.finish(material, frame, body, outputs=[answer], completion=completion)
 
-    return Plan(compose, most=len(book))
+    return Outline(compose, most=len(book))
 
 
 def story(

@@ -153,7 +153,7 @@ def in_thread(function: Callable[[], Result], *, what: str, limits: Limits) -> R
 
     Raises:
         LimitError: it needs more.
-        BaseException: what the function raised.
+        Exception: what the function raised.
     """
     limits = limits.here()
     outcome: _Outcome[Result] = _Outcome()
@@ -166,8 +166,10 @@ def in_thread(function: Callable[[], Result], *, what: str, limits: Limits) -> R
             raise limits.exceeded(what, by="time")
         if resident_megabytes() - before > limits.megabytes:
             raise limits.exceeded(what, by="memory")
-    if outcome.error is not None:
+    if isinstance(outcome.error, Exception):
         raise outcome.error
+    if outcome.error is not None:  # A library of Rust that panics raises a kind of its own.
+        raise RuntimeError(str(outcome.error)) from outcome.error
     return outcome.result
 
 

@@ -41,5 +41,13 @@ class NoLocksError(NeedleworkError):
     """A file system on which processes cannot take turns."""
 
 
+class ForwardError(NeedleworkError):
+    """A model of somebody else that fails on what it is asked to read."""
+
+
+class ServerError(NeedleworkError):
+    """A server that cannot be reached, or does not give what it was asked for."""
+
+
 class ArtifactError(NeedleworkError):
     """An artifact that is not one, or that would harm the machine it is unpacked on."""

@@ -1,17 +1,21 @@
 """What people and rules wrote, as closed records - or one line for each mistake in it.
 
-Knows YAML, JSON and how an error reads; does not know what a study is.
+Knows how an error reads; how files are read is the business of `strict_yaml`. A value is what was
+written: a number is written in digits, true and false as that, and nothing else is taken for them.
 """
 
 import difflib
 import json
 from collections.abc import Iterable, Iterator
+from itertools import takewhile
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails, PydanticSerializationError, to_json
 
+from needlework import installed, strict_yaml
+from needlework.door import opens
 from needlework.errors import StudyError
 
 Parsed = TypeVar("Parsed")
@@ -20,25 +24,76 @@ BRANCH = "="
 """How tags begin that say which of several forms a value has; people need not know them."""
 FORMS = {"=text": "a word", "=list": "a list", "=keys": "keys with values"}
 """What people call those forms."""
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The same in C where PyYAML was built with it, which every command waits for."""
+WRITTEN = {
+    "int_type": "must be a whole number, written in digits alone",
+    "float_type": "must be a number, written in digits",
+    "bool_type": "must be true or false",
+    "string_type": "must be text",
+    "dict_type": "must hold keys",
+    "model_type": "must hold keys",
+    "tuple_type": "must be a list",
+}
+"""What is said of a value of another kind, in place of pydantic's words."""
 
 
+def _printable(text: str) -> str:
+    strange = next((character for character in text if not character.isprintable()), None)
+    if strange is not None:
+        raise ValueError(
+            f"holds U+{ord(strange):04X}, which is no printable character; write one printable line"
+        )
+    return text
+
+
+Line = Annotated[str, AfterValidator(_printable)]
+"""Text that people read in tables, figures and messages: one printable line."""
+
+
+class Closed(BaseModel):
+    """A record that refuses fields it does not know and cannot be changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@opens("YAML or JSON", "study.yaml", "study.json", error=StudyError, way_out="mend it")
 def read(path: Path) -> object:
-    """The content of a YAML file or, by its suffix, of a JSON file.
+    """The content of a YAML file or, by its suffix, of a JSON file, read by `strict_yaml`.
 
     Raises:
         StudyError: the file is absent or is not what its name says; names the line.
     """
-    is_json = path.suffix == ".json"
+    kind = "JSON" if path.suffix == ".json" else "YAML"
     try:
         text = path.read_text(encoding="utf-8")
-        return json.loads(text) if is_json else yaml.load(text, Loader=_LOADER)
+        return strict_yaml.from_json(text) if kind == "JSON" else strict_yaml.from_yaml(text)
     except FileNotFoundError as error:
         raise StudyError(f"{path} does not exist; copy it from the repository") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        kind = "JSON" if is_json else "YAML"
-        raise StudyError(f"{path} is not {kind}: {' '.join(str(error).split())}") from error
+    except (ValueError, RecursionError) as error:
+        raise StudyError(f"{path} is not {kind}: {' '.join(str(error).split())[:300]}") from error
+
+
+def read_added(path: Path, *, depth: int) -> object:
+    """The content of a file of `config/`, with what the packaged file of its name has beside it.
+
+    Keys down to `depth` are joined, and those of `path` win; a file that is not there adds nothing.
+
+    Raises:
+        StudyError: a file is not YAML.
+    """
+    packaged = installed.beside(path)
+    if packaged is None:
+        return read(path)
+    return joined(read(path) if path.exists() else None, read(packaged), depth=depth)
+
+
+def joined(own: object, packaged: object, *, depth: int) -> object:
+    """What is packaged with what is a user's own; what is no mapping is left for its reader."""
+    if own is None:
+        return packaged
+    if not (isinstance(own, dict) and isinstance(packaged, dict) and depth):
+        return own
+    both = {key: joined(own.get(key), each, depth=depth - 1) for key, each in packaged.items()}
+    return both | {key: each for key, each in own.items() if key not in packaged}
 
 
 def read_keys(path: Path) -> dict[str, object]:
@@ -61,10 +116,14 @@ def parse(kind: type[Parsed], values: object, *, where: str) -> Parsed:
     """
     adapter = TypeAdapter(kind)
     try:
-        return adapter.validate_python(values)
+        # As JSON, because that has types of its own: true is no 1 there, and text no number.
+        return adapter.validate_json(to_json(values), strict=True)
     except ValidationError as error:
         lines = [f"{where}: {line}" for line in _explanations(error, known_keys(adapter))]
         raise StudyError("\n".join(lines)) from error
+    except (PydanticSerializationError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise StudyError(f"{where}: holds what is no text, number or list ({reason})") from error
 
 
 def parse_json(kind: type[Parsed], text: str, *, where: str) -> Parsed:
@@ -96,8 +155,19 @@ def _explanations(error: ValidationError, known: set[str]) -> Iterator[str]:
         if place["type"] == "extra_forbidden" and (near := _nearest(str(place["loc"][-1]), known))
     }
     for place in found:
+        if place["type"] == "too_short" and _has_other_mistakes(place["loc"], found):
+            continue
         if place["type"] != "missing" or place["loc"] not in misspelt:
             yield _explain(place["type"], place["loc"], place["msg"], place["input"], known)
+
+
+def _has_other_mistakes(place: tuple[int | str, ...], found: list[ErrorDetails]) -> bool:
+    """Whether a list is short because its members are wrong."""
+    return any(len(each["loc"]) > len(place) == _common(each["loc"], place) for each in found)
+
+
+def _common(one: tuple[int | str, ...], other: tuple[int | str, ...]) -> int:
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def _explain(
@@ -116,9 +186,17 @@ def _explain(
             name for tag, name in FORMS.items() if f"'{tag}'" in message.partition("any of")[2]
         ]
         message = f"must be {' or '.join(wanted)}"
+    message = WRITTEN.get(kind, message)
+    if kind == "string_pattern_mismatch" and "[a-z0-9]" in message:
+        message = "may hold small letters, digits, `_`, `.` and `-` only, and begins with one"
     got = "" if isinstance(value, dict) else f" (got {value!r})"
     text = f"{message.removeprefix('Value error, ')}{got}"
     return f"{path}: {text}" if path else text
+
+
+def as_name(value: object) -> object:
+    """Digits as text, for names that are made of nothing else."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def by_form(value: object) -> str:

@@ -6,37 +6,25 @@ read our files.
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
+from needlework.parsing import Closed, Line
 from needlework.tolerances import TOLERANCES, DeviceKind, Dtype
 
 StopReason = Literal["end", "limit", "decided", "failed"]
 LIBRARIES = "libraries"
 """Where `others` of a prediction tells the versions of the packages that computed it."""
 
+END, NO_END = "end", "no end token"
+"""Where `others` says that nothing ends an answer but its limit; else it says nothing of it."""
 
 MOST_TOKENS = 1 << 40
 """More than any sample has: a number beyond it is a mistake, or meant to break what adds it up."""
-
-
-def _printable(text: str) -> str:
-    strange = next((character for character in text if not character.isprintable()), None)
-    if strange is not None:
-        raise ValueError(
-            f"holds U+{ord(strange):04X}, which is no printable character; write one printable line"
-        )
-    return text
-
-
-Line = Annotated[str, AfterValidator(_printable)]
-"""Text that people read in tables, figures and messages: one printable line."""
 Count = Annotated[int, Field(ge=0, le=MOST_TOKENS)]
 
 
-class Closed(BaseModel):
-    """A record that refuses fields it does not know and cannot be changed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+Reference = Annotated[str, StringConstraints(pattern=r"\S")]
+"""What an answer should hold. Blanks stand in every answer, so they are no reference."""
 
 
 class Sample(Closed):
@@ -46,7 +34,7 @@ class Sample(Closed):
     """Position in the dataset, from 0."""
     input: str
     """The whole prompt, answer prefix included."""
-    outputs: tuple[str, ...] = Field(min_length=1)
+    outputs: tuple[Reference, ...] = Field(min_length=1)
     """Every reference answer."""
     length: int = Field(ge=1)
     """Tokens of the prompt plus the tokens reserved for the answer."""
@@ -101,6 +89,9 @@ class Prediction(Closed):
     others: dict[str, str]
     """What produced it: model revision, protocol, versions of what computed it, and the kernels and
     device of the job that wrote it down (of a resumed cell, the last one)."""
+    reasoning: str | None = Field(None, exclude_if=lambda value: value is None)
+    """What a thinking model wrote apart from its answer, where a server tells the two apart; never
+    scored."""
 
     @model_validator(mode="after")
     def _failure_has_a_reason(self) -> "Prediction":
@@ -119,6 +110,8 @@ class Verification(Closed, strict=True):
     model: Line
     tensors: int = Field(ge=0)
     parameters: int = Field(ge=0)
+    quantisation: str | None = None
+    """What the weights were rounded to in their file, by share; None where nothing is known."""
     dtype: Dtype
     device: DeviceKind
     kernels: dict[Line, Line]

@@ -63,7 +63,7 @@ def rows(module: str, table: str) -> dict[str, str]:
 
     Keys are told as they are written, so `config.MLP: MLP` is `config.MLP` with the module of MLP.
     """
-    tree = _tree(module)
+    tree = ast.parse(_read(module)[0])
     (found,) = (
         node.value
         for node in tree.body
@@ -109,7 +109,7 @@ def _aliases(node: ast.AST) -> Iterator[tuple[str, str]]:
 
 
 def _first_name(node: ast.AST) -> str:
-    """The name that an expression begins with: of `Family(llama.places)` it is `llama`."""
+    """The name that an expression begins with: of `Format(llama.places)` it is `llama`."""
     called = node.args[0] if isinstance(node, ast.Call) and node.args else node
     while isinstance(called, ast.Attribute):
         called = called.value
@@ -119,10 +119,11 @@ def _first_name(node: ast.AST) -> str:
 @cache
 def _code(name: str, left_out: frozenset[str]) -> str:
     """The code of a module, in one layout, without what it says of the modules `left_out`."""
-    tree = _tree(name)
-    if left_out:
-        tree = ast.parse(_code(name, frozenset()))
-        _forget(tree, left_out)
+    code = _read(name)[0]
+    if not left_out:
+        return code
+    tree = ast.parse(code)
+    _forget(tree, left_out)
     return ast.unparse(tree)
 
 
@@ -143,21 +144,19 @@ def _forget(tree: ast.Module, left_out: frozenset[str]) -> None:
     tree.body = [node for node in tree.body if getattr(node, "names", True)]
 
 
-def _tree(name: str) -> ast.Module:
-    """The syntax of a module without comments and without text that nobody reads: docstrings.
-
-    Below a field such a text is a docstring as well.
-    """
-    return _read(name)[0]
-
-
 @cache
-def _read(name: str) -> tuple[ast.Module, frozenset[str]]:
-    return _parsed(_source(name))
+def _read(name: str) -> tuple[str, frozenset[str]]:
+    """The code of a module in one layout, and what it imports from this package.
+
+    It has no comments and no text that nobody reads: docstrings, below a field as well. Trees are
+    not kept, through all of which Python would look for garbage with every further one.
+    """
+    tree, imports = _parsed(_source(name))
+    return ast.unparse(tree), imports
 
 
 def _parsed(source: bytes) -> tuple[ast.Module, frozenset[str]]:
-    """The syntax of a module and what it imports from this package, in one pass over both.
+    """The syntax of a module without docstrings, and what it imports from this package.
 
     Snakemake asks at every start for all modules, so statements are looked at, not expressions.
     """

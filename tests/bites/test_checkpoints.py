@@ -43,7 +43,7 @@ def test_a_table_that_forgets_a_tensor_is_caught(monkeypatch: pytest.MonkeyPatch
         del found["rwkv.blocks.7.attention.ln_x.bias"]
         return found
 
-    families = {**checkpoints.FAMILIES, "rwkv6": checkpoints.Family(honest.config, forgetful)}
+    families = {**checkpoints.FAMILIES, "rwkv6": checkpoints.Format(honest.config, forgetful)}
     monkeypatch.setattr(checkpoints, "FAMILIES", families)
     with pytest.raises(AssertionError, match=r"does not fill.*norm\.bias"):
         tests.test_name_tables_fill_every_row_of_every_parameter("rwkv6")

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from needlework.cost import estimate, formulas, work
-from needlework.cost.formulas import Layer
 from needlework.models.config import SSD, Attention
+from needlework.models.layer import LayerCost
 from tests.unit.cost import test_estimate, test_formulas, test_study
 
 
@@ -20,35 +20,35 @@ def _forgetful() -> Iterator[None]:
 
 def test_a_recurrence_that_costs_nothing_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two FLOPs a parameter and token, and no more."""
-    honest = formulas._LAYERS[SSD]
+    honest = SSD.cost
 
-    def only_matrices(d: int, spec: SSD) -> Layer:
-        return honest(d, spec)._replace(chunked=0, alone=0)
+    def only_matrices(spec: SSD, width: int) -> LayerCost:
+        return honest(spec, width)._replace(chunked=0, alone=0)
 
-    monkeypatch.setitem(formulas._LAYERS, SSD, only_matrices)
+    monkeypatch.setattr(SSD, "cost", only_matrices)
     with pytest.raises(AssertionError):
         test_formulas.test_reading_flops_are_those_that_torch_counts("mamba2")
 
 
 def test_attention_without_its_keys_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = formulas._LAYERS[Attention]
+    honest = Attention.cost
 
-    def blind(d: int, spec: Attention) -> Layer:
-        return honest(d, spec)._replace(key=0)
+    def blind(spec: Attention, width: int) -> LayerCost:
+        return honest(spec, width)._replace(key=0)
 
-    monkeypatch.setitem(formulas._LAYERS, Attention, blind)
+    monkeypatch.setattr(Attention, "cost", blind)
     with pytest.raises(AssertionError):
         test_estimate.test_only_attention_pays_for_length()
 
 
 def test_a_cache_that_counts_keys_but_not_values_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = formulas._LAYERS[Attention]
+    honest = Attention.cost
 
-    def half(d: int, spec: Attention) -> Layer:
-        found = honest(d, spec)
+    def half(spec: Attention, width: int) -> LayerCost:
+        found = honest(spec, width)
         return found._replace(key_elements=found.key_elements // 2)
 
-    monkeypatch.setitem(formulas._LAYERS, Attention, half)
+    monkeypatch.setattr(Attention, "cost", half)
     with pytest.raises(AssertionError):
         test_formulas.test_a_row_takes_the_memory_that_the_engine_reserves(
             "princeton-nlp/Sheared-LLaMA-2.7B", 5000

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from needlework.models import attention, convolution, rglru, rwkv6, ssd
+from needlework.models import attention, convolution, gated_delta, rglru, rwkv6, ssd
 from needlework.models.state import KeyValueBuffer, KeyValueState
 from tests.laws import test_mixers as laws
 from tests.reference.test_against_naive import test_mixer_equals_its_formulas as equals_formulas
@@ -16,7 +16,7 @@ def zeros(joined: Tensor, count: int, lengths_B: Tensor | None) -> Tensor:
     return torch.zeros_like(joined[:, :count])
 
 
-@pytest.mark.parametrize("name", ["ssd", "rglru", "convolved attention"])
+@pytest.mark.parametrize("name", ["ssd", "gated delta", "rglru", "convolved attention"])
 def test_a_dropped_convolution_tail_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """RecurrentGemma in transformers resets its convolution at every call of several tokens."""
     monkeypatch.setattr(convolution, "last_valid", zeros)
@@ -63,7 +63,8 @@ def test_a_cache_written_in_place_is_caught(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize(
-    ("family", "module"), [("mamba2", ssd), ("griffin", rglru), ("rwkv6", rwkv6)]
+    ("family", "module"),
+    [("mamba2", ssd), ("gated deltanet", gated_delta), ("griffin", rglru), ("rwkv6", rwkv6)],
 )
 def test_padding_that_is_read_is_caught(
     family: str, module: object, monkeypatch: pytest.MonkeyPatch
@@ -99,12 +100,18 @@ def test_a_scaled_first_token_is_caught(monkeypatch: pytest.MonkeyPatch) -> None
         equals_formulas("rglru", 5)
 
 
-@pytest.mark.parametrize("name", ["attention", "ssd", "rglru", "channel mix"])
+@pytest.mark.parametrize("name", ["attention", "ssd", "gated delta", "rglru", "channel mix"])
 def test_a_last_token_taken_from_the_padding_is_caught(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In a padded batch the last column belongs to the longest rows only."""
-    module = {"attention": attention, "ssd": ssd, "rglru": rglru, "channel mix": rwkv6}[name]
+    module = {
+        "attention": attention,
+        "ssd": ssd,
+        "gated delta": gated_delta,
+        "rglru": rglru,
+        "channel mix": rwkv6,
+    }[name]
     monkeypatch.setattr(module, "last_token", lambda sequence, lengths: sequence[:, -1:])
     with pytest.raises(AssertionError):
         laws.test_reading_for_the_last_token_gives_what_reading_for_all_does(name, 37)

@@ -12,7 +12,7 @@ from needlework.tasks import released
 from needlework.tasks.released import catalog
 from needlework.tasks.released.catalog import Task
 from needlework.tasks.specs import NiahSpec, VariableTrackingSpec
-from tests.released_for_tests import Material
+from tests.released_for_tests import Material, reference
 
 CUSTOM = {
     "4096.niah_k5_v2_q2": Task(NiahSpec(haystack="essay", keys=5, values=2, queries=2)),
@@ -61,8 +61,10 @@ def task(entry: dict[str, Any]) -> str | Task:
     return CUSTOM.get(name, entry["task"])
 
 
-def remake(entry: dict[str, Any], material: Material) -> str:
+@cache
+def remade(name: str, material: Material) -> str:
     """The file again."""
+    entry = manifest(material.golden)[name]
     arguments = entry["args"]
     questions = None
     if entry["generator"] == "qa":
@@ -86,19 +88,18 @@ def remake(entry: dict[str, Any], material: Material) -> str:
 
 @pytest.mark.parametrize("name", SAMPLE)
 def test_a_golden_file_is_made_again(name: str, shared: Path) -> None:
-    material = Material(shared)
-    entry = manifest(material.golden)[name]
-    assert remake(entry, material) == (material.golden / name).read_text(encoding="ascii")
+    material = reference(shared)
+    assert remade(name, material) == (material.golden / name).read_text(encoding="ascii")
 
 
 @pytest.mark.slow
 def test_every_golden_file_is_made_again(shared: Path) -> None:
-    material = Material(shared)
+    material = reference(shared)
     entries = manifest(material.golden)
     different = [
         name
-        for name, entry in entries.items()
-        if remake(entry, material) != (material.golden / name).read_text(encoding="ascii")
+        for name in entries
+        if remade(name, material) != (material.golden / name).read_text(encoding="ascii")
     ]
     assert not different
     assert len(entries) == 168

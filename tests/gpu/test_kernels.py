@@ -20,15 +20,15 @@ from needlework.models.kernel_checks import (
     difference_from_torch,
     largest_share,
     layer_results,
-    random_decoder,
-    random_layer,
     scan_difference,
     selective_scan_arguments,
     share,
     state_tensors,
     weighted_key_values_arguments,
 )
-from needlework.models.kernels import KERNELS, Operation
+from needlework.models.kernels import KERNELS
+from needlework.models.layer import Operation
+from needlework.models.random_weights import random_decoder, random_layer
 from tests.models_for_tests import REMEMBERED_TOKENS, WIDE_SPECS, WIDE_WIDTH
 
 pytestmark = [
@@ -108,7 +108,7 @@ def test_a_kernel_equals_torch(name: str, dtype: torch.dtype) -> None:
     """A prompt over many chunks; a padded call from its state; single tokens; every state."""
     spec, operation = WIDE_SPECS[name]
     require(operation)
-    layer = random_layer(spec, WIDE_WIDTH, device="cuda", dtype=dtype, memory=REMEMBERED_TOKENS)
+    layer = random_layer(spec, WIDE_WIDTH, device="cuda", dtype=dtype)
     found = difference_from_torch(lambda: layer_results(layer, WIDE_WIDTH, rows=3, tokens=1000))
     assert found <= SHARE[dtype]
 
@@ -124,7 +124,7 @@ def decoder_of(name: str) -> Decoder:
         norm=norm,
         embedding_norm=name == "rwkv6",
     )
-    return random_decoder(spec, device="cuda", memory=REMEMBERED_TOKENS)
+    return random_decoder(spec, device="cuda")
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -171,7 +171,7 @@ def test_a_state_is_right_after_many_tokens(name: str, tokens: int) -> None:
     """
     spec, operation = WIDE_SPECS[name]
     require(operation)
-    layer = random_layer(spec, WIDE_WIDTH, device="cuda", memory=REMEMBERED_TOKENS)
+    layer = random_layer(spec, WIDE_WIDTH, device="cuda")
     x_BTD = Draws.seeded(1, device="cuda").normal(1, tokens, WIDE_WIDTH)
     outputs, state = layer(x_BTD, layer.init_state(1), None)
     with kernels.only_torch():

@@ -12,9 +12,9 @@ from needlework.models.config import DecoderConfig
 from needlework.models.kernel_checks import (
     decoder_results,
     difference_from_torch,
-    random_decoder,
     share,
 )
+from needlework.models.random_weights import random_decoder
 from needlework.nano.architectures import LAYERS, nano_config
 from tests.kernels import interpreter
 
@@ -23,8 +23,6 @@ pytestmark = interpreter.KERNELS
 # Float32 through eight layers; in bfloat16 every layer rounds to 8 bits.
 TOLERANCE = {torch.float32: 3e-5, torch.bfloat16: 5e-2}
 VOCABULARY = 97
-MEMORY = 1000.0
-"""Tokens that a state lasts for: what is lost on the way is seen at the end."""
 RECURRENT = ("mamba2", "griffin", "rwkv6")
 
 
@@ -42,7 +40,7 @@ def small(name: str) -> DecoderConfig:
 @pytest.mark.parametrize("name", LAYERS)
 def test_a_decoder_of_every_family(name: str) -> None:
     """A prompt, its fork, padded continuations and decoding; logits and every state."""
-    decoder = random_decoder(small(name), memory=MEMORY)
+    decoder = random_decoder(small(name))
     found = difference_from_torch(lambda: decoder_results(decoder, tokens=40))
     assert found <= TOLERANCE[torch.float32]
 
@@ -50,7 +48,7 @@ def test_a_decoder_of_every_family(name: str) -> None:
 @pytest.mark.parametrize("name", ["mamba2attn", "griffin", "llama"])
 def test_a_decoder_in_half_precision(name: str) -> None:
     """Attention calls flash-attn; the recurrences stay in float32."""
-    decoder = random_decoder(small(name), dtype=torch.bfloat16, memory=MEMORY)
+    decoder = random_decoder(small(name), dtype=torch.bfloat16)
     found = difference_from_torch(lambda: decoder_results(decoder, tokens=20))
     assert found <= TOLERANCE[torch.bfloat16]
 
@@ -58,7 +56,7 @@ def test_a_decoder_in_half_precision(name: str) -> None:
 @pytest.mark.parametrize("name", RECURRENT)
 def test_a_decoder_read_in_pieces_by_the_engine(name: str) -> None:
     """Two rows of unequal length, in pieces of other lengths than torch reads at once."""
-    decoder = random_decoder(small(name), memory=MEMORY)
+    decoder = random_decoder(small(name))
     tokens = np.arange(100, dtype=np.int32) * 31 % VOCABULARY
     limits = Limits(tokens=140, chunk=70, rows=2, states=2)
     rows = [tokens, tokens[:30]]

@@ -10,9 +10,9 @@ from needlework.models.convolution import CausalConvolution
 from needlework.models.kernel_checks import (
     difference_from_torch,
     layer_results,
-    random_layer,
     share,
 )
+from needlework.models.random_weights import random_layer
 from tests.kernels import extensions, interpreter
 
 pytestmark = interpreter.KERNELS

@@ -17,11 +17,11 @@ from needlework.models.kernel_checks import (
     diagonal_scan_arguments,
     difference_from_torch,
     layer_results,
-    random_layer,
     scan_difference,
     selective_scan_arguments,
     weighted_key_values_arguments,
 )
+from needlework.models.random_weights import random_layer
 from tests.kernels import interpreter, test_scans
 from tests.kernels.compiler import SHARED_BYTES
 

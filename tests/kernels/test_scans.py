@@ -14,7 +14,7 @@ from needlework.models.kernel_checks import (
     selective_scan_arguments,
     weighted_key_values_arguments,
 )
-from needlework.models.kernels import Operation
+from needlework.models.layer import Operation
 from tests.kernels import interpreter
 
 pytestmark = interpreter.KERNELS

@@ -19,6 +19,7 @@ from needlework.engine.stopping import PUBLISHED_SAMPLING, Decoding
 from needlework.models import load
 from needlework.models.decoder import Decoder
 from needlework.models.state import DecoderState
+from tests.configurations_for_tests import HEADS, MAMBA
 from tests.engine_for_tests import NumberTokenizer, dataset, sample
 from tests.reference import test_against_upstream as upstream
 
@@ -26,33 +27,24 @@ from tests.reference import test_against_upstream as upstream
 TOLERANCE = 1e-9
 TOKENS = 45
 
-HEADS = {"causal": True, "out_proj_bias": False, "qkv_proj_bias": False, "head_dim": 8}
-MAMBA_SSM = {
+MAMBA_SSM = MAMBA | {
     "d_model": 32,
-    "d_intermediate": 0,
     "n_layer": 3,
     "vocab_size": 61,
     "ssm_cfg": {"layer": "Mamba2", "d_state": 16, "headdim": 16, "chunk_size": 16},
-    "attn_layer_idx": [],
-    "attn_cfg": {},
-    "rms_norm": True,
-    "residual_in_fp32": True,
-    "fused_add_norm": True,
-    "pad_vocab_size_multiple": 16,
-    "tie_embeddings": True,
 }
 """Of the three models of mamba_ssm, the smallest with every part; 61 tokens fill 64 rows."""
 FORMATS_OF_MAMBA_SSM = {
     "mamba_ssm mamba2": {},
     "mamba_ssm mamba2attn": {
         "attn_layer_idx": [1],
-        "attn_cfg": HEADS | {"num_heads": 4, "rotary_emb_dim": 4, "d_conv": 4},
+        "attn_cfg": HEADS | {"head_dim": 8, "num_heads": 4, "rotary_emb_dim": 4, "d_conv": 4},
     },
     "mamba_ssm transformerpp": {
         "attn_layer_idx": [0, 1, 2],
         "d_intermediate": 48,
         "ssm_cfg": {},
-        "attn_cfg": HEADS | {"num_heads": 4, "rotary_emb_dim": 4},
+        "attn_cfg": HEADS | {"head_dim": 8, "num_heads": 4, "rotary_emb_dim": 4},
     },
 }
 

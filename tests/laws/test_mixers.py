@@ -164,7 +164,7 @@ def test_float32_stays_near_float64(name: str) -> None:
     torch.testing.assert_close(logits.double(), exact, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["ssd", "rglru", "time mix", "channel mix", "mlp"])
+@pytest.mark.parametrize("name", ["ssd", "gated delta", "rglru", "time mix", "channel mix", "mlp"])
 def test_recurrent_states_do_not_grow(name: str) -> None:
     layer = mixer(name)
     with torch.no_grad():

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from needlework import tokenizers
 from needlework.nano import language
 from needlework.tasks import english, fit, generate, generators, prompt_budget
 from needlework.tasks.fitting import Counter
@@ -22,6 +21,7 @@ from tests.tasks_for_tests import (
     RULER,
     Row,
     english_rows,
+    english_tokenizer,
     item,
     nano_tokenizer,
     needle_texts,
@@ -204,7 +204,7 @@ def check_english_answers(task: str, row: Row) -> None:
 
 def check_english_budget(task: str, shared: Path, length: int, tokenizer: str) -> None:
     """Prompt, begin token and answer fit; with one more unit of hay they would not."""
-    spec, loaded = ENGLISH[task], tokenizers.load(str(shared / "mirror/tokenizers" / tokenizer))
+    spec, loaded = ENGLISH[task], english_tokenizer(shared / "mirror/tokenizers" / tokenizer)
     source = getattr(spec, "source", None)
     questions = shared / f"golden/qa/{source}.json" if source else None
     budget = prompt_budget(spec, length, begin=len(loaded.begin))

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from needlework.models.attention import Attention
 from needlework.models.convolution import CausalConvolution
+from needlework.models.gated_delta import GatedDelta
 from needlework.models.rglru import RGLRU
 from needlework.models.rwkv6 import ChannelMix, TimeMix
 from needlework.models.ssd import SSD
@@ -21,7 +22,7 @@ def convolution(layer: CausalConvolution, x_TC: Tensor) -> Tensor:
     taps = layer.weight.shape[-1]
     rows = []
     for t in range(len(x_TC)):
-        row = layer.bias.clone()
+        row = torch.zeros_like(x_TC[t]) if layer.bias is None else layer.bias.clone()
         for k in range(taps):
             if t - taps + 1 + k >= 0:
                 row = row + layer.weight[:, 0, k] * x_TC[t - taps + 1 + k]
@@ -52,6 +53,35 @@ def ssd(layer: SSD, x_TD: Tensor) -> Tensor:
         gated = (y.view(-1) * F.silu(z[t])).view(spec.groups, -1)
         rms = torch.sqrt(gated.square().mean(dim=1, keepdim=True) + spec.norm_eps)
         rows.append(layer.project_out.weight @ ((gated / rms).view(-1) * layer.norm.weight))
+    return torch.stack(rows)
+
+
+def gated_delta(layer: GatedDelta, x_TD: Tensor) -> Tensor:
+    spec = layer.spec
+    keys, values = spec.heads * spec.head_width, spec.heads * spec.value_width
+    mixed, gate, step, strength = (x_TD @ layer.project_in.weight.T).split(
+        [2 * keys + values, values, spec.heads, spec.heads], dim=-1
+    )
+    mixed = F.silu(convolution(layer.convolution, mixed))
+    state = x_TD.new_zeros(spec.heads, spec.value_width, spec.head_width)
+    rows = []
+    for t in range(len(x_TD)):
+        q = mixed[t, :keys].view(spec.heads, -1)
+        k = mixed[t, keys : 2 * keys].view(spec.heads, -1)
+        v = mixed[t, 2 * keys :].view(spec.heads, -1)
+        o = torch.zeros_like(v)
+        for head in range(spec.heads):
+            query = q[head] / torch.sqrt(q[head] @ q[head] + 1e-6) / math.sqrt(spec.head_width)
+            key = k[head] / torch.sqrt(k[head] @ k[head] + 1e-6)
+            dt = F.softplus(step[t, head] + layer.step_bias_H[head])
+            a = torch.exp(-torch.exp(layer.log_rate_H[head]) * dt)
+            b = torch.sigmoid(strength[t, head])
+            kept = torch.eye(spec.head_width, dtype=x_TD.dtype) - b * torch.outer(key, key)
+            state[head] = a * state[head] @ kept + b * torch.outer(v[head], key)
+            o[head] = state[head] @ query
+        rms = torch.sqrt(o.square().mean(dim=1, keepdim=True) + spec.norm_eps)
+        normal = (o / rms * layer.norm.weight).view(-1)
+        rows.append(layer.project_out(normal * F.silu(gate[t])))
     return torch.stack(rows)
 
 

@@ -16,6 +16,7 @@ NAIVE = {
     "convolved attention": naive.attention,
     "ssd": naive.ssd,
     "grouped ssd": naive.ssd,
+    "gated delta": naive.gated_delta,
     "rglru": naive.rglru,
     "time mix": naive.time_mix,
     "channel mix": naive.channel_mix,

@@ -8,14 +8,12 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from needlework import tokenizers
 from needlework.parsing import parse, read
 from needlework.records import Sample, SampleDetail
 from needlework.study.config import Models
@@ -26,7 +24,7 @@ from needlework.tasks.haystacks import essay_sentences
 from needlework.tasks.prompts import WRAPPERS
 from needlework.tasks.specs import NiahSpec, QaSpec, Spec
 from tests.prompt_forms_for_tests import Form, Parts, cut, form, frame_of, merged
-from tests.released_for_tests import Material
+from tests.released_for_tests import reference
 from tests.tasks_for_tests import ENGLISH, ROOT
 
 PAGE = ROOT / "docs/prompts.md"
@@ -41,8 +39,9 @@ GRID = tuple(round(100 * place / 39) for place in range(40))
 """The artifact's depths in percent."""
 
 
-class Made(NamedTuple):
-    """A dataset at two lengths."""
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A dataset at two lengths; what several rows of the page look at is found once."""
 
     task: str
     spec: Spec
@@ -54,10 +53,12 @@ class Made(NamedTuple):
     def rows(self) -> tuple[tuple[Sample, SampleDetail], ...]:
         return self.short + self.long
 
+    @cached_property
     def parts(self) -> list[Parts]:
         wording, _ = words_of(self.shared)
         return [cut(sample.input, frame_of(wording, self.spec)) for sample, _ in self.rows]
 
+    @cached_property
     def form(self) -> Form:
         wording, noise = words_of(self.shared)
         return merged([form(s.input, self.spec, wording, noise) for s, _ in self.long])
@@ -65,21 +66,21 @@ class Made(NamedTuple):
 
 @cache
 def words_of(shared: Path) -> tuple[ruler.Wording, str]:
-    source = Material(shared).prompts
+    source = reference(shared).prompts
     return ruler.wording(source), source.noise
 
 
 @cache
 def made(task: str, protocol: str, shared: Path, *, tuned: bool = False) -> Made:
     """A task with every defect of the data on, in the bare format or in that of a tuned model."""
-    tokenizer = tokenizers.load(str(shared / "mirror/tokenizers/gpt-neox-20b"))
+    source = reference(shared)
+    tokenizer = source.tokenizer("gpt-neox-20b")
     questions = shared / QUESTIONS[task] if task in QUESTIONS else None
     wrapper = TUNED[protocol] if tuned else "base"
     spec = misread(ENGLISH[task], ["uuid-numbers"])
 
     def rows(length: int) -> tuple[tuple[Sample, SampleDetail], ...]:
         if protocol == "released":
-            reference = Material(shared)
             return tuple(
                 released.generate(
                     task,
@@ -87,9 +88,9 @@ def made(task: str, protocol: str, shared: Path, *, tuned: bool = False) -> Made
                     samples=SAMPLES,
                     seed=42,
                     tokenizer=tokenizer,
-                    prompts=reference.prompts,
+                    prompts=source.prompts,
                     wrapper=wrapper,
-                    resources=reference.resources,
+                    resources=source.resources,
                     questions=questions,
                 )
             )
@@ -113,15 +114,15 @@ def made(task: str, protocol: str, shared: Path, *, tuned: bool = False) -> Made
 
 
 def misspelling(data: Made) -> object:
-    return data.form().ending
+    return data.form.ending
 
 
 def example(data: Made) -> object:
-    return data.form().opening
+    return data.form.opening
 
 
 def layout(data: Made) -> object:
-    found = data.form()
+    found = data.form
     return found.head, found.needles, found.seams
 
 
@@ -129,7 +130,7 @@ def edges(data: Made) -> object:
     """White space at the ends of the haystack."""
     return {
         (body[: len(body) - len(body.lstrip())], body[len(body.rstrip()) :])
-        for body in (parts.body for parts in data.parts())
+        for body in (parts.body for parts in data.parts)
     }
 
 
@@ -241,14 +242,14 @@ def pool(data: Made) -> object:
     if data.spec.generator != "common_words":
         return None
     apart = set(words.separable())
-    return not all(set(listed(part.body)) <= apart for part in data.parts())
+    return not all(set(listed(part.body)) <= apart for part in data.parts)
 
 
 def repeats(data: Made) -> object:
     """How often the words of a list come."""
     if data.spec.generator != "common_words":
         return None
-    return [set(Counter(listed(part.body)).values()) for part in data.parts()]
+    return [set(Counter(listed(part.body)).values()) for part in data.parts]
 
 
 def references(data: Made) -> object:
@@ -258,13 +259,13 @@ def references(data: Made) -> object:
 
 def format_words(task: str, protocol: str, shared: Path) -> object:
     """The words around the request, in a format that both protocols have."""
-    found = made(task, protocol, shared, tuned=True).form()
+    found = made(task, protocol, shared, tuned=True).form
     return found.opening.partition("### Input:\n")[0]
 
 
 def format_turn(task: str, protocol: str, shared: Path) -> object:
     """How often a request ends before the task begins."""
-    return made(task, protocol, shared, tuned=True).form().opening.count("### Response")
+    return made(task, protocol, shared, tuned=True).form.opening.count("### Response")
 
 
 LOOKED_AT: Mapping[str, Callable[[Made], object]] = {
@@ -314,7 +315,7 @@ def formats(_: str, protocol: str, shared: Path) -> object:
     names = [getattr(models[name].wrapper, protocol) for name in PUBLISHED]
     if protocol == "corrected":
         return [(WRAPPERS[name].before, WRAPPERS[name].after) for name in names]
-    around = [Material(shared).prompts.wrappers[name] for name in names]
+    around = [reference(shared).prompts.wrappers[name] for name in names]
     return [tuple(text.split("{task_template}")) for text in around]
 
 

@@ -19,7 +19,7 @@ from needlework.tasks.specs import (
     VariableTrackingSpec,
 )
 from tests.reference.released_naive import Artifact, EndlessError, Row
-from tests.released_for_tests import Material
+from tests.released_for_tests import Material, reference
 
 OWN = "x {task_template}  y"
 """A wrapper that is not the artifact's, with blanks that belong to no word."""
@@ -127,7 +127,7 @@ def test_other_seeds_lengths_tokenizers_and_wrappers(
 ) -> None:
     slow, fast = both(
         catalog.find(task),
-        Material(shared),
+        reference(shared),
         length=length,
         seed=seed,
         name=name,
@@ -141,7 +141,7 @@ def test_other_seeds_lengths_tokenizers_and_wrappers(
 def test_parameters_that_no_task_has(spec: NiahSpec, length: int, shared: Path) -> None:
     slow, fast = both(
         Task(spec),
-        Material(shared),
+        reference(shared),
         length=length,
         seed=17,
         name="gpt-neox-20b",
@@ -156,7 +156,7 @@ def test_where_the_artifact_never_ends_there_is_one_error(task: str, shared: Pat
     """Its loops have no way out when the template alone is too long."""
     slow, fast = both(
         catalog.find(task),
-        Material(shared),
+        reference(shared),
         length=165,
         seed=1,
         name="gpt-neox-20b",

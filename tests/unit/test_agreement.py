@@ -8,6 +8,7 @@ import pytest
 from needlework.errors import RecordError
 from needlework.paper.agreement import Agreement, agreements
 from needlework.paper.audit import describe
+from needlework.paper.comparison_page import compared
 from needlework.paper.evidence import Published, read_models
 from needlework.paper.published import read_tables
 from needlework.rng import stream_seed
@@ -80,3 +81,16 @@ def test_equal_studies_are_outside_as_rarely_as_stated() -> None:
         gap = difference(interval(ours), interval(theirs))
         outside += not Agreement(number, ours, theirs, gap).is_inside
     assert 0.03 <= outside / 1000 <= 0.07
+
+
+def test_of_two_wordings_only_rulers_has_published_numbers() -> None:
+    """A run is called by its model and its wording, which no published table prints."""
+    spoken = {
+        wording: [each.model_copy(update={"name": f"{each.name}+{wording}"}) for each in MODELS]
+        for wording in ("ruler", "plain")
+    }
+    known = list(agreements(NUMBERS, PAPER, MODELS, samples=250))
+    assert list(agreements(NUMBERS, PAPER, spoken["ruler"], samples=250)) == known
+    assert not list(agreements(NUMBERS, PAPER, spoken["plain"], samples=250))
+    lines = compared(2, NUMBERS, PAPER, [*spoken["plain"], *spoken["ruler"]], samples=250)
+    assert {line.verdict for line in lines} == {"inside"}

@@ -38,8 +38,10 @@ def prediction(task: str, index: int, pred: str | None = "yes") -> Prediction:
 
 def gather(folder: Path) -> Path:
     """The estimates of the one cell whose scores lie below `folder`."""
-    collect([CELL], folder, scores=folder / "scores.parquet", estimates=folder / "cells.parquet")
-    return folder / "cells.parquet"
+    collect(
+        [CELL], folder, scores=folder / "scores.parquet", estimates=folder / "estimates.parquet"
+    )
+    return folder / "estimates.parquet"
 
 
 COMPLETE = [prediction(task, index) for task in TASKS for index in range(2)]
@@ -179,7 +181,7 @@ def test_estimates_that_are_none_are_named(tmp_path: Path, change: Any, message:
 def test_a_damaged_score_file_is_named(tmp_path: Path) -> None:
     path = scored(tmp_path, COMPLETE)
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(RecordError, match=r"256\.parquet: "):
+    with pytest.raises(RecordError, match=r"256\.parquet is not"):
         collect([CELL], tmp_path, scores=tmp_path / "all", estimates=tmp_path / "cells")
 
 

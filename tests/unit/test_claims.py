@@ -17,6 +17,7 @@ from needlework.scores.estimates import Scores
 from needlework.statistics.means import Estimate, macro_mean, wilson
 from needlework.study.config import ShownModel
 from needlework.study.paper import DEPTHS, FORMATS
+from needlework.study.presets import claim_tables
 from tests.study_for_tests import estimates, small_plan
 
 FAMILIES = {
@@ -167,6 +168,31 @@ def test_a_false_claim_is_contradicted(world: World, false: set[str]) -> None:
     assert {claim for claim, verdict in found.items() if verdict == "contradicted"} == false
 
 
+def test_of_two_wordings_claims_are_told_of_the_one_that_was_published() -> None:
+    """A run in plain words was once a model that plays no role, and so was one in RULER's."""
+
+    class Spoken(World):
+        def ruler(self, model: ShownModel, length: int) -> Estimate:
+            own = model.model_copy(update={"name": model.weights})
+            return super().ruler(own, length)
+
+    runs = [
+        each.model_copy(update={"name": f"{each.name}+{wording}"})
+        for each in MODELS
+        for wording in ("ruler", "plain")
+    ]
+    results = judge(Spoken(), runs)
+    assert results[1].verdict == "supported"
+    assert len(results[0].statistics) == len(MODELS)
+    named = {
+        cell.split("/")[0]
+        for result in results
+        for each in result.statistics
+        for cell in each.cells
+    }
+    assert {name.partition("+")[2] for name in named} == {"ruler"}
+
+
 def test_few_samples_leave_claims_undecided() -> None:
     class Small(World):
         def over_formats(self, model: ShownModel, *, depth: int, length: int) -> Estimate:
@@ -207,7 +233,7 @@ def test_the_command_writes_a_page_and_every_statistic(tmp_path: Path) -> None:
     assert printed.count("\n") == 9
     assert "intervals are inferred from 250 samples" in page
     assert "[mamba2/ruler/4096](x.html#mamba2/ruler/4096)" in page
-    assert "Numbers: [Table 1](tables/table_01.md)." in page
+    assert "Numbers: Table 1." in page
     assert {row["claim"] for row in rows} == {claim.id for claim in CLAIMS}
 
 
@@ -220,8 +246,24 @@ def test_every_claim_names_the_tables_that_its_cells_fill() -> None:
             model, suite, length, *rest = cell.split("/")
             depth_table = 2 if int(length) == trained[model] else 3
             found.add(1 if suite == "ruler" else 4 if len(rest) == 2 else depth_table)
-        assert found <= set(result.claim.tables), result.claim.id
+        named = claim_tables(Path("config"))[result.claim.id]
+        assert found <= {int(name.removeprefix("table_")) for name in named}, result.claim.id
         assert found or not result.statistics
+
+
+@pytest.mark.parametrize(("tables", "linked"), [("paper", True), ("auto", False)])
+def test_links_lead_to_tables_that_the_study_makes(
+    tables: str, linked: bool, tmp_path: Path
+) -> None:
+    """Beside tables of one's own the page once linked to files that nobody had made."""
+    plan = small_plan(tables=tables)
+    shown = tmp_path / "shown.json"
+    shown.write_text(plan.shows.model_dump_json())
+    arguments = ["claims", "resources/published", str(tmp_path / "claims"), "--explorer", "x.html"]
+    CliRunner().invoke(cli, [*arguments, "--shown", str(shown)], catch_exceptions=False)
+    page = (tmp_path / "claims.md").read_text()
+    assert ("Numbers: [Table 1](tables/table_01.md)." in page) == linked
+    assert ("Numbers: Table 1." in page) != linked
 
 
 def test_published_claims_name_tables_without_linking_to_files(tmp_path: Path) -> None:

@@ -108,6 +108,30 @@ def test_the_way_from_source_has_the_same_versions() -> None:
         assert built[name] == ENVIRONMENTS["cuda.yaml"][name].public
 
 
+def test_nothing_that_is_built_asks_github_for_a_wheel_first() -> None:
+    """Without a network setup.py of these ended in a traceback, before it had built anything."""
+    recipe = (ROOT / "Makefile").read_text()
+    source = recipe[recipe.index("env-cuda-source:") : recipe.index("\nclean:")]
+    kernels = recipe[recipe.index("$(KERNELS)/ready:") : recipe.index("\nbench-data:")]
+    tested = (ROOT / "envs/kernels.txt").read_text()
+    names = {
+        "causal-conv1d": "CAUSAL_CONV1D",
+        "flash-attn": "FLASH_ATTENTION",
+        "mamba-ssm": "MAMBA",
+    }
+    for text, listed in ((source, source), (kernels, tested)):
+        built = [name for name in names if f"{name}==" in listed]
+        assert len(built) >= 2
+        for name in built:
+            assert f"{names[name]}_FORCE_BUILD=TRUE" in text
+
+
+def test_the_environment_for_gpus_has_the_compiler_that_triton_needs() -> None:
+    """Without one every kernel in Triton fails at its first launch, on the node where it runs."""
+    content = yaml.safe_load((ROOT / "envs/cuda.yaml").read_text())
+    assert "c-compiler" in content["dependencies"]
+
+
 def test_the_compiler_is_asked_for_two_architectures_alone() -> None:
     """One binary for A100 and H100; without the second an H100 has no kernel image."""
     assert re.search(r"^ARCHITECTURES \?= 80 90$", (ROOT / "Makefile").read_text(), re.MULTILINE)
@@ -137,9 +161,9 @@ def test_the_container_has_what_the_package_reads_beside_its_sources(tmp_path: P
     root = container_files(tmp_path)
     code = (
         "from needlework import installed\nfrom needlework.external import registry\n"
-        "assert list(installed.folder('reports/templates').glob('*.j2'))\n"
-        "assert list(installed.folder('resources/published').glob('*.csv'))\n"
-        "print(installed.CHECKOUT)\n"
+        "assert list(installed.find('reports/templates').glob('*.j2'))\n"
+        "assert list(installed.find('resources/published').glob('*.csv'))\n"
+        "print(installed.root())\n"
         "registry.registry()\n"
     )
     environment = os.environ | {"PYTHONPATH": str(root / "src")}

@@ -155,7 +155,7 @@ def test_the_command_writes_page_and_files(tmp_path: Path) -> None:
 
     make_study(tmp_path, samples=4)
     study = tmp_path / "nano"
-    arguments = [study / "scores.parquet", study / "cells.parquet", tmp_path / "findings"]
+    arguments = [study / "scores.parquet", study / "estimates.parquet", tmp_path / "findings"]
     parts = ("study", "grid", "models")
     options = [word for part in parts for word in (f"--{part}", study / f"plan/{part}.json")]
     command = ["findings", *map(str, arguments), *map(str, options)]

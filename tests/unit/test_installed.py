@@ -1,25 +1,157 @@
-"""Installed: what a review needs is found in a checkout, and an installation has all of it."""
+"""Installed: what lies beside the package is found in a checkout and in an installation, a user's
+own files come first, and the wheel has all of it.
+"""
 
-import tomllib
+import runpy
 from pathlib import Path
 
 import pytest
+import setuptools
 
 from needlework import installed
+from needlework.errors import StudyError
+from needlework.external import locks
+from needlework.external.locks import Lock
+from needlework.study import plan
+from needlework.study.catalogue import read_models, read_tasks
+from tests.locks_for_tests import locked
+from tests.study_for_tests import study_keys
+
+ROOT = Path(__file__).parents[2]
+OWN_MODEL = """
+models:
+  mine:
+    {label: Mine, family: unknown, checkpoint: resources/nano/llama, tokenizer: nano,
+     wrapper: base, trained_length: 512, licence: MIT}
+  nano-llama:
+    {label: Other, family: attention, checkpoint: resources/nano/llama, tokenizer: nano,
+     wrapper: base, trained_length: 128, licence: MIT}
+"""
 
 
-@pytest.mark.parametrize("name", ["reports/templates", "resources/published", "config/tables"])
-def test_every_file_of_the_folder_is_installed(name: str) -> None:
-    project = tomllib.loads((installed.CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))
-    (pattern,) = project["tool"]["setuptools"]["data-files"][f"share/needlework/{name}"]
-    found = sorted(installed.CHECKOUT.glob(pattern))
-    assert found == sorted(path for path in installed.folder(name).iterdir() if path.is_file())
+@pytest.fixture
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with nothing in it."""
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
 
 
-def test_without_a_checkout_the_installation_is_asked(
+def material(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What setup.py puts into the wheel beside the package."""
+    monkeypatch.setattr(setuptools, "setup", lambda **_: None)
+    return list(runpy.run_path(str(ROOT / "setup.py"))["MATERIAL"])
+
+
+def test_wheel_and_source_distribution_hold_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = [line.split() for line in (ROOT / "MANIFEST.in").read_text().splitlines()]
+    named = [words[1] for words in listed if words[0] in ("include", "graft")]
+    assert named == material(monkeypatch)
+    assert all((ROOT / name).exists() for name in named)
+
+
+def test_what_is_here_comes_before_what_is_packaged(empty: Path) -> None:
+    packaged = installed.find("config/models.yaml")
+    assert packaged == installed.root() / "config/models.yaml"
+    Path("config").mkdir()
+    Path("config/models.yaml").write_text("")
+    assert installed.find("config/models.yaml") == Path("config/models.yaml")
+
+
+def test_what_is_nowhere_is_left_for_others_to_refuse(empty: Path) -> None:
+    assert installed.find("config/nothing.yaml") == Path("config/nothing.yaml")
+
+
+def test_in_a_checkout_paths_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rules name them, so a changed path would make everything anew."""
+    monkeypatch.chdir(ROOT)
+    for name in ("resources/nano/llama", "resources/published/ruler.csv", "config/config.yaml"):
+        assert installed.find(name) == Path(name)
+    assert installed.inputs() == [
+        "Snakefile",
+        "pyproject.toml",
+        *(str(each) for each in sorted(Path("workflow").rglob("*")) if each.is_file()),
+        *map(str, sorted(Path("config").rglob("*.yaml"))),
+    ]
+
+
+def test_an_installation_has_them_inside_the_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(installed, "CHECKOUT", tmp_path / "no checkout")
-    monkeypatch.setattr(installed, "INSTALLED", tmp_path)
-    (tmp_path / "reports/templates").mkdir(parents=True)
-    assert installed.folder("reports/templates") == tmp_path / "reports/templates"
+    (tmp_path / "config").mkdir()
+    monkeypatch.setattr(installed, "INSIDE", tmp_path)
+    assert installed.root() == tmp_path
+
+
+def test_own_models_add_to_the_packaged_ones_and_win(empty: Path) -> None:
+    Path("models.yaml").write_text(OWN_MODEL)
+    found = read_models(Path("models.yaml"))
+    assert found.models["mine"].trained_length == 512
+    assert found.models["nano-llama"].trained_length == 128
+    assert found.models["nano-mamba2"].trained_length == 256
+    assert set(found.tokenizers) == set(read_models(Path("nothing/models.yaml")).tokenizers)
+
+
+@pytest.mark.parametrize("text", ["", "models:\n", "tokenizers:\nmodels:\n"])
+def test_a_file_without_entries_adds_nothing(empty: Path, text: str) -> None:
+    Path("models.yaml").write_text(text)
+    assert read_models(Path("models.yaml")) == read_models(Path("nothing/models.yaml"))
+
+
+def test_a_mistake_in_own_models_is_told_of_that_file(empty: Path) -> None:
+    Path("models.yaml").write_text("models: [mine]\n")
+    with pytest.raises(StudyError, match=r"^models\.yaml: models: "):
+        read_models(Path("models.yaml"))
+    Path("models.yaml").write_text("modles:\n")
+    with pytest.raises(StudyError, match="did you mean `models`"):
+        read_models(Path("models.yaml"))
+
+
+def test_own_tasks_and_lists_add_to_the_packaged_ones(empty: Path) -> None:
+    Path("tasks.yaml").write_text(
+        "nano:\n"
+        "  tasks: {two: {generator: niah, haystack: repeat, keys: 2, tokens_to_generate: 5}}\n"
+        "  lists: {mine: [two, vt]}\n"
+    )
+    found = read_tasks(Path("tasks.yaml"))
+    assert list(found.nano.chosen("mine", None, where="")) == ["two", "vt"]
+    assert found.english == read_tasks(Path("nothing/tasks.yaml")).english
+
+
+def test_a_study_without_a_folder_of_its_own_is_resolved_from_the_package(empty: Path) -> None:
+    found = plan.resolve(study_keys(), Path("config"))
+    files = found.model_files("nano-llama")
+    assert files
+    assert all(Path(name).is_file() for name in files)
+    assert found.models["nano-llama"].checkpoint == "resources/nano/llama"
+
+
+def test_a_study_may_describe_a_model_itself(empty: Path) -> None:
+    entry = {
+        "label": "Mine",
+        "family": "unknown",
+        "checkpoint": "resources/nano/llama",
+        "tokenizer": "nano",
+        "wrapper": "base",
+        "trained_length": 512,
+        "licence": "MIT",
+    }
+    keys = study_keys(models=["mine"], entries={"models": {"mine": entry}}, tables="auto")
+    found = plan.resolve(keys, Path("config"))
+    assert found.models["mine"].trained_length == 512
+    assert "entries" not in found.study.model_dump()
+    keys["entries"] = {"models": {"mine": entry | {"tokenizer": "nono"}}}
+    with pytest.raises(StudyError, match=r"study config: entries: .*`nono` is unknown"):
+        plan.resolve(keys, Path("config"))
+
+
+def test_the_packaged_lock_is_known_where_there_is_none(empty: Path) -> None:
+    packaged = locks.load(installed.root() / "config" / locks.NAME)
+    assert locks.known(locks.PATH) == packaged
+    hub, entry = next(iter(packaged.repositories.items()))
+    locks.add(locks.PATH, hub, locked(entry.revision, "checkpoints"))
+    own = locks.load(locks.PATH)
+    assert own == Lock(repositories={hub: locked(entry.revision, "checkpoints")})
+    assert locks.known(locks.PATH).find(hub, None) == own.find(hub, None)
+    assert locks.known(locks.PATH).repositories.keys() == packaged.repositories.keys()

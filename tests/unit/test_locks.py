@@ -89,7 +89,7 @@ def test_a_torn_lock_is_one_line(tmp_path: Path, lines: int) -> None:
         ("sha256: 4", "sha256: X", "sha256"),
         ("me/tiny:", f"me/tiny@{SECOND}:", "they must be equal"),
         ("me/tiny:", "tiny:", "tiny"),
-        ("repositories:", "- repositories:", "a valid dictionary"),
+        ("repositories:", "- repositories:", "must hold keys"),
         ("bytes: 2", f"bytes: {'9' * 5000}", "is not YAML"),
         ("me/tiny:", "<<<<<<< HEAD\n  me/tiny:", "is not YAML"),
     ],

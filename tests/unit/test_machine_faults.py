@@ -74,7 +74,7 @@ from needlework.external.downloading import Downloader
 from needlework.files import write_records, write_text
 from needlework.records import Sample
 from needlework.report import charts
-from needlework.scores import cells
+from needlework.scores import remarks
 import altair as alt
 
 def journal(path, version):
@@ -96,7 +96,7 @@ def download(path, version):
 def artifact(path, version):
     study = path.parent.parent / "study"
     study.mkdir(exist_ok=True)
-    (study / "cells.parquet").write_bytes(version.encode() * 90000)
+    (study / "estimates.parquet").write_bytes(version.encode() * 90000)
     write_artifact(study, path, inputs=[])
 
 def figure(path, version):
@@ -107,7 +107,7 @@ KINDS = {
     "text.md": lambda path, version: write_text(path, version * 9000),
     "records.jsonl": lambda path, version: write_records(
         path, [Sample(index=0, input=version * 9000, outputs=("a",), length=1)]),
-    "scores.parquet": lambda path, version: cells._write(
+    "scores.parquet": lambda path, version: remarks.write(
         pl.DataFrame({"a": [version] * 9000}), path),
     "a.journal": journal,
     "weights.bin": download,
@@ -320,12 +320,12 @@ def test_whoever_may_read_and_write_says_the_umask(tmp_path: Path, mask: int, wa
 
     from needlework.engine.journal import Journal
     from needlework.files import write_text
-    from needlework.scores import cells
+    from needlework.scores import remarks
 
     before = os.umask(mask)
     try:
         write_text(tmp_path / "a/text.md", "x")
-        cells._write(pl.DataFrame({"a": [1]}), tmp_path / "a/b.parquet")
+        remarks.write(pl.DataFrame({"a": [1]}), tmp_path / "a/b.parquet")
         with Journal(tmp_path / "a/c.journal"):
             pass
     finally:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from needlework.cluster import progress
+from needlework.cluster.failures import Failures
 from needlework.engine.progress import cells_done
 
 
@@ -22,7 +23,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(folder: Path) -> progress.Run:
-    return progress.Run(folder / "results", folder / "logs")
+    return progress.Run(folder / "results", folder / "logs", Failures(quiet=False))
 
 
 def prediction(folder: Path, name: str, *, seconds: float) -> Path:

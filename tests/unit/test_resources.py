@@ -61,7 +61,7 @@ def test_the_registry_is_complete() -> None:
     for resource in found.resources.values():
         for file in resource.files:
             assert file.sha256 is not None
-            assert file.urls or file.made_from
+            assert file.urls or file.made_from or file.package
             assert set(file.made_from) <= found.sources.keys()
 
 

@@ -174,6 +174,17 @@ def test_two_wordings_make_two_variants_of_every_model() -> None:
     ]
 
 
+def test_the_run_in_rulers_words_is_set_beside_the_published_tables() -> None:
+    """A study in two wordings had neither comparisons nor an agreement."""
+    lengths = {"lengths": [1024, 2048, 4096]}
+    suites = {"ruler": lengths, "depth": lengths}
+    plan = spoken(wording=["ruler", "plain"], suites=suites)
+    assert [each.published_as for each in plan.shown()] == ["mamba2", None]
+    assert {"claims", "agreement"} <= set(plan.shows.pages)
+    assert len(plan.shows.comparisons) == 17
+    assert "agreement" not in spoken(models=["nano-llama"], suites=suites).shows.pages
+
+
 def test_both_wordings_of_a_model_have_its_weights_verified_once() -> None:
     plan = spoken(wording=["plain", "ruler"])
     assert {plan.weights_of(run) for run in plan.models} == {"mamba2+plain"}

@@ -6,7 +6,6 @@ import fcntl
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,24 +13,13 @@ import pytest
 import yaml
 
 from tests.locks_for_tests import lock_all
+from tests.workflow.snakemake_for_tests import run_snakemake
 
 ROOT = Path(__file__).parents[2]
+__all__ = ["run_snakemake"]
 PARTS = ("Snakefile", "workflow", "config", "envs", "profiles", "reports", "resources", "src")
 MODELS = ("nano-mamba2", "nano-llama")
 Snakemake = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def run_snakemake(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run Snakemake in a copy of the project, with the copy's package."""
-    environment = os.environ | {"PYTHONPATH": str(folder / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
-    return subprocess.run(
-        [sys.executable, "-m", "snakemake", *words],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def planned(folder: Path, *words: str) -> dict[str, int]:

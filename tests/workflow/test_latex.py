@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from needlework.report.tables import read_measured, write_models, write_table
+from needlework.report.tables import write_table
 from needlework.scores.cells import CellEstimate
 from needlework.statistics.means import Estimate
 from needlework.study.paper import MODELS
-from tests.study_for_tests import estimates, right, score_tables, small_plan, table_of
-from tests.unit.report.test_tables import TEMPLATES, proof, scores_file
+from tests.study_for_tests import estimates, right, score_tables, small_plan
+from tests.unit.report.test_tables import TEMPLATES, measured, models_table, proof
 
 SUITES = {
     "ruler": {"lengths": [1024, 2048, 4096, 8192, 16384]},
@@ -49,24 +49,13 @@ def tables(folder: Path) -> list[str]:
     reason = "its remote code_100% runs nowhere & never did on this machine"
     unproven = {"reference": None, "reason": reason}
     verified = {name: proof(name, **(unproven if name == "rwkv6" else {})) for name in MODELS}
-    measured = read_measured(
-        [scores_file(folder, cells)],
-        grid=plan.grid(),
-        models=plan.shown(),
-        verified=verified,
-    )
-    write_models(
-        table_of(plan, 5),
-        folder / "table_05",
-        models=plan.shown(),
-        templates=TEMPLATES,
-        verified=verified,
-    )
+    found = measured(folder, cells, plan=plan, verified=verified)
+    models_table(folder, verified, plan=plan)
     names = ["table_05"]
     for table in score_tables(plan):
         for suffix, intervals in (("", False), (".intervals", True)):
             name = f"{table.name}{suffix}"
-            write_table(table, folder / name, measured, templates=TEMPLATES, intervals=intervals)
+            write_table(table, folder / name, found, templates=TEMPLATES, intervals=intervals)
             names.append(name)
     return names
 

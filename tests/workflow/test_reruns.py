@@ -67,6 +67,25 @@ def test_the_code_of_a_mixer_asks_the_models_that_have_it(
     assert {name: jobs.get(name, 0) for name in wanted} == wanted
 
 
+def test_a_record_for_another_generator_asks_no_model_again(project: Path) -> None:
+    """Every cell once loaded its weights to find all of its answers in the journal."""
+    append(project, "tasks/specs", "\n\nclass OneMore(Closed):\n    number: int = 1\n")
+    jobs = planned(project)
+    assert not jobs.keys() & {"dataset", "verify_model", "predict"}
+
+
+def test_another_metric_asks_the_models_of_its_tasks(project: Path) -> None:
+    """It tells when an answer is decided, and stands in no file."""
+    specs = project / "src/needlework/tasks/specs.py"
+    edit(specs, 'metric: ClassVar[Metric] = "any"', 'metric: ClassVar[Metric] = "all"')
+    jobs = planned(project)
+    assert {name: jobs.get(name, 0) for name in ("dataset", "verify_model", "predict")} == {
+        "dataset": 0,
+        "verify_model": 0,
+        "predict": 4,
+    }
+
+
 @pytest.mark.parametrize("remote_code", [True, False])
 def test_code_beside_the_weights_is_an_input_where_it_is_run(
     project: Path, remote_code: bool

@@ -44,8 +44,11 @@ CELLS = [
 LONG = [
     f"results/slice/predictions/nano-llama/ruler/{length}.jsonl" for length in (512, 1024, 2048)
 ]
-HARMED_SAMPLES = 50
-"""Enough that a cell whose first samples are finished has not yet read all its prompts."""
+HARMED_SAMPLES = 25
+"""Enough that a cell whose first samples are finished has not yet read all its prompts.
+
+Of the 325 of a cell 64 are answered together, and its second run is harmed after 64 more.
+"""
 HARMED = STUDY | {
     "samples": HARMED_SAMPLES,
     "suites": {"ruler": {"lengths": [512, 1024, 2048]}, "depth": {"lengths": [256, 512]}},
@@ -56,7 +59,7 @@ HARMED = STUDY | {
 def project(state: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project after a run of its three cells on the cluster."""
     folder = cluster_project(tmp_path_factory.mktemp("slurm"), STUDY)
-    finish(snakemake(folder, "results/slice/cells.parquet"))
+    finish(snakemake(folder, "results/slice/estimates.parquet"))
     return folder
 
 
@@ -71,7 +74,7 @@ def jobs_of(project: Path, cell: str) -> list[str]:
 
 def test_every_cell_is_a_job_with_its_gpu_and_memory(project: Path) -> None:
     assert all((project / cell).stat().st_size > 0 for cell in CELLS)
-    assert (project / "results/slice/cells.parquet").stat().st_size > 0
+    assert (project / "results/slice/estimates.parquet").stat().st_size > 0
     jobs = {job for cell in CELLS for job in jobs_of(project, cell)}
     rows = [row.split("|") for row in accounted(jobs, "State,NNodes,ReqTRES")]
     assert len(rows) == len(CELLS)

@@ -1,4 +1,7 @@
-"""The whole chain with a real model, killed in the middle and taken up again."""
+"""The whole chain with a real model: table by table, killed in the middle and taken up again.
+
+One table costs one table: what it does not show is not answered, and nothing twice.
+"""
 
 import json
 import os
@@ -7,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import yaml
@@ -14,6 +18,8 @@ import yaml
 from tests.workflow.conftest import copy_project, planned, run_snakemake
 
 LIMIT_SECONDS = 300
+RULER, DEPTH, FORMATS_AND_DEPTHS = 13, 21, 9
+"""Tasks of both suites, and those that Table 4 shows."""
 
 
 def tiny_study(config: Path) -> None:
@@ -22,6 +28,19 @@ def tiny_study(config: Path) -> None:
     study |= {"models": ["nano-llama"], "samples": 1}
     study["suites"] = {"ruler": {"lengths": [128]}, "depth": {"lengths": [256, 512]}}
     config.write_text(yaml.safe_dump(study), encoding="utf-8")
+
+
+def journaled(folder: Path) -> list[str]:
+    """The key of every answer that was computed, wherever its journal lies."""
+    journals = (folder / "results/nano").rglob("*.jsonl.journal")
+    lines = [line for path in journals for line in path.read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line)["key"] for line in lines]
+
+
+def ask(folder: Path, *targets: str) -> list[str]:
+    done = run_snakemake(folder, *targets, "--quiet", "all")
+    assert done.returncode == 0, done.stderr
+    return journaled(folder)
 
 
 def run_and_kill(folder: Path) -> Path:
@@ -45,16 +64,53 @@ def run_and_kill(folder: Path) -> Path:
     raise AssertionError(f"no prediction within {LIMIT_SECONDS} s; exit code {run.wait()}")
 
 
+class Lone(NamedTuple):
+    """A project after its first tables, and what had been answered after each of them."""
+
+    folder: Path
+    table: bytes
+    """Table 6, asked for alone."""
+    first: list[str]
+    again: list[str]
+    more: list[str]
+
+
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, float]:
-    """A project whose run was killed and then finished; a prediction from before, and its time."""
+def lone(tmp_path_factory: pytest.TempPathFactory) -> Lone:
+    """Nothing was there: Table 6, the same again, then Table 4."""
     folder = copy_project(tmp_path_factory.mktemp("smoke"))
     tiny_study(folder / "config/config.yaml")
+    first = ask(folder, "table_6")
+    table = (folder / "results/nano/tables/table_06.csv").read_bytes()
+    return Lone(folder, table, first, ask(folder, "table_6"), ask(folder, "table_4"))
+
+
+@pytest.fixture(scope="module")
+def finished(lone: Lone) -> tuple[Path, Path, float]:
+    """The same project after a run of everything that was killed, and then finished; a prediction
+    from before that, and its time."""
+    folder = lone.folder
     kept = run_and_kill(folder)
     changed = kept.stat().st_mtime
     done = run_snakemake(folder, "--quiet", "all")
     assert done.returncode == 0, done.stderr
     return folder, kept, changed
+
+
+@pytest.mark.slow
+def test_asking_for_more_answers_only_the_rest(
+    lone: Lone, finished: tuple[Path, Path, float]
+) -> None:
+    """Table 6 shows one task, Table 4 nine at two lengths; a whole study shows everything."""
+    folder, _, _ = finished
+    assert len(lone.first) == 1
+    assert lone.again == lone.first
+    assert 1 < len(lone.more) <= 1 + 2 * FORMATS_AND_DEPTHS
+    whole = journaled(folder)
+    assert len(whole) == len(set(whole)) <= RULER + 2 * DEPTH
+    assert set(lone.more) < set(whole)
+    assert (folder / "results/nano/tables/table_06.csv").read_bytes() == lone.table
+    assert ask(folder, "table_4", "table_6") == whole
 
 
 @pytest.mark.slow
@@ -107,4 +163,5 @@ def test_a_failed_job_is_not_forgotten(finished: tuple[Path, Path, float]) -> No
     ]
     assert "delete the file and ask for it again" in line
     kept.write_bytes(good)
-    assert run_snakemake(folder, "--quiet", "all").returncode == 0
+    again = run_snakemake(folder, "results/nano/estimates.parquet", "--quiet", "all")
+    assert again.returncode == 0, again.stderr

@@ -1,8 +1,5 @@
 # The study as one file that anyone can check: `snakemake artifact`, then `needlework review`.
-SOURCES = ["Snakefile", "pyproject.toml"]
-SOURCES += [str(path) for path in sorted(Path("workflow").rglob("*")) if path.is_file()]
-SOURCES += [str(path) for path in sorted(Path("config").rglob("*.yaml"))]
-SOURCES += PLAN.own_files()
+SOURCES = installed.inputs() + PLAN.own_files()
 SOURCES += [CONFIGFILE] if Path(CONFIGFILE).is_file() and not CONFIGFILE.startswith("..") else []
 
 

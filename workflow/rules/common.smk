@@ -7,23 +7,26 @@ from pathlib import Path
 
 from pydantic_core import to_json
 
-from needlework.cluster import slurm, progress
-from needlework.study import plan
+from needlework import installed
+from needlework.cluster import progress, slurm
 from needlework.cost import study as cost
 from needlework.errors import NeedleworkError
-from needlework.report.explorer.page import fingerprint
+from needlework.report.explorer.sources import fingerprint
 from needlework.sources import digest
+from needlework.study import file, plan
 
-# A study given with --configfile stands alone: it is never mixed with the default one.
-if "study" not in config:
+# A study given with --configfile stands alone; where none is, --config changes the default one.
+if not workflow.configfiles and config.keys() <= workflow.config_settings.config.keys():
 
-    configfile: "config/config.yaml"
+    configfile: str(installed.find("config/config.yaml"))
 
 
 CONFIGFILE = os.path.relpath(next(reversed(workflow.configfiles), "FILE"))
 
 try:
-    PLAN = plan.resolve(config, Path("config"))
+    # Read again from the file: what Snakemake made of it has lost what was written.
+    asked = file.asked(config, workflow.configfiles, workflow.config_settings.config)
+    PLAN = plan.resolve(asked, Path("config"))
     CLUSTER = slurm.read_cluster(Path("config/cluster.yaml"))
     PLAN.lock.refuse_unlocked(PLAN.repositories(), study=CONFIGFILE)
 except NeedleworkError as error:
@@ -34,7 +37,7 @@ RESULTS, LOGS = Path("results", PLAN.study.study), Path("logs", PLAN.study.study
 CELLS = PLAN.grid().cells()
 for line in PLAN.shows.left_out:
     print(f"needlework: study config: {line}", file=sys.stderr)
-RUN = progress.Run(RESULTS, Path("logs"))
+RUN = progress.watched(RESULTS, Path("logs"), workflow)
 PARTS = {part: to_json(content).decode() for part, content in cost.parts(PLAN).items()}
 # What the study shows, in one list: the rules, the review and the explorer go by it.
 SHOWN = PLAN.shows
@@ -43,7 +46,9 @@ MODEL_TABLES = [table.name for table in SHOWN.tables if table.value == "models"]
 FIGURES = [figure.name for figure in SHOWN.figures]
 TABLE_KINDS = ["md", "tex", "csv"]
 FIGURE_KINDS = [".svg", ".png", ".pdf", ".html"]
-PUBLISHED = [f"resources/published/{name}.csv" for name in ("ruler", "depth", "format")]
+PUBLISHED = [
+    str(installed.find(f"resources/published/{name}.csv")) for name in ("ruler", "depth", "format")
+]
 
 
 def either(names):

@@ -3,6 +3,7 @@ from functools import cache
 from pathlib import Path
 
 from needlework.cluster import model_code
+from needlework import sources
 from needlework.cost.study import cell_cost
 from needlework.study import parts
 from needlework.study.config import Cell
@@ -52,6 +53,16 @@ def cell_of(wildcards):
     return Cell(wildcards.model, wildcards.suite, int(wildcards.length))
 
 
+# Parameters are asked for when a job is planned: a start does not wait for the digests of others.
+code_of = cache(sources.digest)
+
+
+def digest(*modules):
+    """What rules carry of our code: a digest of modules and of all that they import."""
+    return lambda wildcards: code_of(*modules)
+
+
+@cache
 def code_for(model, module):
     """What rules about a model carry in place of a digest: the mixers of others do not count."""
     return model_code.digest_for(PLAN.models[model], module)
@@ -98,7 +109,7 @@ def made(wanted):
     return [f"{RESULTS}/{file}" for file in dict.fromkeys(parts.made(PLAN, wanted))]
 
 
-MADE = [*made(parts.whole(PLAN, CELLS)), f"{RESULTS}/cells.parquet"]
+MADE = [*made(parts.whole(PLAN, CELLS)), f"{RESULTS}/estimates.parquet"]
 
 
 def shown(files, *, labels, **about):
@@ -112,8 +123,10 @@ def shown(files, *, labels, **about):
 
 def page_files():
     """The pages of a study; that of hazards has a rule of its own."""
-    kinds = {page: "html" if page == "explorer" else "md" for page in SHOWN.pages}
-    return [f"{RESULTS}/{page}.{kind}" for page, kind in kinds.items() if page != "hazards"]
+    kinds = {"explorer": "html", "results": "json"}
+    return [
+        f"{RESULTS}/{page}.{kinds.get(page, 'md')}" for page in SHOWN.pages if page != "hazards"
+    ]
 
 
 def everything(wildcards):

@@ -27,6 +27,7 @@ rule predict:
     params:
         code=lambda wildcards: code_for(wildcards.model, "needlework.engine.predict"),
         model=lambda wildcards: shlex.split(PLAN.predict_options(wildcards.model)),
+        metrics=lambda wildcards: PLAN.metrics(wildcards.suite),
     # Where Slurm sends its SIGTERM to every process of a job, only the command itself may act on it.
     shell:
         "trap : TERM; "

@@ -34,9 +34,10 @@ rule audit:
 
 rule claims:
     input:
-        cells="<results>/cells.parquet",
+        cells="<results>/estimates.parquet",
         grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
+        shown="<results>/plan/shown.json",
         template=template("claims.md.j2"),
     output:
         report(
@@ -62,13 +63,14 @@ rule claims:
         templates=lambda wildcards, input: Path(input.template).parent,
     shell:
         "needlework claims {input.cells:q} {params.stem:q} --grid {input.grid:q} --models {input.models:q}"
-        " --explorer explorer.html --templates {params.templates:q} > {log:q} 2>&1"
+        " --shown {input.shown:q} --explorer explorer.html --templates {params.templates:q} > {log:q} 2>&1"
 
 
 rule published_claims:
     input:
         published=PUBLISHED,
         models="<results>/plan/published_models.json",
+        shown="<results>/plan/shown.json",
         template=template("claims.md.j2"),
     output:
         report(
@@ -95,14 +97,14 @@ rule published_claims:
         templates=lambda wildcards, input: Path(input.template).parent,
     shell:
         "needlework claims {params.folder:q} {params.stem:q} --models {input.models:q}"
-        " --templates {params.templates:q} > {log:q} 2>&1"
+        " --shown {input.shown:q} --templates {params.templates:q} > {log:q} 2>&1"
 
 
 # How far models read, what they keep, which of two is better, and what this sample size can see.
 rule findings:
     input:
         scores="<results>/scores.parquet",
-        cells="<results>/cells.parquet",
+        cells="<results>/estimates.parquet",
         study="<results>/plan/study.json",
         grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
@@ -172,7 +174,7 @@ rule explorer:
 # Ours against published, where a study measures the models of the paper.
 rule agreement:
     input:
-        cells="<results>/cells.parquet",
+        cells="<results>/estimates.parquet",
         grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
         published=PUBLISHED,

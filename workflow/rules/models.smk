@@ -1,6 +1,6 @@
 # The nano models are part of the repository. `snakemake train_nano` trains them anew beside it, by
 # the recipe behind the shipped ones; a killed run continues from its last checkpoint.
-NANO = ["griffin", "llama", "mamba2", "mamba2attn", "rwkv6", "transformerpp"]
+from needlework.nano.architectures import LAYERS as NANO
 
 
 rule train_nano:
@@ -31,6 +31,31 @@ rule train_nano_model:
         folder=lambda wildcards, output: Path(output[0]).parent,
     shell:
         "needlework train-nano {wildcards.architecture:q} {params.folder:q} 2>&1 | tee {log:q}"
+
+
+# Weights of a fetched GGUF file, rounded to fewer bits: config/quantised.yaml asks what that costs.
+rule round_weights:
+    input:
+        "resources/external/checkpoints/{stem}.gguf",
+    output:
+        protected("resources/rounded/{stem}-{kind}.gguf"),
+    log:
+        "logs/rounded/{stem}-{kind}.log",
+    benchmark:
+        "benchmarks/rounded/{stem}-{kind}.tsv"
+    wildcard_constraints:
+        kind="F16|BF16|Q4_0|Q4_1|Q5_0|Q5_1|Q8_0",
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        code=digest("needlework.models.checkpoints.gguf_rounding"),
+    shell:
+        "needlework round-weights {input:q} {output:q} --to {wildcards.kind:q} 2> {log:q}"
 
 
 # Before a checkpoint may answer, its tensors are accounted for, and its logits, read as a cell reads,

@@ -28,7 +28,7 @@ use rule collect as partial_collect with:
         grid="<results>/plan/grid.json",
     output:
         scores="<results>/partial/scores.parquet",
-        cells="<results>/partial/cells.parquet",
+        cells="<results>/partial/estimates.parquet",
     log:
         "<logs>/partial/collect.log",
     benchmark:
@@ -88,9 +88,10 @@ use rule figure as partial_figure with:
 
 use rule claims as partial_claims with:
     input:
-        cells="<results>/partial/cells.parquet",
+        cells="<results>/partial/estimates.parquet",
         grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
+        shown="<results>/plan/shown.json",
         template=template("claims.md.j2"),
     output:
         "<results>/partial/claims.md",
@@ -104,7 +105,7 @@ use rule claims as partial_claims with:
 use rule findings as partial_findings with:
     input:
         scores="<results>/partial/scores.parquet",
-        cells="<results>/partial/cells.parquet",
+        cells="<results>/partial/estimates.parquet",
         study="<results>/plan/study.json",
         grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",

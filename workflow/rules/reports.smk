@@ -70,7 +70,7 @@ use rule table as table_with_intervals with:
 rule comparison:
     input:
         definition="<results>/plan/comparisons/{comparison}.json",
-        cells="<results>/cells.parquet",
+        cells="<results>/estimates.parquet",
         grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
         published=PUBLISHED,
@@ -199,3 +199,33 @@ rule summary:
     shell:
         "needlework report {params.folder:q} {input.scores:q} --study {input.study:q}"
         " --shown {input.shown:q} --template {input.template:q} 2> {log:q}"
+
+
+# The same numbers for programs.
+rule results:
+    input:
+        MADE,
+        scores="<results>/scores.parquet",
+        cells="<results>/estimates.parquet",
+        study="<results>/plan/study.json",
+        grid="<results>/plan/grid.json",
+        models="<results>/plan/models.json",
+    output:
+        "<results>/results.json",
+    log:
+        "<logs>/results.log",
+    benchmark:
+        "<benchmarks>/results.tsv"
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=digest("needlework.report.results"),
+        predictions=RESULTS / "predictions",
+    shell:
+        "needlework results {input.scores:q} {input.cells:q} {output:q} --predictions {params.predictions:q}"
+        " --study {input.study:q} --grid {input.grid:q} --models {input.models:q} 2> {log:q}"

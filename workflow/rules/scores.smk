@@ -49,7 +49,7 @@ rule collect:
         grid="<results>/plan/grid.json",
     output:
         scores="<results>/scores.parquet",
-        cells="<results>/cells.parquet",
+        cells="<results>/estimates.parquet",
     log:
         "<logs>/collect.log",
     benchmark:

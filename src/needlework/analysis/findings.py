@@ -69,7 +69,7 @@ class Pair(NamedTuple):
         return self.corrected < SIGNIFICANCE
 
 
-class Cell(NamedTuple):
+class CellInterval(NamedTuple):
     """A cell with partial credit: its bootstrap interval beside the one of the tables."""
 
     model: str
@@ -103,7 +103,7 @@ def pairs(scores: pl.DataFrame, models: Sequence[ShownModel], grid: Grid) -> lis
     return [Pair(*one, p_value) for one, p_value in zip(found, corrected, strict=True)]
 
 
-def partial_credit(scores: pl.DataFrame, *, seed: int) -> Iterator[Cell]:
+def partial_credit(scores: pl.DataFrame, *, seed: int) -> Iterator[CellInterval]:
     """The cells in which some score is neither 0 nor 1."""
     once = scores.unique(["model", "task", "length", "index"], keep="first", maintain_order=True)
     for key, rows in once.group_by("model", "task", "length", maintain_order=True):
@@ -111,7 +111,7 @@ def partial_credit(scores: pl.DataFrame, *, seed: int) -> Iterator[Cell]:
         if any(value not in (0.0, 1.0, None) for value in values):
             model, task, length = str(key[0]), str(key[1]), int(str(key[2]))
             interval = bootstrap(values, seed=seed, address=(model, task, length))
-            yield Cell(model, task, length, estimate(values), interval)
+            yield CellInterval(model, task, length, estimate(values), interval)
 
 
 def visible_drops(samples: int) -> dict[float, float | None]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from needlework import installed
 from needlework.artifact import own_tasks, reading, replanning
-from needlework.artifact.bundle import INPUTS, STUDY, TIMES
+from needlework.artifact.bundle import INPUTS, PACKAGED, STUDY, TIMES
 from needlework.errors import NeedleworkError
 from needlework.files import sha256
 from needlework.study.plan import Plan
@@ -64,9 +64,11 @@ def _foundations(plan: Plan) -> Iterator[str]:
 def _is_input(name: str, plan: Plan, asked: Set[str]) -> bool:
     """Whether a study is bundled with such a file."""
     path = Path(name)
+    if path.parts[0] == PACKAGED:
+        path = path.relative_to(PACKAGED)
     own = {spec.path for spec in plan.all_tasks.values() if isinstance(spec, OWN)}
     return (
-        name in SOURCES
+        path.as_posix() in SOURCES
         or name in own
         or name in asked
         or path.parts[0] == "workflow"
@@ -96,7 +98,7 @@ def _asked_by(artifact: Path) -> Set[str]:
 
 def _is_ours(artifact: Path, name: str) -> bool:
     """Whether this version of needlework has the very same file."""
-    own = installed.CHECKOUT / name
+    own = installed.root() / name.removeprefix(f"{PACKAGED}/")
     return own.is_file() and sha256(own) == sha256(artifact / INPUTS / name)
 
 

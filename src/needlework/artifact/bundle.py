@@ -15,20 +15,24 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from needlework import installed
 from needlework.artifact.crate import README, crate, readme
 from needlework.errors import ArtifactError, RecordError
 from needlework.files import atomic, read_records
-from needlework.records import Closed, Prediction
+from needlework.parsing import Closed
+from needlework.records import Prediction
 from needlework.scores.cells import MACHINE
 from needlework.sources import digest
 
 MANIFEST, ENVIRONMENT, CRATE = "manifest.json", "environment.json", "ro-crate-metadata.json"
 STUDY, INPUTS = "study", "inputs"
+PACKAGED = "packaged"
+"""Where packaged inputs are that a study has files of its own beside."""
 LEFT_OUT = frozenset({".journal", ".lock", ".zip"})
 """Kinds of files that are no result of a study."""
 AND = " and "
 """Between the devices, or kernels, of a cell whose shards ran on several."""
-UNFINISHED = frozenset({"partial", "shards"})
+UNFINISHED = frozenset({"partial", "served", "shards"})
 """Folders of a study with what it had before it was whole."""
 TIMES = "benchmarks"
 """The folder of a study with what its jobs took; of predictions alone a figure tells."""
@@ -99,8 +103,8 @@ def write_artifact(study: Path, output: Path, *, inputs: Sequence[Path]) -> None
         ArtifactError: an input lies outside the current folder, so it has no name of its own.
         RecordError: the study has no scores yet.
     """
-    if not (study / "cells.parquet").is_file():
-        raise RecordError(f"{study}: no cells.parquet; run the study before it is bundled")
+    if not (study / "estimates.parquet").is_file():
+        raise RecordError(f"{study}: no estimates.parquet; run the study before it is bundled")
     parts = [*_study_parts(study), *_input_parts(inputs)]
     with atomic(output) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         digests = {part.name: _store(archive, part) for part in parts}
@@ -127,8 +131,8 @@ def write_artifact(study: Path, output: Path, *, inputs: Sequence[Path]) -> None
 
 def installed_versions() -> dict[str, str]:
     """Versions of the packages of this Python, by name."""
-    found = {each.name.lower(): each.version for each in metadata.distributions()}
-    return dict(sorted(found.items()))
+    told = [each.metadata for each in metadata.distributions()]
+    return dict(sorted((each["Name"].lower(), each["Version"]) for each in told))
 
 
 def environment(study: Path) -> Environment:
@@ -162,18 +166,25 @@ def _study_parts(study: Path) -> Iterator[Part]:
     for path in sorted(study.rglob("*")):
         inside = path.relative_to(study)
         hidden = any(part.startswith(".") for part in inside.parts) or inside.parts[0] in UNFINISHED
-        hidden |= inside.parts[0] == TIMES and inside.parts[1] != "predict"
+        hidden |= inside.parts[0] == TIMES and inside.parts[:2] != (TIMES, "predict")
         if path.is_file() and not hidden and path.suffix not in LEFT_OUT:
             yield Part(path, f"{STUDY}/{inside.as_posix()}")
 
 
 def _input_parts(inputs: Iterable[Path]) -> Iterator[Part]:
-    here = Path.cwd()
+    """Files of the working directory, and packaged ones; where both have a name, in two places."""
+    here, packaged, taken = Path.cwd(), [], set()
     for path in sorted(set(inputs)):
         absolute = path.absolute()
-        if not absolute.is_relative_to(here) or ".." in absolute.parts:
+        if absolute.is_relative_to(here) and ".." not in absolute.parts:
+            taken.add(name := absolute.relative_to(here).as_posix())
+            yield Part(path, f"{INPUTS}/{name}")
+        elif absolute.is_relative_to(installed.root()):
+            packaged.append((path, absolute.relative_to(installed.root()).as_posix()))
+        else:
             raise ArtifactError(f"{path}: not below {here}; bundle from the project's own folder")
-        yield Part(path, f"{INPUTS}/{absolute.relative_to(here).as_posix()}")
+    for path, name in packaged:
+        yield Part(path, f"{INPUTS}/{PACKAGED}/{name}" if name in taken else f"{INPUTS}/{name}")
 
 
 def _store(archive: zipfile.ZipFile, part: Part) -> str:

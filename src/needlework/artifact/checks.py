@@ -29,20 +29,15 @@ from needlework.files import read_records, sha256
 from needlework.parsing import parse, read
 from needlework.records import Prediction, Sample, Verification
 from needlework.report.explorer.packing import prompts_key
-from needlework.scores.cells import (
-    collect,
-    mixed,
-    read_estimates,
-    read_parquet,
-    read_scores,
-    score_cell,
-)
+from needlework.scores.cells import collect, read_estimates, read_parquet, read_scores, score_cell
+from needlework.scores.remarks import mixed, remarks
+from needlework.study.served import parse_verification
 from needlework.study.variants import weights_of
 from needlework.tasks.specs import Spec
 
 NEEDED_INPUTS = ("Snakefile", "workflow/Snakefile", "config/models.yaml", "config/tasks.yaml")
 """Without these nobody can run the study again."""
-ESTIMATED = ("scores.parquet", "cells.parquet")
+ESTIMATED = ("scores.parquet", "estimates.parquet")
 
 
 def read_manifest(artifact: Path) -> Manifest:
@@ -148,10 +143,10 @@ def _verified(artifact: Path) -> Iterator[str]:
     yield from (f"verified/{name}.json: missing" for name in wanted if paths and name not in found)
     for path in found.values():
         name = f"verified/{path.name}"
-        one = parse(Verification, read(path), where=name)
+        one = parse_verification(read(path), where=name)
         if one.model != path.stem:
             yield f"{name}: is about {one.model}"
-        if not one.passed:
+        if isinstance(one, Verification) and not one.passed:
             yield f"{name}: logits differ by {one.largest_difference}, more than {one.tolerance}"
 
 
@@ -165,11 +160,11 @@ def licences(artifact: Path) -> Iterator[str]:
 def intervals(artifact: Path) -> Iterator[str]:
     """Means without an interval around them, or over other numbers of samples than planned."""
     samples = reading.study(artifact).samples
-    for row in read_estimates(artifact / STUDY / "cells.parquet"):
+    for row in read_estimates(artifact / STUDY / "estimates.parquet"):
         if row.estimate.count != samples:
             yield (
-                f"cells.parquet: {row.model} {row.task} at {row.length}: over {row.estimate.count} "
-                f"samples, not {samples}"
+                f"estimates.parquet: {row.model} {row.task} at {row.length}: "
+                f"over {row.estimate.count} samples, not {samples}"
             )
 
 
@@ -231,7 +226,8 @@ def scores(artifact: Path, again: Path) -> Iterator[str]:
             yield plain(error, artifact)
             continue
         yield from differences(f"scores/{place}.parquet", stored, known)
-        if mixed([artifact / STUDY / "scores" / f"{place}.parquet"]) != mixed([path]):
+        theirs = [artifact / STUDY / "scores" / f"{place}.parquet"]
+        if mixed(theirs) != mixed([path]) or remarks(theirs) != remarks([path]):
             yield f"scores/{place}.parquet: tells other versions than the predictions"
 
 
@@ -255,7 +251,7 @@ def estimates(artifact: Path, again: Path) -> Iterator[str]:
         reading.cells(artifact),
         again / "scores",
         scores=again / "scores.parquet",
-        estimates=again / "cells.parquet",
+        estimates=again / "estimates.parquet",
     )
     for name in ESTIMATED:
         known = read_parquet(again / name)

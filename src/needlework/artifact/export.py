@@ -60,7 +60,7 @@ def write_lm_eval(study: Path, output: Path) -> None:
     """
     content = _Content(study)
     scores = _checked_scores(study)
-    estimates = read_estimates(study / "cells.parquet")
+    estimates = read_estimates(study / "estimates.parquet")
     for (name,), own in scores.group_by("model", maintain_order=True):
         model = str(name)
         cells = [cell for cell in estimates if cell.model == model]

@@ -69,7 +69,7 @@ class Asking:
         Raises:
             NeedleworkError: it is not here, is another one, or would run a stranger's code.
         """
-        answering = Answering(_named(plan, model), self.machine)
+        answering = Answering(_named(plan, model), self.machine, plan.study.protocol)
         for cell in cells:
             stored = _stored(artifact, plan, cell)
             told = {each.prediction.others.get("revision") for each in stored}

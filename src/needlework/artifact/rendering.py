@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from needlework.artifact import reading
-from needlework.artifact.bundle import INPUTS, STUDY
+from needlework.artifact.bundle import INPUTS, MANIFEST, STUDY, Manifest
 from needlework.artifact.comparing import EXPLORER
 from needlework.cost.study import PlannedCell
 from needlework.errors import ArtifactError
@@ -30,6 +30,7 @@ from needlework.report.explorer.page import write_explorer
 from needlework.report.figures import write_figure
 from needlework.report.findings import write_findings
 from needlework.report.notes import Verified, read_verified
+from needlework.report.results import write_results
 from needlework.report.summary import write_report
 from needlework.report.tables import Measured, read_measured, write_models, write_table
 from needlework.study.config import Grid, ShownModel, Study
@@ -61,7 +62,7 @@ class _Again:
 
     @property
     def cells(self) -> Path:
-        return self.again / "cells.parquet"
+        return self.again / "estimates.parquet"
 
     @property
     def scores(self) -> Path:
@@ -187,6 +188,8 @@ class _Again:
         write_claims(
             judge(evidence, read_models(described, evidence)),
             self.again / name,
+            tables=self.shown().claims,
+            files=() if is_published else {table.name for table in self.shown().tables},
             templates=self.templates,
             inferred=SAMPLES if is_published else None,
             explorer=None if is_published else EXPLORER,
@@ -210,6 +213,18 @@ class _Again:
     def report(self) -> None:
         template = self.templates / "report.md.j2"
         write_report(self.study(), self.shown(), self.again, scores=self.scores, template=template)
+
+    def results(self) -> None:
+        write_results(
+            self.study(),
+            self.again / "results.json",
+            scores=self.scores,
+            cells=self.cells,
+            predictions=self.artifact / STUDY / "predictions",
+            grid=self.grid(),
+            models=self.models(),
+            version=parse(Manifest, read(self.artifact / MANIFEST), where=MANIFEST).version,
+        )
 
 
 def outputs(artifact: Path, again: Path, templates: Path) -> Iterator[Output]:
@@ -265,7 +280,7 @@ def _comparisons(made: _Again, shown: Shown) -> Iterator[Output]:
         yield Output(
             (f"{stem}.md", f"{stem}.csv"),
             f"needlework comparison study/plan/comparisons/{name}.json inputs/resources/published"
-            " study/cells.parquet",
+            " study/estimates.parquet",
             partial(made.comparison, table, stem),
         )
 
@@ -279,7 +294,7 @@ def _pages(made: _Again) -> dict[Page, tuple[tuple[str, ...], str, Callable[[], 
     published, scores = "inputs/resources/published", "study/scores.parquet"
     page = (".md", ".csv")
     findings = (".md", ".pairs.csv", ".bootstrap.csv")
-    cells = "study/cells.parquet"
+    cells = "study/estimates.parquet"
     return {
         "explorer": ((".html",), "explorer study explorer.html", made.explorer),
         "claims": (page, f"claims {cells} claims", made.claims),
@@ -292,4 +307,5 @@ def _pages(made: _Again) -> dict[Page, tuple[tuple[str, ...], str, Callable[[], 
             made.agreement,
         ),
         "report": ((".md",), f"report study {scores}", made.report),
+        "results": ((".json",), f"results {scores} {cells} results.json", made.results),
     }

@@ -19,6 +19,7 @@ from needlework.artifact.bundle import (
     ENVIRONMENT,
     INPUTS,
     MADE_WITH,
+    STUDY,
     Manifest,
     installed_versions,
 )
@@ -27,8 +28,10 @@ from needlework.artifact.rendering import outputs
 from needlework.artifact.unpacking import unpack
 from needlework.errors import NeedleworkError
 from needlework.files import sha256
-from needlework.scores.cells import mixed
+from needlework.parsing import read
+from needlework.scores.remarks import mixed
 from needlework.sources import digest
+from needlework.study.served import ServedVerification, parse_verification
 
 Thing = TypeVar("Thing")
 
@@ -192,11 +195,27 @@ def _remarks(manifest: Manifest, artifact: Path, again: Path) -> Iterator[str]:
             f"version in {ENVIRONMENT}"
         )
     yield from _other_versions(artifact)
+    yield from _served(artifact)
     yield from _mixed(again / checks.ESTIMATED[0])
     for path in sorted((artifact / INPUTS / PUBLISHED).glob("*.csv")):
-        own = installed.folder(str(PUBLISHED)) / path.name
+        own = installed.root() / PUBLISHED / path.name
         if not own.is_file() or sha256(own) != sha256(path):
             yield f"{INPUTS}/{PUBLISHED}/{path.name}: not the published numbers of this version"
+
+
+def _served(artifact: Path) -> Iterator[str]:
+    """Models whose answers came from a server, which no file can give again."""
+    for path in sorted((artifact / STUDY / "verified").glob("*.json")):
+        try:
+            one = parse_verification(read(path), where=path.name)
+        except NeedleworkError:
+            continue  # A check says so.
+        if isinstance(one, ServedVerification):
+            yield (
+                f"predictions/{one.model}: answered by a server ({one.server}), which cannot be "
+                f"made again from these files; {one.asked_again()}. What follows from its answers "
+                "was checked as for any other model"
+            )
 
 
 def _other_versions(artifact: Path) -> Iterator[str]:
@@ -231,8 +250,8 @@ def _claims(again: Path) -> Iterator[Claim]:
                 yield Claim(
                     claim,
                     statistics[0]["verdict"],
-                    f"needlework claims {'study/cells.parquet' if output == 'claims' else source}"
-                    f" {output}",
+                    "needlework claims "
+                    f"{'study/estimates.parquet' if output == 'claims' else source} {output}",
                     f"{output}.md (statistics: {len(statistics)})",
                     tuple(cells),
                 )

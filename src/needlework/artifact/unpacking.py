@@ -3,16 +3,15 @@
 Knows names and sizes; does not know what an artifact holds.
 """
 
-import lzma
 import posixpath
 import shutil
 import stat
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from needlework.door import opens
 from needlework.errors import ArtifactError
 
 MOST_FILES = 200_000
@@ -22,19 +21,9 @@ FREE_BYTES = 64 << 20
 """Below this an archive may unpack to any multiple of its size."""
 MOST_EXPANSION = 100
 """Studies pack to a tenth or twentieth; a bomb to a thousandth."""
-DAMAGED = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-    UnicodeDecodeError,
-    OSError,
-)
-"""What reading a file raises that is no zip file, or no longer one."""
 
 
+@opens("a zip file", "artifact.zip", error=ArtifactError, way_out="it is damaged: get it again")
 def unpack(archive: Path, folder: Path) -> None:
     """Write the files of an archive below a folder.
 
@@ -42,16 +31,11 @@ def unpack(archive: Path, folder: Path) -> None:
         ArtifactError: it is no zip file, is damaged, names a path outside itself, a link or a file
             twice, or unpacks to suspiciously much.
     """
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            entries = [entry for entry in opened.infolist() if not entry.is_dir()]
-            _check(archive, entries)
-            for entry in entries:
-                _write(opened, entry, folder / entry.filename)
-    except DAMAGED as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # The disk is full, or the archive cannot be read: no fault of its content.
-        raise ArtifactError(f"{archive}: damaged or no zip file ({error}); get it again") from error
+    with zipfile.ZipFile(archive) as opened:
+        entries = [entry for entry in opened.infolist() if not entry.is_dir()]
+        _check(archive, entries)
+        for entry in entries:
+            _write(opened, entry, folder / entry.filename)
 
 
 def _check(archive: Path, entries: Sequence[zipfile.ZipInfo]) -> None:

@@ -12,7 +12,7 @@ import torch
 
 from needlework.cluster import installation
 from needlework.cost.architectures import Weights, architecture
-from needlework.engine.memory import SHARE_OF_FREE, free_bytes, row_bytes
+from needlework.engine.memory import SHARE_OF_FREE, all_free_bytes, row_bytes
 from needlework.engine.schedule import ALONE
 from needlework.external.snapshots import is_hub_id
 from needlework.models.checkpoints import reading, rwkv6
@@ -36,8 +36,7 @@ MASK_BYTES = 5
 def examine(models: Mapping[str, ModelEntry]) -> Iterator[str]:
     """The findings, one line each."""
     device = installation.device()
-    share = SHARE_OF_FREE[device.type]
-    free = int(free_bytes(device) / share)
+    share, free = SHARE_OF_FREE[device.type], all_free_bytes(device)
     yield from installation.lines(device)
     yield f"free memory {free / GIB:.1f} GiB, of which a cell takes {share:.0%} unless told"
     yield f"versions    Python {platform.python_version()}, {', '.join(map(_version, PACKAGES))}"
@@ -49,6 +48,8 @@ def examine(models: Mapping[str, ModelEntry]) -> Iterator[str]:
 
 
 def _longest(entry: ModelEntry, free: int) -> str:
+    if entry.backend == "server":
+        return f"as the server has it, {entry.endpoint or entry.serve}"
     spec = _configuration(entry)
     if spec is None and entry.backend == "transformers":
         return "unknown: transformers keeps its state"

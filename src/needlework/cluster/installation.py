@@ -3,8 +3,6 @@
 Knows how to ask for them and imports what it claims to be there; does not know models or memory.
 """
 
-import ast
-import inspect
 import os
 import platform
 import re
@@ -16,10 +14,12 @@ from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
-from needlework.models import cuda, kernels
+from needlework.models import kernels
+from needlework.models.layer import Operation
 
 DRIVER = Path("/proc/driver/nvidia/version")
 IMPORT_SECONDS = 300
@@ -72,7 +72,7 @@ def compiler() -> str:
     return f"{found}, headers of Python in {headers}"
 
 
-def kernel(operation: kernels.Operation, found: torch.device) -> str:
+def kernel(operation: Operation, found: torch.device) -> str:
     """Who computes an operation on this device, and why it is not the kernel where it is not."""
     package = kernels.KERNELS[operation].package
     try:
@@ -80,43 +80,44 @@ def kernel(operation: kernels.Operation, found: torch.device) -> str:
     except PackageNotFoundError:
         return f"torch: {package} is not installed"
     failure = import_failure(kernels.KERNELS[operation].module)
-    used = kernels.chosen(operation, found, torch.bfloat16)
-    if failure is not None and used == package:
-        return f"none: {named} is chosen and cannot be imported, uninstall it: {failure}"
+    if failure is not None and failure.ends_python and kernels.accelerated(found):
+        return f"none: {named} is chosen and ends what imports it, uninstall it: {failure.said}"
     if failure is not None:
-        return f"torch: {named} cannot be imported: {failure}"
-    if used == package:
+        return f"torch: {named} cannot be imported: {failure.said}"
+    if kernels.chosen(operation, found, torch.bfloat16) == package:
         return f"{named}: used"
     return f"torch: {named} can be imported and waits for a GPU"
 
 
+class Failure(NamedTuple):
+    """Why a package cannot be imported."""
+
+    said: str
+    ends_python: bool
+    """Whether whoever imports it is ended by it, or hangs."""
+
+
 @cache
-def import_failure(module: str) -> str | None:
-    """The last line of what importing a package's functions says; None where it works.
+def import_failure(module: str) -> Failure | None:
+    """What importing a package's functions says; None where it works.
 
     In a process of its own: a compiled package that does not fit its torch may end the process that
     imports it.
     """
-    command = [sys.executable, "-c", "\n".join(imports(module))]
+    each = "import pkgutil, sys\nfor name in sys.argv[1:]: pkgutil.resolve_name(name)"
+    command = [sys.executable, "-c", each, *kernels.functions_of(module)]
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, check=False, timeout=IMPORT_SECONDS
         )
     except subprocess.TimeoutExpired:
-        return f"it took more than {IMPORT_SECONDS} s"
+        return Failure(f"it took more than {IMPORT_SECONDS} s", ends_python=True)
     if done.returncode == 0:
         return None
     said = done.stderr.strip().splitlines()
-    return said[-1] if said else f"Python ended with {done.returncode}"
-
-
-def imports(module: str) -> list[str]:
-    """The statements with which `models/cuda.py` imports the functions of a package."""
-    return [
-        ast.unparse(node)
-        for node in ast.walk(ast.parse(inspect.getsource(cuda)))
-        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == module
-    ]
+    if done.returncode < 0 or not said:
+        return Failure(f"Python ended with {done.returncode}", ends_python=True)
+    return Failure(said[-1], ends_python=False)
 
 
 def _device(found: torch.device) -> str:

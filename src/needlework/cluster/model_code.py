@@ -8,10 +8,13 @@ from needlework.cost.architectures import Weights, architecture
 from needlework.study.config import ModelEntry
 
 DECODER, MIXERS = "needlework.models.decoder", "MIXERS"
+SPECS = "needlework.tasks.specs"
+"""The record of every generator. What a job takes of them are parameters, which it carries."""
 
 
 def digest_for(entry: ModelEntry, *modules: str) -> str:
-    """A digest of modules and what they import, without the mixers that the model does not have.
+    """A digest of modules and what they import, without the mixers that the model does not have
+    and without how parameters of tasks are read.
 
     Of a model that nothing here describes, all mixers count; of one that transformers computes,
     none.
@@ -24,4 +27,4 @@ def digest_for(entry: ModelEntry, *modules: str) -> str:
         own = set(mixers.values())
     else:
         own = {mixers[f"config.{type(layer).__name__}"] for layer in spec.layers}
-    return sources.digest(*modules, without=set(mixers.values()) - own)
+    return sources.digest(*modules, without={*mixers.values(), SPECS} - own)

@@ -3,26 +3,64 @@
 Knows files and processes; does not know what a job computes.
 """
 
+import logging
 import os
+import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import click
 
 from needlework import files
+from needlework.cluster import failures
+from needlework.cluster.failures import Failures, last_words
 from needlework.engine.progress import RUN
 from needlework.errors import NeedleworkError, NoLocksError
 
+BEFORE_ESTIMATES = (
+    "verify_model",
+    "dataset",
+    "predict",
+    "predict_shard",
+    "merge",
+    "ask_server",
+    "take_served",
+    "score",
+)
+"""What a cell waits for: where such a job fails, the cells of others may be there."""
 LOCK = Path(".snakemake") / "needlework.lock"
+
+
+CELL_RULES = ("predict", "merge", "ask_server", "take_served")
+"""The rules that make the predictions of a cell."""
 
 
 class BusyError(NeedleworkError):
     """Another workflow runs in this folder."""
+
+
+def watched(results: Path, logs: Path, workflow: Any) -> "Run":  # noqa: ANN401 - Snakemake's
+    """A run of this workflow, whose failures are heard from now on."""
+    quiet = {each.name for each in workflow.output_settings.quiet or ()}
+    heard = Failures(quiet="ALL" in quiet)
+    logging.getLogger(failures.SNAKEMAKE).addHandler(heard)
+    return Run(results, logs, heard, lambda: _partial(workflow))
+
+
+def _partial(workflow: Any) -> list[str]:  # noqa: ANN401 - Snakemake's
+    """The command for tables of what there is, where all of a study was asked for; else nothing."""
+    if workflow.dag_settings.targets:
+        return []
+    asked = workflow.config_settings
+    files = ["--configfile", *map(str, asked.configfiles)] if asked.configfiles else []
+    given = ["--config", *asked.config_args] if asked.config_args else []
+    command = [sys.executable, "-m", "snakemake", "partial", "--cores", "1", "--quiet", "all"]
+    return [*command, "--snakefile", str(workflow.main_snakefile), *files, *given]
 
 
 @dataclass
@@ -31,6 +69,10 @@ class Run:
 
     results: Path
     logs: Path
+    failures: Failures
+    """What Snakemake told of jobs that failed."""
+    partial: Callable[[], Sequence[str]] = list
+    """The command that makes tables of what there is, after a failure; empty for none."""
     began: float = field(default_factory=time.time)
     """Seconds since the epoch."""
     _lock: IO[str] | None = None
@@ -47,7 +89,7 @@ class Run:
             click.echo(f"needlework: {error}", err=True)
             sys.exit(2)
         count = Counter(jobs)
-        cells = count["predict"] + count["merge"]
+        cells = sum(count[rule] for rule in CELL_RULES)
         os.environ[RUN] = f"{self.began} {cells}"
         click.echo(
             f"needlework: {self.results}: {count['dataset']} datasets to make, "
@@ -55,6 +97,7 @@ class Run:
             err=True,
         )
         journals = [*self.results.glob("predictions/*/*/*.journal")]
+        journals += self.results.glob("served/*/*/*.journal")
         journals += self.results.glob("shards/*/*/*/*.journal")
         for journal in sorted(journals):
             with journal.open("rb") as file:
@@ -71,11 +114,28 @@ class Run:
         self.close()
 
     def fail(self) -> None:
-        """Say what the jobs that failed in this run had to say, one line each."""
+        """Say what the jobs that failed in this run had to say, one line each; then, where cells of
+        other models are there, make the tables that can be made of them.
+        """
         logs = (log for log in sorted(self.logs.glob("**/*.log")) if _changed(log) >= self.began)
-        told = [f"{log}: {line}" for log in logs for line in _last_words(log)]
-        click.echo("\n".join(["needlework: failed", *told]), err=True)
+        others = [f"{log}: {line}" for log in logs for line in last_words(log)]
+        told = failures.told(self.failures.jobs) or others
+        unsaid = "no job failed: Snakemake stopped; `needlework status` says what there is"
+        click.echo("\n".join(["needlework: failed", *(told or [unsaid])]), err=True)
         self.close()
+        if any(job.rule in BEFORE_ESTIMATES for job in self.failures.jobs):
+            self._show_the_others(self.partial())
+
+    def _show_the_others(self, command: Sequence[str]) -> None:
+        """Tables of what is there, as `snakemake partial` makes them."""
+        if not command or not any(self.results.glob("scores/*/*/*.parquet")):
+            return
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        place = self.results / "partial"
+        told = f"tables of what there is, and what they lack: {place}"
+        if done.returncode:
+            told = f"{place} could not be made; `snakemake partial` says why"
+        click.echo(f"needlework: {told}", err=True)
 
     def close(self) -> None:
         """Let other runs in."""
@@ -112,10 +172,3 @@ def _await_orphan(file: IO[bytes], journal: Path) -> None:
 def _changed(file: Path) -> float:
     """Seconds since the epoch."""
     return file.stat().st_mtime
-
-
-def _last_words(log: Path) -> list[str]:
-    """The last line of a log, if it is that of a mistake or of a traceback."""
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    failed = any(line.startswith(("needlework: ", "Traceback ")) for line in lines)
-    return lines[-1:] if failed else []

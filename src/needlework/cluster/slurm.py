@@ -4,17 +4,17 @@ Knows the words of sbatch and three of Slurm's commands; does not know what a jo
 """
 
 import getpass
+import re
 import shlex
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, PositiveInt, StringConstraints, field_validator
+from pydantic import BeforeValidator, Field, PositiveInt, StringConstraints, field_validator
 
 from needlework.errors import NeedleworkError, ResourceError
-from needlework.parsing import parse, read
-from needlework.records import Closed
+from needlework.parsing import Closed, as_name, parse, read
 
 JOB_NAME = "needlework"
 """Every job's name begins with it (slurm-jobname-prefix in profiles/slurm)."""
@@ -28,11 +28,42 @@ OURS = (
 ).split()
 """Words of sbatch that the profile or a key of the file stands for."""
 
-Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.,:&|*()\[\]!+-]+$")]
+Word = Annotated[
+    str,
+    BeforeValidator(as_name),
+    StringConstraints(pattern=r"^[A-Za-z0-9_.,:&|*()\[\]!+-]+$"),
+]
+TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<parts>\d+(?::\d+){0,2})")
+UNLIMITED = ("infinite", "UNLIMITED", "unlimited")
+"""What Slurm calls a partition without a limit."""
 
 
 class SlurmError(NeedleworkError):
     """A queue that another run still fills."""
+
+
+def in_minutes(value: object) -> object:
+    """A time as Slurm writes it, in whole minutes; what is no text is left as it is.
+
+    Raises:
+        ValueError: it is no time.
+    """
+    if not isinstance(value, str):
+        return value
+    if value in UNLIMITED:
+        return None
+    found = TIME.fullmatch(value)
+    if found is None or value.isdigit():
+        raise ValueError("must be minutes, or a time as Slurm writes it: 48:00:00, 2-00:00:00")
+    parts = [int(part) for part in found["parts"].split(":")]
+    if found["days"] is not None:  # Behind days the first part is hours, else it depends.
+        hours, minutes, seconds = [*parts, 0, 0][:3]
+    else:
+        hours, minutes, seconds = parts if len(parts) == 3 else [0, *parts]
+    total = (int(found["days"] or 0) * 24 + hours) * 60 + minutes
+    if not total:
+        raise ValueError(f"{seconds} seconds are no minute; give a job at least one")
+    return total
 
 
 class Cluster(Closed):
@@ -45,15 +76,14 @@ class Cluster(Closed):
     gpus: int = Field(1, ge=0, le=1, description="GPUs of a cell: 1, or 0 to compute on CPUs.")
     gpu_model: Word | None = Field(None, description="The type in --gpus=TYPE:1")
     cpus: PositiveInt = Field(1, description="sbatch --cpus-per-task")
-    runtime: PositiveInt | None = Field(None, description="Minutes of a cell; else by its cost.")
+    runtime: Annotated[PositiveInt | None, BeforeValidator(in_minutes)] = Field(
+        None, description="Minutes of a cell, or as Slurm writes a time; else by its cost."
+    )
     memory: PositiveInt | None = Field(None, description="Megabytes of a cell; else by its cost.")
-    longest: PositiveInt | None = Field(None, description="Minutes the partition allows a job.")
+    longest: Annotated[PositiveInt | None, BeforeValidator(in_minutes)] = Field(
+        None, description="Minutes the partition allows a job, or as `sinfo` writes a time."
+    )
     extra: str | None = Field(None, description="Other words for sbatch.")
-
-    @field_validator("account", "partition", "qos", mode="before")
-    @classmethod
-    def _digits_are_a_name(cls, value: object) -> object:
-        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
     @field_validator("extra")
     @classmethod
@@ -123,7 +153,11 @@ def check_queue(folder: Path) -> None:
     """
     queue = _answer("squeue", "--noheader", "--user", getpass.getuser(), "--format", "%i %j %Z")
     rows = [row.split(maxsplit=2) for row in (queue or "").splitlines()]
-    left = [job for job, name, place in rows if name.startswith(JOB_NAME) and Path(place) == folder]
+    # A job whose folder nobody tells is none of this folder.
+    whole = [row for row in rows if len(row) == 3]
+    left = [
+        job for job, name, place in whole if name.startswith(JOB_NAME) and Path(place) == folder
+    ]
     if left:
         raise SlurmError(
             f"an earlier run left jobs in the queue of {folder}: {', '.join(left)}; wait for them, "

@@ -101,7 +101,7 @@ def review(
 
     found = check(
         archive,
-        templates=templates or installed.folder("reports/templates"),
+        templates=templates or installed.root() / "reports/templates",
         again=None if recompute is None else _asking(recompute, seed, device),
     )
     _tell(found, signed_by)

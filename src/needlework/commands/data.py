@@ -5,7 +5,7 @@ from typing import Literal
 
 import click
 
-from needlework.commands.options import EXISTING, FILE, FOLDER
+from needlework.commands.options import FILE, FOLDER, PACKAGED
 
 
 @click.command()
@@ -39,7 +39,7 @@ from needlework.commands.options import EXISTING, FILE, FOLDER
 @click.option("--samples", type=click.IntRange(min=1), required=True)
 @click.option("--seed", type=click.IntRange(min=0), required=True)
 @click.option("--output", type=FILE, required=True, help="TASK.jsonl; its details lie beside it.")
-@click.option("--tasks", type=FILE, default="config/tasks.yaml", show_default=True)
+@click.option("--tasks", type=PACKAGED, default="config/tasks.yaml", show_default=True)
 @click.option("--parameters", help="The task's parameters as JSON, in place of --tasks.")
 @click.option("--resources", type=FOLDER, default="resources/external", show_default=True)
 @click.option("--questions", type=FILE, help="The SQuAD v2 or HotpotQA file of a qa task.")
@@ -87,7 +87,7 @@ def dataset(
 
 @click.command()
 @click.argument("names", nargs=-1)
-@click.option("--configfile", type=EXISTING, help="A study: lock and get all that it needs.")
+@click.option("--configfile", type=PACKAGED, help="A study: lock and get all that it needs.")
 @click.option("--directory", type=FOLDER, default="resources/external", show_default=True)
 @click.option("--offline", is_flag=True, help="Use what is there and the mirror, no network.")
 @click.option(
@@ -120,7 +120,7 @@ def fetch(
         mirror=fetching.mirror_from_environment(),
         offline=offline,
         accepted=frozenset(accept),
-        lock=locks.load(locks.PATH),
+        lock=locks.known(locks.PATH),
         meter=terminal.meter,
     )
     if configfile is None:
@@ -146,7 +146,7 @@ def pin(hub_ids: tuple[str, ...], directory: Path) -> None:
     from needlework.study import downloads
 
     fetcher = fetching.Fetcher(
-        registry=registry.registry(), directory=directory, lock=locks.load(locks.PATH)
+        registry=registry.registry(), directory=directory, lock=locks.known(locks.PATH)
     )
     for hub_id in hub_ids:
         downloads.move(hub_id, fetcher)

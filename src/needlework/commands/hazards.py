@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from needlework.commands.options import EXISTING, FOLDER
+from needlework.commands.options import EXISTING, FOLDER, PACKAGED_FOLDER
 
 
 @click.command()
@@ -12,7 +12,7 @@ from needlework.commands.options import EXISTING, FOLDER
 @click.argument("folder", type=FOLDER)
 @click.option("--study", "config", type=EXISTING, required=True, help="The study's own keys.")
 @click.option("--hazards", "models", type=EXISTING, required=True, help="Models and their defects.")
-@click.option("--templates", type=FOLDER, default="reports/templates", show_default=True)
+@click.option("--templates", type=PACKAGED_FOLDER, default="reports/templates", show_default=True)
 def hazards(scores: Path, folder: Path, config: Path, models: Path, templates: Path) -> None:
     """Tell what each published defect costs, from the SCORES of a hazard study.
 

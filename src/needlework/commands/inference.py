@@ -7,13 +7,15 @@ import click
 
 from needlework.commands.options import (
     EXISTING,
-    EXIT_STOPPED,
     FILE,
     FOLDER,
     ONLY,
+    PACKAGED,
+    PROTOCOL,
     CheckpointOptions,
     checkpoint_options,
     machine_options,
+    stopping,
     suite_tasks,
 )
 
@@ -31,17 +33,16 @@ class ModelOptions(CheckpointOptions):
 
 
 @click.command()
-@click.option("--models", type=EXISTING, default="config/models.yaml", show_default=True)
+@click.option("--models", type=PACKAGED, default="config/models.yaml", show_default=True)
 def doctor(models: Path) -> None:
     """Show what this machine can do: device, kernels, versions, longest context of every model."""
     from needlework.cluster.doctor import examine
     from needlework.external import locks
-    from needlework.parsing import parse, read
-    from needlework.study.config import Models
+    from needlework.study.catalogue import read_models
     from needlework.study.pins import pinned
 
-    lock = locks.load(models.with_name(locks.NAME))
-    catalogue = pinned(parse(Models, read(models), where=str(models)), lock)
+    lock = locks.known(models.with_name(locks.NAME))
+    catalogue = pinned(read_models(models), lock)
     for line in examine(catalogue.models):
         click.echo(line)
 
@@ -53,13 +54,7 @@ def doctor(models: Path) -> None:
 @click.option("--tokenizer", required=True, help="A folder, a file or a hub id.")
 @click.option("--tokenizer-revision", help="The commit of a hub id.")
 @click.option("--tasks", type=EXISTING, required=True, help="The suite's tasks, by name.")
-@click.option(
-    "--protocol",
-    type=click.Choice(["released", "corrected"]),
-    default="corrected",
-    show_default=True,
-    help="How the prompts were made; written into every prediction.",
-)
+@PROTOCOL
 @click.option(
     "--hazard",
     "hazards",
@@ -76,6 +71,7 @@ def doctor(models: Path) -> None:
 @click.option("--memory", type=click.IntRange(min=1), help="Megabytes; half of what is free.")
 @ONLY
 @click.option("--shard", help="One of N parts of the cell, e.g. 1/4; `merge` makes one of them.")
+@click.option("--server-log", type=FILE, help="Where the log of a server that is started goes.")
 def predict(
     output: Path,
     datasets: tuple[Path, ...],
@@ -86,6 +82,8 @@ def predict(
     memory: int | None,
     only: tuple[str, ...],
     shard: str | None,
+    server: str | None,
+    server_log: Path | None,
     **model: Unpack[ModelOptions],
 ) -> None:
     """Answer the DATASETS of one cell, each named TASK.jsonl; OUTPUT holds one line per sample.
@@ -93,25 +91,30 @@ def predict(
     OUTPUT.journal keeps every finished sample: a killed run continues where it was, and asking for
     more samples computes only the new ones. After SIGTERM the exit code is 75: run it again.
     """
-    from needlework.engine import predict as rule
-    from needlework.engine.interruption import StoppedError
     from needlework.scores.shards import parse_shard
 
-    machine = rule.Machine(device=device, threads=threads, memory=memory)
     specs = suite_tasks(tasks, only)
-    try:
+    part = parse_shard(shard) if shard else None
+    if model["backend"] == "server":
+        from needlework.commands.serving import predict_served
+
+        asked = {**model, "server": server, "protocol": protocol}
+        predict_served(
+            output, datasets, model=asked, tasks=specs, shard=part, server_log=server_log
+        )
+        return
+    from needlework.engine import predict as rule
+
+    with stopping():
         rule.predict(
             output,
             datasets,
             model=rule.Model(**model),
             tasks=specs,
             protocol=protocol,
-            machine=machine,
-            shard=parse_shard(shard) if shard else None,
+            machine=rule.Machine(device=device, threads=threads, memory=memory),
+            shard=part,
         )
-    except StoppedError as stopped:
-        click.echo(f"needlework: {stopped}", err=True)
-        raise click.exceptions.Exit(EXIT_STOPPED) from stopped
 
 
 @click.command()
@@ -130,7 +133,7 @@ def merge(output: Path, parts: tuple[Path, ...], tasks: Path) -> None:
 @click.command("train-nano")
 @click.argument("architecture")
 @click.argument("folder", type=FOLDER)
-@click.option("--tasks", type=EXISTING, default="config/tasks.yaml", show_default=True)
+@click.option("--tasks", type=PACKAGED, default="config/tasks.yaml", show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 def train_nano(architecture: str, folder: Path, tasks: Path, seed: int) -> None:
     """Train a nano model of one ARCHITECTURE into FOLDER, by the recipe behind the shipped ones.

@@ -2,15 +2,36 @@
 that was stopped.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import click
 
 if TYPE_CHECKING:
+    import os
+
     from needlework.tasks.specs import Spec
 
+
+class Packaged(click.Path):
+    """A path which, where nothing is there, may be that of a file which comes with the package."""
+
+    def convert(
+        self,
+        value: "str | os.PathLike[str]",
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> "str | bytes | os.PathLike[str]":
+        """The path; a wrong one is refused as `click.Path` does."""
+        from needlework import installed
+
+        return super().convert(installed.find(value), param, ctx)
+
+
+PACKAGED = Packaged(exists=True, dir_okay=False, path_type=Path)
+PACKAGED_FOLDER = Packaged(exists=True, file_okay=False, path_type=Path)
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -28,7 +49,7 @@ class CheckpointOptions(TypedDict):
     checkpoint: str
     revision: str | None
     dtype: Literal["float32", "bfloat16", "float16"]
-    backend: Literal["needlework", "transformers"]
+    backend: Literal["needlework", "transformers", "server"]
     trust_remote_code: bool
 
 
@@ -43,10 +64,14 @@ _CHECKPOINT = (
     ),
     click.option(
         "--backend",
-        type=click.Choice(["needlework", "transformers"]),
+        type=click.Choice(["needlework", "transformers", "server"]),
         default="needlework",
         show_default=True,
-        help="Our decoder, or any model that transformers can load.",
+        help="Our decoder, any model that transformers can load, or one on a server.",
+    ),
+    click.option(
+        "--server",
+        help="With --backend server: the keys of the entry about it, as JSON; docs/servers.md.",
     ),
     click.option(
         "--trust-remote-code", is_flag=True, help="Let transformers run a model's own code."
@@ -81,6 +106,29 @@ MODELS = click.option("--models", type=EXISTING, required=True, help="What to sa
 ONLY = click.option(
     "--task", "only", multiple=True, help="Only this task of the suite; may be given several times."
 )
+
+
+PROTOCOL = click.option(
+    "--protocol",
+    type=click.Choice(["released", "corrected"]),
+    default="corrected",
+    show_default=True,
+    help="How the prompts were made; written into every prediction.",
+)
+
+
+@contextmanager
+def stopping() -> Iterator[None]:
+    """Work that SIGTERM may stop: one line, and the exit code of a job that goes on when it is run
+    again.
+    """
+    from needlework.engine.interruption import StoppedError
+
+    try:
+        yield
+    except StoppedError as stopped:
+        click.echo(f"needlework: {stopped}", err=True)
+        raise click.exceptions.Exit(EXIT_STOPPED) from stopped
 
 
 def suite_tasks(path: Path, only: tuple[str, ...]) -> "dict[str, Spec]":

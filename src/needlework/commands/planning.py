@@ -1,4 +1,4 @@
-"""The command that says what a study will cost."""
+"""The commands that say what a study will cost, and how far it is."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from needlework.commands.options import EXISTING, FILE
+from needlework.commands.options import FILE, PACKAGED
 
 if TYPE_CHECKING:
     from needlework.cost.study import PlannedCell
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("targets", nargs=-1)
-@click.option("--configfile", type=EXISTING, default="config/config.yaml", show_default=True)
+@click.option("--configfile", type=PACKAGED, default="config/config.yaml", show_default=True)
 @click.option(
     "--device",
     type=click.Choice(["a100-80gb", "h100-80gb", "h200", "cpu"]),
@@ -57,7 +57,7 @@ def plan(
     needlework plan --measured results/prove/prove.json --configfile config/paper.yaml
     needlework plan --measured results/nano/benchmarks
     """
-    from needlework.cost import listing, study
+    from needlework.cost import listing, served, study
     from needlework.parsing import read_keys
     from needlework.study.plan import resolve
 
@@ -68,12 +68,34 @@ def plan(
     unknown = study.undescribed(the_plan)
     disk = study.disk_bytes(the_plan, cells)
     _show(the_plan, cells, said=said, unknown=unknown, disk=disk)
+    asked = served.served_costs(the_plan, needs=needs)
+    for line in served.lines(the_plan, asked) if asked else ():
+        click.echo(line)
     if measured is not None and measured.is_dir():
         _compare(cells, measured)
     if document is not None:
         name = the_plan.study.study
         found = listing.document(name, cells, said=said, undescribed=unknown, disk=disk)
-        _write(document, found)
+        _write(document, found | ({"served": asked} if asked else {}))
+
+
+@click.command()
+@click.option("--configfile", type=PACKAGED, default="config/config.yaml", show_default=True)
+@click.option("--cells", is_flag=True, help="Say it of every cell, one line each.")
+def status(configfile: Path, cells: bool) -> None:
+    """Say what of a study is done, running, failed and why, from its files alone.
+
+    Also while a run or a cluster works on it: nothing is started and no scheduler is asked.
+    """
+    from needlework.cluster import status
+    from needlework.parsing import read_keys
+    from needlework.study.plan import resolve
+
+    found = status.read(resolve(read_keys(configfile), Path("config")), Path())
+    for each in found if cells else ():
+        click.echo(f"{each.state:8}{'/'.join(map(str, each.cell))}{each.why and f': {each.why}'}")
+    for line in status.lines(found):
+        click.echo(line)
 
 
 def _write(document: Path, found: dict[str, object]) -> None:

@@ -4,7 +4,16 @@ from pathlib import Path
 
 import click
 
-from needlework.commands.options import EXISTING, EXISTING_FOLDER, FILE, FOLDER, GRID, MODELS
+from needlework.commands.options import (
+    EXISTING,
+    EXISTING_FOLDER,
+    FILE,
+    FOLDER,
+    GRID,
+    MODELS,
+    PACKAGED,
+    PACKAGED_FOLDER,
+)
 
 SHOWN = click.option("--shown", type=EXISTING, required=True, help="What the study shows.")
 
@@ -16,7 +25,7 @@ SHOWN = click.option("--shown", type=EXISTING, required=True, help="What the stu
 @GRID
 @MODELS
 @click.option("--samples", type=click.IntRange(min=1), default=250, show_default=True)
-@click.option("--templates", type=FOLDER, default="reports/templates", show_default=True)
+@click.option("--templates", type=PACKAGED_FOLDER, default="reports/templates", show_default=True)
 def agreement(
     published: Path,
     cells: Path,
@@ -55,7 +64,7 @@ def agreement(
     show_default=True,
     help="Samples behind each score, as the publication states them.",
 )
-@click.option("--templates", type=FOLDER, default="reports/templates", show_default=True)
+@click.option("--templates", type=PACKAGED_FOLDER, default="reports/templates", show_default=True)
 def audit(folder: Path, output: Path | None, samples: int, templates: Path) -> None:
     """Find what the published tables in FOLDER cannot be, by their own numbers alone.
 
@@ -85,7 +94,7 @@ def audit(folder: Path, output: Path | None, samples: int, templates: Path) -> N
 @click.argument("output", type=FILE)
 @click.option(
     "--models",
-    type=EXISTING,
+    type=PACKAGED,
     default="config/models.yaml",
     show_default=True,
     help="What to say of every model: of a study, or of all.",
@@ -98,14 +107,21 @@ def audit(folder: Path, output: Path | None, samples: int, templates: Path) -> N
     help="Samples behind each published score.",
 )
 @click.option("--grid", type=EXISTING, help="The cells that the study of a cells file asks for.")
+@click.option(
+    "--shown",
+    type=EXISTING,
+    help="What a study shows; without it tables are named as in config/tables/paper.yaml, and not "
+    "linked to.",
+)
 @click.option("--explorer", help="The page that cells link to.")
-@click.option("--templates", type=FOLDER, default="reports/templates", show_default=True)
+@click.option("--templates", type=PACKAGED_FOLDER, default="reports/templates", show_default=True)
 def claims(
     source: Path,
     output: Path,
     models: Path,
     samples: int,
     grid: Path | None,
+    shown: Path | None,
     explorer: str | None,
     templates: Path,
 ) -> None:
@@ -119,14 +135,25 @@ def claims(
     from needlework.paper.evidence import read_evidence, read_models
     from needlework.parsing import parse, read
     from needlework.study.config import Grid
+    from needlework.study.presentation import Shown
+    from needlework.study.presets import claim_tables
 
+    about = parse(Shown, read(shown), where=str(shown)) if shown else None
     asked = parse(Grid, read(grid), where=str(grid)) if grid else None
     evidence = read_evidence(source, samples=samples, grid=asked)
     results = testing.judge(evidence, read_models(models, evidence))
     for result in results:
         click.echo(f"{result.claim.id} {result.verdict or 'not measured'}: {result.claim.text}")
     inferred = samples if source.is_dir() else None
-    write_claims(results, output, templates=templates, inferred=inferred, explorer=explorer)
+    write_claims(
+        results,
+        output,
+        tables=about.claims if about else claim_tables(Path("config")),
+        files={table.name for table in about.tables} if about and explorer else (),
+        templates=templates,
+        inferred=inferred,
+        explorer=explorer,
+    )
 
 
 @click.command()
@@ -135,11 +162,16 @@ def claims(
 @GRID
 @MODELS
 @SHOWN
-def explorer(folder: Path, output: Path, grid: Path, models: Path, shown: Path) -> None:
+@click.option(
+    "--masked", is_flag=True, help="Dots for the letters of prompts, to pass the page on."
+)
+def explorer(
+    folder: Path, output: Path, grid: Path, models: Path, shown: Path, masked: bool
+) -> None:
     """Write the study in FOLDER as one HTML page in which every number leads to its samples.
 
-    Reads FOLDER/scores.parquet, cells.parquet, data and predictions. The page needs no server and
-    no network.
+    Reads FOLDER/scores.parquet, estimates.parquet, data and predictions. The page needs no server
+    and no network.
     """
     from needlework.parsing import parse, read
     from needlework.report.explorer.page import write_explorer
@@ -152,6 +184,7 @@ def explorer(folder: Path, output: Path, grid: Path, models: Path, shown: Path) 
         grid=parse(Grid, read(grid), where=str(grid)),
         models=parse(tuple[ShownModel, ...], read(models), where=str(models)),
         tables=parse(Shown, read(shown), where=str(shown)).tables,
+        masked=masked,
     )
 
 
@@ -204,7 +237,7 @@ def figure(
 @click.option("--study", "config", type=EXISTING, required=True, help="The study's own keys.")
 @GRID
 @MODELS
-@click.option("--templates", type=FOLDER, default="reports/templates", show_default=True)
+@click.option("--templates", type=PACKAGED_FOLDER, default="reports/templates", show_default=True)
 def findings(
     scores: Path,
     cells: Path,

@@ -3,17 +3,19 @@
 Knows where a configuration may lie; does not know what anything costs.
 """
 
-import json
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from pydantic import ValidationError
 
+from needlework import installed
 from needlework.cost.published import published
+from needlework.door import read_json
 from needlework.errors import CheckpointError
 from needlework.external.registry import DIRECTORY
 from needlework.external.snapshots import Snapshot
+from needlework.gguf_header import is_gguf
 from needlework.models.config import DecoderConfig
 from needlework.models.hazards import SWITCHES, with_hazards
 from needlework.study.config import ModelEntry
@@ -55,18 +57,32 @@ def architecture(weights: Weights) -> DecoderConfig | None:
 def _decoder(checkpoint: str, revision: str | None) -> DecoderConfig | None:
     if (known := published(checkpoint)) is not None:
         return known
+    if is_gguf(checkpoint):
+        return _of_gguf(Path(checkpoint))
     path = _config_path(checkpoint, revision)
     if path is None:
         return None
     try:
-        return _parsed(json.loads(path.read_text(encoding="utf-8")), path)
-    except (json.JSONDecodeError, ValidationError, CheckpointError):
+        return _parsed(read_json(path, error=CheckpointError, kind=dict), path)
+    except (ValidationError, CheckpointError, OSError):
+        return None  # Its own job says what is wrong with it, and other models go on.
+
+
+def _of_gguf(path: Path) -> DecoderConfig | None:
+    """The decoder that a GGUF file describes, by the reader that comes with torch."""
+    if not path.is_file():
+        return None
+    from needlework.models.checkpoints import gguf_config
+
+    try:
+        return gguf_config(path)
+    except CheckpointError:
         return None
 
 
 def _config_path(checkpoint: str, revision: str | None) -> Path | None:
     """Where the configuration lies: in a folder, fetched, or in the hub's cache; None: nowhere."""
-    local = Path(checkpoint) / CONFIG
+    local = installed.find(checkpoint) / CONFIG
     if local.is_file():
         return local
     if revision is None or checkpoint.count("/") != 1:

@@ -6,6 +6,7 @@ every one with what our reader makes of that file, and its parameters with the p
 
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 from needlework.models.config import (
     MLP,
@@ -93,6 +94,21 @@ def _rwkv6() -> DecoderConfig:
     )
 
 
+def _smollm2() -> DecoderConfig:
+    """HuggingFaceTB/SmolLM2-135M-Instruct, which is no model of the paper."""
+    heads = Attention(heads=9, kv_heads=3, head_width=64, rotary_width=64, rotary_base=1e5)
+    return DecoderConfig(
+        family="llama",
+        vocabulary=49152,
+        padded_vocabulary=49152,
+        width=576,
+        layers=(heads, MLP(hidden=1536)) * 30,
+        tied=True,
+    )
+
+
+SMOLLM2 = "smollm2-135m-instruct"
+"""The folder of files that the workflow fetches or rounds: their cost is known before."""
 CHECKPOINTS: dict[str, Callable[[], DecoderConfig]] = {
     "state-spaces/mamba2-2.7b": _mamba2,
     "state-spaces/mamba2attn-2.7b": _mamba2attn,
@@ -109,5 +125,8 @@ CHECKPOINTS: dict[str, Callable[[], DecoderConfig]] = {
 @cache
 def published(checkpoint: str) -> DecoderConfig | None:
     """The decoder of a hub id of the study; None for any other."""
+    path = Path(checkpoint)
+    if path.parts[0] == "resources" and path.parent.name == SMOLLM2:
+        return _smollm2()
     made = CHECKPOINTS.get(checkpoint)
     return None if made is None else made()

@@ -13,7 +13,7 @@ from needlework.cost.devices import DEVICES, Device, DeviceName, Rates, assumed,
 from needlework.cost.estimate import WEIGHT_BYTES, CellCost, Estimate, of_work, reserved
 from needlework.cost.formulas import costs
 from needlework.cost.work import Work, expected
-from needlework.records import Closed
+from needlework.parsing import Closed
 from needlework.study.config import Cell
 from needlework.study.definitions import Name
 from needlework.study.plan import Plan
@@ -68,8 +68,8 @@ def planned(
     for cell, tasks in (plan.needs() if needs is None else needs).items():
         entry = plan.models[cell.model]
         spec = architecture(Weights.of(entry))
-        if spec is None:
-            continue
+        if spec is None or entry.backend == "server":
+            continue  # What servers cost is told apart, in tokens (`cost.served`).
         on = device or home(entry.dtype)
         speed = (rates or {}).get(cell.model) or assumed(on, spec.family, entry.dtype)
         specs = {name: each for name, each in plan.suite_tasks(cell.suite).items() if name in tasks}
@@ -115,12 +115,17 @@ def cell_cost(plan: Plan, cell: Cell, tasks: Collection[Name] | None = None) -> 
 
 def undescribed(plan: Plan) -> list[str]:
     """The models whose cost cannot be estimated."""
-    return [name for name, entry in plan.models.items() if not architecture(Weights.of(entry))]
+    return [
+        name
+        for name, entry in plan.models.items()
+        if entry.backend != "server" and not architecture(Weights.of(entry))
+    ]
 
 
 def disk_bytes(plan: Plan, cells: Iterable[PlannedCell]) -> int:
     """Checkpoints once, in the dtype they are used in, and the text of all datasets."""
-    entries = {Weights.of(entry) for entry in plan.models.values()}
+    # Weights behind an endpoint lie where the server is.
+    entries = {Weights.of(entry) for entry in plan.models.values() if entry.endpoint is None}
     described = {each: architecture(each) for each in entries}
     weights = {
         each.checkpoint: costs(spec).parameters * WEIGHT_BYTES[each.dtype]

@@ -16,7 +16,7 @@ import torch
 
 from needlework.engine.cell import Dataset, Setting, predict_cell
 from needlework.engine.journal import read_entries
-from needlework.engine.predict import Machine, Model, Opened, opened
+from needlework.engine.predict import Machine, Model, Opened, open_model
 from needlework.records import Prediction, Sample
 from needlework.tasks.metrics import Metric
 from needlework.tokenizers import Tokenizer
@@ -60,14 +60,14 @@ def chosen(stored: Sequence[Stored], count: int, *, seed: int, place: str) -> li
 class Answering:
     """A model and its tokenizer, opened once for all of their cells."""
 
-    def __init__(self, model: Model, machine: Machine) -> None:
+    def __init__(self, model: Model, machine: Machine, protocol: str) -> None:
         self._model = model
-        self.opened: Opened = opened(model, machine)
+        self.opened: Opened = open_model(model, machine, protocol)
 
     @property
     def revision(self) -> str:
         """Which weights these are, as predictions say it."""
-        return self.opened.origin["revision"]
+        return self.opened.others["revision"]
 
     def again(self, stored: Sequence[Stored]) -> list[Again]:
         """What this machine's model says to the same questions."""
@@ -117,7 +117,8 @@ class Answering:
         return Again(stored=stored, outcome=outcome, answer=ours.pred, margin=margin)
 
     def _tolerance(self) -> float:
-        device: DeviceKind = "cuda" if self.opened.device != "cpu" else "cpu"
+        on = self.opened.decoder.embedding.weight.device.type
+        device: DeviceKind = "cuda" if on == "cuda" else "cpu"
         dtype: Dtype = self._model.dtype  # type: ignore[assignment]
         return TOLERANCES[dtype, device]
 

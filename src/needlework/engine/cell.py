@@ -90,7 +90,8 @@ def predict_cell(
         entries = {**_taken_over(setting.siblings, vocabulary), **own}
         failures = _answer_missing(engine, rows, entries, lines, setting)
     # A failed sample has no entry to say what computed it.
-    setting = replace(setting, others=_with_libraries(setting, identity.libraries_of(decoder)))
+    told = setting.others | {"backend": identity.backend_of(decoder)}
+    setting = replace(setting, others={**told, LIBRARIES: identity.libraries_of(decoder)})
     return [
         _prediction(row, entries.get(row.key), row.error or failures.get(row.key), pieces, setting)
         for row in rows
@@ -141,6 +142,8 @@ def _rows(
     errors = [
         _impossible(tokens, limit, decoder) for tokens, limit in zip(prompts, limits, strict=True)
     ]
+    possible = [tokens for tokens, error in zip(prompts, errors, strict=True) if error is None]
+    decoder.prepare(possible, max(limits, default=0))
     charged = _charged(prompts, errors, share=decoder.reads_in_pieces)
     reader = identity.reader_of(decoder, tokenizer, decoding, weights=revision)
     end = tokenizer.end if decoding.end_tokens else frozenset()

@@ -19,16 +19,16 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict
 
 from needlework import sources
 from needlework.engine.stopping import Decoding, StopRule
 from needlework.files import sha256
-from needlework.models import checkpoints, config, kernels
+from needlework.models import checkpoints, kernels
 from needlework.models.checkpoints import hub, reading
 from needlework.models.decoder import MIXERS, Decoder
 from needlework.models.hub_model import HubModel
-from needlework.models.kernels import Operation
+from needlework.models.layer import Operation
+from needlework.parsing import Closed
 from needlework.tokenizers import Tokenizer
 from needlework.tokenizers.prefixes import Tokens
 
@@ -40,6 +40,7 @@ BESIDE = frozenset(
         # What it decides stands in the key itself.
         "needlework.models.config",
         "needlework.models.kernels",
+        "needlework.models.layer",
         "needlework.tokenizers",
         # Where files are, and how mistakes, records and interruptions are told.
         "needlework.engine.interruption",
@@ -56,12 +57,6 @@ BESIDE = frozenset(
     }
 )
 """Modules that decide no answer, although the engine imports them."""
-
-
-class Closed(BaseModel):
-    """A part of the identity; a field that nobody knows is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Reader(Closed):
@@ -216,7 +211,9 @@ def backend_of(decoder: Decoder) -> str:
     """Who computes the model, and whether prompts may share prefixes there."""
     if not isinstance(decoder, HubModel):
         return "needlework"
-    return "transformers" if decoder.keeps_cache else "transformers without its cache"
+    if decoder.reads_in_pieces:
+        return "transformers"
+    return f"transformers, prompts in one piece{'' if decoder.keeps_cache else ', without cache'}"
 
 
 def kernels_of(decoder: Decoder) -> str:
@@ -238,30 +235,13 @@ def libraries_of(decoder: Decoder) -> str:
 
 def _special(decoder: Decoder) -> dict[Operation, str]:
     weight = decoder.embedding.weight
-    own = {name for layer in decoder.config.layers for name in operations(layer)}
+    own = {name for layer in decoder.config.layers for name in layer.operations}
     chosen = kernels.choices(weight.device, weight.dtype)
     return {
         name: package
         for name, package in chosen.items()
         if name in own and package != kernels.TORCH
     }
-
-
-def operations(layer: config.MixerConfig) -> tuple[Operation, ...]:
-    """The operations of a mixer that a kernel may compute."""
-    match layer:
-        case config.Attention(convolution=None):
-            return ("attention",)
-        case config.Attention():
-            return ("attention", "convolution")
-        case config.SSD():
-            return ("convolution", "selective_scan")
-        case config.RGLRU():
-            return ("convolution", "diagonal_scan")
-        case config.TimeMix():
-            return ("weighted_key_values",)
-        case config.ChannelMix() | config.MLP():
-            return ()
 
 
 def _version(package: str) -> str:

@@ -9,15 +9,16 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from needlework.errors import EngineError, NoLocksError
 from needlework.files import json_line, lock, naming
+from needlework.parsing import Closed
 from needlework.records import StopReason
 
 log = logging.getLogger(__name__)
@@ -28,12 +29,18 @@ CHECKSUM = b', "sha256": "'
 """What stands between the answer of a line and the digest of all before it."""
 
 
-class Entry(BaseModel):
-    """One finished answer. Failures are not written: they get another chance."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class Line(Closed):
+    """A record with a key. Failures are not written: they get another chance."""
 
     key: str
+
+
+Kind = TypeVar("Kind", bound=Line)
+
+
+class Entry(Line):
+    """One finished answer."""
+
     tokens: tuple[Annotated[int, Field(ge=0)], ...]
     stop_reason: StopReason
     libraries: str
@@ -46,11 +53,19 @@ def read_entries(path: Path, *, vocabulary: int) -> dict[str, Entry]:
     Sound is a line whose checksum is right and whose tokens are below `vocabulary`. How many are
     not, be they damaged or of an earlier version of needlework, is told in one line of the log.
     """
+    return read_lines(path, Entry, lambda entry: max(entry.tokens, default=0) < vocabulary)
+
+
+def read_lines(path: Path, kind: type[Kind], is_sound: Callable[[Kind], bool]) -> dict[str, Kind]:
+    """Every line of a journal that is a `kind`, has its checksum and is sound, by key.
+
+    The last of several with one key counts; how many lines are none is told as `read_entries` does.
+    """
     entries, unsound = {}, 0
     lines = path.read_bytes().split(b"\n")[:-1]
     for line in lines:
-        entry = _entry(line)
-        if entry is not None and max(entry.tokens, default=0) < vocabulary:
+        entry = _entry(line, kind)
+        if entry is not None and is_sound(entry):
             entries[entry.key] = entry
         else:
             unsound += 1
@@ -65,19 +80,19 @@ def read_entries(path: Path, *, vocabulary: int) -> dict[str, Entry]:
     return entries
 
 
-def _line(entry: Entry) -> bytes:
+def _line(entry: Line) -> bytes:
     """An entry as it is written."""
     told = json_line(entry.model_dump(mode="json")).encode().removesuffix(b"}\n")
     return told + CHECKSUM + _checksum(told) + b'"}\n'
 
 
-def _entry(line: bytes) -> Entry | None:
+def _entry(line: bytes, kind: type[Kind]) -> Kind | None:
     """The entry in a line without its end; None where the checksum or anything else is wrong."""
     told, _, checksum = line.rpartition(CHECKSUM)
     if checksum != _checksum(told) + b'"}':
         return None
     try:
-        return Entry.model_validate_json(told + b"}")
+        return kind.model_validate_json(told + b"}")
     except ValidationError:
         return None
 
@@ -135,7 +150,7 @@ class Journal:
         """Every sound entry so far, by key, as `read_entries` tells them."""
         return read_entries(self.path, vocabulary=vocabulary)
 
-    def append(self, entries: Iterable[Entry]) -> None:
+    def append(self, entries: Iterable[Line]) -> None:
         """Write entries behind all others, in one piece.
 
         Raises:

@@ -1,9 +1,8 @@
 """How much fits: the size of states, limits that follow from it, one name for running out.
 
-A cell whose longest row cannot fit even alone is refused before anything is read.
+A cell whose longest row cannot fit even alone is refused before anything is read, weights included.
 """
 
-import errno
 import os
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import torch
 from needlework.engine.choosing import CLOSE
 from needlework.engine.schedule import ALONE, LEAST_TOKENS, Limits
 from needlework.errors import EngineError
+from needlework.models.allocation import is_out_of_memory
 from needlework.models.config import Attention, DecoderConfig
 from needlework.models.decoder import Decoder
 
@@ -53,22 +53,10 @@ def out_of_memory_after(tokens: int) -> Iterator[None]:
     """Give every shape an out-of-memory error can take one name."""
     try:
         yield
-    except MemoryError as error:
-        raise DoesNotFitError(tokens) from error
-    except RuntimeError as error:
-        if not _is_out_of_memory(error):
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
             raise
         raise DoesNotFitError(tokens) from error
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    """CUDA has a class for it, the CPU allocator only words."""
-    words = str(error)
-    return (
-        isinstance(error, torch.OutOfMemoryError)
-        or "not enough memory" in words
-        or os.strerror(errno.ENOMEM) in words
-    )
 
 
 def limits_for(decoder: Decoder, longest: int, *, memory: int | None = None) -> Limits:
@@ -82,7 +70,8 @@ def limits_for(decoder: Decoder, longest: int, *, memory: int | None = None) -> 
         EngineError: the longest row does not fit even alone; says which would.
     """
     device = decoder.embedding.weight.device
-    _refuse_too_long(decoder, longest, memory)
+    # Nobody who gave no number asked for restraint: then all that is free counts.
+    refuse_too_long(decoder, longest, memory or all_free_bytes(device))
     budget = (memory or free_bytes(device)) // 4
     fits = budget // max(1, row_bytes(decoder, longest))
     call_bytes = max(1, MASK_BYTES * _most_keys(decoder.config, longest))
@@ -95,10 +84,14 @@ def limits_for(decoder: Decoder, longest: int, *, memory: int | None = None) -> 
     )
 
 
-def _refuse_too_long(decoder: Decoder, longest: int, memory: int | None) -> None:
-    # Nobody who gave no number asked for restraint: then all that is free counts.
-    device = decoder.embedding.weight.device
-    given = memory or int(free_bytes(device) / SHARE_OF_FREE[device.type])
+def refuse_too_long(decoder: Decoder, longest: int, given: int) -> None:
+    """Refuse a row of `longest` tokens that needs more than `given` bytes beside the weights.
+
+    The decoder may be one without weights, on the device `meta`.
+
+    Raises:
+        EngineError: says what is needed, and which length would do.
+    """
     needed = needed_bytes(decoder, longest)
     if needed > given:
         fits = longest_that_fits(decoder, given)
@@ -151,6 +144,11 @@ def _keys(layer: Attention, tokens: int) -> int:
 def _most_keys(config: DecoderConfig, tokens: int) -> int:
     layers = [layer for layer in config.layers if isinstance(layer, Attention)]
     return max((_keys(layer, tokens) for layer in layers), default=0)
+
+
+def all_free_bytes(device: torch.device) -> int:
+    """Bytes that are free on this device now."""
+    return int(free_bytes(device) / SHARE_OF_FREE[device.type])
 
 
 def free_bytes(device: torch.device) -> int:

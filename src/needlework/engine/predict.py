@@ -11,21 +11,25 @@ from pathlib import Path
 import torch
 
 from needlework import models, tokenizers
-from needlework.defects import Hazard
+from needlework.defects import Hazard, LayerHazard
 from needlework.engine import identity
 from needlework.engine.cell import Dataset, Setting, predict_cell
 from needlework.engine.interruption import on_sigterm
+from needlework.engine.memory import all_free_bytes, refuse_too_long
 from needlework.engine.processor import prepare_processor
 from needlework.engine.progress import cells_done
 from needlework.engine.stopping import PUBLISHED_SAMPLING, Decoding
 from needlework.errors import EngineError
 from needlework.files import read_records, write_records
+from needlework.gguf_header import quantisation_of
+from needlework.models.checkpoints import described, hub
 from needlework.models.decoder import Decoder
 from needlework.models.hub_model import load_hub_model
-from needlework.records import Sample
+from needlework.records import END, NO_END, Prediction, Sample
 from needlework.scores.shards import Shard, is_part, sibling_journals
 from needlework.tasks.specs import Spec
 from needlework.tokenizers import Tokenizer
+from needlework.tokenizers.sidecars import ends_of_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -78,21 +82,18 @@ def predict(
         EngineError: the datasets are not those of the tasks, or the cell cannot be computed.
         StoppedError: SIGTERM came; finished samples are in the journal.
     """
+    device = _prepare(machine)
     questions = _read(datasets, tasks)
-    found = opened(model, machine)
-    others = {"protocol": protocol, "decoding": found.decoding.kind, **found.origin}
-    others["tokenizer"] = found.tokenizer.identity
-    setting = _setting(output, shard, others, machine.memory if found.device == "cpu" else None)
+    tokenizer = _tokenizer(model)
+    setting = _setting(output, shard, machine.memory if device == "cpu" else None)
+    journal = output.with_name(f"{output.name}.journal")
+    if not any(path.is_file() and path.stat().st_size for path in (journal, *setting.siblings)):
+        _refuse_too_long(model, questions, torch.device(device), setting.memory)
+    decoder = _load(model, device)
     with on_sigterm() as interruption:
-        predictions = predict_cell(
-            found.decoder,
-            found.tokenizer,
-            questions,
-            revision=found.weights,
-            journal=output.with_name(f"{output.name}.journal"),
-            decoding=found.decoding,
-            setting=replace(setting, interruption=interruption),
-        )
+        setting = replace(setting, interruption=interruption)
+        found = opened(model, decoder, tokenizer, protocol)
+        predictions = _answered(found, questions, journal, setting)
         write_records(output, predictions)
     if not is_part(output) and (done := cells_done(output)):
         log.info(done)
@@ -105,40 +106,66 @@ class Opened:
     decoder: Decoder
     tokenizer: Tokenizer
     decoding: Decoding
-    device: str
     weights: str
     """What names the weights in a journal."""
-    origin: dict[str, str]
+    others: dict[str, str]
     """What predictions say of them."""
 
 
-def opened(model: Model, machine: Machine) -> Opened:
-    """A model that may answer.
+def opened(model: Model, decoder: Decoder, tokenizer: Tokenizer, protocol: str) -> Opened:
+    """A loaded model as it answers, and what is written beside every answer.
+
+    Raises:
+        NeedleworkError: its weights are not here any more.
+    """
+    decoding = PUBLISHED_SAMPLING if "mamba-sampling" in model.hazards else Decoding()
+    named = _named(model)
+    others = {"protocol": protocol, "decoding": decoding.kind, **_origin(model, named, decoder)}
+    others["tokenizer"] = tokenizer.identity
+    tokenizer.end |= ends_of_checkpoint(hub.find(model.checkpoint, revision=model.revision))
+    if decoding.end_tokens and not tokenizer.end:
+        others[END] = NO_END
+        log.warning(
+            "%s: neither the tokenizer nor the checkpoint names an end token, so answers go on to "
+            "their limit; name `eos_token` in tokenizer_config.json",
+            model.tokenizer,
+        )
+    weights = identity.weights_of(model.checkpoint, named, backend=model.backend)
+    return Opened(
+        decoder=decoder, tokenizer=tokenizer, decoding=decoding, weights=weights, others=others
+    )
+
+
+def open_model(model: Model, machine: Machine, protocol: str) -> Opened:
+    """A model loaded by itself, to be asked.
 
     Raises:
         NeedleworkError: its weights or its tokenizer are not here, or are none.
     """
     device = _prepare(machine)
-    tokenizer, decoder = _tokenizer(model), _load(model, device)
-    named = _named(model)
-    return Opened(
-        decoder=decoder,
-        tokenizer=tokenizer,
-        decoding=PUBLISHED_SAMPLING if "mamba-sampling" in model.hazards else Decoding(),
-        device=device,
-        weights=identity.weights_of(model.checkpoint, named, backend=model.backend),
-        origin=_origin(model, named, decoder),
+    return opened(model, _load(model, device), _tokenizer(model), protocol)
+
+
+def _answered(
+    found: Opened, questions: Mapping[str, Dataset], journal: Path, setting: Setting
+) -> list[Prediction]:
+    """The predictions of the cell, with what is written beside every answer."""
+    return predict_cell(
+        found.decoder,
+        found.tokenizer,
+        questions,
+        revision=found.weights,
+        journal=journal,
+        decoding=found.decoding,
+        setting=replace(setting, others=found.others),
     )
 
 
-def _setting(
-    output: Path, shard: Shard | None, others: dict[str, str], megabytes: int | None
-) -> Setting:
+def _setting(output: Path, shard: Shard | None, megabytes: int | None) -> Setting:
     """What is known of a run before it begins, its name by the place of the predictions."""
     place = output.parts[-4 if is_part(output) else -3 : -1]
     return Setting(
         name="/".join([*place, output.stem]),
-        others=others,
         memory=megabytes * MEGABYTE if megabytes else None,
         shard=shard,
         siblings=sibling_journals(output),
@@ -176,12 +203,44 @@ def _load(model: Model, device: str) -> Decoder:
         revision=model.revision,
         device=device,
         dtype=dtype,
-        hazards=[
-            hazard
-            for hazard in model.hazards
-            if hazard != "mamba-sampling" and hazard != "no-begin-token"
-        ],
+        hazards=_of_layers(model),
     )
+
+
+def _of_layers(model: Model) -> list[LayerHazard]:
+    return [
+        hazard
+        for hazard in model.hazards
+        if hazard != "mamba-sampling" and hazard != "no-begin-token"
+    ]
+
+
+def _refuse_too_long(
+    model: Model, questions: Mapping[str, Dataset], device: torch.device, memory: int | None
+) -> None:
+    """Refuse a cell whose longest sample cannot fit, by what files say of weights they hold.
+
+    What is free without a limit has to hold the weights as well. Of a model that transformers
+    computes nothing is known before it is loaded.
+
+    Raises:
+        EngineError: it cannot fit; says which length would.
+    """
+    if model.backend == "transformers":
+        return
+    decoder, _ = described(
+        model.checkpoint,
+        revision=model.revision,
+        dtype=getattr(torch, model.dtype),
+        hazards=_of_layers(model),
+    )
+    positions = decoder.config.positions
+    lengths = [sample.length for each in questions.values() for sample in each.samples]
+    readable = [length for length in lengths if positions is None or length <= positions]
+    if readable:
+        weights = sum(each.nbytes for each in decoder.parameters())
+        given = memory or max(0, all_free_bytes(device) - weights)
+        refuse_too_long(decoder, max(readable), given)
 
 
 def _named(model: Model) -> identity.Files | str:
@@ -193,9 +252,11 @@ def _named(model: Model) -> identity.Files | str:
 
 def _origin(model: Model, named: identity.Files | str, decoder: Decoder) -> dict[str, str]:
     """Which weights answer, in which precision, and on which kernels and device."""
+    quantisation = quantisation_of(model.checkpoint)
     return {
         "checkpoint": model.checkpoint,
         "revision": named if isinstance(named, str) else model.revision or named.fingerprint,
+        **({"quantisation": quantisation} if quantisation else {}),
         "dtype": model.dtype,
         "kernels": identity.kernels_of(decoder),
         "device": _device(decoder),

@@ -18,6 +18,7 @@ from needlework.engine.memory import DoesNotFitError
 from needlework.engine.prefill import prefill, read
 from needlework.engine.schedule import ALONE, Limits
 from needlework.engine.stopping import Answer, Decoding, Pieces, StopRule
+from needlework.errors import ForwardError
 from needlework.models.decoder import Decoder
 from needlework.tokenizers.prefixes import Tokens, plan_forest, plan_separately
 
@@ -51,8 +52,8 @@ class Engine:
         """Answer every question; answers come as they are finished, named by their position.
 
         When memory runs out the limits are halved and unfinished answers begin again. What does not
-        fit under the smallest limits is asked alone, and fails with the length that would fit. An
-        interruption ends it early.
+        fit under the smallest limits is asked alone, and fails with the length that would fit; so
+        does what a foreign model fails on, with the reason. An interruption ends it early.
         """
         unfinished = dict.fromkeys(range(len(questions)))
         smaller: Limits | None = limits
@@ -65,6 +66,8 @@ class Engine:
                 return
             except DoesNotFitError:
                 smaller = limits.halved
+            except ForwardError:
+                break
             # Outside of the handler: the traceback held on to the tensors that were too many.
             _free()
         yield from self._one_by_one(questions, list(unfinished), limits, interruption)
@@ -104,7 +107,10 @@ class Engine:
         limits: Limits,
         interruption: Interruption,
     ) -> Iterator[Finished]:
-        """Answer the shorter ones alone; where one does not fit, neither do the longer ones."""
+        """Answer the shorter ones alone; where one does not fit, neither do the longer ones.
+
+        What a foreign model fails on fails by itself.
+        """
         fits: int | None = None
         for position in sorted(positions, key=lambda each: (len(questions[each].tokens), each)):
             if fits is None:
@@ -112,6 +118,8 @@ class Engine:
                     yield from self._attempt(questions, [position], limits, interruption)
                 except DoesNotFitError as error:
                     fits = error.tokens
+                except ForwardError as error:
+                    yield Finished(position, (), "failed", str(error))
             if fits is not None:
                 yield Finished(position, (), "failed", _does_not_fit(questions[position], fits))
 

@@ -6,17 +6,16 @@ Knows token ids, their text and the references; does not know models, batches or
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import Field, PositiveInt
 
+from needlework.parsing import Closed
 from needlework.records import StopReason
 from needlework.tasks.metrics import Metric, is_decided
 from needlework.tokenizers import Tokenizer
 
 
-class Decoding(BaseModel):
+class Decoding(Closed):
     """How tokens are chosen and what ends an answer; part of every prediction's identity."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["greedy", "sample"] = "greedy"
     end_tokens: bool = Field(True, description="Stop at the tokenizer's end of text.")

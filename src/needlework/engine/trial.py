@@ -20,7 +20,7 @@ from needlework.engine.memory import CALL_TOKENS, CHUNK, MOST_ROWS, MOST_STATES
 from needlework.engine.prefill import prefill
 from needlework.engine.schedule import Limits
 from needlework.errors import EngineError
-from needlework.models.config import SSD, Attention, TimeMix
+from needlework.models.config import Attention
 from needlework.models.decoder import Decoder
 from needlework.models.hub_model import HubModel
 from needlework.records import StopReason
@@ -68,9 +68,15 @@ class Trial:
 
 def plan_trial(decoder: Decoder) -> Trial:
     """What this decoder is to read, the same on every machine with such a device."""
+    trial = _trial(decoder, WRITTEN)
+    decoder.prepare([trial.tokens[:length] for length in trial.prompts], WRITTEN)
     # Without a cache it cannot be decoded step by step: each token reads all before it again.
     steps = not isinstance(decoder, HubModel) or decoder.keeps_cache
-    written = WRITTEN if steps else 0
+    return trial if steps else _trial(decoder, 0)
+
+
+def _trial(decoder: Decoder, written: int) -> Trial:
+    """A trial of this decoder with so many tokens after every prompt."""
     longest = longest_prompt(decoder, decoder.embedding.weight.device.type)
     positions = _positions(decoder)
     if positions is not None:
@@ -172,8 +178,7 @@ def _window(decoder: Decoder) -> int:
 
 def _needed(decoder: Decoder) -> int:
     """Tokens of a prompt that is longer than the window and than two chunks of any layer."""
-    layers = [layer for layer in decoder.config.layers if isinstance(layer, SSD | TimeMix)]
-    chunk = max((layer.chunk for layer in layers), default=0)
+    chunk = max(layer.chunk_tokens for layer in decoder.config.layers)
     return max(_window(decoder), 2 * chunk) + 1
 
 

@@ -15,6 +15,7 @@ from needlework.engine.processor import prepare_processor
 from needlework.engine.trial import Trial, plan_trial, read_trial
 from needlework.errors import CheckpointError, EngineError
 from needlework.files import write_text
+from needlework.gguf_header import quantisation_of
 from needlework.models import kernels, load
 from needlework.models.checkpoints import hub, reading
 from needlework.models.checkpoints.accounting import listed
@@ -132,6 +133,7 @@ def _record(
         model=name,
         tensors=shown.tensors,
         parameters=shown.parameters,
+        quantisation=quantisation_of(model.checkpoint),
         dtype=model.dtype,
         device=kind,
         kernels={str(operation): package for operation, package in chosen.items()},

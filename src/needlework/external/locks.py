@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Annotated, NamedTuple, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
-from needlework import files
+from needlework import files, installed
 from needlework.errors import ResourceError, StudyError
 from needlework.external.registry import DIRECTORY
 from needlework.external.snapshots import (
@@ -24,7 +24,7 @@ from needlework.external.snapshots import (
     is_hub_id,
     read_manifest,
 )
-from needlework.parsing import parse, read
+from needlework.parsing import Closed, parse, read
 
 NAME = "models.lock.yaml"
 """The file, beside models.yaml."""
@@ -42,10 +42,8 @@ Contents = dict[FileName, Stored]
 _Key = Annotated[str, StringConstraints(pattern=r"^[\w.-]+/[\w.-]+(@[0-9a-f]{40})?$")]
 
 
-class Locked(BaseModel):
+class Locked(Closed):
     """A repository at a commit: the files of a checkpoint, of a tokenizer, or of both."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     revision: Commit
     checkpoints: Contents | None = None
@@ -75,12 +73,10 @@ class Repository(NamedTuple):
     """None where neither models.yaml nor the lock has a commit."""
 
 
-class Lock(BaseModel):
+class Lock(Closed):
     """The parsed form of the file."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    repositories: dict[_Key, Locked] = {}
+    repositories: dict[_Key, Locked] = Field({})
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -178,6 +174,18 @@ def load(path: Path) -> Lock:
         raise StudyError(
             f"{reason}; get it back (`git checkout {path}`), or mend it by hand"
         ) from error
+
+
+def known(path: Path) -> Lock:
+    """The lock in a file, and for what it is silent about the packaged one.
+
+    Raises:
+        StudyError: one of them is no lock.
+    """
+    packaged = installed.beside(path)
+    if packaged is None:
+        return load(path)
+    return Lock(repositories={**load(packaged).repositories, **load(path).repositories})
 
 
 def change(path: Path, make: Callable[[Lock], Mapping[str, Locked]]) -> Lock:

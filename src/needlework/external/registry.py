@@ -10,23 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
+from needlework import installed
 from needlework.errors import ResourceError
 from needlework.files import sha256
-from needlework.parsing import parse, read, unknown
+from needlework.parsing import Closed, parse, read, unknown
 
-REGISTRY = Path(__file__).resolve().parents[3] / "resources" / "registry.yaml"
+REGISTRY = installed.root() / "resources" / "registry.yaml"
 DIRECTORY = Path("resources/external")
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-class _Closed(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Origin(_Closed):
+class Origin(Closed):
     """Bytes that can be downloaded."""
 
     urls: tuple[str, ...] = ()
@@ -42,18 +39,35 @@ class Origin(_Closed):
         return self
 
 
+class Package(Closed):
+    """The wheel of a package of PyPI."""
+
+    requirement: str = Field(pattern=r"^[A-Za-z0-9._-]+==[A-Za-z0-9.+!_-]+$")
+    """`NAME==VERSION`."""
+    sha256: str = Field(pattern=_SHA256.pattern)
+    bytes: PositiveInt
+
+
 class File(Origin):
-    """A file below the folder of resources, downloaded or made from sources."""
+    """A file below the folder of resources, downloaded, made from sources or in a package."""
 
     path: str
+    package: Package | None = None
+    """The package that has it as its `member`."""
     made_by: Literal["ruler_prompts", "sorted_lines"] | None = None
     made_from: tuple[str, ...] = ()
     """Names of sources."""
     member: str | None = None
-    """The part of an archive that is meant."""
+    """The part of an archive or package that is meant."""
+
+    @model_validator(mode="after")
+    def _member_of_package(self) -> "File":
+        if self.package is not None and (self.member is None or self.urls or self.made_by):
+            raise ValueError("a file in a `package` has a `member`, and neither urls nor made_by")
+        return self
 
 
-class Resource(_Closed):
+class Resource(Closed):
     """Files that belong together."""
 
     licence: str
@@ -61,10 +75,12 @@ class Resource(_Closed):
     terms: str | None = None
     """A page whose terms must be accepted before the files may be downloaded."""
     note: str | None = None
+    instead: str | None = None
+    """What a study can do without it."""
     files: tuple[File, ...] = Field(min_length=1)
 
 
-class Registry(_Closed):
+class Registry(Closed):
     """Everything that comes from outside."""
 
     sources: Mapping[str, Origin]

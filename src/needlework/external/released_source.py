@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from needlework.door import opens
 from needlework.errors import ResourceError
 
 REPOSITORY = "jhuang265/RULER"
@@ -31,7 +32,7 @@ def prompts(sources: Mapping[str, str]) -> str:
         ResourceError: a text does not stand where it should.
     """
     constants, template, niah, tracking, qa = (
-        _constants(sources, name.rpartition("/")[2]) for name in FILES
+        _constants(name.rpartition("/")[2], sources) for name in FILES
     )
     noise = _one(niah, "haystack")
     if f"{noise}\n" != _one(tracking, "noise") or _one(qa, "DOCUMENT_PROMPT") != DOCUMENT:
@@ -51,12 +52,10 @@ def prompts(sources: Mapping[str, str]) -> str:
     return json.dumps(content, indent=1)
 
 
-def _constants(sources: Mapping[str, str], name: str) -> dict[str, list[Any]]:
+@opens("the artifact's source", error=ResourceError)
+def _constants(name: str, sources: Mapping[str, str]) -> dict[str, list[Any]]:
     """Every name that a file sets to a literal, with all the literals it is set to."""
-    try:
-        tree = ast.parse(sources[name])
-    except (KeyError, SyntaxError) as error:
-        raise ResourceError(f"{name} is not the artifact's; fetch it again") from error
+    tree = ast.parse(sources[name])
     found: dict[str, list[Any]] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):

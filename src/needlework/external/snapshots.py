@@ -11,11 +11,12 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, StringConstraints
+from pydantic import NonNegativeInt, StringConstraints
 
 from needlework.errors import ResourceError
 from needlework.external.registry import DIRECTORY
-from needlework.parsing import parse, read
+from needlework.gguf_header import is_gguf
+from needlework.parsing import Closed, parse, read
 
 Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 Kind = Literal["checkpoints", "tokenizers"]
@@ -32,6 +33,7 @@ TOKENIZER = (
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
+    "added_tokens.json",
     "chat_template.jinja",
     "*.model",
     "rwkv_vocab*.txt",
@@ -47,19 +49,15 @@ FileName = Annotated[str, StringConstraints(pattern=_FILE_NAME)]
 """A file of a repository: at its top, and none of those that a download works with."""
 
 
-class Stored(BaseModel):
+class Stored(Closed):
     """A file of a repository as it was when it was verified."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     bytes: NonNegativeInt
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
-class Manifest(BaseModel):
+class Manifest(Closed):
     """Which files of a repository are here; written when all of them are."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     hub: str
     revision: str
@@ -97,12 +95,14 @@ def at(path: str) -> Snapshot | None:
 def is_hub_id(source: str) -> bool:
     """Whether a checkpoint or tokenizer lies on the hub: OWNER/NAME, where no such path is.
 
-    What lies below resources/ is a path before it is there, for the workflow may fetch it.
+    What lies below resources/ is a path before it is there, for the workflow may fetch it; so is a
+    GGUF file, which is none of a repository.
     """
     path = Path(source)
     return (
         _HUB_ID.fullmatch(source) is not None
         and path.parts[0] != DIRECTORY.parts[0]
+        and not is_gguf(path)
         and not path.exists()
     )
 

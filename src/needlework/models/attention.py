@@ -147,7 +147,12 @@ class Attention(Mixer[AttentionState]):
             # Rows that have read equally many tokens share one row of angles.
             start = cache.position_B[:1] if cache.uniform else cache.position_B
             position_BT = start[:, None] + torch.arange(tokens, device=start.device)
-            cos, sin = rotation(position_BT, width=spec.rotary_width, base=spec.rotary_base)
+            cos, sin = rotation(
+                position_BT,
+                width=spec.rotary_width,
+                base=spec.rotary_base,
+                divisors=spec.rotary_divisors,
+            )
             qk = rotate(qk, cos, sin)
         q, k = torch.split(qk, [spec.heads, spec.kv_heads], dim=1)
         return q, k, v

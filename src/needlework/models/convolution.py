@@ -14,10 +14,10 @@ class CausalConvolution(nn.Module):
     The carried state is the last K - 1 *inputs*, which is what makes any cut of the sequence exact.
     """
 
-    def __init__(self, channels: int, taps: int) -> None:
+    def __init__(self, channels: int, taps: int, *, bias: bool = True) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(channels, 1, taps).uniform_(-0.5, 0.5))
-        self.bias = nn.Parameter(torch.zeros(channels))
+        self.bias = nn.Parameter(torch.zeros(channels)) if bias else None
 
     def init_tail(self, batch: int) -> Tensor:
         """No inputs yet: zeros of shape (B, J, C)."""
@@ -32,11 +32,12 @@ class CausalConvolution(nn.Module):
         if self._by_kernel(x_BTC):
             y_BTC = cuda.convolution(x_BTC, tail_BJC, self.weight[:, 0], self.bias)
         elif x_BTC.shape[1] == 1:
-            y_BTC = (joined * self.weight[:, 0].T).sum(dim=1, keepdim=True) + self.bias
+            y_BTC = (joined * self.weight[:, 0].T).sum(dim=1, keepdim=True)
+            y_BTC = y_BTC if self.bias is None else y_BTC + self.bias
         else:
             channels_first = joined.transpose(1, 2)
             y_BTC = F.conv1d(
-                channels_first, self.weight, self.bias, groups=len(self.bias)
+                channels_first, self.weight, self.bias, groups=len(self.weight)
             ).transpose(1, 2)
         return y_BTC, last_valid(joined, tail_BJC.shape[1], lengths_B)
 

@@ -45,7 +45,9 @@ def convolves(channels: int, taps: int) -> bool:
     return channels % VECTOR_CHANNELS == 0 and taps in CONVOLVED_TAPS
 
 
-def convolution(x_BTC: Tensor, tail_BJC: Tensor, weight_CK: Tensor, bias_C: Tensor) -> Tensor:
+def convolution(
+    x_BTC: Tensor, tail_BJC: Tensor, weight_CK: Tensor, bias_C: Tensor | None
+) -> Tensor:
     """causal-conv1d, which wants channels before tokens in memory order of the tokens."""
     from causal_conv1d import causal_conv1d_fn
 

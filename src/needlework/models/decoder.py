@@ -4,14 +4,18 @@ Knows how layers are put together; does not know what a mixer does or where weig
 """
 
 # Shapes: B batch, T tokens, D width, V vocabulary rows.
+from collections.abc import Sequence
 from typing import Any, cast
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from needlework.models import config
 from needlework.models.attention import Attention
 from needlework.models.config import DecoderConfig
+from needlework.models.gated_delta import GatedDelta
 from needlework.models.mixer import Mixer
 from needlework.models.mlp import MLP
 from needlework.models.norms import build_norm
@@ -24,6 +28,7 @@ from needlework.models.state import DecoderState, LayerState
 MIXERS: dict[type, type[Mixer[Any]]] = {
     config.Attention: Attention,
     config.SSD: SSD,
+    config.GatedDelta: GatedDelta,
     config.RGLRU: RGLRU,
     config.TimeMix: TimeMix,
     config.ChannelMix: ChannelMix,
@@ -76,6 +81,12 @@ class Decoder(nn.Module):
     def reads_in_pieces(self) -> bool:
         """Whether a prompt may be cut and its beginning shared; a hazard may forbid it."""
         return not self.config.one_shot
+
+    def prepare(self, prompts: Sequence[npt.NDArray[np.int32]], written: int) -> None:
+        """Settle how prompts like these may be read, with answers of up to `written` tokens.
+
+        What we compute ourselves continues exactly at every length; the library's may not.
+        """
 
     def init_state(self, batch: int) -> DecoderState:
         """The state of `batch` sequences before any token."""

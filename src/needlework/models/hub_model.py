@@ -2,22 +2,31 @@
 
 For architectures that we do not compute ourselves: slower, since every row is read by itself, but
 the same cells, prompts and stop rules. Whether the library's cache may be kept is not believed but
-tried: one that does not survive a cut or a fork is left out, and every token reads all again.
+tried, at the lengths that are asked for: rotary angles may depend on the length, switch at one, or
+code of strangers may forget. What is not seen to continue exactly reads every prompt in one piece;
+what does not even survive the tokens of an answer reads all again for each of them.
 """
 
 # Shapes: B batch, T tokens, V vocabulary.
 import copy
 import inspect
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self, cast
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
+import numpy as np
+import numpy.typing as npt
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from needlework.errors import CheckpointError
+from needlework.door import strangers, told
+from needlework.errors import CheckpointError, ForwardError
 from needlework.external import snapshots
+from needlework.gguf_header import is_gguf, read_header
+from needlework.models.allocation import is_out_of_memory
 from needlework.models.checkpoints import hub
 from needlework.models.checkpoints.accounting import listed
 from needlework.models.config import DecoderConfig
@@ -28,10 +37,20 @@ if TYPE_CHECKING:
     # Its models take two seconds to import, which a cell of our own decoder need not wait for.
     from transformers import PreTrainedModel
 
-PROBE = (7, 5, 1)
-"""Tokens of the pieces in which the probe reads a sequence."""
-PROBE_TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3}
-"""Largest share of the logits' size by which a true cache may differ; 0.05 in half precision."""
+CACHES = ("past_key_values", "cache_params", "cache")
+"""What the library calls a cache: of attention, of recurrent models, of those since 5.24."""
+Cuts = Literal["anywhere", "after the prompt", "nowhere"]
+"""Where a sequence may be cut and continued from the library's cache."""
+PROBE = 12
+"""Tokens of the prompt that is tried before anybody says what will be asked."""
+EXACT = {torch.float64: 1e-9, torch.float32: 1e-5}
+"""Largest share of the logits' size by which a true cache may differ: a tenth of what is contested
+(`engine.choosing.CLOSE`), and ten times what rounding does. In half precision the place of a cut
+decides what is rounded, and no cut is without effect."""
+ROUNDED = 0.05
+"""The same share in half precision, where a cache is continued by answers alone."""
+TABLES = re.compile(r"(^|[._])(wpe|pos\w*emb\w*|embed_pos\w*|position_embed\w*)$")
+"""What learned positions are called, as modules of transformers."""
 
 
 @dataclass(frozen=True)
@@ -83,22 +102,80 @@ class HubModel(Decoder):
         self.unused = tuple(unused)
         embedding = cast(nn.Embedding, model.get_input_embeddings())
         self.embedding = embedding
+        rows, width = embedding.weight.shape
         self.config = DecoderConfig(
             family=model.config.model_type,
-            vocabulary=model.config.vocab_size,
-            padded_vocabulary=embedding.num_embeddings,
-            width=embedding.embedding_dim,
+            # Models of several kinds of input describe that of text in a part of their own.
+            vocabulary=min(rows, getattr(model.config.get_text_config(), "vocab_size", rows)),
+            padded_vocabulary=rows,
+            width=width,
             layers=(),
+            positions=_positions(model),
         )
         parameters = inspect.signature(model.forward).parameters
         self.last_only = "logits_to_keep" in parameters
-        self.cache_name = "cache_params" if "cache_params" in parameters else "past_key_values"
-        self.keeps_cache = self._cache_is_exact()
+        named = (name for name in CACHES if name in parameters)
+        self.cache_name = next(named, CACHES[0])
+        self._fresh = [_settings(module) for module in model.modules()]
+        self.one_pass = True
+        """Whether logits inside of a sequence are those of a sequence that ends there."""
+        self.cuts: Cuts = "nowhere"
+        probe = np.arange(1, PROBE + 1, dtype=np.int32) % self.config.vocabulary
+        self.prepare([probe.astype(np.int32)], 1)
+
+    @property
+    def keeps_cache(self) -> bool:
+        """Whether answers are continued from the library's cache."""
+        return self.cuts != "nowhere"
 
     @property
     def reads_in_pieces(self) -> bool:
-        """Whether the library's cache can be continued and forked; without it pieces cost more."""
-        return self.keeps_cache
+        """Whether prompts may be cut and their beginnings shared."""
+        return self.cuts == "anywhere"
+
+    def prepare(self, prompts: Sequence[npt.NDArray[np.int32]], written: int) -> None:
+        """Try how prompts like these may be read, with answers of up to `written` tokens.
+
+        The shortest and the longest of them are read in pieces, answers included. A change on the
+        way from one to the other, such as another rotary angle, is seen in the longest.
+        """
+        self.cuts = self._cuts(prompts, written) if prompts else "nowhere"
+
+    @torch.inference_mode()
+    def _cuts(self, prompts: Sequence[npt.NDArray[np.int32]], written: int) -> Cuts:
+        most, least = max(prompts, key=len), min(map(len, prompts))
+        # What an answer will say is not known; the prompt says something that is like it.
+        tokens = np.resize(most, len(most) + written)
+        dtype = self.embedding.weight.dtype
+        allowed = EXACT.get(dtype, ROUNDED)
+        lengths = sorted({least + written, len(tokens)})
+        self.one_pass = all(
+            self._agrees(tokens[:length], (7, 12, length // 3, length // 2, length - 1), allowed)
+            for length in lengths
+        )
+        if self.one_pass and dtype in EXACT:
+            return "anywhere"
+        after = (least, (least + len(tokens)) // 2, len(tokens) - 2, len(tokens) - 1)
+        return "after the prompt" if self._agrees(tokens, after, allowed) else "nowhere"
+
+    def _agrees(self, tokens: npt.NDArray[np.int32], cuts: Sequence[int], allowed: float) -> bool:
+        """Whether pieces between these places, and forks, give what one reading gives."""
+        self.cuts = "anywhere"
+        tokens_T = torch.from_numpy(tokens.astype(np.int64)).to(self.embedding.weight.device)
+        places = sorted({0, len(tokens), *(cut for cut in cuts if 0 < cut < len(tokens))})
+        row = Row((), None)
+        try:
+            whole_V = self._call(tokens_T[None], use_cache=False).logits[0, -1]
+            for start, end in pairwise(places):
+                self._read(tokens_T[start : start + 1], row)  # A fork that goes another way.
+                last_V, row = self._read(tokens_T[start:end], row)
+        except ForwardError:
+            return False  # No cache, or one that cannot be continued by several tokens.
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return False
+        return bool((last_V - whole_V).abs().max() <= allowed * whole_V.abs().max())
 
     def init_state(self, batch: int) -> DecoderState:
         """The state of `batch` sequences before any token."""
@@ -129,8 +206,16 @@ class HubModel(Decoder):
         return h
 
     def logits_at(self, tokens_T: Tensor, positions_P: Tensor) -> Tensor:
-        """Logits of shape (P, V) after the tokens at P positions of one sequence, in one pass."""
+        """Logits of shape (P, V) after the tokens at P positions of one sequence, in one pass.
+
+        Where what comes later changes them, each is that of the sequence which ends there.
+        """
+        if not self.one_pass:
+            ends = [int(position) + 1 for position in positions_P]
+            alone = [self._call(tokens_T[None, :end], use_cache=False).logits for end in ends]
+            return torch.stack([logits_1TV[0, -1] for logits_1TV in alone])
         kept = {"logits_to_keep": positions_P} if self.last_only else {}
+        self._forget()
         logits_TV: Tensor = self.model(tokens_T[None], use_cache=False, **kept).logits[0]
         return logits_TV if self.last_only else logits_TV[positions_P]
 
@@ -146,28 +231,55 @@ class HubModel(Decoder):
         return output.logits[0, -1], Row((), getattr(output, self.cache_name))
 
     def _call(self, tokens_1T: Tensor, **arguments: Any) -> Any:  # noqa: ANN401 - the library's
+        self._forget()
         if self.last_only:
             arguments["logits_to_keep"] = 1
-        return self.model(tokens_1T, **arguments)
+        with strangers(lambda cause: self._failure(cause, tokens_1T.shape[1])):
+            try:
+                return self.model(tokens_1T, **arguments)
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                out_of_memory = error
+        # Whoever reads knows what to do about it.
+        raise out_of_memory
 
-    @torch.inference_mode()
-    def _cache_is_exact(self) -> bool:
-        """Whether pieces and forks give what one reading gives, tried on a short sequence."""
-        self.keeps_cache = True
-        device = self.embedding.weight.device
-        count = sum(PROBE)
-        tokens_T = torch.arange(1, count + 1, device=device) % self.config.vocabulary
-        whole_V = self._call(tokens_T[None], use_cache=False).logits[0, -1]
-        row, start = Row((), None), 0
-        try:
-            for piece in PROBE:
-                self._read(tokens_T[start : start + 1], row)  # A fork that goes another way.
-                last_V, row = self._read(tokens_T[start : start + piece], row)
-                start += piece
-        except (AttributeError, TypeError, ValueError, RuntimeError):
-            return False  # No cache, or one that cannot be continued by several tokens.
-        tolerance = PROBE_TOLERANCE.get(whole_V.dtype, 0.05) * float(whole_V.abs().max())
-        return bool((last_V - whole_V).abs().max() <= tolerance)
+    def _failure(self, cause: Exception, tokens: int) -> ForwardError:
+        return ForwardError(
+            f"{type(self.model).__name__} of transformers fails on {tokens} tokens "
+            f"({told(cause)}); choose another length, or check config.json"
+        )
+
+    def _forget(self) -> None:
+        """Make the library's modules what they were: some keep angles of the longest text so far.
+
+        An answer would depend on what was asked before it.
+        """
+        for module, (values, buffers) in zip(self.model.modules(), self._fresh, strict=True):
+            module.__dict__.update(values)
+            module._buffers.update(buffers)
+
+
+def _settings(module: nn.Module) -> tuple[dict[str, Any], dict[str, Tensor | None]]:
+    """What a module knows beside its weights: numbers of its own, and tables."""
+    numbers = {
+        name: value for name, value in vars(module).items() if isinstance(value, int | float)
+    }
+    return numbers, dict(module._buffers)
+
+
+def _positions(model: "PreTrainedModel") -> int | None:
+    """The longest sequence of a model that learned its positions one by one; None: no limit."""
+    settings = model.config.get_text_config()
+    told = getattr(settings, "max_position_embeddings", None) or getattr(
+        settings, "n_positions", None
+    )
+    tables = [
+        module.num_embeddings
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Embedding) and TABLES.search(name)
+    ]
+    return min([*tables, told] if told else tables) if tables else None
 
 
 def load_hub_model(
@@ -178,7 +290,7 @@ def load_hub_model(
     dtype: torch.dtype,
     trust_remote_code: bool,
 ) -> HubModel:
-    """A model of transformers: a folder, or a hub id with its revision.
+    """A model of transformers: a folder, a GGUF file, or a hub id with its revision.
 
     Raises:
         CheckpointError: a hub id without a full revision, a model that transformers cannot load
@@ -190,23 +302,28 @@ def load_hub_model(
     # What it would report is an error here, and told in one line.
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    try:
+    source = snapshots.find("checkpoints", path_or_hub_id, revision=revision) or path_or_hub_id
+    inside = {}
+    if is_gguf(source):
+        read_header(source)
+        inside, source = {"gguf_file": Path(source).name}, Path(source).parent
+    with strangers(lambda cause: _refused(path_or_hub_id, cause, trusted=trust_remote_code)):
         model, found = transformers.AutoModelForCausalLM.from_pretrained(
-            snapshots.find("checkpoints", path_or_hub_id, revision=revision) or path_or_hub_id,
+            source,
+            **inside,
             revision=revision,
             dtype=dtype,
             trust_remote_code=trust_remote_code,
             output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-        reason = " ".join(str(error).split())[:300]
-        hint = "" if trust_remote_code else "; code of its own needs `trust_remote_code: true`"
-        raise CheckpointError(
-            f"transformers cannot load {path_or_hub_id}: {reason}{hint}"
-        ) from error
     if found["missing_keys"]:
         raise CheckpointError(
             f"{path_or_hub_id} is not a whole {type(model).__name__}: missing: "
             f"{listed(sorted(found['missing_keys']))}; check config.json and fetch it again"
         )
     return HubModel(model.to(device).eval().requires_grad_(False), sorted(found["unexpected_keys"]))
+
+
+def _refused(name: str, cause: Exception, *, trusted: bool) -> CheckpointError:
+    hint = "" if trusted else "; code of its own needs `trust_remote_code: true`"
+    return CheckpointError(f"transformers cannot load {name}: {told(cause)}{hint}")

@@ -6,31 +6,25 @@ is compared; does not know which difference passes.
 
 # Shapes: B batch, T tokens, D width, E recurrent width, H heads, G groups, P channels per head,
 # N state channels, K = V channels per head (RWKV).
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from needlework.models import config, cuda, kernels, rglru, rwkv6, ssd
-from needlework.models.allocation import WIDE
 from needlework.models.attention import AttentionState
-from needlework.models.config import DecoderConfig
-from needlework.models.decoder import MIXERS, Decoder
+from needlework.models.decoder import Decoder
+from needlework.models.layer import Operation
 from needlework.models.mixer import Mixer
-from needlework.models.rglru import RGLRU, SHARPNESS
-from needlework.models.rwkv6 import TimeMix
-from needlework.models.ssd import SSD
 from needlework.models.state import DecoderState, RowState
 
 Arguments = tuple[Tensor, ...]
-Module = TypeVar("Module", bound=nn.Module)
 Scan = Callable[..., tuple[Tensor, Tensor]]
 
-SCANS: dict[kernels.Operation, tuple[Callable[[], Scan], Scan]] = {
+SCANS: dict[Operation, tuple[Callable[[], Scan], Scan]] = {
     "selective_scan": (lambda: cuda.selective_scan, ssd.selective_scan),
     "diagonal_scan": (lambda: cuda.diagonal_scan, rglru.diagonal_scan),
     "weighted_key_values": (lambda: cuda.weighted_key_values, rwkv6.weighted_key_values),
@@ -135,7 +129,7 @@ class Difference:
 
 
 def scan_difference(
-    operation: kernels.Operation, arguments: Arguments, *, chunk: int | None = None
+    operation: Operation, arguments: Arguments, *, chunk: int | None = None
 ) -> Difference:
     """How far the kernel of a recurrence is from torch in float64, both given these arguments."""
     settings = {} if chunk is None else {"chunk": chunk}
@@ -166,70 +160,12 @@ def share(actual: Tensor, expected: Tensor) -> float:
     return float((actual.double() - expected.double()).abs().max() / largest)
 
 
-def random_layer(
-    spec: config.MixerConfig,
-    width: int,
-    *,
-    device: str | torch.device = "cpu",
-    dtype: torch.dtype = torch.float32,
-    memory: float | None = None,
-) -> Mixer[Any]:
-    """A mixer with every parameter random, in the dtypes of a loaded checkpoint.
-
-    With `memory` its state, if it has one, fades to 1/e in about so many tokens. Drawn as they come
-    parameters forget within a chunk, and an error in what is carried on could not be seen.
-    """
-    torch.manual_seed(0)
-    layer = MIXERS[type(spec)](width, spec)
-    _randomise(layer, memory)
-    return _in_dtype(layer, dtype).to(device).eval()
-
-
-def random_decoder(
-    spec: DecoderConfig,
-    *,
-    device: str | torch.device = "cpu",
-    dtype: torch.dtype = torch.float32,
-    memory: float | None = None,
-) -> Decoder:
-    """A decoder of such layers."""
-    torch.manual_seed(0)
-    decoder = Decoder(spec)
-    _randomise(decoder, memory)
-    return _in_dtype(decoder, dtype).to(device).eval()
-
-
-@torch.no_grad()
-def _randomise(module: nn.Module, memory: float | None) -> None:
-    for parameter in module.parameters():
-        parameter.add_(0.05 * torch.randn_like(parameter))
-    if memory is None:
-        return
-    for layer in module.modules():
-        if isinstance(layer, SSD):
-            # Softplus of a step around zero is about 0.7.
-            layer.log_rate_H.sub_(math.log(0.7 * memory))
-        elif isinstance(layer, RGLRU):
-            # A gate around zero admits one half.
-            layer.decay_E.sub_(math.log(SHARPNESS / 2 * memory))
-        elif isinstance(layer, TimeMix):
-            layer.decay_D.sub_(math.log(memory))
-
-
-def _in_dtype(module: Module, dtype: torch.dtype) -> Module:
-    wide = torch.promote_types(dtype, torch.float32)
-    for name, parameter in module.named_parameters():
-        parameter.requires_grad_(False)
-        parameter.data = parameter.data.to(wide if name.rpartition(".")[2] in WIDE else dtype)
-    return module
-
-
 def layer_results(layer: Mixer[Any], width: int, *, rows: int, tokens: int) -> list[Tensor]:
     """Outputs of a prompt, of a padded continuation and of single tokens, and all states' tensors.
 
     Inputs are drawn in the dtype of the layer on its device.
     """
-    like = next(each for name, each in layer.named_parameters() if name not in WIDE)
+    like = next(each for name, each in layer.named_parameters() if name not in layer.wide)
     draws = Draws.seeded(1, device=like.device)
     lengths = [max(1, CONTINUED_TOKENS // (row + 1)) for row in range(rows)]
     lengths_B = torch.tensor(lengths, device=like.device)

@@ -5,20 +5,21 @@ Knows operations, packages and when a kernel applies; the mixers know what an op
 """
 
 import importlib.util
+import logging
+import pkgutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
 
 import torch
 
-Operation = Literal[
-    "attention", "convolution", "selective_scan", "diagonal_scan", "weighted_key_values"
-]
+from needlework.models.layer import Operation
 
 TORCH = "torch"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -28,15 +29,25 @@ class Kernel:
     package: str
     """Its name among the installed distributions, as predictions and `doctor` show it."""
     module: str
-    """What has to be importable."""
+    functions: tuple[str, ...]
+    """What `cuda.py` calls of it, as `module:function`; all of that has to be importable."""
 
 
 KERNELS: Mapping[Operation, Kernel] = {
-    "attention": Kernel("flash-attn", "flash_attn"),
-    "convolution": Kernel("causal-conv1d", "causal_conv1d"),
-    "selective_scan": Kernel("mamba-ssm", "mamba_ssm"),
-    "diagonal_scan": Kernel("fla-core", "fla"),
-    "weighted_key_values": Kernel("fla-core", "fla"),
+    "attention": Kernel("flash-attn", "flash_attn", ("flash_attn:flash_attn_func",)),
+    "convolution": Kernel("causal-conv1d", "causal_conv1d", ("causal_conv1d:causal_conv1d_fn",)),
+    "selective_scan": Kernel(
+        "mamba-ssm",
+        "mamba_ssm",
+        (
+            "mamba_ssm.ops.triton.ssd_combined:mamba_chunk_scan_combined",
+            "mamba_ssm.ops.triton.selective_state_update:selective_state_update",
+        ),
+    ),
+    "diagonal_scan": Kernel("fla-core", "fla", ("fla.ops.hgrn:fused_recurrent_hgrn",)),
+    "weighted_key_values": Kernel(
+        "fla-core", "fla", ("fla.ops.rwkv6:chunk_rwkv6", "fla.ops.rwkv6:fused_recurrent_rwkv6")
+    ),
 }
 """The kernel of each operation; without it, on a CPU and in float64 torch computes it."""
 
@@ -74,7 +85,32 @@ def choices(device: torch.device, dtype: torch.dtype) -> dict[Operation, str]:
     return {operation: chosen(operation, device, dtype) for operation in KERNELS}
 
 
-@cache
 def installed(module: str) -> bool:
-    """Whether a package can be imported, without importing it."""
-    return importlib.util.find_spec(module) is not None
+    """Whether a package is here and imports; one that is here and does not is told of once."""
+    return importlib.util.find_spec(module) is not None and import_failure(module) is None
+
+
+def functions_of(module: str) -> list[str]:
+    """What is called of a package, as `module:function`."""
+    return [
+        function
+        for kernel in KERNELS.values()
+        if kernel.module == module
+        for function in kernel.functions
+    ]
+
+
+@cache
+def import_failure(module: str) -> str | None:
+    """Why a package, or a function of it that is called, cannot be imported; None where it can.
+
+    A compiled half that was built for another torch is found here and not at the first token.
+    """
+    try:
+        for name in functions_of(module) or [module]:
+            pkgutil.resolve_name(name)
+    except (ImportError, AttributeError, OSError, RuntimeError) as error:
+        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        log.warning("%s is installed and not used, it does not import: %s", module, said)
+        return said
+    return None

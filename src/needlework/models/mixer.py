@@ -2,8 +2,10 @@
 
 # Shapes: B batch, T tokens, D width.
 from abc import ABC, abstractmethod
-from typing import Generic, TypeVar
+from collections.abc import Collection
+from typing import ClassVar, Generic, TypeVar, cast
 
+import torch
 from torch import Tensor, nn
 
 from needlework.models.padding import last_token
@@ -14,6 +16,14 @@ State = TypeVar("State", bound=LayerState)
 
 class Mixer(nn.Module, ABC, Generic[State]):
     """Mixes tokens with those before them, of which it knows no more than its state."""
+
+    wide: ClassVar[Collection[str]] = ()
+    """Own parameters kept in float32 at least: in half precision a decay of 0.999 rounds to 1."""
+
+    @property
+    def output(self) -> nn.Linear:
+        """The projection that writes into the residual stream; `project_out` unless overridden."""
+        return cast(nn.Linear, self.get_submodule("project_out"))
 
     @abstractmethod
     def init_state(self, batch: int) -> State:
@@ -34,3 +44,19 @@ class Mixer(nn.Module, ABC, Generic[State]):
         """
         y_BTD, state = self.forward(x_BTD, state, lengths_B)
         return last_token(y_BTD, lengths_B), state
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw what is neither a matrix nor a convolution, in the range that its paper starts from.
+
+        Called without gradients, after matrices and convolutions were drawn.
+        """
+
+
+def uniform(like: Tensor, low: float, high: float, generator: torch.Generator) -> Tensor:
+    """Numbers between two bounds, in the shape of a parameter."""
+    return torch.empty_like(like).uniform_(low, high, generator=generator)
+
+
+def inverse_softplus(x: Tensor) -> Tensor:
+    """What softplus turns into x, which is positive."""
+    return x + torch.log(-torch.expm1(-x))

@@ -1,4 +1,4 @@
-"""What is valid in a padded batch, and sequences cut into chunks."""
+"""What is valid in a padded batch, sequences cut into chunks, and decays inside a chunk."""
 
 # Shapes: B batch, T tokens, C chunks, L tokens per chunk.
 import torch
@@ -26,3 +26,14 @@ def in_chunks(sequence: Tensor, size: int) -> Tensor:
     if missing:
         sequence = F.pad(sequence, (0, 0) * (sequence.ndim - 2) + (0, missing))
     return torch.unflatten(sequence, 1, (-1, size))
+
+
+def decays_between(until: Tensor) -> Tensor:
+    """exp(sum of log decays after token j up to token i) for j <= i, else 0; shape (..., L, L).
+
+    `until` has the sums up to every token of a chunk, over its last axis.
+    """
+    between = until[..., :, None] - until[..., None, :]
+    size = between.shape[-1]
+    later = torch.ones(size, size, dtype=torch.bool, device=between.device).triu(1)
+    return between.masked_fill(later, float("-inf")).exp()

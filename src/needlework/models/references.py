@@ -5,10 +5,9 @@ theirs; does not know what agreement means.
 """
 
 # Shapes: T tokens, P of their positions, V vocabulary rows.
-import json
 import os
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -18,6 +17,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from needlework.door import read_json
+from needlework.errors import CheckpointError
+from needlework.gguf_header import is_gguf
 from needlework.models import kernels
 from needlework.models.checkpoints import llama, mamba2, recurrent_gemma, rwkv6
 from needlework.models.checkpoints.accounting import Places
@@ -53,8 +55,10 @@ def find_reference(source: Path, decoder: Decoder) -> Reference | str:
     whatever the decoder's dtype: in bfloat16 the RecurrentGemma of transformers, which rounds its
     decays, moves logits of nano-griffin by 0.8 of the largest after 2,304 tokens, ours by 0.03.
     """
+    if is_gguf(source):
+        return _from_gguf(source, decoder)
     config = source / "config.json"
-    raw = json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
+    raw = read_json(config, error=CheckpointError, kind=dict) if config.is_file() else {}
     weight = decoder.embedding.weight
     if raw.get("model_type") in TRANSFORMERS_TYPES:
         return _from_files(source, raw, weight.device)
@@ -81,8 +85,29 @@ def _from_files(source: Path, raw: Mapping[str, Any], device: torch.device) -> R
         )
         return _run(model.to(device), tokens_T, positions_P)
 
-    (architecture,) = raw.get("architectures") or [f"{raw['model_type']} model"]
+    named = raw.get("architectures")
+    first = named[0] if isinstance(named, list) and named else named
+    architecture = first if isinstance(first, str) else f"{raw['model_type']} model"
     return Reference(f"transformers {version('transformers')} {architecture}", logits)
+
+
+def _from_gguf(source: Path, decoder: Decoder) -> Reference | str:
+    """Transformers' own reader of GGUF, but for scaled rotary embeddings, which it leaves out."""
+    if any(
+        isinstance(layer, Attention) and layer.rotary_divisors for layer in decoder.config.layers
+    ):
+        twin = _as_llama(decoder.config)
+        return _from_tensors(twin, decoder) if twin else "nobody else scales its rotary embedding"
+    device = decoder.embedding.weight.device
+
+    def logits(tokens_T: Tensor, positions_P: Tensor) -> Tensor:
+        model = _quiet_transformers().AutoModelForCausalLM.from_pretrained(
+            source.parent, gguf_file=source.name, dtype=torch.float32
+        )
+        return _run(model.to(device), tokens_T, positions_P)
+
+    kind = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM"}[decoder.config.family]
+    return Reference(f"transformers {version('transformers')} {kind} from GGUF", logits)
 
 
 def _by_mamba_ssm(spec: DecoderConfig, device: torch.device) -> bool:
@@ -115,12 +140,25 @@ def _rwkv(source: Path, decoder: Decoder) -> Reference | str:
     def logits(tokens_T: Tensor, positions_P: Tensor) -> Tensor:
         state = _under_their_names(decoder, rwkv6.places_in_pth(decoder.config))
         state["emb.weight"] = decoder.config.embedding_scale * state["emb.weight"]
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "model.pth")
-            torch.save({name: tensor.contiguous() for name, tensor in state.items()}, path)
-            return _rwkv_logits(path, tokens_T, positions_P)
+        whole = {name: tensor.contiguous() for name, tensor in state.items()}
+        with _handed_over(whole):
+            return _rwkv_logits(Path("model.pth"), tokens_T, positions_P)
 
     return Reference(name, logits)
+
+
+@contextmanager
+def _handed_over(state: dict[str, Tensor]) -> Iterator[None]:
+    """Let `torch.load`, by which the package reads its file, give these tensors.
+
+    A copy of the weights on the disk would be as large as the model.
+    """
+    load = torch.load
+    setattr(torch, "load", lambda *_, **__: state)  # noqa: B010 - for as long as it reads
+    try:
+        yield
+    finally:
+        setattr(torch, "load", load)  # noqa: B010
 
 
 def _rwkv_logits(path: Path, tokens_T: Tensor, positions_P: Tensor) -> Tensor:
@@ -193,7 +231,7 @@ def _as_llama(spec: DecoderConfig) -> Twin | None:
         "num_attention_heads": attention.heads,
         "num_key_value_heads": attention.kv_heads,
         "head_dim": attention.head_width,
-        "rope_parameters": {"rope_type": "default", "rope_theta": attention.rotary_base},
+        "rope_parameters": _rotation(attention),
         "intermediate_size": mlp.hidden,
         "attention_bias": attention.qkv_bias,
         "mlp_bias": mlp.bias,
@@ -201,6 +239,16 @@ def _as_llama(spec: DecoderConfig) -> Twin | None:
     }
     expected = (attention, mlp) * (len(spec.layers) // 2)
     return Twin("LlamaForCausalLM", settings, llama.places) if spec.layers == expected else None
+
+
+def _rotation(attention: Attention) -> dict[str, Any]:
+    """How transformers describes the rotary embedding; factors of each frequency as LongRoPE's."""
+    theta = {"rope_theta": attention.rotary_base}
+    if attention.rotary_divisors is None:
+        return {"rope_type": "default"} | theta
+    factors = list(attention.rotary_divisors)
+    ours = {"long_factor": factors, "short_factor": factors, "attention_factor": 1.0}
+    return {"rope_type": "longrope", "original_max_position_embeddings": 1} | ours | theta
 
 
 def _as_mamba2(spec: DecoderConfig) -> Twin | None:

@@ -3,6 +3,7 @@
 # Shapes: B batch, T tokens, D width, E recurrent width, K blocks of the gates, I = E / K,
 # C chunks, L tokens per chunk, J inputs the convolution carries.
 from dataclasses import dataclass
+from math import sqrt
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from torch.nn import functional as F
 
 from needlework.models import config, cuda, kernels
 from needlework.models.convolution import CausalConvolution
-from needlework.models.mixer import Mixer
+from needlework.models.mixer import Mixer, uniform
 from needlework.models.padding import in_chunks, last_token, valid_tokens
 from needlework.models.state import RowState
 
@@ -32,6 +33,8 @@ class RGLRUState(RowState):
 class RGLRU(Mixer[RGLRUState]):
     """out(gelu(y(x)) * RG-LRU(convolution(x(x)))); rows of `project_in` are [y, x]."""
 
+    wide = ("decay_E",)
+
     def __init__(self, width: int, spec: config.RGLRU) -> None:
         super().__init__()
         self.spec = spec
@@ -44,6 +47,13 @@ class RGLRU(Mixer[RGLRUState]):
         self.decay_gate_KII = nn.Parameter(torch.zeros(spec.blocks, block, block))
         self.decay_bias_KI = nn.Parameter(torch.zeros(spec.blocks, block))
         self.project_out = nn.Linear(spec.width, width, bias=spec.bias)
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Decays whose square is uniform in [0.9, 0.999] squared, at an open gate (section 2.4)."""
+        for gate_KII in (self.input_gate_KII, self.decay_gate_KII):
+            gate_KII.normal_(0, sqrt(1 / gate_KII.shape[1]), generator=generator)
+        square_E = uniform(self.decay_E, 0.9**2, 0.999**2, generator)
+        self.decay_E.copy_(torch.log(torch.expm1(-0.5 * square_E.log() / SHARPNESS)))
 
     def init_state(self, batch: int) -> RGLRUState:
         """No tokens read yet."""

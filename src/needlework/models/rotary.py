@@ -5,14 +5,21 @@ import torch
 from torch import Tensor
 
 
-def rotation(position_BT: Tensor, *, width: int, base: float) -> tuple[Tensor, Tensor]:
+def rotation(
+    position_BT: Tensor, *, width: int, base: float, divisors: tuple[float, ...] | None = None
+) -> tuple[Tensor, Tensor]:
     """Cosine and sine of every token's angles, each of shape (B, 1, T, width / 2), in float32.
+
+    `divisors` slow the frequencies down, each by its own, as for contexts that were made longer.
 
     Angles are float32 whatever the model's dtype: transformers and mamba_ssm do the same, so the
     published weights were trained with these roundings.
     """
     exponent_R = torch.arange(0, width, 2, dtype=torch.float32, device=position_BT.device) / width
-    angle_B1TR = (position_BT[:, None, :, None].float()) * (1.0 / base**exponent_R)
+    frequency_R = 1.0 / base**exponent_R
+    if divisors is not None:
+        frequency_R = frequency_R / torch.tensor(divisors, device=position_BT.device)
+    angle_B1TR = (position_BT[:, None, :, None].float()) * frequency_R
     return angle_B1TR.cos(), angle_B1TR.sin()
 
 

@@ -32,6 +32,8 @@ class TimeMix(Mixer[TimeMixState]):
     Rows of `mix_MD` and of the low-rank factors follow the paper's order w, k, v, r, g.
     """
 
+    wide = ("decay_D", "bonus_HK")
+
     def __init__(self, width: int, spec: config.TimeMix) -> None:
         super().__init__()
         self.spec = spec
@@ -50,6 +52,14 @@ class TimeMix(Mixer[TimeMixState]):
         self.gate = nn.Linear(width, inner, bias=False)
         self.norm = nn.GroupNorm(spec.heads, inner, eps=spec.norm_eps)
         self.project_out = nn.Linear(inner, width, bias=False)
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Shifts anywhere between two tokens, small low-rank factors, decays from slow to fast."""
+        for shift in (self.mix_D, self.mix_MD):
+            shift.uniform_(0, 1, generator=generator)
+        for factor in (self.mix_down, self.mix_up_MRD, self.decay_down, self.decay_up):
+            factor.normal_(0, 0.01, generator=generator)
+        self.decay_D.copy_(-6 + 5 * torch.linspace(0, 1, len(self.decay_D)))
 
     def init_state(self, batch: int) -> TimeMixState:
         """No tokens read yet."""
@@ -110,6 +120,16 @@ class ChannelMix(Mixer[TokenShiftState]):
         self.key = nn.Linear(width, spec.hidden, bias=False)
         self.value = nn.Linear(spec.hidden, width, bias=False)
         self.receptance = nn.Linear(width, width, bias=False)
+
+    @property
+    def output(self) -> nn.Linear:
+        """The values are the last projection here."""
+        return self.value
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Shifts anywhere between two tokens."""
+        self.mix_key_D.uniform_(0, 1, generator=generator)
+        self.mix_receptance_D.uniform_(0, 1, generator=generator)
 
     def init_state(self, batch: int) -> TokenShiftState:
         """No tokens read yet."""

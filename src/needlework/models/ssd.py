@@ -3,6 +3,7 @@
 # Shapes: B batch, T tokens, D width, H heads, P channels per head, N state channels, G groups,
 # E = H * P inner width, C chunks, L tokens per chunk, J inputs the convolution carries.
 from dataclasses import dataclass
+from math import log
 
 import torch
 from torch import Tensor, nn
@@ -10,9 +11,9 @@ from torch.nn import functional as F
 
 from needlework.models import config, cuda, kernels
 from needlework.models.convolution import CausalConvolution
-from needlework.models.mixer import Mixer
+from needlework.models.mixer import Mixer, inverse_softplus, uniform
 from needlework.models.norms import RMSNorm
-from needlework.models.padding import in_chunks, last_token, valid_tokens
+from needlework.models.padding import decays_between, in_chunks, last_token, valid_tokens
 from needlework.models.state import RowState
 
 
@@ -30,6 +31,8 @@ class SSD(Mixer[SSDState]):
     Rows of `project_in` are [z, x, B, C, dt]; the convolution covers [x, B, C].
     """
 
+    wide = ("step_bias_H", "log_rate_H", "skip_H")
+
     def __init__(self, width: int, spec: config.SSD) -> None:
         super().__init__()
         self.spec = spec
@@ -42,6 +45,12 @@ class SSD(Mixer[SSDState]):
         self.skip_H = nn.Parameter(torch.ones(spec.heads))
         self.norm = RMSNorm(inner, eps=spec.norm_eps, groups=spec.groups)
         self.project_out = nn.Linear(inner, width, bias=False)
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Steps from 0.001 to 0.1 in logarithm, rates from 1 to 16, as the published models."""
+        step_H = uniform(self.step_bias_H, log(0.001), log(0.1), generator).exp()
+        self.step_bias_H.copy_(inverse_softplus(step_H))
+        self.log_rate_H.copy_(uniform(self.log_rate_H, 1, 16, generator).log())
 
     def init_state(self, batch: int) -> SSDState:
         """No tokens read yet."""
@@ -166,7 +175,7 @@ def selective_scan(
     write_BCGLN = in_chunks(write_BTGN, size).transpose(2, 3)
     read_BCGLN = in_chunks(read_BTGN, size).transpose(2, 3)
     scores_BCGLL = read_BCGLN @ write_BCGLN.transpose(-1, -2)
-    pairs_BCHLL = scores_BCGLL.repeat_interleave(per_group, dim=2) * _decays(log_BCHL)
+    pairs_BCHLL = scores_BCGLL.repeat_interleave(per_group, dim=2) * decays_between(log_BCHL)
     y_BCHLP = pairs_BCHLL @ x_BCHLP
     to_end_BCHL = (log_BCHL[..., -1:] - log_BCHL).exp()
     write_BCHLN = write_BCGLN.repeat_interleave(per_group, dim=2)
@@ -180,11 +189,3 @@ def selective_scan(
     carried_BCHLP = read_BCHLN @ torch.stack(before, dim=1).transpose(-1, -2)
     y_BCHLP = y_BCHLP + carried_BCHLP * log_BCHL.exp()[..., None]
     return y_BCHLP.transpose(2, 3).flatten(1, 2)[:, :tokens], state_BHPN
-
-
-def _decays(log_BCHL: Tensor) -> Tensor:
-    """exp(sum of log decays after token j up to token i) for j <= i, else 0."""
-    between = log_BCHL[..., :, None] - log_BCHL[..., None, :]
-    size = between.shape[-1]
-    later = torch.ones(size, size, dtype=torch.bool, device=between.device).triu(1)
-    return between.masked_fill(later, float("-inf")).exp()

@@ -1,7 +1,7 @@
-"""The six nano architectures: the paper's families at about half a million parameters.
+"""The nano architectures: published families at about half a million parameters.
 
-Layer patterns follow the published models; widths were chosen so that all six are within 10 % of
-the same number of parameters.
+Layer patterns follow the published models; widths were chosen so that all are within 10 % of the
+same number of parameters.
 """
 
 from math import sqrt
@@ -13,6 +13,7 @@ from needlework.models.config import (
     Attention,
     ChannelMix,
     DecoderConfig,
+    GatedDelta,
     MixerConfig,
     Norm,
     TimeMix,
@@ -31,6 +32,7 @@ _WINDOWED = Attention(
     heads=4, kv_heads=1, head_width=32, rotary_width=16, window=TRAINED_LENGTH, output_bias=True
 )
 _SSD = SSD(heads=4, head_width=64, state=32, chunk=32)
+_DELTA = GatedDelta(heads=4, head_width=16, value_width=32, chunk=32)
 _RGLRU = RGLRU(width=WIDTH, blocks=4)
 _GELU = MLP(hidden=128, activation="gelu_tanh", bias=True)
 _TIME = TimeMix(heads=4, head_width=32, shift_rank=16, decay_rank=32)
@@ -42,6 +44,7 @@ LAYERS: dict[str, tuple[MixerConfig, ...]] = {
     # RecurrentGemma also ends with recurrent layers, which read what attention has written.
     "griffin": (_RGLRU, _GELU, _RGLRU, _GELU, _WINDOWED, _GELU, _RGLRU, _GELU),
     "llama": (_GROUPED, MLP(hidden=400)) * 2,
+    "gated_deltanet": (_DELTA, MLP(hidden=368)) * 2,
     "rwkv6": (_TIME, ChannelMix(hidden=320)) * 2,
 }
 

@@ -39,7 +39,7 @@ def agreements(
     Intervals of printed numbers are inferred from `samples` samples each.
     """
     published = Published(numbers, samples=samples)
-    shown = {model.name: model for model in models}
+    shown = {model.published_as: model for model in models}
     for number in numbers:
         if number.model in shown and not number.is_average:
             model = shown[number.model]

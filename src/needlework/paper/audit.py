@@ -11,13 +11,12 @@ from math import comb
 from typing import Literal
 
 from needlework.paper.granularity import REFERENCES, is_possible, largest_possible, nearest, steps
-from needlework.paper.published import Number
-from needlework.study.paper import FORMATS, TASK_TABLES, TASKS
+from needlework.paper.published import DEPTH, OVERALL, Number
+from needlework.study.paper import FORMATS, TASKS
 
 Check = Literal["range", "granularity", "average", "identity", "bold", "format-mix"]
 Grade = Literal["impossible", "unlikely"]
 
-OVERALL_TABLE, DEPTH_TABLES, FORMAT_TABLE = 1, (2, 3), 4
 SIGNIFICANCE = 0.05
 """A pattern counts when chance makes it more rarely than this, all patterns looked at together."""
 
@@ -69,7 +68,7 @@ def audit(numbers: Sequence[Number], *, samples: int) -> Audit:
 
 def describe(number: Number) -> str:
     """Where a number stands, in words."""
-    if number.task == "depth":
+    if number.task == DEPTH:
         column = "average" if number.depth is None else f"depth {number.depth}"
         at = f"{number.length} tokens, {column}"
         task = number.format
@@ -101,10 +100,15 @@ def _outside(numbers: Iterable[Number]) -> Iterator[Finding]:
 
 def _parts(number: Number, samples: int) -> int | None:
     """Into how many steps a cell's scale is divided; None where too fine to say anything."""
-    if number.table == OVERALL_TABLE or number.task == "ruler":
+    if number.task == OVERALL:
         return None
-    is_mean = number.task == "depth" and not number.format
+    is_mean = _is_over_formats(number)
     return samples * len(FORMATS) if is_mean else steps(number.task, samples)
+
+
+def _is_over_formats(number: Number) -> bool:
+    """Whether a number at a depth is the mean over the formats."""
+    return number.task == DEPTH and not number.format
 
 
 def _count_tests(cells: Iterable[Number]) -> int:
@@ -127,7 +131,7 @@ def _granularity(cells: Iterable[Number], samples: int) -> Iterator[Finding]:
 
 def _why_not(cell: Number, parts: int, samples: int) -> str:
     step = f"give multiples of {100 / parts:.4g} %; the printed number is not one"
-    if cell.task == "depth":
+    if cell.task == DEPTH:
         return f"{samples} samples here {step}."
     references = REFERENCES.get(cell.task, 1)
     asked = f" with {references} references each" if references > 1 else ""
@@ -161,18 +165,14 @@ def _mismatch(total: Number, parts: Sequence[Number]) -> str | None:
 
 def _sums(cells: Sequence[Number]) -> Iterator[tuple[Number, list[Number], int]]:
     """Each number that sums up others: the number, those printed, and how many there must be."""
-    tasks = {
-        (cell.model, cell.length, cell.task): cell for cell in cells if cell.table in TASK_TABLES
-    }
+    tasks = {(cell.model, cell.length, cell.task): cell for cell in cells if cell.task in TASKS}
     formats = {
-        (cell.model, cell.length, cell.depth, cell.format): cell
-        for cell in cells
-        if cell.table == FORMAT_TABLE
+        (cell.model, cell.length, cell.depth, cell.format): cell for cell in cells if cell.format
     }
     for cell in cells:
-        if cell.table == OVERALL_TABLE:
+        if cell.task == OVERALL:
             found = [tasks.get((cell.model, cell.length, task)) for task in TASKS]
-        elif cell.table in DEPTH_TABLES:
+        elif _is_over_formats(cell):
             found = [formats.get((cell.model, cell.length, cell.depth, form)) for form in FORMATS]
         else:
             continue
@@ -213,7 +213,7 @@ def _marked_columns(numbers: Iterable[Number]) -> list[list[Number]]:
     """The columns in which some number is printed in bold."""
     columns: dict[tuple[object, ...], list[Number]] = {}
     for number in numbers:
-        fixed = number.length if number.table == FORMAT_TABLE or number.task != "depth" else None
+        fixed = None if _is_over_formats(number) else number.length
         key = (number.table, number.task, fixed, number.depth, number.is_average, number.format)
         columns.setdefault(key, []).append(number)
     return [column for column in columns.values() if any(number.bold for number in column)]
@@ -239,19 +239,19 @@ def _bold(columns: Iterable[Sequence[Number]]) -> Iterator[Finding]:
 
 
 def _blocks(cells: Sequence[Number], samples: int) -> list[list[Number]]:
-    """Cells of Tables 2 and 3 whose granularity tells three formats from one, in up to four blocks.
+    """Means over formats whose granularity tells three formats from one, in up to four blocks.
 
-    The blocks are: models and depths that Table 4 shows by format, and those that it does not.
+    The blocks are: models and depths that are shown by format, too, and those that it does not.
     Cells with so few decimals that several counts round to them tell nothing.
     """
     parts = samples * len(FORMATS)
-    shown = [cell for cell in cells if cell.table == FORMAT_TABLE]
+    shown = [cell for cell in cells if cell.format]
     models, depths = {cell.model for cell in shown}, {cell.depth for cell in shown}
     blocks: dict[tuple[bool, bool], list[Number]] = {}
     for cell in cells:
         telling = 2 * cell.half_unit * parts < 100
         possible = is_possible(cell.value, cell.half_unit, parts=parts)
-        if cell.table in DEPTH_TABLES and 0 < cell.value < 100 and telling and possible:
+        if _is_over_formats(cell) and 0 < cell.value < 100 and telling and possible:
             key = (cell.model in models, cell.depth in depths)
             blocks.setdefault(key, []).append(cell)
     return list(blocks.values())

@@ -194,7 +194,7 @@ def always_some(roster: Roster, _: Sequence[int]) -> Iterator[Test]:
 
         yield Test(
             subject=f"{hybrid.label} against {linear.label}",
-            quantity="mean of Table 4 up to the training length, difference",
+            quantity="mean over the formats up to the training length, difference",
             measure=gap,
             judge=below(0),
         )

@@ -29,8 +29,6 @@ class Claim:
     id: str
     text: str
     rule: str
-    tables: tuple[int, ...]
-    """The paper's tables that show the numbers."""
     tests: Callable[[Roster, Sequence[int]], Iterator[Test]]
     combine: Combine
 
@@ -48,8 +46,8 @@ class Result:
 
 
 def judge(evidence: Evidence, models: Sequence[ShownModel]) -> list[Result]:
-    """Every claim put to the test."""
-    roster = {ROLES.get(model.name, model.name): model for model in models}
+    """Every claim put to the test, of the models that published tables could show."""
+    roster = {ROLES.get(name, name): model for model in models if (name := model.published_as)}
     lengths = evidence.lengths("ruler")
     return [_result(claim, evidence, roster, lengths) for claim in CLAIMS]
 
@@ -70,7 +68,6 @@ CLAIMS = (
         id="C1",
         text="Every model drops steeply beyond its training length.",
         rule="Each model loses more than 10 points of RULER from 1x to 2x its training length.",
-        tables=(1,),
         tests=claim_tests.drop_beyond,
         combine=every,
     ),
@@ -79,7 +76,6 @@ CLAIMS = (
         text="Linear sequence models extrapolate slightly better than pure attention.",
         rule="The share of RULER kept at 2x, averaged over {Mamba2, RWKV-6}, exceeds that of "
         "{Transformer++, Llama}; how slight is slightly is not tested.",
-        tables=(1,),
         tests=claim_tests.linear_keeps_more,
         combine=every,
     ),
@@ -88,7 +84,6 @@ CLAIMS = (
         text="There is no clear order between hybrids and pure linear models.",
         rule="Of the pairs {Mamba2Attn, Griffin} x {Mamba2, RWKV-6} the hybrid keeps more in one "
         "and less in another; contradicted when all pairs point the same way.",
-        tables=(1,),
         tests=claim_tests.hybrid_order,
         combine=mixed,
     ),
@@ -97,7 +92,6 @@ CLAIMS = (
         text="At the training length every model is lost in the middle.",
         rule="Depths 40 to 60 score below depths 0 and 100 for each model; a difference that "
         "cannot reach 5 points counts as none.",
-        tables=(2,),
         tests=claim_tests.middle_in_range,
         combine=every,
     ),
@@ -108,7 +102,6 @@ CLAIMS = (
         rule="At 2x, Mamba2 as in C4; for the others no two depths differ by more than 5 points "
         "(interval widened for choosing the pair; below some 120 samples per depth and format it "
         "is wider than that at any score, which supports nothing).",
-        tables=(3,),
         tests=claim_tests.middle_beyond,
         combine=every,
     ),
@@ -116,7 +109,6 @@ CLAIMS = (
         id="C6",
         text="Mamba2 extrapolates only on repeat haystacks with numbers.",
         rule="At 2x it keeps more than half of its score there and less than half elsewhere.",
-        tables=(4,),
         tests=claim_tests.only_repeat,
         combine=every,
     ),
@@ -124,7 +116,6 @@ CLAIMS = (
         id="C7",
         text="Mamba2Attn always extrapolates to some degree but is worse in range.",
         rule="At 2x it scores above 5 points in every format, and up to 1x below Mamba2.",
-        tables=(4,),
         tests=claim_tests.always_some,
         combine=every,
     ),
@@ -132,7 +123,6 @@ CLAIMS = (
         id="C8",
         text="Transformer++ is good only at its exact training length in some formats.",
         rule="In some format its score at 1x exceeds those at 0.5x and 2x.",
-        tables=(4,),
         tests=claim_tests.only_trained,
         combine=some,
     ),
@@ -141,7 +131,6 @@ CLAIMS = (
         text="RWKV degrades about linearly as the length doubles.",
         rule="RULER falls with log2 of the length, and no length is more than 5 points from the "
         "least-squares line (interval widened for choosing the length).",
-        tables=(1,),
         tests=claim_tests.straight_line,
         combine=every,
     ),

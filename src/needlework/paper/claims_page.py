@@ -5,16 +5,17 @@ Knows how verdicts are written down; what a claim is, is the business of `needle
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from needlework.files import write_text
-from needlework.paper.claims import Claim, Result
+from needlework.paper.claims import Result
 from needlework.paper.verdicts import Statistic
 from needlework.report.rendering import render
 from needlework.report.writing import Written, code, markdown
+from needlework.study.definitions import label
 
 SCALES = {"points": 100.0, "points per doubling": 100.0, "ratio": 1.0}
 IN_ADDRESS = "/+._-~"
@@ -38,15 +39,18 @@ def write_claims(
     results: Sequence[Result],
     output: Path,
     *,
+    tables: Mapping[str, Sequence[str]],
+    files: Collection[str],
     templates: Path,
     inferred: int | None,
     explorer: str | None,
 ) -> None:
     """Write the verdicts as `output` with the suffixes .md and .csv.
 
-    `inferred` is the number of samples from which intervals were inferred, None where they come
-    from the samples themselves; `explorer` is where links to cells lead, in
-    the folder of the study's tables; without it cells and tables are named.
+    `tables` has the names of those that show the numbers of each claim, `files` of those that the
+    study has made, to which links lead. `inferred` is the number of samples from which intervals
+    were inferred, None where they come from the samples themselves; `explorer` is where links to
+    cells lead, in the folder of the study's tables; without it they are named.
 
     Raises:
         StudyError: the template is missing.
@@ -58,7 +62,7 @@ def write_claims(
         shown=_shown,
         says=SAYS,
         sources=lambda statistic: _sources(statistic, explorer),
-        tables=lambda claim: _tables(claim, linked=explorer is not None),
+        tables=lambda claim: _tables(tables.get(claim.id, ()), files),
     )
     write_text(output.with_suffix(".md"), page)
     write_text(output.with_suffix(".csv"), _csv(results))
@@ -84,14 +88,13 @@ def _sources(statistic: Statistic, explorer: str | None) -> Written:
     return Written(", ".join(told))
 
 
-def _tables(claim: Claim, *, linked: bool) -> Written:
+def _tables(names: Sequence[str], files: Collection[str]) -> Written:
     """The tables that show a claim's numbers: those of the study as files, or the paper's."""
-    names = (f"Table {number}" for number in claim.tables)
-    if not linked:
-        return Written(", ".join(names))
-    files = (f"tables/table_{number:02}.md" for number in claim.tables)
-    linked_names = (f"[{name}]({file})" for name, file in zip(names, files, strict=True))
-    return Written(", ".join(linked_names))
+    shown = {name: f"Table {label(name)}" for name in names}
+    told = (
+        f"[{text}](tables/{name}.md)" if name in files else text for name, text in shown.items()
+    )
+    return Written(", ".join(told))
 
 
 def _csv(results: Sequence[Result]) -> str:

@@ -90,7 +90,7 @@ def compared(
 ) -> list[Line]:
     """Every number that a published table prints of the study's models, averages aside."""
     found = {id(one.number): one for one in agreements(numbers, scores, models, samples=samples)}
-    names = {model.name for model in models}
+    names = {model.published_as for model in models}
     return [
         Line(number, found.get(id(number)))
         for number in numbers

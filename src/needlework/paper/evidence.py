@@ -111,17 +111,17 @@ class Published:
         return self._estimate(model, task, length=length)
 
     def over_formats(self, model: ShownModel, *, depth: int, length: int) -> Estimate:
-        """The number of Table 2 or 3, as if of one format's samples."""
+        """The number in a table by depth, as if of one format's samples."""
         return self._estimate(model, "depth", length=length, depth=depth)
 
     def depth(self, model: ShownModel, form: str, *, depth: int, length: int) -> Estimate:
-        """The number of Table 4."""
+        """The number in the table by format."""
         return self._estimate(model, "depth", length=length, depth=depth, form=form)
 
     def _estimate(
         self, model: ShownModel, task: str, *, length: int, depth: int | None = None, form: str = ""
     ) -> Estimate:
-        found = self._values.get((model.name, task, length, depth, form))
+        found = self._values.get((model.published_as or "", task, length, depth, form))
         if found is None:
             at = f" at depth {depth}" if depth is not None else ""
             raise RecordError(f"{model.label}: no {form or task} score{at} at length {length}")

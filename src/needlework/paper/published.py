@@ -4,8 +4,8 @@ Knows the columns of such files, the names in them and how a printed number is r
 what the numbers mean. A file has the columns table, model and label, then either task, and one
 column per context length, or length (perhaps format, too), and one column per needle depth; and
 perhaps an average. A number in bold stands between two pairs of asterisks, as in `**99.2**`. Tables
-are numbered as in arXiv:2407.08112: 1 for `ruler`, the mean over its tasks, 2 to 4 for needles by
-depth, 6 to 18 for the tasks.
+are numbered as where they were published; one with tasks is about one of them, or about `ruler`,
+the mean over all.
 """
 
 import csv
@@ -17,10 +17,10 @@ from itertools import chain
 from pathlib import Path
 
 from needlework.errors import RecordError
-from needlework.study.paper import FORMATS, TASK_TABLES, TASKS
+from needlework.study.paper import FORMATS, TASKS
 
 AVERAGE = "average"
-OVERALL = "ruler"
+OVERALL, DEPTH = "ruler", "depth"
 REQUIRED = ("table", "model", "label")
 OPTIONAL = ("task", "length", "format")
 PRINTED = re.compile(
@@ -29,8 +29,6 @@ PRINTED = re.compile(
 WHOLE = re.compile(r"\d{1,9}", re.ASCII)
 NAMES = {"task": (OVERALL, *TASKS), "format": FORMATS}
 """What may stand in columns of names."""
-SUBJECTS = {1: OVERALL, **TASK_TABLES}
-"""The task that a table is about; tables without one show needles by depth."""
 COMMON = Fraction(1, 3)
 """When more than this share of a table's numbers show so many decimals, all of them had as many."""
 
@@ -72,7 +70,7 @@ class Number:
     @property
     def row(self) -> tuple[int, str, str, int | None, str]:
         """What the numbers of one printed row have in common."""
-        length = self.length if self.task == "depth" else None
+        length = self.length if self.task == DEPTH else None
         return self.table, self.task, self.model, length, self.format
 
 
@@ -87,6 +85,7 @@ def read_tables(folder: Path) -> list[Number]:
     if not paths:
         raise RecordError(f"{folder}: no .csv file; name a folder of published tables")
     numbers = list(chain.from_iterable(map(_read_file, paths)))
+    _check_tasks(numbers)
     _check_rows(numbers)
     return numbers
 
@@ -117,12 +116,6 @@ def _complete(path: Path, reader: "csv.DictReader[str]", line: dict[str, str]) -
             raise RecordError(
                 f"{place}: {column}: {line[column]!r} is unknown; expected {', '.join(known)}"
             )
-    table = _whole(path, reader.line_num, line, "table")
-    if "task" in line and SUBJECTS.get(table) != line["task"]:
-        subject = SUBJECTS.get(table, "no task")
-        raise RecordError(
-            f"{place}: Table {table} is about {subject}, not {line['task']}; mend one"
-        )
     return line
 
 
@@ -193,7 +186,7 @@ def _numbers(
         at = None if column == AVERAGE else int(column)
         yield Number(
             table=_whole(path, number, line, "table"),
-            task=line.get("task") or "depth",
+            task=line.get("task") or DEPTH,
             model=line["model"],
             label=line["label"],
             length=at if fixed is None else fixed,
@@ -223,3 +216,18 @@ def _check_rows(numbers: Sequence[Number]) -> None:
                 f"{number.place}: the same row as {first} (table {number.table}, {number.label}); "
                 "drop one"
             )
+
+
+def _check_tasks(numbers: Sequence[Number]) -> None:
+    """A table is about one task, and a task is in one table; needles by depth may be in many."""
+    tables: dict[int, Number] = {}
+    tasks: dict[str, Number] = {}
+    for number in numbers:
+        others = [tables.setdefault(number.table, number)]
+        others += [tasks.setdefault(number.task, number)] if number.task != DEPTH else []
+        for other in others:
+            if (other.table, other.task) != (number.table, number.task):
+                raise RecordError(
+                    f"{number.place}: Table {number.table} is about {number.task}, but Table "
+                    f"{other.table} in {other.place} about {other.task}; mend one"
+                )

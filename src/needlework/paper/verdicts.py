@@ -43,7 +43,7 @@ class Witness:
         return found
 
     def form(self, model: ShownModel, form: str, *lengths: int) -> Interval:
-        """One needle format, averaged over lengths and the depths that Table 4 shows.
+        """One needle format, averaged over lengths and the depths of the table by format.
 
         These share their needles, so their intervals add plainly, which covers any correlation.
         """

@@ -14,8 +14,8 @@ from needlework.engine.schedule import Limits
 from needlework.engine.stopping import Decoding, Pieces, StopRule
 from needlework.errors import EngineError
 from needlework.models.decoder import Decoder
+from needlework.models.random_weights import random_decoder
 from needlework.proving.clocks import Numbers, draws, forget, peak_bytes, read_prompts, wait
-from needlework.proving.making import random_decoder
 from needlework.proving.records import BatchAnswers, LongRead
 from needlework.proving.steps import Scale
 
@@ -31,7 +31,9 @@ def compare_batches(scale: Scale, checkpoint: str) -> BatchAnswers:
     Raises:
         EngineError: an answer failed.
     """
-    decoder = random_decoder(scale.models[checkpoint], scale.device, getattr(torch, scale.dtype))
+    decoder = random_decoder(
+        scale.models[checkpoint], device=scale.device, dtype=getattr(torch, scale.dtype)
+    )
     alone = _answers(decoder, scale, 1)
     differing = {}
     for rows in scale.batches:
@@ -69,7 +71,9 @@ def read_long(scale: Scale, checkpoint: str) -> LongRead:
     Raises:
         EngineError: it does not fit under the smallest limits; says after how many tokens.
     """
-    decoder = random_decoder(scale.models[checkpoint], scale.device, getattr(torch, scale.dtype))
+    decoder = random_decoder(
+        scale.models[checkpoint], device=scale.device, dtype=getattr(torch, scale.dtype)
+    )
     tokens = scale.long[-1]
     prompts = draws(decoder, 1, tokens)
     limits: Limits | None = limits_for(decoder, tokens)

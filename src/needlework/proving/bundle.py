@@ -45,8 +45,8 @@ SOURCES = ("causal-conv1d", "mamba-ssm")
 PIN_FILES = ("constraints.txt", "envs/cuda.yaml", "pyproject.toml")
 TOOLS = {"ninja": "1.13.0", "pip": "25.3", "einops": "0.8.2"}
 """Versions of what no file of the project pins."""
-OURS = ("pyproject.toml", "README.md", "LICENSE", "src", "reports/templates", "resources/published")
-"""What our wheel is made of."""
+OURS = ("pyproject.toml", "README.md", "LICENSE", "src")
+"""What our wheel is made of: the package alone, without workflow, studies and models."""
 SKIPPED = {
     f"{package}_{what}": "TRUE"
     for package in ("CAUSAL_CONV1D", "MAMBA")

@@ -15,8 +15,9 @@ from needlework.errors import EngineError
 from needlework.models import kernels
 from needlework.models.config import RGLRU, SSD, Attention, MixerConfig, TimeMix
 from needlework.models.kernel_checks import largest_share, state_tensors
+from needlework.models.layer import Operation
 from needlework.models.mixer import Mixer
-from needlework.proving.making import random_layer
+from needlework.models.random_weights import random_layer
 from needlework.proving.records import Check, Checks
 from needlework.proving.steps import Scale, layers
 
@@ -43,7 +44,7 @@ def check_kernels(scale: Scale, name: str) -> Checks:
     found = []
     for dtype in scale.dtypes:
         stored: torch.dtype = getattr(torch, dtype)
-        layer = random_layer(width, spec, scale.device, stored)
+        layer = random_layer(spec, width, device=scale.device, dtype=stored)
         exact = copy.deepcopy(layer).double()
         chosen = chosen_for(spec, torch.device(scale.device), stored)
         for tokens in scale.tokens:
@@ -69,7 +70,7 @@ def check_long(scale: Scale, name: str) -> Checks:
     width, spec = layers(scale)[name]
     # In float32 only recurrences have kernels that read so much at once.
     dtype = scale.dtype if isinstance(spec, Attention) else "float32"
-    layer = random_layer(width, spec, scale.device, getattr(torch, dtype))
+    layer = random_layer(spec, width, device=scale.device, dtype=getattr(torch, dtype))
     windowed = isinstance(spec, Attention) and spec.window is not None
     found = []
     for tokens in scale.long:
@@ -153,7 +154,7 @@ def chosen_for(spec: MixerConfig, device: torch.device, dtype: torch.dtype) -> d
     return {what: kernels.chosen(what, device, dtype) for what in _operations(spec)}
 
 
-def _operations(spec: MixerConfig) -> Iterator[kernels.Operation]:
+def _operations(spec: MixerConfig) -> Iterator[Operation]:
     if isinstance(spec, Attention):
         yield "attention"
     if isinstance(spec, SSD):

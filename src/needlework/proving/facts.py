@@ -3,7 +3,7 @@
 Knows where versions are found; does not know what is measured.
 """
 
-import importlib
+import importlib.util
 import os
 import platform
 import shutil
@@ -13,15 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 import torch
 
 from needlework import sources
+from needlework.models import kernels
 from needlework.proving.records import Facts
-
-ENTRIES = {
-    "causal-conv1d": "causal_conv1d",
-    "fla-core": "fla.ops.hgrn",
-    "flash-attn": "flash_attn",
-    "mamba-ssm": "mamba_ssm.ops.triton.ssd_combined",
-}
-"""What of each package with kernels is used, and so must import."""
 
 
 def find_facts() -> Facts:
@@ -37,7 +30,7 @@ def find_facts() -> Facts:
         python=platform.python_version(),
         torch=torch.__version__,
         triton=_version("triton"),
-        packages={package: _state(package, module) for package, module in ENTRIES.items()},
+        packages=_packages(),
         code=sources.digest("needlework.proving.worker"),
     )
 
@@ -56,15 +49,18 @@ def _driver() -> str | None:
     return (done.stdout.splitlines() or [""])[0].strip() or None
 
 
+def _packages() -> dict[str, str]:
+    """Of each package with kernels its version, or why it is not used."""
+    modules = {kernel.package: kernel.module for kernel in kernels.KERNELS.values()}
+    return {package: _state(package, module) for package, module in sorted(modules.items())}
+
+
 def _state(package: str, module: str) -> str:
-    """Its version, or why it is not used."""
-    try:
-        importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        absent = error.name == module.partition(".")[0]
-        return "not installed" if absent else f"does not import: {error}"
-    except (ImportError, OSError) as error:
-        return f"does not import: {' '.join(str(error).split())}"
+    if importlib.util.find_spec(module) is None:
+        return "not installed"
+    failure = kernels.import_failure(module)
+    if failure is not None:
+        return f"does not import: {failure}"
     return _version(package) or "of unknown version"
 
 

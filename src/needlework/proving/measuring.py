@@ -20,10 +20,10 @@ from needlework.engine.schedule import Limits
 from needlework.engine.stopping import Answer, Pieces, StopRule
 from needlework.models.attention import AttentionState
 from needlework.models.decoder import Decoder
+from needlework.models.random_weights import random_decoder
 from needlework.models.state import DecoderState
 from needlework.proving.checking import chosen_for
 from needlework.proving.clocks import Numbers, draws, forget, peak_bytes, read_prompts, timed
-from needlework.proving.making import random_decoder
 from needlework.proving.records import AnswerSpeed, MeasuredRates, Peaks, PromptSpeed, Speed
 from needlework.proving.steps import Scale, distinct
 
@@ -48,7 +48,7 @@ def measure_peaks(scale: Scale) -> Peaks:
 def measure_speed(scale: Scale, checkpoint: str) -> Speed:
     """Reading, writing and the longest context of one decoder."""
     spec = scale.models[checkpoint]
-    decoder = random_decoder(spec, scale.device, getattr(torch, scale.dtype))
+    decoder = random_decoder(spec, device=scale.device, dtype=getattr(torch, scale.dtype))
     reading = [found for each in scale.lengths if (found := _prompts(decoder, scale, each))]
     steps = {rows: _step_seconds(decoder, scale, rows) for rows in scale.rows}
     longest = _longest(decoder, scale)

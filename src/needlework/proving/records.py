@@ -6,18 +6,11 @@ Knows what is measured; does not know how, nor how it is shown. No torch: `plan`
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from needlework.errors import RecordError, StudyError
 from needlework.files import write_text
-from needlework.parsing import parse, read
-
-
-class Closed(BaseModel):
-    """A record that refuses fields it does not know and cannot be changed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+from needlework.parsing import Closed, parse, read
 
 Kind = TypeVar("Kind", bound=Closed)
 

@@ -15,7 +15,7 @@ from needlework.study.config import ShownModel
 from needlework.study.definitions import FigureDefinition, Name
 from needlework.study.selection import needs, row_lengths, selected
 
-FAMILIES = ("linear", "hybrid", "attention")
+FAMILIES = ("linear", "hybrid", "attention", "unknown")
 TIMES = (1, 2, 4, 8, 16)
 MOST_KEPT = 1.2
 """Where the axis of what is kept ends; what is above is drawn at its end."""

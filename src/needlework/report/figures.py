@@ -60,7 +60,7 @@ def write_figure(
         chart = DRAW[figure.kind](found, models, figure)
     missing = found.missing(figure.suite)
     labels = {model.name: model.label for model in models}
-    rows = chart.to_dict()["data"]["values"]
+    rows = chart.to_dict(validate=False)["data"]["values"]
     charts.save(charts.lacking(chart, named(missing, labels)), output)
     lines = [*rows, *({"label": labels[cell.model], "length": cell.length} for cell in missing)]
     write_text(output.with_name(f"{output.name}.csv"), _csv(lines))

@@ -13,7 +13,7 @@ from needlework.analysis.effective_length import OWN_SHARE, RULER_THRESHOLD, Eff
 from needlework.analysis.findings import (
     SIGNIFICANCE,
     TIMES,
-    Cell,
+    CellInterval,
     Pair,
     middles,
     pairs,
@@ -138,7 +138,7 @@ def _pair(pair: Pair) -> dict[str, Any]:
     }
 
 
-def _cell(cell: Cell) -> dict[str, Any]:
+def _cell(cell: CellInterval) -> dict[str, Any]:
     wilson = cell.wilson
     return {
         "model": cell.model,

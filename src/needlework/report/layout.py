@@ -51,6 +51,8 @@ class Entry:
     """Measured at the model's training length."""
     mixed: bool = False
     """Whether a cell behind it holds answers of several versions of packages."""
+    short: bool = False
+    """Whether prompts behind it are shorter than the length they stand for."""
 
     @property
     def shown(self) -> float | None:

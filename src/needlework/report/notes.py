@@ -8,14 +8,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from needlework.parsing import parse, read
+from needlework.parsing import read
 from needlework.records import Verification
 from needlework.report.layout import Entry, Row, Table
 from needlework.report.standing import SIGNIFICANCE, Samples
 from needlework.study.config import Cell, ShownModel
+from needlework.study.served import ServedVerification, parse_verification
 from needlework.study.variants import weights_of
 
-Verified = Mapping[str, Verification]
+Verified = Mapping[str, Verification | ServedVerification]
 """What was compared with a reference implementation, by model."""
 
 
@@ -26,13 +27,16 @@ TESTS = {
 """How a number was compared with the best of its column."""
 MOST_REASONS = 3
 """Reasons of failures that a remark spells out; every one stands in the predictions."""
+MOST_PLACES = 6
+"""Tasks and lengths that a remark spells out."""
 
 
 class Note(NamedTuple):
     """A remark below a table."""
 
     mark: str
-    """What points to it: `failed`, `mixed`, `unverified`, `missing`; empty for the whole table."""
+    """What points to it: `failed`, `mixed`, `short`, `endless`, `unverified`, `missing`; empty for
+    the whole table."""
     text: str
 
 
@@ -42,19 +46,24 @@ def read_verified(paths: Iterable[Path]) -> Verified:
     Raises:
         StudyError: a file is not one.
     """
-    found = (parse(Verification, read(path), where=str(path)) for path in paths)
+    found = (parse_verification(read(path), where=str(path)) for path in paths)
     return {weights_of(one.model): one for one in found}
 
 
 def entry_marks(entry: Entry) -> tuple[str, ...]:
     """What a number needs a remark for."""
     failed = entry.estimate is not None and entry.estimate.failed
-    return (("failed",) if failed else ()) + (("mixed",) if entry.mixed else ())
+    found = {"failed": failed, "mixed": entry.mixed, "short": entry.short}
+    return tuple(name for name, holds in found.items() if holds)
 
 
-def row_marks(row: Row, verified: Verified | None) -> tuple[str, ...]:
+def row_marks(row: Row, verified: Verified | None, samples: Samples) -> tuple[str, ...]:
     """What the model of a row needs a remark for."""
-    return ("unverified",) if _doubt(row.model, verified) else ()
+    found = {
+        "endless": samples.endless(row.model),
+        "unverified": bool(_doubt(row.model, verified)),
+    }
+    return tuple(name for name, holds in found.items() if holds)
 
 
 def notes(table: Table, verified: Verified | None, samples: Samples) -> list[Note]:
@@ -65,6 +74,8 @@ def notes(table: Table, verified: Verified | None, samples: Samples) -> list[Not
         Note("", _bold(table)),
         *_failures(table, samples),
         *_mixed(table, samples),
+        *_short(table, samples),
+        *_endless(table, samples),
         *_unverified(table, verified),
     ]
 
@@ -167,6 +178,41 @@ def _mixed(table: Table, samples: Samples) -> Iterator[Note]:
     if found:
         lines = [f"{named([cell], labels)[0]} ({'; '.join(told)})" for cell, told in found.items()]
         yield Note("mixed", f"Cells with answers of several versions: {', '.join(lines)}.")
+
+
+def _short(table: Table, samples: Samples) -> Iterator[Note]:
+    """The tasks whose material ends before the length that a number stands for."""
+    shown = [(row.model, each.sources) for row in table.rows for each in row.entries if each.short]
+    longest: dict[tuple[str, int], int] = {}
+    for model, sources in shown:
+        for source, tokens in samples.short(model, sources).items():
+            place = (source.task, source.length)
+            longest[place] = max(longest.get(place, 0), tokens)
+    if longest:
+        lines = [
+            f"{task} at {length} tokens (the longest has {tokens})"
+            for (task, length), tokens in sorted(longest.items())
+        ]
+        yield Note(
+            "short", f"Prompts shorter than their length, as there is no more text: {_few(lines)}."
+        )
+
+
+def _endless(table: Table, samples: Samples) -> Iterator[Note]:
+    """The models whose answers go on to their limit."""
+    models = {row.model.name: row.model for row in table.rows}.values()
+    labels = [model.label for model in models if samples.endless(model)]
+    if labels:
+        yield Note(
+            "endless",
+            f"No end token is known, so answers go on to their limit: {', '.join(labels)}.",
+        )
+
+
+def _few(lines: Sequence[str]) -> str:
+    """The first lines, and how many more there are."""
+    rest = len(lines) - MOST_PLACES
+    return "; ".join(lines[:MOST_PLACES]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _unverified(table: Table, verified: Verified | None) -> Iterator[Note]:

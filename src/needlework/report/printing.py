@@ -10,10 +10,23 @@ from needlework.report.notes import entry_marks
 from needlework.report.rendering import percent
 from needlework.report.writing import Written
 
-SIGNS = {"failed": "†", "mixed": "§", "unverified": "‡", "missing": "—"}
+SIGNS = {
+    "failed": "†",
+    "mixed": "§",
+    "short": "¶",
+    "endless": "‖",
+    "unverified": "‡",
+    "missing": "—",
+}
 """What points from a number or a model to its remark."""
 
-LATEX_SIGNS = {"failed": r"$\dagger$", "mixed": r"\S{}", "unverified": r"$\ddagger$"}
+LATEX_SIGNS = {
+    "failed": r"$\dagger$",
+    "mixed": r"\S{}",
+    "short": r"\P{}",
+    "endless": r"$\parallel$",
+    "unverified": r"$\ddagger$",
+}
 LATEX_GAP = "{---}"
 
 

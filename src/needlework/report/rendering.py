@@ -4,6 +4,7 @@ Knows jinja2; does not know tables.
 """
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import jinja2
@@ -22,7 +23,16 @@ def render(template: Path, **content: object) -> str:
     Raises:
         StudyError: the template does not exist or names something unknown.
     """
-    is_tex = template.name.endswith(".tex.j2")
+    environment = _environment(template.parent.resolve(), template.name.endswith(".tex.j2"))
+    try:
+        return environment.get_template(template.name).render(**content)
+    except jinja2.TemplateError as error:
+        raise StudyError(f"template {template}: {error}") from error
+
+
+@cache
+def _environment(folder: Path, is_tex: bool) -> jinja2.Environment:
+    """How templates of a folder are read; each compiled once per change of its file."""
     left, right, begin, end, remark, remark_end = TEX if is_tex else PLAIN
     environment = jinja2.Environment(
         variable_start_string=left,
@@ -31,7 +41,7 @@ def render(template: Path, **content: object) -> str:
         block_end_string=end,
         comment_start_string=remark,
         comment_end_string=remark_end,
-        loader=jinja2.FileSystemLoader(template.parent),
+        loader=jinja2.FileSystemLoader(folder),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -44,10 +54,7 @@ def render(template: Path, **content: object) -> str:
         "percent": percent,
         "written": Written,
     }
-    try:
-        return environment.get_template(template.name).render(**content)
-    except jinja2.TemplateError as error:
-        raise StudyError(f"template {template}: {error}") from error
+    return environment
 
 
 def _escaping(escape: Callable[[str], Written]) -> Callable[[object], object]:

@@ -13,6 +13,7 @@ import polars as pl
 
 from needlework.analysis.comparisons import holm, interval_test, sign_flip_test
 from needlework.report.layout import Entry, Row, Source, Table
+from needlework.scores.remarks import Remark
 from needlework.statistics.contrasts import difference, interval
 from needlework.study.config import Cell, Grid, ShownModel
 
@@ -28,8 +29,10 @@ class Samples:
         rows: pl.DataFrame,
         grid: Grid,
         mixed: Mapping[Cell, Sequence[str]] = MappingProxyType({}),
+        remarks: Mapping[Cell, Remark] = MappingProxyType({}),
     ) -> None:
         self._mixed = mixed
+        self._remarks = remarks
         place = ("model", "suite", "task", "length")
         groups = rows.sort("index").group_by(*place, maintain_order=True)
         self._scores: dict[tuple[str, Source], list[float]] = {
@@ -56,6 +59,19 @@ class Samples:
         """The cells behind these that hold answers of several versions of packages, with those."""
         cells = (Cell(model.name, source.suite, source.length) for source in sources)
         return {cell: self._mixed[cell] for cell in cells if cell in self._mixed}
+
+    def short(self, model: ShownModel, sources: Iterable[Source]) -> dict[Source, int]:
+        """Tasks and lengths behind these whose material ends early, with their longest prompts."""
+        found = {}
+        for source in sources:
+            remark = self._remarks.get(Cell(model.name, source.suite, source.length), Remark())
+            if source.task in remark.short:
+                found[source] = remark.short[source.task]
+        return found
+
+    def endless(self, model: ShownModel) -> bool:
+        """Whether nothing but their limit ends the answers of a model."""
+        return any(each.endless for cell, each in self._remarks.items() if cell.model == model.name)
 
     def totals(self, model: ShownModel, sources: Sequence[Source]) -> list[float]:
         """One total per question over these tasks and lengths; empty where one has no samples.
@@ -86,7 +102,11 @@ def mark(table: Table, samples: Samples) -> Table:
         replace(
             row,
             entries=tuple(
-                replace(entry, mixed=bool(samples.versions(row.model, entry.sources)))
+                replace(
+                    entry,
+                    mixed=bool(samples.versions(row.model, entry.sources)),
+                    short=bool(samples.short(row.model, entry.sources)),
+                )
                 for entry in entries
             ),
         )

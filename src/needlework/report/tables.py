@@ -17,11 +17,13 @@ from needlework.report.layout import Entry, Row, Table, build
 from needlework.report.notes import Verified, missing_cells, notes, row_marks
 from needlework.report.rendering import render
 from needlework.report.standing import Samples, mark
-from needlework.scores.cells import estimated, gathered, mixed
+from needlework.scores.cells import estimated, gathered
 from needlework.scores.estimates import Scores
+from needlework.scores.remarks import mixed, remarks
 from needlework.statistics.means import Estimate
 from needlework.study.config import Grid, ShownModel
 from needlework.study.definitions import TableDefinition
+from needlework.study.served import ServedVerification
 
 COLUMNS = ("table", "task", "model", "label", "length", "depth", "format")
 """The columns of a CSV table that say what a line is about; the estimate follows."""
@@ -55,7 +57,7 @@ def read_measured(
     rows = gathered(scores)
     return Measured(
         scores=Scores(estimated(rows), grid),
-        samples=Samples(rows, grid, mixed(scores)),
+        samples=Samples(rows, grid, mixed(scores), remarks(scores)),
         models=models,
         verified=verified,
     )
@@ -83,7 +85,7 @@ def write_table(
             table=table,
             notes=notes(table, measured.verified, measured.samples),
             missing=missing_cells(table),
-            doubts=[row_marks(row, measured.verified) for row in table.rows],
+            doubts=[row_marks(row, measured.verified, measured.samples) for row in table.rows],
             columns=list(zip(*(row.entries for row in table.rows), strict=True)),
             printing=printing,
             intervals=intervals,
@@ -113,13 +115,16 @@ def write_models(
         )
         for suffix in (".md", ".tex")
     }
-    lines = [model.model_dump() | _verification(model, verified) for model in models]
+    served = any(isinstance(each, ServedVerification) for each in (verified or {}).values())
+    lines = [model.model_dump() | _verification(model, verified, served) for model in models]
     for suffix, page in (pages | {".csv": _lines(list(lines[0]), lines)}).items():
         write_text(output.with_name(output.name + suffix), page)
 
 
-def _verification(model: ShownModel, verified: Verified | None) -> dict[str, Any]:
+def _verification(model: ShownModel, verified: Verified | None, served: bool) -> dict[str, Any]:
     """What is known of a model's weights, as columns; none where nothing is to be said.
+
+    Where models are `served`, there are columns for what servers say of themselves.
 
     Only what is the same on every machine: measured differences change with the processor and stay
     in `verified/`.
@@ -127,13 +132,18 @@ def _verification(model: ShownModel, verified: Verified | None) -> dict[str, Any
     if verified is None:
         return {}
     found = verified.get(model.weights)
-    names = ("parameters", "reference", "reason", "dtype", "tokens", "decoded", "tolerance")
-    known = {name: getattr(found, name) if found else None for name in names}
+    names = ["parameters", "reference", "reason", "dtype", "tokens", "decoded", "tolerance"]
+    names += ["server", "reads", "sent", "repeated", "different"] if served else []
+    known = {name: getattr(found, name, None) for name in names}
+    if any(getattr(each, "quantisation", None) for each in verified.values()):
+        known["quantisation"] = getattr(found, "quantisation", None)
     return known | {"passed": ("yes" if found.passed else "no") if found else None}
 
 
-def _compared(found: Verification) -> str:
-    """How a model's logits were compared, in words that are the same on every machine."""
+def _compared(found: Verification | ServedVerification) -> str:
+    """How a model was compared with another, in words that are the same on every machine."""
+    if isinstance(found, ServedVerification):
+        return found.told()
     read = f"{found.tokens:,} tokens"
     read += f" in pieces and {found.decoded} one by one" if found.decoded else " in one pass only"
     if found.tokens < found.needed:

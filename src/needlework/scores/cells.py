@@ -4,19 +4,19 @@ Knows predictions, parquet and which rows belong together; does not know prompts
 text is compared with a reference.
 """
 
-import io
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import polars as pl
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from needlework.errors import RecordError
-from needlework.files import atomic, read_records
-from needlework.records import LIBRARIES, Closed, Prediction
+from needlework.files import read_records
+from needlework.parsing import Closed
+from needlework.records import LIBRARIES, Prediction
+from needlework.scores.remarks import mixed, parquet, place_of, remark, remarks, write
 from needlework.statistics import means
 from needlework.statistics.means import Estimate
 from needlework.study.config import Cell
@@ -28,8 +28,6 @@ ADDRESS = ("model", "suite", "task", "length", "depth", "format")
 
 MACHINE = frozenset({"device", "kernels", LIBRARIES})
 """What predictions say of the machine that made them, and of what is installed there."""
-
-_TOLD = TypeAdapter(dict[str, list[str]])
 
 SCORES = pl.Schema(
     {
@@ -51,7 +49,7 @@ SCORES = pl.Schema(
 
 
 class CellEstimate(Closed):
-    """One row of `cells.parquet`: where, and how well."""
+    """One row of `estimates.parquet`: where, and how well."""
 
     model: str
     suite: str
@@ -71,7 +69,8 @@ def score_cell(
         RecordError: as `scored` does.
     """
     found = _checked(predictions, tasks, samples=samples)
-    _write(_scored(found, cell, tasks), output, {_place(cell): versions(found)})
+    remarks = {place_of(cell): remark(found, cell, tasks)}
+    write(_scored(found, cell, tasks), output, {place_of(cell): versions(found)}, remarks)
 
 
 def scored(
@@ -104,28 +103,6 @@ def versions(found: Sequence[Prediction]) -> list[str]:
     return list(dict.fromkeys(each.others.get(LIBRARIES, "") for each in found))
 
 
-def mixed(scores: Sequence[Path]) -> dict[Cell, list[str]]:
-    """The cells in score files that hold answers of several versions, with these.
-
-    Raises:
-        RecordError: a file is damaged.
-    """
-    return {cell: versions for path in scores for cell, versions in _told(path)}
-
-
-def _told(path: Path) -> Iterator[tuple[Cell, list[str]]]:
-    """What `_write` left in a file beside its rows."""
-    try:
-        told = _TOLD.validate_json(pl.read_parquet_metadata(path).get(LIBRARIES, "{}"))
-        for place, versions in told.items():
-            model, suite, length = place.split("/")
-            yield Cell(model, suite, int(length)), versions
-    except (pl.exceptions.PolarsError, ValueError) as error:
-        raise RecordError(
-            f"{path}: what it tells of versions is damaged; delete the file and ask for it again"
-        ) from error
-
-
 def collect(cells: Sequence[Cell], folder: Path, *, scores: Path, estimates: Path) -> None:
     """Write the rows of every cell's score file to `scores`, and their means to `estimates`.
 
@@ -137,12 +114,14 @@ def collect(cells: Sequence[Cell], folder: Path, *, scores: Path, estimates: Pat
     paths = [_score_file(cell, folder) for cell in cells]
     _check_one_study(frames, folder)
     frame = pl.concat(frames.values())
-    _write(frame, scores, {_place(cell): found for cell, found in mixed(paths).items()})
+    versions_by_place = {place_of(cell): found for cell, found in mixed(paths).items()}
+    remarks_by_place = {place_of(cell): found for cell, found in remarks(paths).items()}
+    write(frame, scores, versions_by_place, remarks_by_place)
     rows = [
         each.model_dump(exclude={"estimate"}) | each.estimate.model_dump()
         for each in estimated(frame)
     ]
-    _write(pl.DataFrame(rows, infer_schema_length=None), estimates)
+    write(pl.DataFrame(rows, infer_schema_length=None), estimates)
 
 
 def gathered(paths: Sequence[Path]) -> pl.DataFrame:
@@ -214,12 +193,9 @@ def read_parquet(path: Path) -> pl.DataFrame:
     Raises:
         RecordError: the file is absent or damaged; names it.
     """
-    try:
-        return pl.read_parquet(path)
-    except FileNotFoundError as error:
-        raise RecordError(f"{path}: does not exist; ask for it with snakemake") from error
-    except pl.exceptions.PolarsError as error:
-        raise RecordError(f"{path}: {error}; delete the file and ask for it again") from error
+    if not path.exists():
+        raise RecordError(f"{path}: does not exist; ask for it with snakemake")
+    return parquet(path)
 
 
 def _estimate(row: Mapping[str, Any], path: Path) -> CellEstimate:
@@ -325,20 +301,3 @@ def _read_scores(cell: Cell, folder: Path) -> pl.DataFrame:
             "delete the file and ask for it again"
         )
     return frame
-
-
-def _place(cell: Cell) -> str:
-    return f"{cell.model}/{cell.suite}/{cell.length}"
-
-
-def _write(
-    frame: pl.DataFrame, path: Path, versions: Mapping[str, Sequence[str]] = MappingProxyType({})
-) -> None:
-    """Write rows and, beside them, the cells that hold answers of several versions, by place."""
-    several = {place: list(found) for place, found in versions.items() if len(found) > 1}
-    metadata = {LIBRARIES: _TOLD.dump_json(several).decode()} if several else None
-    # Polars tells of a full disk in a way of its own; written to memory first, a file is a file.
-    content = io.BytesIO()
-    frame.write_parquet(content, metadata=metadata)
-    with atomic(path) as temporary:
-        temporary.write_bytes(content.getbuffer())

@@ -55,6 +55,7 @@ def sibling_journals(output: Path) -> list[Path]:
         return []
     _, model, _, study = cell.parents[:4]
     wholes = sorted((study / "predictions" / model.name).glob(f"*/{cell.name}.jsonl.journal"))
+    wholes += sorted((study / "served" / model.name).glob(f"*/{cell.name}.jsonl.journal"))
     parts = sorted((study / "shards" / model.name).glob(f"*/{cell.name}/*.jsonl.journal"))
     own = output.with_name(f"{output.name}.journal")
     return [path for path in (*wholes, *parts) if path != own]

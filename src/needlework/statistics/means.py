@@ -8,7 +8,7 @@ from math import sqrt
 
 from pydantic import Field, model_validator
 
-from needlework.records import Closed
+from needlework.parsing import Closed
 
 Z95 = 1.959963984540054
 """The 97.5 % quantile of the normal distribution."""

@@ -10,8 +10,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from needlework.errors import StudyError
-from needlework.parsing import parse, parse_json, read, unknown
-from needlework.records import Closed
+from needlework.parsing import Closed, parse, parse_json, read_added, unknown
+from needlework.study.config import Entries, Models
 from needlework.study.definitions import Name
 from needlework.tasks.specs import Spec
 
@@ -95,13 +95,29 @@ class Tasks(Closed):
     english: MaterialTasks
 
 
-def read_tasks(path: Path) -> Tasks:
-    """The tasks of a `tasks.yaml`.
+def read_models(path: Path, entries: Entries | None = None) -> Models:
+    """The models of a `models.yaml` and the packaged ones, with the entries of one study.
 
     Raises:
         StudyError: one line per mistake in it.
     """
-    return parse(Tasks, read(path), where=str(path))
+    found = parse(Models, read_added(path, depth=2), where=str(path))
+    if entries is None:
+        return found
+    added = {
+        "tokenizers": {**found.tokenizers, **entries.tokenizers},
+        "models": {**found.models, **entries.models},
+    }
+    return parse(Models, added, where="study config: entries")
+
+
+def read_tasks(path: Path) -> Tasks:
+    """The tasks of a `tasks.yaml` and the packaged ones.
+
+    Raises:
+        StudyError: one line per mistake in it.
+    """
+    return parse(Tasks, read_added(path, depth=3), where=str(path))
 
 
 def find_spec(

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, NamedTuple, get_args
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     Discriminator,
     Field,
     PositiveInt,
@@ -21,13 +22,13 @@ from pydantic import (
 from needlework.defects import StudyHazard
 from needlework.errors import StudyError
 from needlework.external.snapshots import Commit
-from needlework.parsing import by_form, unknown
-from needlework.records import Closed, Line
+from needlework.parsing import Closed, Line, as_name, by_form, unknown
 from needlework.study.definitions import Name, TableDefinition
+from needlework.study.served import ServerKeys, problem
 from needlework.tasks.prompts import WordingName
 from needlework.tasks.specs import Spec, needle_format, question_group
 
-Family = Literal["linear", "hybrid", "attention"]
+Family = Literal["linear", "hybrid", "attention", "unknown"]
 SuiteName = Name
 RunName = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*(\+[a-z0-9][a-z0-9-]*)?$")
@@ -111,10 +112,20 @@ class Study(Closed):
     models: tuple[Name, ...] = Field(
         min_length=1, description="Entries of config/models.yaml, in the order of the tables."
     )
+    where_fetched: tuple[Name, ...] = Field(
+        (),
+        description="Tasks that are left out, and named, where the files they are made of are not "
+        "here: `needlework fetch` gets them.",
+    )
     hazards: tuple[StudyHazard, ...] = Field(
         (),
         description="Published defects to study: every model runs without, with each one it was "
         "published with, and with all of those.",
+    )
+    entries: "Entries | None" = Field(
+        None,
+        exclude=True,
+        description="Models and tokenizers for this study alone, described as in models.yaml.",
     )
 
     @model_validator(mode="after")
@@ -147,7 +158,7 @@ class Study(Closed):
         for each in named:
             if each is not None and each not in known:
                 raise ValueError(unknown(str(each), known))
-        return value
+        return tuple(value) if isinstance(value, list) else value
 
     @model_validator(mode="after")
     def _speakable(self) -> "Study":
@@ -194,10 +205,12 @@ class Wrappers(Closed):
         return {"released": value, "corrected": value} if isinstance(value, str) else value
 
 
-class ModelEntry(Closed):
+class ModelEntry(ServerKeys):
     """One row of the tables."""
 
-    label: Line = Field(description="The name shown in tables.")
+    label: Annotated[Line, BeforeValidator(as_name)] = Field(
+        description="The name shown in tables."
+    )
     family: Family
     checkpoint: Place = Field(description="A folder, or a hub id.")
     revision: Commit | None = Field(None, description="A commit of the hub id, not the lock's.")
@@ -207,8 +220,9 @@ class ModelEntry(Closed):
         "`chat`, where corrected, is the chat template of the tokenizer."
     )
     trained_length: PositiveInt = Field(description="Context length of the training, in tokens.")
-    backend: Literal["needlework", "transformers"] = Field(
-        "needlework", description="Our decoder, or the model as transformers computes it."
+    backend: Literal["needlework", "transformers", "server"] = Field(
+        "needlework",
+        description="Our decoder, the model as transformers computes it, or one on a server.",
     )
     trust_remote_code: bool = Field(
         False, description="Let transformers run code that comes with the checkpoint."
@@ -219,12 +233,24 @@ class ModelEntry(Closed):
         "variants of a study with `hazards`.",
     )
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    licence: Line = Field(description="Licence of the weights, for Table 5.")
+    licence: Line = Field(description="Licence of the weights, for the table of models.")
 
     @model_validator(mode="after")
     def _remote_code_is_run_by_transformers(self) -> "ModelEntry":
         if self.trust_remote_code and self.backend != "transformers":
             raise ValueError("trust_remote_code is for backend: transformers; remove one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _servers_are_described(self) -> "ModelEntry":
+        found = problem(self, backend=self.backend, given=self.model_fields_set)
+        templates = {self.wrapper.released, self.wrapper.corrected} - {"base"}
+        if self.backend == "server" and self.api == "chat" and templates:
+            found = found or "wrapper must be base at `api: chat`, where the server has a template"
+        if self.backend == "server" and not set(self.hazards) <= {"uuid-numbers", "format-mix"}:
+            found = found or "hazards of decoding cannot be switched on in a server; remove them"
+        if found:
+            raise ValueError(found)
         return self
 
     def shown(self, name: str, wrapper: str) -> "ShownModel":
@@ -247,9 +273,25 @@ class ShownModel(Closed):
     licence: Line
 
     @property
+    def published_as(self) -> str | None:
+        """Its name in published tables; None for a variant that nobody published.
+
+        Of a study in several wordings it is the run in RULER's own words that is set beside them.
+        """
+        name, _, variant = self.name.partition("+")
+        return name if variant in ("", "ruler") else None
+
+    @property
     def weights(self) -> str:
         """The model whose weights these are, its own or those that it shares as a variant."""
         return self.name.partition("+")[0]
+
+
+class Entries(Closed):
+    """Models and tokenizers of one study, in its own file."""
+
+    tokenizers: dict[Name, TokenizerEntry] = Field({})
+    models: dict[Name, ModelEntry] = Field({})
 
 
 class Models(Closed):

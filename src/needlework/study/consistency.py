@@ -71,7 +71,7 @@ def check_sources(
     sources = {
         f"models.{name}.checkpoint": each.checkpoint
         for name, each in models.items()
-        if not each.revision
+        if not each.revision and each.endpoint is None
     }
     sources |= {
         f"tokenizers.{name}.source": each.source

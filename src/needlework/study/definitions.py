@@ -7,6 +7,7 @@ those of a study that lists none.
 from typing import Annotated, Literal
 
 from pydantic import (
+    BeforeValidator,
     Discriminator,
     Field,
     PositiveFloat,
@@ -16,16 +17,23 @@ from pydantic import (
     model_validator,
 )
 
-from needlework.parsing import by_form
-from needlework.records import Closed, Line
+from needlework.parsing import Closed, Line, as_name, by_form, unknown
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
+Name = Annotated[
+    str, BeforeValidator(as_name), StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$")
+]
 LONGEST = 80
 """Characters of the name of a table or figure, of which names of files are made."""
 ShownName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=LONGEST)]
 """The name of a table or figure: of its files, and of the target that makes a table."""
 Depth = Annotated[int, Field(ge=0, le=100)]
 FigureKind = Literal["cost", "depth_heatmap", "format_bars", "length_curve", "retention_curve"]
+
+
+def label(name: str) -> str:
+    """What text calls a table of this name: the number of a numbered one, else the name."""
+    stem = name.removeprefix("table_")
+    return stem.lstrip("0") if stem.isdecimal() else name
 
 
 class Multiples(Closed):
@@ -92,8 +100,7 @@ class TableDefinition(Selection):
     @property
     def label(self) -> str:
         """What text calls it: the number of a numbered table, else its name."""
-        stem = self.name.removeprefix("table_")
-        return stem.lstrip("0") if stem.isdecimal() else self.name
+        return label(self.name)
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -115,3 +122,15 @@ class Preset(Closed):
 
     tables: tuple[TableDefinition, ...] = ()
     figures: tuple[FigureDefinition, ...] = ()
+    claims: dict[str, tuple[ShownName, ...]] = Field(
+        {}, description="The tables that show the numbers of each claim."
+    )
+
+    @model_validator(mode="after")
+    def _shown_by_its_tables(self) -> "Preset":
+        known = {table.name for table in self.tables}
+        for claim, tables in self.claims.items():
+            for name in tables:
+                if name not in known:
+                    raise ValueError(f"claims.{claim}: {unknown(name, known)}")
+        return self

@@ -17,9 +17,9 @@ from needlework.external import locking, locks, snapshots
 from needlework.external.fetching import Fetcher
 from needlework.external.locks import Contents, Locked, Repository
 from needlework.external.registry import DIRECTORY
-from needlework.parsing import parse, read, read_keys, unknown
+from needlework.parsing import read_keys, unknown
 from needlework.study import pins, plan
-from needlework.study.config import Models
+from needlework.study.catalogue import read_models
 
 CONFIG = locks.PATH.parent
 
@@ -65,6 +65,29 @@ def fetch_study(configfile: Path, fetcher: Fetcher) -> None:
     click.echo(f"{configfile}: all that it needs is here ({len(names)} files and repositories)")
 
 
+def fetch_repository(hub: str, fetcher: Fetcher) -> Path:
+    """The folder with the checkpoint of a hub id, locked and fetched together with its tokenizer.
+
+    Raises:
+        ResourceError: the hub does not give it, or there is no room for it.
+    """
+    kinds: tuple[snapshots.Kind, ...] = ("checkpoints", "tokenizers")
+    for kind in kinds:
+        wanted = Repository(kind, hub, None)
+        known, new = locking.lock(wanted, locks.PATH, fetcher.puller)
+        if new:
+            click.echo(f"locked {_described(wanted, known.find(hub, None))}")
+        fetcher = replace(fetcher, lock=known)
+    entry = fetcher.lock.find(hub, None)
+    assert entry is not None, "it has just been locked"
+    found = [snapshots.Snapshot(kind, hub, entry.revision) for kind in kinds]
+    missing = [each for each in found if not (fetcher.directory / each.manifest).is_file()]
+    _need_room(sum(fetcher.missing_bytes(each.manifest) for each in missing), fetcher.directory)
+    for each in missing:
+        click.echo(f"{hub}: {fetcher.puller.manifest(each).parent}")
+    return fetcher.directory / found[0].folder
+
+
 def move(hub: str, fetcher: Fetcher) -> None:
     """Move a hub id in the lock to its last commit, and say what changed.
 
@@ -74,7 +97,7 @@ def move(hub: str, fetcher: Fetcher) -> None:
         StudyError: the models or the lock are none.
     """
     path = CONFIG / "models.yaml"
-    catalogue = parse(Models, read(path), where=str(path))
+    catalogue = read_models(path)
     named = pins.repositories(catalogue.models, catalogue.tokenizers)
     uses = [each for each in named if each.hub == hub]
     if not uses:

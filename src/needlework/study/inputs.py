@@ -3,10 +3,12 @@
 Knows names of files and what stands for a repository; does not read them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
 
+from needlework import installed
+from needlework.errors import StudyError
 from needlework.external.registry import DIRECTORY, registry
 from needlework.external.snapshots import Kind, Snapshot
 from needlework.tasks.prompts import WordingName
@@ -37,13 +39,13 @@ def of_checkpoint(checkpoint: str, revision: str | None, *, runs_code: bool) -> 
     """The files of weights; of a repository, what says that it is here."""
     fetched = _fetched("checkpoints", checkpoint, revision)
     code = CODE if runs_code else None
-    return fetched or _files(Path(checkpoint), CHECKPOINT_FILES, others=code)
+    return fetched or _files(installed.find(checkpoint), CHECKPOINT_FILES, others=code)
 
 
 def of_tokenizer(source: str, revision: str | None) -> list[str]:
     """The files of a tokenizer; of a repository, what says that it is here."""
     fetched = _fetched("tokenizers", source, revision)
-    return fetched or _files(Path(source), TOKENIZER_FILES, others=VOCABULARY)
+    return fetched or _files(installed.find(source), TOKENIZER_FILES, others=VOCABULARY)
 
 
 def of_samples(spec: Spec, wording: WordingName | None) -> list[str]:
@@ -54,6 +56,46 @@ def of_samples(spec: Spec, wording: WordingName | None) -> list[str]:
     return [
         str(DIRECTORY / file.path) for name in wanted for file in registered().resource(name).files
     ]
+
+
+def without_absent(
+    suites: Mapping[str, Mapping[str, Spec]], wanted_if_there: Collection[str]
+) -> tuple[dict[str, dict[str, Spec]], list[str]]:
+    """The tasks of every suite but for some whose files are not here, and a line on each of those.
+
+    Raises:
+        StudyError: nothing of a suite is left.
+    """
+    absent = {
+        task: _absent(spec)
+        for tasks in suites.values()
+        for task, spec in tasks.items()
+        if task in wanted_if_there and _absent(spec) is not None
+    }
+    kept = {
+        suite: {task: spec for task, spec in tasks.items() if task not in absent}
+        for suite, tasks in suites.items()
+    }
+    if empty := [suite for suite, tasks in kept.items() if not tasks]:
+        names = sorted({name for name in absent.values() if name})
+        raise StudyError(
+            f"study config: suites.{empty[0]}: none of its tasks has its files here; run "
+            f"`needlework fetch {' '.join(names)}`, or name other tasks"
+        )
+    lines = [
+        f"{task} is left out, as {name} is not here; `needlework fetch {name}` gets it"
+        for task, name in absent.items()
+    ]
+    return kept, lines
+
+
+def _absent(spec: Spec) -> str | None:
+    """A resource of the registry that a task is made of and that is not here."""
+    for name in (name for need in spec.needs for name in READ[need]):
+        files = registered().resource(name).files
+        if not all((DIRECTORY / file.path).is_file() for file in files):
+            return name
+    return None
 
 
 def _fetched(kind: Kind, hub_id: str, revision: str | None) -> list[str]:

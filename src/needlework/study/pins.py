@@ -28,7 +28,12 @@ def repositories(
 ) -> list[Repository]:
     """The repositories of the hub that entries name, each once, in their order."""
     named: list[tuple[Kind, str, str | None]] = [
-        *(("checkpoints", each.checkpoint, each.revision) for each in models.values()),
+        *(
+            ("checkpoints", each.checkpoint, each.revision)
+            for each in models.values()
+            # Weights behind an endpoint are where the server is.
+            if each.endpoint is None
+        ),
         *(("tokenizers", each.source, each.revision) for each in tokenizers.values()),
     ]
     found = [Repository(*each) for each in named if each[2] or is_hub_id(each[1])]

@@ -12,17 +12,15 @@ from typing import Any, NamedTuple
 from needlework.errors import StudyError
 from needlework.external import locks
 from needlework.external.registry import DIRECTORY
-from needlework.parsing import parse, read, unknown
-from needlework.records import Closed
-from needlework.study import consistency, inputs, pins, presets, selection, variants
-from needlework.study.catalogue import MaterialTasks, read_tasks
+from needlework.parsing import Closed, parse, unknown
+from needlework.study import consistency, inputs, pins, presets, selection, serving, variants
+from needlework.study.catalogue import MaterialTasks, read_models, read_tasks
 from needlework.study.config import (
     AskedSuite,
     AskedTask,
     Cell,
     Grid,
     ModelEntry,
-    Models,
     RunName,
     ShownModel,
     Study,
@@ -39,7 +37,7 @@ from needlework.tasks.prompts import CHAT, WordingName
 from needlework.tasks.specs import OWN, QaSpec, Spec
 
 
-class Dataset(NamedTuple):
+class WantedDataset(NamedTuple):
     """The samples of one task at one length, for the models that share prompts."""
 
     prompts: str
@@ -88,12 +86,13 @@ class Plan(Closed):
             **{f"figures/{figure.name}": figure for figure in self.shows.figures},
             "published_models": self.published,
             "hazards": self.studied,
+            **serving.parts(self),
         }
 
-    def datasets(self) -> list[Dataset]:
+    def datasets(self) -> list[WantedDataset]:
         """Every dataset that some cell answers, once."""
         wanted = (
-            Dataset(self.prompts(cell.model), cell.length, task)
+            WantedDataset(self.prompts(cell.model), cell.length, task)
             for cell in self.grid().cells()
             for task in self.suite_tasks(cell.suite)
         )
@@ -136,6 +135,10 @@ class Plan(Closed):
     def suite_tasks(self, suite: SuiteName) -> dict[Name, Spec]:
         """The tasks of a suite, by name."""
         return self.tasks[suite]
+
+    def metrics(self, suite: SuiteName) -> dict[Name, str]:
+        """How answers to the tasks of a suite are scored, by which one is found to be decided."""
+        return {task: spec.metric for task, spec in self.tasks[suite].items()}
 
     def earlier(self, cell: Cell) -> list[Cell]:
         """The cells before this one that ask a model some of the same samples, which it takes over.
@@ -194,6 +197,8 @@ class Plan(Closed):
     def checkpoint_files(self, model: str) -> list[str]:
         """The files of a model's weights; of a repository, what says that it is here."""
         entry = self.models[model]
+        if entry.endpoint is not None and not Path(entry.checkpoint).exists():
+            return []  # They are where the server is.
         return inputs.of_checkpoint(
             entry.checkpoint, entry.revision, runs_code=entry.trust_remote_code
         )
@@ -269,6 +274,7 @@ class Plan(Closed):
             revision=entry.revision,
             dtype=entry.dtype,
             backend=entry.backend,
+            server=entry.server_json(),
         )
         return f"{options} --trust-remote-code" if entry.trust_remote_code else options
 
@@ -291,9 +297,8 @@ def resolve(config: Mapping[str, Any], folder: Path, *, runs: bool = True) -> Pl
         StudyError: one line per mistake, each naming key, value and way out.
     """
     study = parse(Study, config, where="study config")
-    catalogue = parse(Models, read(folder / "models.yaml"), where=str(folder / "models.yaml"))
-    lock = locks.load(folder / locks.NAME)
-    catalogue = pins.pinned(catalogue, lock)
+    lock = locks.known(folder / locks.NAME)
+    catalogue = pins.pinned(read_models(folder / "models.yaml", study.entries), lock)
     tasks = read_tasks(folder / "tasks.yaml")
     consistency.check_models(study, catalogue, folder)
     models = {name: catalogue.models[name] for name in study.models}
@@ -303,6 +308,7 @@ def resolve(config: Mapping[str, Any], folder: Path, *, runs: bool = True) -> Pl
         name: known.chosen(name, suite.tasks, where=f"study config: suites.{name}.tasks")
         for name, suite in study.suites.items()
     }
+    suites, absent = inputs.without_absent(suites, study.where_fetched)
     consistency.check_labels(models, folder)
     if runs:
         consistency.check_own(study, suites)
@@ -322,9 +328,10 @@ def resolve(config: Mapping[str, Any], folder: Path, *, runs: bool = True) -> Pl
         plan.shown(),
         known=known,
         folder=folder,
-        published=not set(plan.models).isdisjoint(PUBLISHED),
+        published=any(each.published_as in PUBLISHED for each in plan.shown()),
     )
-    return plan.model_copy(update={"shows": shows})
+    told = shows.model_copy(update={"left_out": (*shows.left_out, *absent)})
+    return plan.model_copy(update={"shows": told})
 
 
 def _options(**values: str | int | None) -> str:

@@ -11,13 +11,14 @@ from typing import Literal, TypedDict
 from pydantic import Field
 
 from needlework.errors import StudyError
-from needlework.records import Closed
+from needlework.parsing import Closed
 from needlework.study.config import AskedSuite, Grid, ShownModel, Study
 from needlework.study.definitions import LONGEST, FigureDefinition, Name, Preset, TableDefinition
 from needlework.study.selection import depths, formats, problem, selected, task_problem
 
 Page = Literal[
     "report",
+    "results",
     "explorer",
     "findings",
     "claims",
@@ -38,6 +39,8 @@ class Shown(Closed):
     comparisons: dict[Name, TableDefinition] = Field({})
     """Tables of the paper that are set beside the published ones, by the name of the files."""
     pages: tuple[Page, ...] = ()
+    claims: dict[str, tuple[Name, ...]] = Field({})
+    """The tables of the paper that show the numbers of each of its claims."""
     left_out: tuple[str, ...] = ()
     """What the study would show if it had the cells, a line each."""
 
@@ -75,6 +78,7 @@ def present(
         figures=tuple(figure for each in shown for figure in each.figures),
         comparisons=comparisons,
         pages=_pages(is_paper=not faults, is_compared=bool(comparisons)),
+        claims=paper.claims if not faults else {},
         left_out=(f"no tables of the paper: {faults[0]}",) if faults and not study.tables else (),
     )
 
@@ -179,7 +183,7 @@ def _pages(*, is_paper: bool, is_compared: bool) -> tuple[Page, ...]:
     """The pages of a study: claims where it has the cells of the paper's tables."""
     of_paper: tuple[Page, ...] = ("audit", "claims", "published_claims") if is_paper else ()
     compared: tuple[Page, ...] = ("agreement",) if is_compared else ()
-    return (*of_paper, "findings", *compared, "report", "explorer")
+    return (*of_paper, "findings", *compared, "report", "results", "explorer")
 
 
 def _all(preset: Preset) -> tuple[TableDefinition | FigureDefinition, ...]:

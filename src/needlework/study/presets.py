@@ -11,7 +11,7 @@ from needlework import installed
 from needlework.parsing import parse, read
 from needlework.study.catalogue import MaterialTasks
 from needlework.study.config import Grid, Models, ShownModel, Study
-from needlework.study.definitions import FigureDefinition, Preset, TableDefinition
+from needlework.study.definitions import FigureDefinition, Name, Preset, TableDefinition
 from needlework.study.paper import MODELS
 from needlework.study.presentation import Shown, present
 
@@ -32,8 +32,7 @@ def presented(
     Raises:
         StudyError: a definition names unknown tasks, or a table that was asked for cannot be made.
     """
-    path = folder / "tables" / "paper.yaml"
-    path = path if path.is_file() else installed.folder("config/tables") / path.name
+    path = paper_file(folder)
     paper = parse(Preset, read(path), where=str(path))
     tables = study.tables
     if isinstance(tables, tuple):
@@ -45,9 +44,26 @@ def presented(
         paper=Preset(
             tables=tuple(_with_tasks(each, known, str(path)) for each in paper.tables),
             figures=tuple(_with_tasks(each, known, str(path)) for each in paper.figures),
+            claims=paper.claims,
         ),
         published=published,
     )
+
+
+def paper_file(folder: Path) -> Path:
+    """The definitions of the paper's tables: of this folder of a configuration, or our own."""
+    path = folder / "tables" / "paper.yaml"
+    return path if path.is_file() else installed.root() / "config/tables" / path.name
+
+
+def claim_tables(folder: Path) -> dict[str, tuple[Name, ...]]:
+    """The names of the paper's tables that show the numbers of each of its claims.
+
+    Raises:
+        StudyError: a definition cannot be read.
+    """
+    path = paper_file(folder)
+    return parse(Preset, read(path), where=str(path)).claims
 
 
 def published(catalogue: Models) -> list[ShownModel]:

@@ -8,7 +8,7 @@ from typing import NamedTuple, get_args
 
 from needlework.defects import Hazard, StudyHazard
 from needlework.errors import StudyError
-from needlework.records import Closed, Line
+from needlework.parsing import Closed, Line
 from needlework.study.config import ModelEntry, RunName, Study, SuiteName
 from needlework.study.definitions import Name
 from needlework.study.paper import FORMATS

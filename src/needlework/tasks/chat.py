@@ -2,19 +2,29 @@
 
 Knows where templates are kept and how transformers renders them (`apply_chat_template`); does not
 know what is asked. Templates are programs of strangers, so they run in Jinja's sandbox, with one
-message of a user, the start of an answer, and nothing that changes from day to day.
+message of a user, the start of an answer, and nothing that changes from day to day: to a template
+that asks for the date it is always the same one.
 """
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from needlework import bounded
+from needlework import bounded, installed
+from needlework.door import opens
 from needlework.errors import ResourceError
+from needlework.gguf_header import is_gguf, read_header
 from needlework.tasks.prompts import Wrapper
-from needlework.tokenizers import hub
+from needlework.tokenizers import gguf, hub
+from needlework.tokenizers.sidecars import CONFIG, Sidecars
 
-_TEMPLATE, _SIDECAR, _TOKENS = "chat_template.jinja", "tokenizer_config.json", "tokenizer.json"
+if TYPE_CHECKING:
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+_TEMPLATE, _TOKENS = "chat_template.jinja", "tokenizer.json"
+TODAY = datetime(2024, 7, 26, tzinfo=UTC)
+"""The date that templates are told; those of Llama 3 write it themselves where nobody tells one."""
 _PROBES = (
     'Read "it\'s" <b>&amp;</b> {one} {{two}} {% three %} \\n\n\n  four  blanks,\ttabs, 漢字. Five?',
     "Which of the two is it?",
@@ -26,19 +36,24 @@ _LIMITS = bounded.Limits(seconds=10, megabytes=512)
 
 
 def wrapper(path_or_hub_id: str, *, revision: str | None) -> Wrapper:
-    """The format that the tokenizer in a folder, or of a hub repository, gives to a question.
+    """The format that the tokenizer in a folder or GGUF file, or of a hub id, gives to a question.
 
     Its `before` has the begin token, where the template writes one.
 
     Raises:
         ResourceError: there is no template, or it fails, or changes the question.
     """
-    folder = _folder(path_or_hub_id, revision=revision)
-    config = hub.read_sidecar(folder / _SIDECAR)
-    source = _source(folder, config)
+    if is_gguf(path_or_hub_id):
+        folder = Path(path_or_hub_id)
+        sidecars = Sidecars(folder, gguf.sidecar_of(read_header(path_or_hub_id)))
+    else:
+        folder = _folder(path_or_hub_id, revision=revision)
+        sidecars = Sidecars(folder)
+    source = _source(folder, sidecars)
+    special = sidecars.for_templates()
 
     def around() -> list[tuple[str, str]]:
-        told = (_around(each, _render(source, config, each, folder), folder) for each in _PROBES)
+        told = (_around(each, _render(folder, source, special, each), folder) for each in _PROBES)
         return [(each.before, each.after) for each in told]
 
     what = f"the chat template of {folder}"
@@ -52,11 +67,11 @@ def wrapper(path_or_hub_id: str, *, revision: str | None) -> Wrapper:
 
 
 def _folder(path_or_hub_id: str, *, revision: str | None) -> Path:
-    path = Path(path_or_hub_id)
+    path = installed.find(path_or_hub_id)
     if path.is_file():
         raise ResourceError(
             f"{path} is one file and has no chat template; name a folder with {_TOKENS} and "
-            f"{_SIDECAR}, or a fixed wrapper"
+            f"{CONFIG}, or a fixed wrapper"
         )
     folder = path if path.is_dir() else hub.download(path_or_hub_id, revision=revision)
     if not (folder / _TOKENS).is_file():
@@ -67,48 +82,100 @@ def _folder(path_or_hub_id: str, *, revision: str | None) -> Path:
     return folder
 
 
-def _source(folder: Path, config: dict[str, Any]) -> str:
+def _source(folder: Path, sidecars: Sidecars) -> str:
     """The template: a file of its own, or in the sidecar, alone or as `default` among others."""
     if (folder / _TEMPLATE).is_file():
-        return (folder / _TEMPLATE).read_text(encoding="utf-8")
-    found = config.get("chat_template")
+        return _read(folder / _TEMPLATE)
+    found = sidecars.config.get("chat_template")
     if isinstance(found, list):
-        found = {each["name"]: each["template"] for each in found}.get("default")
+        named = [each for each in found if isinstance(each, dict) and each.get("name") == "default"]
+        found = named[-1].get("template") if named else None
     if not isinstance(found, str):
-        raise ResourceError(
-            f"{folder} has no chat template, neither {_TEMPLATE} nor `chat_template` in "
-            f"{_SIDECAR}; name a fixed wrapper"
-        )
+        places = f"neither {_TEMPLATE} nor `chat_template` in {CONFIG}"
+        if is_gguf(folder):
+            places = "as its `tokenizer.chat_template` would be"
+        raise ResourceError(f"{folder} has no chat template, {places}; name a fixed wrapper")
     return found
 
 
-def _render(source: str, config: dict[str, Any], question: str, folder: Path) -> str:
+@opens("a chat template", "chat_template.jinja", error=ResourceError)
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+@opens("a folder with a chat template", "", error=ResourceError, way_out="name a fixed wrapper")
+def _render(folder: Path, source: str, special: dict[str, str], question: str) -> str:
+    """What `apply_chat_template` gives for a question, the date aside."""
     import jinja2
-    from jinja2.ext import loopcontrols
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    def refuse(message: str) -> None:
-        raise jinja2.TemplateError(message)
-
-    special = {
-        name: token["content"] if isinstance(token, dict) else token
-        for name, token in config.items()
-        if name.endswith("_token") and isinstance(token, str | dict)
-    }
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
-    )
-    environment.filters["tojson"] = lambda value, **_: json.dumps(value, ensure_ascii=False)
-    environment.globals["raise_exception"] = refuse
-    messages = [{"role": "user", "content": question}]
     try:
-        return environment.from_string(source).render(
-            messages=messages, add_generation_prompt=True, **special
+        return (
+            _environment()
+            .from_string(source)
+            .render(
+                messages=[{"role": "user", "content": question}],
+                tools=None,
+                documents=None,
+                add_generation_prompt=True,
+                **special,
+            )
         )
     except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise ResourceError(
             f"the chat template of {folder} cannot be rendered ({error}); name a fixed wrapper"
         ) from error
+
+
+def _environment() -> "ImmutableSandboxedEnvironment":
+    """Jinja as transformers sets it up: two block rules, loop controls, and words of its own."""
+    import jinja2
+    from jinja2.ext import Extension, loopcontrols
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    class Generation(Extension):
+        """`{% generation %}`: marks what an assistant said, for training; shows what is inside."""
+
+        tags = {"generation"}  # noqa: RUF012 - as Jinja declares it
+
+        def parse(self, parser: jinja2.parser.Parser) -> Any:  # noqa: ANN401 - a node
+            next(parser.stream)
+            body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+            return jinja2.nodes.CallBlock(self.call_method("_shown"), [], [], body)
+
+        def _shown(self, caller: Any) -> Any:  # noqa: ANN401 - a macro and its text
+            return caller()
+
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols]
+    )
+    environment.filters["tojson"] = _to_json
+    environment.globals["raise_exception"] = _refuse
+    environment.globals["strftime_now"] = TODAY.strftime
+    return environment
+
+
+def _to_json(
+    value: object,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    """The filter `tojson`, which does not escape for HTML as Jinja's own does."""
+    return json.dumps(
+        value,
+        ensure_ascii=ensure_ascii,
+        indent=indent,
+        separators=separators,
+        sort_keys=sort_keys,
+    )
+
+
+def _refuse(message: str) -> None:
+    """`raise_exception`, by which a template says what it does not do."""
+    import jinja2
+
+    raise jinja2.TemplateError(message)
 
 
 def _around(question: str, rendered: str, folder: Path) -> Wrapper:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from needlework.tasks import drafts
-from needlework.tasks.drafts import Body, Draft, Needle, Plan
+from needlework.tasks.drafts import Body, Draft, Needle, Outline
 from needlework.tasks.material import Item, Material
 from needlework.tasks.prompts import Frame
 from needlework.tasks.specs import CommonWordsSpec
@@ -31,7 +31,7 @@ class _Lists:
         return cls(spec.common_repeats, spec.uncommon_repeats, 40, 10, 3)
 
 
-def plan(spec: CommonWordsSpec, material: Material, item: Item) -> Plan:
+def plan(spec: CommonWordsSpec, material: Material, item: Item) -> Outline:
     """Draw the common and the uncommon words of one sample."""
     pool = item.stream("words").sample(material.words(), len(material.words()))
     common, uncommon = pool[: spec.common], pool[spec.common :]
@@ -53,7 +53,7 @@ def plan(spec: CommonWordsSpec, material: Material, item: Item) -> Plan:
             example=example,
         )
 
-    return Plan(compose, most=item.budget)
+    return Outline(compose, most=item.budget)
 
 
 def first_occurrences(

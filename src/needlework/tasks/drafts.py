@@ -51,12 +51,14 @@ class Draft:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Outline:
     """Everything about a sample that does not depend on the size of its haystack."""
 
     compose: Callable[[int], Draft]
     most: int
     """The largest size there is material for."""
+    choices: int = 1
+    """How many different questions an item may ask, of which some may be too long by themselves."""
 
 
 def scatter(fractions: Sequence[float], units: int) -> list[int]:

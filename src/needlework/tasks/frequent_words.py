@@ -4,7 +4,7 @@ import math
 
 from needlework.tasks import drafts
 from needlework.tasks.common_words import first_occurrences
-from needlework.tasks.drafts import Draft, Plan
+from needlework.tasks.drafts import Draft, Outline
 from needlework.tasks.material import Item, Material, distinct
 from needlework.tasks.specs import FrequentWordsSpec
 
@@ -14,7 +14,7 @@ _TOKENS_PER_WORD = 50
 """A text of n tokens is written in n / 50 different words, as RULER's are."""
 
 
-def plan(spec: FrequentWordsSpec, material: Material, item: Item) -> Plan:
+def plan(spec: FrequentWordsSpec, material: Material, item: Item) -> Outline:
     """Draw the made-up words of one sample, most frequent first."""
     kinds = min(max(_FEWEST, item.budget // _TOKENS_PER_WORD), material.coins)
     coined = distinct(material.coin, item.stream("words"), kinds)
@@ -36,7 +36,7 @@ def plan(spec: FrequentWordsSpec, material: Material, item: Item) -> Plan:
             completion=f" {frame.between.join(asked)}{frame.end}",
         )
 
-    return Plan(compose, most=item.budget)
+    return Outline(compose, most=item.budget)
 
 
 def _shares(alpha: float, ranks: int) -> list[float]:

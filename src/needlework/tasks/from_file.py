@@ -11,7 +11,8 @@ from typing import Annotated, NamedTuple
 from pydantic import Field, JsonValue, StringConstraints, ValidationError
 
 from needlework.errors import BudgetError, RecordError, ResourceError
-from needlework.records import Closed, Sample, SampleDetail
+from needlework.parsing import Closed
+from needlework.records import Sample, SampleDetail
 from needlework.tasks.fitting import Counter
 from needlework.tasks.metrics import plain_words
 from needlework.tasks.prompts import Wrapper

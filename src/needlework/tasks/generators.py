@@ -8,7 +8,7 @@ from typing import assert_never
 
 from needlework.errors import StudyError
 from needlework.tasks import common_words, frequent_words, niah, own, qa, variable_tracking
-from needlework.tasks.drafts import Plan
+from needlework.tasks.drafts import Outline
 from needlework.tasks.material import Item, Material
 from needlework.tasks.specs import (
     CommonWordsSpec,
@@ -22,7 +22,7 @@ from needlework.tasks.specs import (
 )
 
 
-def plan(spec: Spec, material: Material, item: Item) -> Plan:
+def plan(spec: Spec, material: Material, item: Item) -> Outline:
     """How one sample of a task is put together, whatever the size of its haystack.
 
     Raises:

@@ -8,8 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, StringConstraints, ValidationError
+from pydantic import BaseModel, StringConstraints
 
+from needlework.door import opens, read_json
 from needlework.errors import ResourceError
 from needlework.tasks.released import sentences as punkt_sentences
 
@@ -32,6 +33,7 @@ class _Essay(BaseModel):
     text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
+@opens("the essays, an object with `text`", "essays.json", error=ResourceError)
 def read_essay(path: Path) -> str:
     """The text of an essay file, a JSON object with the field `text`.
 
@@ -40,12 +42,7 @@ def read_essay(path: Path) -> str:
     """
     if not path.is_file():
         raise ResourceError(f"{path}: the essays are not there; fetch them with `needlework fetch`")
-    try:
-        return _Essay.model_validate_json(path.read_bytes()).text
-    except ValidationError as error:
-        raise ResourceError(
-            f"{path}: no JSON object with a field `text`; fetch the essays again"
-        ) from error
+    return _Essay.model_validate(read_json(path, error=ResourceError, kind=dict)).text
 
 
 @cache

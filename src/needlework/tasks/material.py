@@ -68,6 +68,8 @@ class Question:
     others: Growing[str]
     most: int
     """How many others there are."""
+    choices: int = 1
+    """Of how many questions this is one."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from needlework.tasks import drafts
-from needlework.tasks.drafts import Body, Draft, Insert, Plan
+from needlework.tasks.drafts import Body, Draft, Insert, Outline
 from needlework.tasks.material import Growing, Item, Material, distinct
 from needlework.tasks.prompts import Frame
 from needlework.tasks.specs import NiahSpec
@@ -21,7 +21,7 @@ class _Fact:
     asked: bool
 
 
-def plan(spec: NiahSpec, material: Material, item: Item) -> Plan:
+def plan(spec: NiahSpec, material: Material, item: Item) -> Outline:
     """Draw the needles of one sample and the hay they will lie in."""
     facts = _facts(spec, material, item)
     hay, most = _hay(spec, material, item, facts)
@@ -41,7 +41,7 @@ def plan(spec: NiahSpec, material: Material, item: Item) -> Plan:
         body = drafts.weave(units, inserts, separator=separator)
         return _ask(spec, material, body, drawn=facts, in_order=[fact for _, fact in placed])
 
-    return Plan(compose, most=most)
+    return Outline(compose, most=most)
 
 
 def _facts(spec: NiahSpec, material: Material, item: Item) -> list[_Fact]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from needlework.errors import NeedleworkError, StudyError
-from needlework.tasks.drafts import Draft, Plan
+from needlework.tasks.drafts import Draft, Outline
 from needlework.tasks.material import Item, Material
 from needlework.tasks.metrics import plain_words
 from needlework.tasks.specs import OwnSpec
@@ -23,11 +23,11 @@ from needlework.tasks.specs import OwnSpec
 Function = Callable[[dict[str, Any], Material, Item], object]
 
 
-def plan(spec: OwnSpec, material: Material, item: Item) -> Plan:
+def plan(spec: OwnSpec, material: Material, item: Item) -> Outline:
     """What the function plans for one sample; its drafts are checked when they are composed.
 
     Raises:
-        StudyError: file or function are absent, or the function fails or gives no Plan.
+        StudyError: file or function are absent, or the function fails or gives no Outline.
     """
     function = _function(spec)
     given = material if "essays" in spec.needs else replace(material, book=_undeclared)
@@ -46,19 +46,19 @@ def plan(spec: OwnSpec, material: Material, item: Item) -> Plan:
             _check(draft, spec)
         return draft
 
-    return Plan(compose, planned.most)
+    return Outline(compose, planned.most)
 
 
-def _planned(found: object) -> Plan:
+def _planned(found: object) -> Outline:
     """What a function gave, if it is a plan.
 
     Raises:
         StudyError: it is not.
     """
-    if not isinstance(found, Plan):
-        raise StudyError(f"gives a {type(found).__name__} instead of a tasks.drafts.Plan")
+    if not isinstance(found, Outline):
+        raise StudyError(f"gives a {type(found).__name__} instead of a tasks.drafts.Outline")
     if not (isinstance(found.most, int) and found.most >= 0 and callable(found.compose)):
-        raise StudyError("gives a Plan whose `most` is no size or whose `compose` no function")
+        raise StudyError("gives a Outline whose `most` is no size or whose `compose` no function")
     return found
 
 

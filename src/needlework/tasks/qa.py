@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from needlework.tasks import drafts
-from needlework.tasks.drafts import Body, Draft, Insert, Plan
+from needlework.tasks.drafts import Body, Draft, Insert, Outline
 from needlework.tasks.material import Growing, Item, Material, Question
 from needlework.tasks.prompts import Frame
 from needlework.tasks.specs import QaSpec
 
 
-def plan(spec: QaSpec, material: Material, item: Item) -> Plan:
+def plan(spec: QaSpec, material: Material, item: Item) -> Outline:
     """Draw the question of one sample and the places of the documents that answer it."""
     question = material.questions[spec.source](material, item)
     places = item.stream("depths")
@@ -24,7 +24,7 @@ def plan(spec: QaSpec, material: Material, item: Item) -> Plan:
         body = _body(material, question, fractions, [others[each] for each in order])
         return _ask(material, frame, body, question)
 
-    return Plan(compose, most=min(question.most, item.budget))
+    return Outline(compose, most=min(question.most, item.budget), choices=question.choices)
 
 
 def _body(

@@ -12,8 +12,6 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     JsonValue,
@@ -22,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from needlework.parsing import Closed
 from needlework.tasks.metrics import Metric
 
 Kind = Literal["words", "numbers", "uuids"]
@@ -32,12 +31,6 @@ Need = Literal["essays", "squad", "hotpotqa"]
 """What a task reads of a material that is fetched."""
 _PLACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_.-]+)*")
 _FUNCTION = re.compile(r"(?P<path>[^:]+\.py):(?P<function>[A-Za-z_][A-Za-z0-9_]*)")
-
-
-class Closed(BaseModel):
-    """Task parameters that refuse keys they do not know and cannot be changed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def _own_path(path: str) -> str:
@@ -189,7 +182,7 @@ class OwnSpec(Closed):
 
     generator: Annotated[str, AfterValidator(_own_function)]
     """The file, from the working directory, and a function in it."""
-    parameters: Annotated[dict[str, JsonValue], AfterValidator(_finite)] = {}
+    parameters: Annotated[dict[str, JsonValue], AfterValidator(_finite)] = Field({})
     """What the function is given."""
     metric: Metric
     """How answers are scored."""

@@ -5,7 +5,7 @@ import random
 from collections.abc import Sequence
 
 from needlework.tasks import drafts
-from needlework.tasks.drafts import Body, Draft, Insert, Plan
+from needlework.tasks.drafts import Body, Draft, Insert, Outline
 from needlework.tasks.material import Draw, Growing, Item, Material, distinct
 from needlework.tasks.prompts import Frame
 from needlework.tasks.specs import VariableTrackingSpec
@@ -41,7 +41,7 @@ class _Chains:
         return inserts
 
 
-def plan(spec: VariableTrackingSpec, material: Material, item: Item) -> Plan:
+def plan(spec: VariableTrackingSpec, material: Material, item: Item) -> Outline:
     """Draw the chains of one sample, and of the solved example before it."""
     draws = item.stream("chains")
     chains = _Chains(spec.chains, spec.hops, material, draws, name=material.names)
@@ -65,7 +65,7 @@ def plan(spec: VariableTrackingSpec, material: Material, item: Item) -> Plan:
             example=example,
         )
 
-    return Plan(compose, most=item.budget)
+    return Outline(compose, most=item.budget)
 
 
 def _body(material: Material, chains: _Chains, units: Sequence[str]) -> Body:

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from needlework import installed
 from needlework.errors import ResourceError
+from needlework.gguf_header import is_gguf
 from needlework.tokenizers.cuts import Blank, Cuts
 
 __all__ = ["Blank", "Cuts", "Tokenizer", "load"]
@@ -46,7 +48,8 @@ def load(path_or_hub_id: str, *, revision: str | None = None, begins: bool = Tru
     Without `begins` it has no begin token: prompts have theirs, or are to have none.
 
     A folder with `tokenizer.json`, or that file, is read by the tokenizers library, `*.model` by
-    SentencePiece, `rwkv_vocab*.txt` by the RWKV World reader; what is not a path is a hub id.
+    SentencePiece, `rwkv_vocab*.txt` by the RWKV World reader, `*.gguf` has one inside; what is not
+    a path is a hub id.
 
     Raises:
         ResourceError: the path holds no tokenizer, or the hub has none under that name.
@@ -58,7 +61,7 @@ def load(path_or_hub_id: str, *, revision: str | None = None, begins: bool = Tru
 
 
 def _open(path_or_hub_id: str, *, revision: str | None) -> Tokenizer:
-    path = _definition(Path(path_or_hub_id))
+    path = _definition(installed.find(path_or_hub_id))
     if path.suffix == ".model":
         from needlework.tokenizers.sentencepiece import SentencePieceTokenizer
 
@@ -67,6 +70,10 @@ def _open(path_or_hub_id: str, *, revision: str | None) -> Tokenizer:
         from needlework.tokenizers.world import WorldTokenizer
 
         return WorldTokenizer(path)
+    if is_gguf(path):
+        from needlework.tokenizers.gguf import GgufTokenizer
+
+        return GgufTokenizer(path)
     from needlework.tokenizers import hub
 
     if path.exists():

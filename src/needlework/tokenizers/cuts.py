@@ -70,6 +70,11 @@ def _steps(normalizer: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
 def _of_splitter(splitter: dict[str, Any], layout: dict[str, Any]) -> Cuts | None:
     if splitter.get("type") == "WhitespaceSplit":
         return Cuts("leads")
+    first, *rest = splitter.get("pretokenizers", [splitter])
+    if first.get("type") == "Digits" and len(rest) == 1:
+        # Every digit by itself, then GPT-2's expression: blanks before a digit are left behind a
+        # word, where that expression parts them from it, as it does after a cut.
+        (splitter,) = rest
     byte_level = splitter.get("type") == "ByteLevel" and splitter.get("use_regex", True)
     if not byte_level or splitter.get("add_prefix_space", True):
         return None

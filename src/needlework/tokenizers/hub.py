@@ -5,18 +5,25 @@ Knows that format and its sidecar `tokenizer_config.json`; does not import trans
 
 import hashlib
 import json
+import logging
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import tokenizers
 
 from needlework import bounded
+from needlework.door import opens
 from needlework.errors import ResourceError
 from needlework.external import snapshots
 from needlework.tokenizers import cuts
+from needlework.tokenizers.sidecars import CONFIG, SPECIAL, Sidecars
+
+log = logging.getLogger(__name__)
+
+Find = Callable[[str], int | None]
+"""What gives a token its id."""
 
 SECONDS, SECONDS_A_MEGABYTE = 30, 30
 MEGABYTES, MEGABYTES_A_MEGABYTE = 1000, 500
@@ -31,37 +38,31 @@ class HubTokenizer:
 
     def __init__(self, path: Path) -> None:
         source = path.read_text(encoding="utf-8", errors="replace")
-        _check_patterns(path, source)
-        with _Reading(path):
-            self._inner = tokenizers.Tokenizer.from_str(source)
+        self._define(source, path, name=path.parent.name, sidecars=Sidecars(path.parent))
+
+    def _define(self, source: str, path: Path, *, name: str, sidecars: Sidecars) -> None:
+        """Become what `source`, the text of a `tokenizer.json`, and its sidecars describe."""
         self._path = path
-        layout = _layout(source)
-        self._inner.no_truncation()
-        self._inner.no_padding()
-        digest = hashlib.sha256(source.encode()).hexdigest()
-        self.identity = f"{path.parent.name}@{digest[:12]}"
+        _check_patterns(path, source)
+        self._inner, layout = _read(path, source)
+        added = _add(self._inner, sidecars)
+        digest = hashlib.sha256((source + "".join(added)).encode()).hexdigest()
+        self.identity = f"{name}@{digest[:12]}"
         self.vocabulary = self._inner.get_vocab_size(with_added_tokens=True)
         self.cuts = cuts.of_layout(layout)
         self.blank = None if self.cuts is None or self.cuts.barred else self.cuts.blank
         self._words = _closed_vocabulary(layout)
-        config = read_sidecar(path.with_name("tokenizer_config.json"))
-        self.begin = tuple(self._begin(config, layout))
-        end = self._id(config.get("eos_token"))
-        self.end = frozenset() if end is None else frozenset({end})
+        self.begin = tuple(self._begin(sidecars, layout))
+        self.end = frozenset(known_ids(sidecars, "eos_token", self._inner.token_to_id))
 
-    def _begin(self, config: dict[str, Any], layout: dict[str, Any]) -> list[int]:
+    def _begin(self, sidecars: Sidecars, layout: dict[str, Any]) -> list[int]:
         """What the sidecar says, or else what the post-processor, as in Llama 3, puts first."""
-        if (adds := config.get("add_bos_token")) is not None:
-            begin = self._id(config.get("bos_token")) if adds else None
-            return [] if begin is None else [begin]
+        if (adds := sidecars.config.get("add_bos_token")) is not None:
+            return begin_of(sidecars, self._inner.token_to_id) if adds else []
         if self._words is not None or not layout.get("post_processor"):
             return []
         encoded = self._inner.encode("a", add_special_tokens=True)
         return encoded.ids[: encoded.special_tokens_mask.index(0)]
-
-    def _id(self, token: str | dict[str, Any] | None) -> int | None:
-        content = token["content"] if isinstance(token, dict) else token
-        return None if content is None else self._inner.token_to_id(content)
 
     def encode(self, text: str) -> list[int]:
         """The ids of `text`.
@@ -74,17 +75,7 @@ class HubTokenizer:
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of every text; raises as `encode` does."""
         self._check(texts)
-        size = sum(map(len, texts)) / bounded.MEGABYTE
-        with _Reading(self._path):
-            encoded = bounded.in_thread(
-                lambda: self._inner.encode_batch(list(texts), add_special_tokens=False),
-                what=f"{self._path}: a text of {size:.3g} MB",
-                limits=bounded.Limits(
-                    seconds=SECONDS + SECONDS_A_MEGABYTE * size,
-                    megabytes=MEGABYTES + MEGABYTES_A_MEGABYTE * size,
-                ),
-            )
-        return [each.ids for each in encoded]
+        return _encoded(self._path, self._inner, texts)
 
     def _check(self, texts: Sequence[str]) -> None:
         if self._words is None:
@@ -103,23 +94,6 @@ class HubTokenizer:
         return text
 
 
-@dataclass(frozen=True)
-class _Reading:
-    """Makes one line of what the tokenizers library raises: `Exception` itself, no kind of it."""
-
-    path: Path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: object, _: object) -> None:
-        if kind is Exception or (kind is not None and kind.__module__ == "pyo3_runtime"):
-            raise ResourceError(
-                f"{self.path} is not a tokenizer that the tokenizers library reads ({error}); "
-                "fetch it again"
-            )
-
-
 def _check_patterns(path: Path, source: str) -> None:
     """Accept expressions of a size that the library can prepare.
 
@@ -134,18 +108,71 @@ def _check_patterns(path: Path, source: str) -> None:
         )
 
 
-def read_sidecar(path: Path) -> dict[str, Any]:
-    """What stands in a `tokenizer_config.json`; nothing where there is none.
+@opens("a text for a tokenizer", "", error=ResourceError, way_out="name another tokenizer")
+def _encoded(path: Path, inner: tokenizers.Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+    """The ids of texts, within limits of time and memory."""
+    size = sum(map(len, texts)) / bounded.MEGABYTE
+    limits = bounded.Limits(
+        seconds=SECONDS + SECONDS_A_MEGABYTE * size,
+        megabytes=MEGABYTES + MEGABYTES_A_MEGABYTE * size,
+    )
+
+    def encode() -> list[list[int]]:
+        found = inner.encode_batch(list(texts), add_special_tokens=False)
+        return [each.ids for each in found]
+
+    return bounded.in_thread(encode, what=f"{path}: a text of {size:.3g} MB", limits=limits)
+
+
+def begin_of(sidecars: Sidecars, find: Find) -> list[int]:
+    """The begin token, where the sidecar says that one is added.
 
     Raises:
-        ResourceError: it is not a JSON object.
+        ResourceError: none of those that it names is a token.
     """
-    if not path.is_file():
-        return {}
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise ResourceError(f"{path} is not a JSON object ({error}); fetch it again") from error
+    found = known_ids(sidecars, "bos_token", find)
+    if not found:
+        raise ResourceError(
+            f"{sidecars.folder / CONFIG}: add_bos_token is true, but no bos_token of the tokenizer "
+            f"is named there or in {SPECIAL}; name it, or set add_bos_token to false"
+        )
+    return found[:1]
+
+
+def known_ids(sidecars: Sidecars, kind: str, find: Find) -> list[int]:
+    """The ids of what is called `kind`, each once; what is no token is told in the log."""
+    found = {name: find(name) for name in sidecars.named(kind)}
+    for name, number in found.items():
+        if number is None:
+            log.warning("%s: %s %r is none of its tokens", sidecars.folder, kind, name)
+    return list(dict.fromkeys(number for number in found.values() if number is not None))
+
+
+@opens("a tokenizer", "tokenizer.json", error=ResourceError)
+def _read(path: Path, source: str | None = None) -> tuple[tokenizers.Tokenizer, dict[str, Any]]:
+    """A tokenizer that neither cuts nor fills texts, and its layout."""
+    source = path.read_text(encoding="utf-8") if source is None else source
+    inner = tokenizers.Tokenizer.from_str(source)
+    inner.no_truncation()
+    inner.no_padding()
+    return inner, _layout(source)
+
+
+def _add(inner: tokenizers.Tokenizer, sidecars: Sidecars) -> list[str]:
+    """Add the tokens that only the files beside it know; which these are.
+
+    Raises:
+        ResourceError: such a token would get another id than its file says.
+    """
+    missing = [text for text in sidecars.added if inner.token_to_id(text) is None]
+    for text in missing:
+        inner.add_special_tokens([tokenizers.AddedToken(text, special=True, normalized=False)])
+        if inner.token_to_id(text) != (number := sidecars.added[text]):
+            raise ResourceError(
+                f"{sidecars.folder}: its files give token {text!r} the id {number}, but the "
+                f"tokenizer has room for it at {inner.token_to_id(text)}; mend added_tokens_decoder"
+            )
+    return missing
 
 
 def _layout(source: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from needlework.door import opens
 from needlework.errors import ResourceError
 from needlework.files import sha256
 from needlework.tokenizers.cuts import Blank, Cuts
@@ -79,14 +80,15 @@ class WorldTokenizer:
         return [self.encode(text) for text in texts]
 
     def decode_bytes(self, tokens: Sequence[int]) -> bytes:
-        """The bytes of `tokens`, the end token left out."""
-        return b"".join(self._bytes[token] for token in tokens if token != _END)
+        """The bytes of `tokens`, the end token left out, and ids that the vocabulary lacks."""
+        return b"".join(self._bytes.get(token, b"") for token in tokens if token != _END)
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of `tokens`, the end token left out; torn characters become U+FFFD."""
         return self.decode_bytes(tokens).decode("utf-8", errors="replace")
 
 
+@opens("an RWKV vocabulary", "rwkv_vocab.txt", error=ResourceError)
 def _read(path: Path) -> dict[int, bytes]:
     """The vocabulary: a line is an id, a Python literal of text or bytes, and its length in bytes.
 
@@ -97,10 +99,7 @@ def _read(path: Path) -> dict[int, bytes]:
         raise ResourceError(f"{path}: no such vocabulary; fetch it with `needlework fetch`")
     lines = path.read_text("utf-8").removesuffix("\n").split("\n")
     found = [row.groups() for row in map(_LINE.fullmatch, lines) if row is not None]
-    try:
-        literals = ast.literal_eval("[" + ",".join(literal for _, literal, _ in found) + "]")
-    except (SyntaxError, ValueError) as error:
-        raise ResourceError(f"{path}: not an RWKV vocabulary; fetch it again") from error
+    literals = ast.literal_eval("[" + ",".join(literal for _, literal, _ in found) + "]")
     if not all(isinstance(each, str | bytes) for each in literals):
         raise ResourceError(f"{path}: not an RWKV vocabulary; fetch it again")
     entries = [each.encode() if isinstance(each, str) else each for each in literals]

@@ -8,12 +8,16 @@ from contextlib import chdir
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from needlework.artifact import rendering
 from needlework.artifact.bundle import write_artifact
 from needlework.cli import cli
+from needlework.report.figures import write_figure
+from needlework.study.definitions import FigureDefinition
 from needlework.study.plan import Plan
 from tests.whole_study_for_tests import make_study
 
@@ -67,7 +71,7 @@ def render_pages(study: Path, plan: Plan) -> None:
     """Every table and page that a review renders again."""
     models = ["--models", study / "plan/models.json"]
     templates = ["--templates", "reports/templates"]
-    cells, scores = study / "cells.parquet", study / "scores.parquet"
+    cells, scores = study / "estimates.parquet", study / "scores.parquet"
     config = ["--study", study / "plan/study.json"]
     shown = ["--shown", study / "plan/shown.json"]
     grid = ["--grid", study / "plan/grid.json"]
@@ -88,7 +92,40 @@ def render_pages(study: Path, plan: Plan) -> None:
     run("explorer", study, study / "explorer.html", *grid, *models, *shown)
     run("audit", "resources/published", "--output", study / "audit")
     run("findings", scores, cells, study / "findings", *config, *grid, *models)
+    run(
+        *("results", scores, cells, study / "results.json", *config, *grid, *models),
+        *("--predictions", study / "predictions"),
+    )
     run("report", study, scores, *config, *shown, "--template", "reports/templates/report.md.j2")
+
+
+DRAWN: dict[str, dict[str, bytes]] = {}
+"""The files of every figure that was drawn, by all that decides them."""
+
+
+def _drawn_once(
+    figure: FigureDefinition,
+    scores: Sequence[Path],
+    output: Path,
+    *,
+    benchmarks: Path,
+    **known: Any,
+) -> None:
+    measured = [path.read_bytes() for path in sorted(benchmarks.rglob("*.tsv"))]
+    key = repr((figure, [path.read_bytes() for path in scores], measured, known))
+    if key not in DRAWN:
+        write_figure(figure, scores, output, benchmarks=benchmarks, **known)
+        files = output.parent.glob(f"{output.name}.*")
+        DRAWN[key] = {path.name.removeprefix(output.name): path.read_bytes() for path in files}
+    output.parent.mkdir(parents=True, exist_ok=True)
+    for suffix, content in DRAWN[key].items():
+        output.with_name(output.name + suffix).write_bytes(content)
+
+
+@pytest.fixture(autouse=True)
+def drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reviews draw a figure once for all tests in which it shows the same scores."""
+    monkeypatch.setattr(rendering, "write_figure", _drawn_once)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from needlework import installed
 from needlework.artifact.bundle import write_artifact
 from needlework.artifact.crate import PROFILES
 from needlework.errors import ArtifactError, RecordError
@@ -48,6 +49,37 @@ def test_journals_hidden_files_and_what_was_unfinished_stay_out(
     write_artifact(study, tmp_path / "a.zip", inputs=[])
     with zipfile.ZipFile(tmp_path / "a.zip") as opened:
         assert not any("journal" in name or "secret" in name for name in opened.namelist())
+
+
+def test_of_what_jobs_took_predictions_alone_are_told(study: Path, tmp_path: Path) -> None:
+    """As a run leaves them: the folder itself, a file in it, and those of cells below."""
+    for name in ("collect.tsv", "predict/nano-llama/ruler/128.tsv"):
+        (study / "benchmarks" / name).parent.mkdir(parents=True, exist_ok=True)
+        (study / "benchmarks" / name).write_text("s\n1\n")
+    write_artifact(study, tmp_path / "a.zip", inputs=[])
+    with zipfile.ZipFile(tmp_path / "a.zip") as opened:
+        found = [name for name in opened.namelist() if name.startswith("study/benchmarks/")]
+    assert found == ["study/benchmarks/predict/nano-llama/ruler/128.tsv"]
+
+
+def test_packaged_inputs_have_the_names_they_have_in_a_checkout(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a project has a file of the same name, the packaged one has another place."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/models.yaml").write_text("models:\n")
+    packaged = [installed.root() / name for name in ("config/models.yaml", "workflow/Snakefile")]
+    write_artifact(study, tmp_path / "a.zip", inputs=[Path("config/models.yaml"), *packaged])
+    with zipfile.ZipFile(tmp_path / "a.zip") as opened:
+        inside = {name for name in opened.namelist() if name.startswith("inputs/")}
+        own = opened.read("inputs/config/models.yaml")
+    assert own == b"models:\n"
+    assert inside == {
+        "inputs/config/models.yaml",
+        "inputs/packaged/config/models.yaml",
+        "inputs/workflow/Snakefile",
+    }
 
 
 def entities(archive: Path) -> dict[str, Any]:

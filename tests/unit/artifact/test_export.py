@@ -66,7 +66,7 @@ def test_a_line_has_the_fields_that_ruler_reads(study: Path, tmp_path: Path) -> 
 
 def test_lm_eval_results_are_the_cells(study: Path, tmp_path: Path) -> None:
     write_lm_eval(study, tmp_path)
-    cells = pl.read_parquet(study / "cells.parquet")
+    cells = pl.read_parquet(study / "estimates.parquet")
     for model in ("nano-llama", "nano-mamba2"):
         found = json.loads((tmp_path / model / "results.json").read_text())
         own = cells.filter(pl.col("model") == model)

@@ -385,7 +385,7 @@ def test_scores_and_estimates_of_other_predictions_are_refused(
 
     told = problems(sealed(archive, tmp_path, raise_scores))
     assert "scores/nano-llama/ruler/256.parquet" in told
-    assert "cells.parquet" in told
+    assert "estimates.parquet" in told
 
 
 def test_a_licence_that_is_empty_is_refused(archive: Path, tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_an_honest_artifact_passes(archive: Path) -> None:
 
 def test_every_page_comes_with_its_command(archive: Path) -> None:
     made = {names: command for command, names in reviewed(archive).commands}
-    assert made["claims.md, claims.csv"].startswith("needlework claims study/cells.parquet")
+    assert made["claims.md, claims.csv"].startswith("needlework claims study/estimates.parquet")
     assert len(made) == 18 + 5 + 5 + 1
     assert "figures/cost.svg" in next(names for names in made if "figures/cost.pdf" in names)
 
@@ -126,7 +126,7 @@ def test_a_file_slipped_in_is_named(archive: Path, tmp_path: Path) -> None:
         ("study/plan/grid.json", b'{"models": ["m"], "suites": {}}'),
         ("study/plan/study.json", b"{}"),
         ("study/plan/models.json", b"[]"),
-        ("study/cells.parquet", b"PAR1"),
+        ("study/estimates.parquet", b"PAR1"),
         ("study/scores.parquet", b""),
     ],
 )
@@ -250,9 +250,9 @@ def test_one_changed_score_is_named(study: Path, tmp_path: Path) -> None:
 
 
 def test_one_changed_estimate_is_named(study: Path, tmp_path: Path) -> None:
-    path = study / "cells.parquet"
+    path = study / "estimates.parquet"
     pl.read_parquet(path).with_columns(high=pl.lit(1.0)).write_parquet(path)
-    assert "cells.parquet: nano-mamba2" in tampered(study, tmp_path)
+    assert "estimates.parquet: nano-mamba2" in tampered(study, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -308,20 +308,21 @@ def test_an_explorer_that_is_only_packed_otherwise_passes(study: Path, tmp_path:
 
 
 def test_a_mean_over_fewer_samples_is_named(study: Path, tmp_path: Path) -> None:
-    path = study / "cells.parquet"
+    path = study / "estimates.parquet"
     pl.read_parquet(path).with_columns(count=pl.lit(2)).write_parquet(path)
-    wanted = "cells.parquet: nano-mamba2 niah_single_1 at 128: over 2 samples, not 3"
+    wanted = "estimates.parquet: nano-mamba2 niah_single_1 at 128: over 2 samples, not 3"
     assert wanted in tampered(study, tmp_path)
 
 
 def test_a_mean_outside_its_interval_is_named(study: Path, tmp_path: Path) -> None:
     """It was once a traceback."""
-    path = study / "cells.parquet"
+    path = study / "estimates.parquet"
     pl.read_parquet(path).with_columns(mean=pl.lit(0.01), low=pl.lit(0.5)).write_parquet(path)
     found = tampered(study, tmp_path)
-    assert "cells.parquet: nano-mamba2 niah_single_1 at 128: mean is 0.01" in found
+    assert "estimates.parquet: nano-mamba2 niah_single_1 at 128: mean is 0.01" in found
     assert (
-        "cells.parquet: nano-mamba2 ruler niah_single_1 128: Value error, not an estimate" in found
+        "estimates.parquet: nano-mamba2 ruler niah_single_1 128: Value error, not an estimate"
+        in found
     )
 
 
@@ -418,7 +419,7 @@ def test_a_study_that_nobody_could_run_again_is_named(study: Path, tmp_path: Pat
 
 def test_every_claim_leads_to_its_command_and_cells(archive: Path) -> None:
     own = {claim.claim: claim for claim in reviewed(archive).claims if "study/" in claim.command}
-    assert own["C1"].command == "needlework claims study/cells.parquet claims"
+    assert own["C1"].command == "needlework claims study/estimates.parquet claims"
     assert "nano-mamba2/ruler/512" in own["C1"].cells
     assert own["C1"].verdict in ("supported", "contradicted", "undecided")
 

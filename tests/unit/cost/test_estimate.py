@@ -31,13 +31,16 @@ from tests.unit.models.test_checkpoints import FULL_SIZE
 A100 = DEVICES["a100-80gb"]
 MAMBA, LLAMA = "state-spaces/mamba2-2.7b", "princeton-nlp/Sheared-LLaMA-2.7B"
 PARSE = """
-import sys, yaml
+import re, sys, yaml
 from pathlib import Path
-from needlework.study import plan
+for rules in Path("workflow/rules").glob("*.smk"):
+    for imports in re.findall(r"^ *(from needlework.* import .*)$", rules.read_text(), re.M):
+        exec(imports)
 found = plan.resolve(yaml.safe_load(open("config/paper.yaml")), Path("config"))
 for cell in found.grid().cells():
     cell_cost(found, cell)
-print("torch" in sys.modules, "polars" in sys.modules)
+heavy = ("torch", "transformers", "polars", "numpy", "scipy", "altair", "jinja2", "nltk")
+print([name for name in heavy if name in sys.modules])
 """
 
 
@@ -212,7 +215,7 @@ def test_assumed_rates_stay_below_what_makers_state() -> None:
         assert rates.bandwidth < A100.bandwidth
 
 
-def test_the_workflow_is_parsed_without_torch_or_polars() -> None:
+def test_the_workflow_is_parsed_without_anything_heavy() -> None:
     """Every job parses it again."""
     done = subprocess.run(
         [sys.executable, "-c", PARSE],
@@ -221,7 +224,7 @@ def test_the_workflow_is_parsed_without_torch_or_polars() -> None:
         text=True,
         check=True,
     )
-    assert done.stdout.split() == ["False", "False"]
+    assert done.stdout.strip() == "[]"
 
 
 def test_asking_again_takes_less_than_a_millisecond() -> None:

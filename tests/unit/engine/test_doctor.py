@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from needlework.cluster import doctor
 from needlework.cluster.doctor import examine, longest_context, weight_bytes
 from needlework.study.config import ModelEntry
 from tests.models_for_tests import family
@@ -71,7 +70,7 @@ def test_tied_weights_count_once() -> None:
 
 
 def test_every_model_gets_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "free_bytes", lambda device: 8 << 30)
+    monkeypatch.setattr("needlework.engine.memory.free_bytes", lambda device: 8 << 30)
     _, pth = rwkv6_files(tmp_path)
     said = findings(
         llama=entry(NANO / "llama"),

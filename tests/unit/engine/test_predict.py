@@ -180,6 +180,28 @@ def test_sigterm_ends_with_a_code_that_says_run_me_again(
     assert len(read_records(output(folder), Prediction)) == len(many()) + 6
 
 
+def test_a_cell_that_cannot_fit_is_refused_before_weights_are_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gigabytes were once read first; what is finished already needs no memory at all."""
+    write_records(folder / "alone.jsonl", many())
+    assert run(folder)[0] == 0
+    whole = output(folder).read_bytes()
+    output(folder).unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr("needlework.engine.memory.needed_bytes", lambda decoder, tokens: tokens << 20)
+        assert run(folder, "--memory", "1")[0] == 0
+        assert output(folder).read_bytes() == whole
+        output(folder).unlink()
+        output(folder).with_name("60.jsonl.journal").unlink()
+        patch.setattr("needlework.models.load", lambda *_, **__: pytest.fail("it was loaded"))
+        code, said = run(folder, "--memory", "1")
+    assert code == 2
+    assert said.count("\n") == 1
+    assert "tokens of prompt and answer need" in said
+    assert not output(folder).with_name("60.jsonl.journal").exists()
+
+
 def many() -> list[Sample]:
     """More samples than are written together."""
     return [sample(index, [3 + index % 30] * (5 + index % 7)) for index in range(200)]

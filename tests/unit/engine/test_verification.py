@@ -281,7 +281,7 @@ def test_what_transformers_computes_itself_is_accounted_for(tiny: Path, tmp_path
 def test_what_cannot_be_decoded_step_by_step_is_read_in_one_pass_only(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_model.HubModel, "_cache_is_exact", lambda self: False)
+    monkeypatch.setattr(hub_model.HubModel, "_agrees", lambda *_: False)
     found = verified(tmp_path, candidate(tiny, backend="transformers"))
     assert (found.tokens, found.decoded) == (280, 0)
     assert found.reason.endswith("itself, in one pass, as its cache cannot be continued")

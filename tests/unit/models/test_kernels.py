@@ -1,11 +1,17 @@
 """The choice of kernels, which can be tested without any: who computes what, where."""
 
+import ast
+import inspect
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from torch.nn import functional as F
 
-from needlework.models import kernels
-from needlework.models.kernel_checks import largest_share, layer_results, random_layer
+from needlework.models import cuda, kernels
+from needlework.models.kernel_checks import largest_share, layer_results
+from needlework.models.random_weights import random_layer
 from tests.kernels.extensions import attention_of_cuda
 from tests.models_for_tests import SPECS, WIDTH
 
@@ -49,9 +55,36 @@ def test_only_torch_turns_every_kernel_off_and_on_again() -> None:
 
 
 def test_an_importable_module_counts_as_installed() -> None:
-    kernels.installed.cache_clear()
     assert kernels.installed("torch")
     assert not kernels.installed("no_such_package_anywhere")
+
+
+def test_a_package_that_does_not_import_is_not_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A compiled half built for another torch was found at the first token, by a traceback."""
+    (tmp_path / "causal_conv1d").mkdir()
+    (tmp_path / "causal_conv1d/__init__.py").write_text("import causal_conv1d_cuda\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "causal_conv1d", raising=False)
+    kernels.import_failure.cache_clear()
+    for _ in range(2):
+        assert kernels.chosen("convolution", CUDA, torch.bfloat16) == kernels.TORCH
+    (line,) = caplog.messages
+    assert "causal_conv1d is installed and not used" in line
+    assert "No module named 'causal_conv1d_cuda'" in line
+    kernels.import_failure.cache_clear()
+
+
+def test_the_table_has_all_that_is_called() -> None:
+    called = [
+        f"{node.module}:{alias.name}"
+        for node in ast.walk(ast.parse(inspect.getsource(cuda)))
+        if isinstance(node, ast.ImportFrom) and node.col_offset and node.module
+        for alias in node.names
+    ]
+    listed = [each for kernel in kernels.KERNELS.values() for each in kernel.functions]
+    assert sorted(called) == sorted(listed)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

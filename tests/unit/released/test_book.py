@@ -10,7 +10,7 @@ import pytest
 from needlework.errors import BudgetError
 from needlework.tasks.released.book import Book
 from needlework.tasks.released.counting import Counter, joined
-from tests.released_for_tests import Material
+from tests.released_for_tests import reference
 from tests.unit.released.test_sentences import upstream
 
 _WITHIN = re.compile(r"""[.?!][)";}\]*:@'({\[?!].*""")
@@ -18,7 +18,7 @@ _WITHIN = re.compile(r"""[.?!][)";}\]*:@'({\[?!].*""")
 
 @cache
 def book(shared: Path) -> Book:
-    material = Material(shared)
+    material = reference(shared)
     counter = Counter(material.tokenizer("gpt-neox-20b"))
     return Book(material.essay, material.splitter, counter)
 
@@ -34,7 +34,7 @@ def sizes(words: list[str]) -> list[int]:
 @pytest.mark.upstream
 def test_the_sentences_of_a_prefix_are_nltks(shared: Path) -> None:
     """A prefix that ends in "what?!" has other sentences than the whole text has there."""
-    words = Material(shared).words
+    words = reference(shared).words
     for size in sizes(words):
         prefix = book(shared).prefix(size)
         # Sentences far before the end cannot depend on it: two thousand characters are enough.
@@ -48,7 +48,7 @@ def test_the_sentences_of_a_prefix_are_nltks(shared: Path) -> None:
 
 
 def test_a_prefix_is_put_together_and_counted_exactly(shared: Path) -> None:
-    material = Material(shared)
+    material = reference(shared)
     counter = Counter(material.tokenizer("gpt-neox-20b"))
     made = Book(material.essay, material.splitter, counter)
     draws = random.Random(2)

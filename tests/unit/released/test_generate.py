@@ -16,13 +16,13 @@ from needlework.errors import ResourceError, StudyError
 from needlework.records import Sample, SampleDetail
 from needlework.tasks import released
 from needlework.tasks.released import catalog
-from tests.released_for_tests import Material
+from tests.released_for_tests import reference
 
 
 def rows(
     shared: Path, task: str, *, wrapper: str = "base", **options: Any
 ) -> list[tuple[Sample, SampleDetail]]:
-    material = Material(shared)
+    material = reference(shared)
     arguments = {"length": 1024, "samples": 3, "seed": 5} | options
     return list(
         released.generate(
@@ -40,7 +40,7 @@ def rows(
 @pytest.mark.parametrize("task", ["niah_multivalue", "niah_multikey_2", "vt", "cwe", "fwe"])
 def test_details_count_the_prompt_as_it_is_written(task: str, collapse: bool, shared: Path) -> None:
     """In `vt` the artifact writes down one token less than there is."""
-    tokenizer = Material(shared).tokenizer("gpt-neox-20b")
+    tokenizer = reference(shared).tokenizer("gpt-neox-20b")
     for sample, detail in rows(shared, task, remove_newline_tab=collapse):
         assert detail.prompt_tokens == len(tokenizer.encode(sample.input))
 
@@ -81,13 +81,13 @@ def test_braces_in_a_wrapper_are_a_mistake(shared: Path) -> None:
 def test_questions_of_another_form_are_refused(shared: Path, tmp_path: Path) -> None:
     path = tmp_path / "questions.json"
     path.write_text(json.dumps([{"question": "?"}]), encoding="utf-8")
-    with pytest.raises(ResourceError, match="not a squad file"):
+    with pytest.raises(ResourceError, match="holds list, not an object; name the right file"):
         rows(shared, "qa_1", questions=path)
 
 
 def test_more_samples_than_questions_are_refused(shared: Path) -> None:
     """The artifact would try the same question for ever."""
-    path = Material(shared).golden / "qa/squad_small.json"
+    path = reference(shared).golden / "qa/squad_small.json"
     with pytest.raises(StudyError, match=r"answerable questions.*lower --samples"):
         rows(shared, "qa_1", questions=path, samples=5000)
 

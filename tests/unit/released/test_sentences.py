@@ -9,7 +9,7 @@ import pytest
 
 from needlework.errors import ResourceError
 from needlework.tasks.released import sentences
-from tests.released_for_tests import Material
+from tests.released_for_tests import reference
 
 PIECES = (
     *("a", "B", "foo", "Bar", "Mr", "e.g", "3", "4.5", "U.S", "J.", "the", "However", "p.m", "No"),
@@ -23,7 +23,7 @@ def nltk_splitter(shared: Path) -> Any:
     """NLTK's own splitter with the same tables."""
     from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
 
-    ours = Material(shared).splitter
+    ours = reference(shared).splitter
     tables = PunktParameters()
     tables.abbrev_types = set(ours.abbreviations)
     tables.collocations = set(ours.collocations)
@@ -40,7 +40,7 @@ def upstream(shared: Path, text: str) -> list[tuple[int, int]]:
 
 @pytest.mark.upstream
 def test_the_essays_are_split_as_nltk_splits_them(shared: Path) -> None:
-    material = Material(shared)
+    material = reference(shared)
     text = material.essay[:400_000].strip()
     assert list(material.splitter.spans(text)) == upstream(shared, text)
 
@@ -48,12 +48,14 @@ def test_the_essays_are_split_as_nltk_splits_them(shared: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.upstream
 def test_all_essays_have_the_sentences_of_the_specification(shared: Path) -> None:
-    assert sum(1 for _ in Material(shared).splitter.spans(Material(shared).essay.strip())) == 31_396
+    assert (
+        sum(1 for _ in reference(shared).splitter.spans(reference(shared).essay.strip())) == 31_396
+    )
 
 
 @pytest.mark.upstream
 def test_nasty_texts_are_split_as_nltk_splits_them(shared: Path) -> None:
-    splitter = Material(shared).splitter
+    splitter = reference(shared).splitter
     draws = random.Random(3)
     for _ in range(3000):
         text = " ".join("".join(draws.choices(PIECES, k=draws.randint(1, 20))).split())
@@ -62,7 +64,7 @@ def test_nasty_texts_are_split_as_nltk_splits_them(shared: Path) -> None:
 
 def test_an_abbreviation_ends_no_sentence(shared: Path) -> None:
     text = 'Mr. Poe said "No." He left.'
-    found = [text[start:end] for start, end in Material(shared).splitter.spans(text)]
+    found = [text[start:end] for start, end in reference(shared).splitter.spans(text)]
     assert found == ['Mr. Poe said "No."', "He left."]
 
 

@@ -29,8 +29,8 @@ def cells_of(folder: Path, model: str) -> Path:
         for task in TASKS
     ]
     schema = {"depth": pl.Int64, "format": pl.String}
-    pl.DataFrame(rows, schema_overrides=schema).write_parquet(folder / "cells.parquet")
-    return folder / "cells.parquet"
+    pl.DataFrame(rows, schema_overrides=schema).write_parquet(folder / "estimates.parquet")
+    return folder / "estimates.parquet"
 
 
 def grid_of(model: str) -> Grid:

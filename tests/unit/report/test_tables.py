@@ -13,10 +13,11 @@ from needlework.report.layout import Source
 from needlework.report.notes import Verified, shown_reasons
 from needlework.report.rendering import render
 from needlework.report.standing import Samples
-from needlework.report.tables import read_measured, write_models, write_table
+from needlework.report.tables import Measured, read_measured, write_models, write_table
 from needlework.report.writing import latex
 from needlework.scores.cells import ADDRESS, SCORES, CellEstimate
 from needlework.statistics.means import Estimate
+from needlework.study.plan import Plan
 from tests.study_for_tests import (
     answers,
     estimates,
@@ -31,7 +32,7 @@ TEMPLATES = Path(__file__).parents[3] / "reports/templates"
 
 
 def cells_file(folder: Path, cells: list[CellEstimate]) -> Path:
-    path = folder / "cells.parquet"
+    path = folder / "estimates.parquet"
     rows = [
         {name: getattr(cell, name) for name in ADDRESS} | cell.estimate.model_dump()
         for cell in cells
@@ -48,6 +49,30 @@ def scores_file(folder: Path, cells: list[CellEstimate]) -> Path:
     return path
 
 
+def measured(
+    folder: Path,
+    cells: list[CellEstimate],
+    *,
+    plan: Plan = PLAN,
+    verified: Verified | None = None,
+) -> Measured:
+    """What tables show of scores that give these estimates."""
+    scores = [scores_file(folder, cells)]
+    return read_measured(scores, grid=plan.grid(), models=plan.shown(), verified=verified)
+
+
+def models_table(folder: Path, verified: Verified | None, *, plan: Plan = PLAN) -> Path:
+    """The stem of the table of models."""
+    write_models(
+        table_of(plan, 5),
+        folder / "table_05",
+        models=plan.shown(),
+        templates=TEMPLATES,
+        verified=verified,
+    )
+    return folder / "table_05"
+
+
 def written(
     folder: Path,
     number: int,
@@ -57,15 +82,9 @@ def written(
     intervals: bool = False,
 ) -> Path:
     """The stem of a written table."""
-    rows = cells or estimates(PLAN)
-    measured = read_measured(
-        [scores_file(folder, rows)],
-        grid=PLAN.grid(),
-        models=PLAN.shown(),
-        verified=verified,
-    )
+    found = measured(folder, cells or estimates(PLAN), verified=verified)
     definition = table_of(PLAN, number)
-    write_table(definition, folder / "table", measured, templates=TEMPLATES, intervals=intervals)
+    write_table(definition, folder / "table", found, templates=TEMPLATES, intervals=intervals)
     return folder / "table"
 
 
@@ -225,21 +244,18 @@ def test_the_same_cells_give_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_table_5_lists_every_model(tmp_path: Path) -> None:
-    write_models(table_of(PLAN, 5), tmp_path / "table", models=PLAN.shown(), templates=TEMPLATES)
-    text = (tmp_path / "table.md").read_text()
+    stem = models_table(tmp_path, None)
+    text = stem.with_suffix(".md").read_text()
     assert "| Mamba2 | linear | `resources/nano/mamba2` |" in text
     assert "erified" not in text
-    assert "nano-llama" in (tmp_path / "table.csv").read_text()
+    assert "nano-llama" in stem.with_suffix(".csv").read_text()
     weights = r"\texttt{resources/\allowbreak{}nano/\allowbreak{}llama}"
-    assert weights in (tmp_path / "table.tex").read_text()
+    assert weights in stem.with_suffix(".tex").read_text()
 
 
 def test_table_5_says_what_was_verified(tmp_path: Path) -> None:
     verified = {"nano-mamba2": proof("nano-mamba2"), "nano-llama": proof("x", **UNCOMPARED)}
-    stem = tmp_path / "table"
-    write_models(
-        table_of(PLAN, 5), stem, models=PLAN.shown(), templates=TEMPLATES, verified=verified
-    )
+    stem = models_table(tmp_path, verified)
     text = stem.with_suffix(".md").read_text()
     read = "after 2,048 tokens in pieces and 16 one by one, logits agree with those of "
     within = " in one pass, within 0.1 % of the largest, in float32 |"
@@ -259,14 +275,8 @@ def test_table_5_is_the_same_whatever_processor_measured(tmp_path: Path) -> None
     pages = []
     for difference in (4.8e-6, 7.6e-6):
         verified = {"nano-mamba2": proof("nano-mamba2", largest_difference=difference)}
-        write_models(
-            table_of(PLAN, 5),
-            tmp_path / "table",
-            models=PLAN.shown(),
-            templates=TEMPLATES,
-            verified=verified,
-        )
-        pages.append([path.read_bytes() for path in sorted(tmp_path.glob("table.*"))])
+        models_table(tmp_path, verified)
+        pages.append([path.read_bytes() for path in sorted(tmp_path.glob("table_05.*"))])
     assert pages[0] == pages[1]
     assert len(pages[0]) == 3
 
@@ -276,14 +286,7 @@ def test_table_5_says_what_a_cpu_was_too_slow_for(tmp_path: Path) -> None:
         "nano-mamba2": proof("nano-mamba2", tokens=300, needed=2049),
         "nano-llama": proof("nano-llama", decoded=0, **UNCOMPARED),
     }
-    write_models(
-        table_of(PLAN, 5),
-        tmp_path / "table",
-        models=PLAN.shown(),
-        templates=TEMPLATES,
-        verified=verified,
-    )
-    text = (tmp_path / "table.md").read_text()
+    text = models_table(tmp_path, verified).with_suffix(".md").read_text()
     assert "one by one, fewer than the 2,049 that cross its window and two chunks, logits" in text
     assert (
         "after 2,048 tokens in one pass only, logits agree with those of the model itself" in text

@@ -91,7 +91,7 @@ def test_a_table_of_other_cells_says_nothing(scores: list[Path], tmp_path: Path)
 def test_the_rows_of_the_study_keep_what_is_known(scores: list[Path], tmp_path: Path) -> None:
     """The explorer and a review read one file of all cells."""
     found = tmp_path / "scores.parquet"
-    collect(PLAN.grid().cells(), tmp_path, scores=found, estimates=tmp_path / "cells.parquet")
+    collect(PLAN.grid().cells(), tmp_path, scores=found, estimates=tmp_path / "estimates.parquet")
     assert mixed([found]) == {MIXED: [OLD, NEW]}
     assert list(review._mixed(found)) == [
         f"predictions/nano-llama/ruler/256.jsonl: answers of several versions: {OLD}; {NEW}"

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from needlework.tasks.drafts import Draft, Plan
+from needlework.tasks.drafts import Draft, Outline
 
 
 @dataclass
@@ -33,7 +33,7 @@ def facts(parameters, material, item):
         text = prompt + "the " * size + "?"
         return Draft(text, (), len(prompt), (fact.number,), "")
 
-    return Plan(compose, most=item.budget)
+    return Outline(compose, most=item.budget)
 """
 
 
@@ -111,10 +111,10 @@ def test_another_file_is_not_importable() -> None:
         ("def others(): pass", "there is no such function; it has others"),
         ("facts = 3", "there is no such function; it has none"),
         ("def facts(): pass", "TypeError: facts() takes 0 positional arguments but 3 were given"),
-        ("def facts(p, m, i): return 7", "gives a int instead of a tasks.drafts.Plan"),
+        ("def facts(p, m, i): return 7", "gives a int instead of a tasks.drafts.Outline"),
         (GOOD.replace("'key'", "'kye'"), "KeyError: 'kye' (line 16)"),
-        (GOOD.replace("compose, most=item.budget", "7, most=1"), "gives a Plan whose `most`"),
-        (GOOD.replace("most=item.budget", "most=-1"), "gives a Plan whose `most`"),
+        (GOOD.replace("compose, most=item.budget", "7, most=1"), "gives a Outline whose `most`"),
+        (GOOD.replace("most=item.budget", "most=-1"), "gives a Outline whose `most`"),
         (GOOD.replace("return Draft(", "return ("), "composes a tuple instead of a"),
         (GOOD.replace("(fact.number,)", "()"), "composes a prompt without `outputs`"),
         (GOOD.replace("(fact.number,)", "(7,)"), "composes a prompt without `outputs`"),

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import tokenizers as library
 import transformers
 from tokenizers import decoders, normalizers, pre_tokenizers, processors
 from tokenizers import models as kinds
+from transformers.utils import chat_template_utils
 
 from needlework import tokenizers
 from needlework.cli import main
@@ -173,7 +175,6 @@ def test_a_dataset_counts_what_the_template_adds(
         ("{{ messages[0]['content'] | e }}", "does not show the question once"),
         ("{{ messages[0]['content'] }}{{ messages[0]['content'] | length }}", "depends on"),
         ("{{ raise_exception('Only tools.') }}", r"cannot be rendered \(Only tools.\)"),
-        ("{{ strftime_now('%d') }}", "cannot be rendered .*strftime_now"),
         ("{% for each in %}", "cannot be rendered"),
         ("{{ ''.__class__.__mro__ }}{{ messages[0]['content'] }}", "cannot be rendered"),
         (None, "has no chat template"),
@@ -182,7 +183,7 @@ def test_a_dataset_counts_what_the_template_adds(
 def test_a_template_that_cannot_be_used_is_one_line(
     template: str | None, reason: str, tmp_path: Path
 ) -> None:
-    """Among them one that reaches out of the sandbox, and one that changes every day."""
+    """Among them one that reaches out of the sandbox."""
     folder = qwen(tmp_path, template)
     with pytest.raises(ResourceError, match=reason) as caught:
         chat.wrapper(str(folder), revision=None)
@@ -207,3 +208,81 @@ def test_a_tokenizer_that_reads_special_tokens_as_text_is_refused(tmp_path: Path
     (tmp_path / "tokenizer.model").touch()
     with pytest.raises(ResourceError, match=r"has no tokenizer\.json"):
         chat.wrapper(str(tmp_path), revision=None)
+
+
+CONSTRUCTS = {
+    "tools that are none": "{% if tools is not none %}You can call: {{ tools }}{% endif %}"
+    "{% if documents is defined and documents %}Read: {{ documents }}{% endif %}",
+    "tools as text": "[{{ tools }}|{{ documents }}]",
+    "json": "{{ {'b': [1, 'é<'], 'a': none} | tojson }}",
+    "json with indent": "{{ {'b': [1, {'c': 2}], 'a': true} | tojson(indent=2) }}",
+    "json in order": "{{ {'b': 1, 'a': 'é'} | tojson(ensure_ascii=True, sort_keys=true) }}",
+    "json tight": "{{ [1, 2] | tojson(separators=(',', ':')) }}",
+    "generation": "{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}"
+    "{{ m.content }}{% endgeneration %}{% endif %}{% endfor %}",
+    "generation, shown": "{%- generation -%}\n  said {{ messages | length }}\n{%- endgeneration %}",
+    "variables in generation": "{% set x = 'out' %}{% generation %}{% set x = 'in' %}{{ x }}"
+    "{% endgeneration %}{{ x }}",
+    "a date": "{{ strftime_now('%d %b %Y') }}",
+    "a date by default": "{%- if not date_string is defined %}{%- if strftime_now is defined %}"
+    "{%- set date_string = strftime_now('%d %b %Y') %}{%- else %}"
+    "{%- set date_string = '1 Jan 2000' %}{%- endif %}{%- endif %}{{ date_string }}",
+    "an exception that is not raised": "{% if messages[0].role != 'user' %}"
+    "{{ raise_exception('must begin with a user') }}{% endif %}",
+    "namespace": "{% set ns = namespace(found=false, n=0) %}{% for m in messages %}"
+    "{% set ns.found = true %}{% set ns.n = ns.n + 1 %}{% endfor %}{{ ns.found }}{{ ns.n }}",
+    "loop controls": "{% for i in range(9) %}{% if i == 2 %}{% continue %}{% endif %}"
+    "{% if i > 4 %}{% break %}{% endif %}{{ i }}{% endfor %}",
+    "system by default": "{% if messages[0]['role'] == 'system' %}{{ messages[0]['content'] }}"
+    "{% else %}{{ '<|im_start|>system\\nYou are helpful.<|im_end|>\\n' }}{% endif %}",
+    "an end token inside": "{{ bos_token }}{{ 'x' + eos_token }}{{ pad_token }}",
+    "a token that is not there": "[{{ unk_token }}][{{ cls_token is defined }}]",
+    "thinking": "{% if enable_thinking is defined and enable_thinking is false %}"
+    "{{ '<think>\\n\\n</think>\\n\\n' }}{% else %}{{ '<think>' }}{% endif %}",
+    "macro": "{% macro turn(role, text='') -%}<{{ role }}>{{ text }}</{{ role }}>{%- endmacro %}"
+    "{{ turn('system', 'Read.') }}{{ turn(role='tool') }}",
+    "white space": "  {%- if true -%}  a  {% endif %}  \n   {% if true %}\n  b\n   {% endif %}\n c",
+    "blocks that are trimmed": "{% for m in messages %}\n    {{ m.role }}\n{% endfor %}\n  end\n",
+    "a comment": "{# said nowhere #}\n{#- nor here -#}  x",
+    "filters": "{{ messages | map(attribute='role') | join(', ') | title }}"
+    "{{ messages | selectattr('role', 'equalto', 'user') | list | length }}",
+    "a reversed list": "{{ messages[::-1] | length }}{{ 'a-b'.split('-') | last }}",
+    "a call to dict": "{{ dict(a=1, b='c') | tojson }}",
+}
+CONTENT = (
+    "{% for m in messages %}{{ '<|' + m['role'] + '|>' + m['content'] | trim + '\\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>\\n' }}{% endif %}"
+)
+
+
+class Clock(datetime):
+    """A clock that stands still."""
+
+    @classmethod
+    def now(cls, tz: object = None) -> datetime:
+        return chat.TODAY
+
+
+@pytest.mark.parametrize("behind", [True, False])
+@pytest.mark.parametrize("name", CONSTRUCTS)
+def test_a_template_is_rendered_as_transformers_renders_it(
+    name: str, behind: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Byte by byte, for what templates in the wild are made of, before the question or behind."""
+    monkeypatch.setattr(chat_template_utils, "datetime", Clock)
+    parts = [CONTENT, CONSTRUCTS[name]] if behind else [CONSTRUCTS[name], CONTENT]
+    folder = qwen(tmp_path, "".join(parts), bos_token="<|endoftext|>", pad_token="<|endoftext|>")
+    around = chat.wrapper(str(folder), revision=None)
+    theirs = transformers.PreTrainedTokenizerFast.from_pretrained(folder)
+    for question in QUESTIONS:
+        messages = [{"role": "user", "content": question}]
+        expected = theirs.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+        assert around.before + question + around.after == expected
+
+
+def test_a_template_that_is_not_text_is_one_line(tmp_path: Path) -> None:
+    folder = qwen(tmp_path)
+    (folder / "chat_template.jinja").write_bytes(CONTENT.encode() + b"\xff\xfe")
+    with pytest.raises(ResourceError, match="is not a chat template that can") as caught:
+        chat.wrapper(str(folder), revision=None)
+    assert "\n" not in str(caught.value)

@@ -3,7 +3,6 @@
 Knows how the parts work together; each family's module knows its configuration and its names.
 """
 
-import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,12 @@ import torch
 from pydantic import ValidationError
 
 from needlework.defects import LayerHazard
+from needlework.door import read_json
 from needlework.errors import CheckpointError
+from needlework.gguf_header import is_gguf, read_header
 from needlework.models.allocation import allocate
 from needlework.models.checkpoints import (
+    gguf,
     llama,
     mamba2,
     mamba_ssm,
@@ -24,7 +26,14 @@ from needlework.models.checkpoints import (
     recurrent_gemma,
     rwkv6,
 )
-from needlework.models.checkpoints.accounting import Places, account, place_tensor, unfilled
+from needlework.models.checkpoints.accounting import (
+    Places,
+    account,
+    carries_nothing,
+    place_tensor,
+    settled,
+    unfilled,
+)
 from needlework.models.checkpoints.hub import find
 from needlework.models.config import DecoderConfig
 from needlework.models.decoder import Decoder
@@ -32,21 +41,21 @@ from needlework.models.hazards import with_hazards
 
 
 @dataclass(frozen=True)
-class Family:
+class Format:
     """How the checkpoints of one family are read."""
 
     config: Callable[[Mapping[str, Any]], DecoderConfig]
     places: Callable[[DecoderConfig], Places]
 
 
-NATIVE = Family(native.decoder_config, native.places)
-MAMBA_SSM = Family(mamba_ssm.decoder_config, mamba_ssm.places)
-FAMILIES: Mapping[str, Family] = {
-    "llama": Family(llama.decoder_config, llama.places),
-    "qwen2": Family(llama.decoder_config, llama.places),
-    "recurrent_gemma": Family(recurrent_gemma.decoder_config, recurrent_gemma.places),
-    "mamba2": Family(mamba2.decoder_config, mamba2.places),
-    "rwkv6": Family(rwkv6.decoder_config, rwkv6.places),
+NATIVE = Format(native.decoder_config, native.places)
+MAMBA_SSM = Format(mamba_ssm.decoder_config, mamba_ssm.places)
+FAMILIES: Mapping[str, Format] = {
+    "llama": Format(llama.decoder_config, llama.places),
+    "qwen2": Format(llama.decoder_config, llama.places),
+    "recurrent_gemma": Format(recurrent_gemma.decoder_config, recurrent_gemma.places),
+    "mamba2": Format(mamba2.decoder_config, mamba2.places),
+    "rwkv6": Format(rwkv6.decoder_config, rwkv6.places),
 }
 """The families of transformers, by `model_type`."""
 
@@ -65,7 +74,7 @@ def load(
     dtype: torch.dtype = torch.float32,
     hazards: Collection[LayerHazard] = (),
 ) -> Decoder:
-    """The decoder of a checkpoint: a folder, an RWKV `.pth` file, or a hub id with its revision.
+    """The decoder of a checkpoint: a folder, a GGUF or RWKV `.pth` file, or a hub id at a revision.
 
     `hazards` are published defects to switch on. Weights are copied tensor by tensor into their
     dtype and onto their device, so there is never a second copy of the model in memory.
@@ -74,27 +83,44 @@ def load(
         CheckpointError: files absent or truncated, an unknown family, a configuration that is not
             supported, or tensors that do not match it.
     """
-    source = find(path_or_hub_id, revision=revision)
-    files = reading.shards(source)
-    shapes = reading.shapes(files)
-    spec, places = _recognise(source, shapes)
-    spec = with_hazards(spec, hazards)
-    with torch.device("meta"):
-        decoder = Decoder(spec)
-    unfilled(places, decoder)
-    account(places, shapes, decoder, where=str(source))
+    files = reading.shards(find(path_or_hub_id, revision=revision))
+    decoder, places = described(path_or_hub_id, revision=revision, dtype=dtype, hazards=hazards)
     allocate(decoder, device, dtype)
     parameters = dict(decoder.named_parameters())
     with torch.no_grad():
         # A second copy of a tied weight is compared with the first, so it comes last.
         for aliases in (False, True):
             for name, tensor in reading.tensors(files):
-                if places[name].alias == aliases:
+                if not carries_nothing(name) and places[name].alias == aliases:
                     place_tensor(name, tensor, places[name], parameters)
     return decoder.eval().requires_grad_(False)
 
 
-def decoder_config(raw: Mapping[str, Any], *, where: str) -> tuple[DecoderConfig, Family]:
+def described(
+    path_or_hub_id: str | Path,
+    *,
+    revision: str | None = None,
+    dtype: torch.dtype = torch.float32,
+    hazards: Collection[LayerHazard] = (),
+) -> tuple[Decoder, Places]:
+    """The decoder of a checkpoint on the device `meta`, and where each of its tensors belongs.
+
+    Headers are read, and no weights; arguments and errors are those of `load`.
+    """
+    source = find(path_or_hub_id, revision=revision)
+    told = reading.shapes(reading.shards(source))
+    shapes = {name: shape for name, shape in told.items() if not carries_nothing(name)}
+    spec, places = _recognise(source, shapes)
+    with torch.device("meta"):
+        decoder = Decoder(with_hazards(spec, hazards))
+    unfilled(places, decoder)
+    places = settled(places, shapes)
+    account(places, shapes, decoder, where=str(source))
+    allocate(decoder, "meta", dtype)
+    return decoder, places
+
+
+def decoder_config(raw: Mapping[str, Any], *, where: str) -> tuple[DecoderConfig, Format]:
     """The decoder that a `config.json` describes, and its family.
 
     Raises:
@@ -102,8 +128,25 @@ def decoder_config(raw: Mapping[str, Any], *, where: str) -> tuple[DecoderConfig
     """
     family = _family(raw, where)
     _check_depth(raw, MOST_LAYERS, where)
+    return _told(lambda: family.config(raw), where), family
+
+
+def gguf_config(path: Path) -> DecoderConfig:
+    """The decoder that a GGUF file describes.
+
+    Raises:
+        CheckpointError: the file is damaged, or what it describes is not computed here.
+    """
+    header = read_header(path)
+    return _told(lambda: gguf.decoder_config(header), str(path))
+
+
+def _told(read: Callable[[], DecoderConfig], where: str) -> DecoderConfig:
+    """What a configuration describes, or one line that says why it cannot be computed."""
     try:
-        return family.config(raw), family
+        return read()
+    except CheckpointError:
+        raise
     except KeyError as error:
         raise CheckpointError(f"{where} has no {error}; is it complete?") from error
     except ValidationError as error:
@@ -112,9 +155,13 @@ def decoder_config(raw: Mapping[str, Any], *, where: str) -> tuple[DecoderConfig
         raise CheckpointError(f"{where}: {place}: {first['msg']}") from error
     except ValueError as error:
         raise CheckpointError(f"{where}: {error}") from error
+    except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
+        raise CheckpointError(
+            f"{where} has a value of another kind ({error}); correct it"
+        ) from error
 
 
-def _family(raw: Mapping[str, Any], where: str) -> Family:
+def _family(raw: Mapping[str, Any], where: str) -> Format:
     if raw.get("format") == "needlework":
         return NATIVE
     if "d_model" in raw and "n_layer" in raw and "model_type" not in raw:
@@ -129,11 +176,18 @@ def _family(raw: Mapping[str, Any], where: str) -> Family:
 
 
 def _recognise(source: Path, shapes: Mapping[str, tuple[int, ...]]) -> tuple[DecoderConfig, Places]:
+    if is_gguf(source):
+        spec = gguf_config(source)
+        return spec, gguf.places(spec)
     if source.is_file():
         try:
             spec = rwkv6.config_from_shapes(shapes)
         except KeyError as error:
             raise CheckpointError(f"{source} is not an RWKV-6 model: it has no {error}") from error
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            raise CheckpointError(
+                f"{source} is not an RWKV-6 model: its tensors have other shapes ({error})"
+            ) from error
         return spec, rwkv6.places_in_pth(spec)
     path = source / "config.json"
     raw = _raw(path)
@@ -159,27 +213,24 @@ def _check_depth(raw: Mapping[str, Any], most: int, where: str) -> None:
 
 def _raw(path: Path) -> Mapping[str, Any]:
     """What a `config.json` says."""
-    try:
-        raw: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path} is absent; is {path.parent} a checkpoint folder?") from error
-    except json.JSONDecodeError as error:
-        raise CheckpointError(f"{path} is not JSON ({error}); fetch it again") from error
-    return raw
+    if not path.is_file():
+        raise CheckpointError(f"{path} is absent; is {path.parent} a checkpoint folder?")
+    return read_json(path, error=CheckpointError, kind=dict)
 
 
 def family_module(source: Path) -> str:
-    """The module of ours that knows the tensors of the checkpoint in a folder or `.pth` file.
+    """The module of ours that knows the tensors of the checkpoint in a folder or file.
 
     Raises:
         CheckpointError: its configuration is absent or damaged, or of an unknown family.
     """
     if source.is_file():
-        return rwkv6.__name__
+        return gguf.__name__ if is_gguf(source) else rwkv6.__name__
     path = source / "config.json"
     return _family(_raw(path), str(path)).config.__module__
 
 
 def family_modules() -> set[str]:
     """The modules of all families."""
-    return {family.config.__module__ for family in (NATIVE, MAMBA_SSM, *FAMILIES.values())}
+    families = (NATIVE, MAMBA_SSM, *FAMILIES.values())
+    return {gguf.__name__, *(family.config.__module__ for family in families)}

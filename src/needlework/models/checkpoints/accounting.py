@@ -4,8 +4,9 @@ Knows names and shapes; does not know files or families. The whole renaming is w
 byte is read, and what is left over is an error with names in it.
 """
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -30,6 +31,8 @@ class Place:
     """A second copy of a tied weight: it is compared with the first one instead of stored."""
     optional: bool = False
     """Some checkpoints leave it out."""
+    paired: int | None = None
+    """Heads whose rows the checkpoint has pair by pair, as they are rotated, and ours by halves."""
 
     def view(self, parameter: Tensor) -> Tensor:
         """The part of the parameter that the tensor fills, in the checkpoint's shape."""
@@ -38,9 +41,38 @@ class Place:
             part = part.flatten(0, 1) if part.ndim > 1 else part
         return part.view((1,) * self.leading + tuple(part.shape))
 
+    def turned(self, tensor: Tensor) -> Tensor:
+        """The tensor with its rows in our order."""
+        if self.paired is None:
+            return tensor
+        pairs = tensor.view(self.paired, -1, 2, *tensor.shape[1:])
+        return pairs.transpose(1, 2).reshape(tensor.shape)
+
 
 Places = Mapping[str, Place]
 """Every name a checkpoint may have, with its place."""
+
+
+NOTHING = re.compile(r"(^|\.)rotary_emb\.(inv_freq|cos_cached|sin_cached)$")
+"""Tables beside the weights that follow from the configuration; older files have them."""
+
+
+def carries_nothing(name: str) -> bool:
+    """Whether a tensor may lie in a checkpoint without saying anything of the model."""
+    return NOTHING.search(name) is not None
+
+
+def settled(places: Places, shapes: Mapping[str, tuple[int, ...]]) -> Places:
+    """The places for the tensors that are there: a tied weight may be written under either name."""
+    found = dict(places)
+    for name, place in places.items():
+        firsts = [first for first, each in places.items() if each.name == place.name]
+        firsts.remove(name)
+        if place.alias and name in shapes and shapes.keys().isdisjoint(firsts):
+            for first in firsts:
+                del found[first]
+            found[name] = replace(place, alias=False, optional=False)
+    return found
 
 
 def account(
@@ -91,9 +123,15 @@ def place_tensor(name: str, tensor: Tensor, place: Place, parameters: Mapping[st
     """Copy one tensor to where it belongs, in the parameter's dtype and on its device.
 
     Raises:
-        CheckpointError: a second copy of a tied weight differs from the first.
+        CheckpointError: it holds no fractions, or a second copy of a tied weight differs from the
+            first.
     """
-    target = place.view(parameters[place.name])
+    if not tensor.is_floating_point():
+        raise CheckpointError(
+            f"{name} is {str(tensor.dtype).removeprefix('torch.')}, which are no weights but "
+            "numbers that stand for some; use a checkpoint that is not quantised"
+        )
+    target, tensor = place.view(parameters[place.name]), place.turned(tensor)
     if not place.alias:
         target.copy_(tensor)
     elif not torch.equal(target, tensor.to(target)):

@@ -6,11 +6,13 @@ from pathlib import Path
 import huggingface_hub
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
+from needlework import installed
 from needlework.errors import CheckpointError
 from needlework.external import snapshots
 
 _PATTERNS = [
     "config.json",
+    "generation_config.json",
     "*.safetensors",
     "*.safetensors.index.json",
     "*.bin",
@@ -26,13 +28,13 @@ def find(path_or_hub_id: str | Path, *, revision: str | None) -> Path:
         CheckpointError: no such path, a hub id without a full revision, or the hub does not answer.
         ResourceError: what was fetched is not complete any more.
     """
-    path = Path(path_or_hub_id)
+    path = installed.find(path_or_hub_id)
     if path.exists():
-        return path
+        return _lone(path)
     name = str(path_or_hub_id)
     require_revision(name, revision=revision)
     if fetched := snapshots.find("checkpoints", name, revision=revision):
-        return fetched
+        return _lone(fetched)
     try:
         return Path(
             huggingface_hub.snapshot_download(name, revision=revision, allow_patterns=_PATTERNS)
@@ -43,6 +45,23 @@ def find(path_or_hub_id: str | Path, *, revision: str | None) -> Path:
             f"{name} at {revision} is not in the local cache and the hub has not given it"
             f"{offline}; run `needlework fetch --configfile FILE` where there is a network"
         ) from error
+
+
+def _lone(path: Path) -> Path:
+    """The one `.pth` file of a folder that holds nothing else to load, or the path itself.
+
+    Raises:
+        CheckpointError: it holds several, each of them a model.
+    """
+    if not path.is_dir() or (path / "config.json").exists():
+        return path
+    found = sorted(path.glob("*.pth"))
+    if len(found) > 1:
+        names = ", ".join(each.name for each in found[:3])
+        raise CheckpointError(
+            f"{path} holds {len(found)} models ({names}); name the file that you mean"
+        )
+    return found[0] if found else path
 
 
 def require_revision(path_or_hub_id: str, *, revision: str | None) -> None:

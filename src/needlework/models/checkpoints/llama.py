@@ -18,10 +18,10 @@ def decoder_config(raw: Mapping[str, Any]) -> DecoderConfig:
     qwen = raw["model_type"] == "qwen2"
     if qwen and raw.get("use_sliding_window"):
         raise ValueError("use_sliding_window is on, which is not supported; use another backend")
-    scaling = raw.get("rope_scaling")
     rope = raw.get("rope_parameters") or {}
-    if scaling or rope.get("rope_type", "default") != "default":
-        raise ValueError(f"rope_scaling {scaling or rope} is not supported; use another backend")
+    for scaling in (raw.get("rope_scaling") or {}, rope):
+        if not plain_angles(scaling):
+            raise ValueError(f"rope_scaling {scaling} is not supported; use another backend")
     heads, width = raw["num_attention_heads"], raw["hidden_size"]
     head_width = raw.get("head_dim") or width // heads
     attention = config.Attention(
@@ -42,7 +42,14 @@ def decoder_config(raw: Mapping[str, Any]) -> DecoderConfig:
         layers=(attention, mlp) * raw["num_hidden_layers"],
         norm=Norm(eps=raw["rms_norm_eps"]),
         tied=raw.get("tie_word_embeddings", False),
+        trained_positions=raw.get("max_position_embeddings"),
     )
+
+
+def plain_angles(scaling: Mapping[str, Any]) -> bool:
+    """Whether rotary angles are those without any scaling: it is off, or by a factor of 1."""
+    kind = scaling.get("rope_type") or scaling.get("type") or "default"
+    return kind == "default" or (kind == "linear" and scaling.get("factor") == 1.0)
 
 
 def places(spec: DecoderConfig) -> Places:

@@ -1,28 +1,34 @@
 """The files of a checkpoint as a stream of named tensors, one at a time.
 
-Knows safetensors, PyTorch archives and their shard indices; does not know what the names mean.
+Knows safetensors, GGUF, PyTorch archives and their shard indices; does not know what names mean.
 Nothing is ever unpickled but tensors (`weights_only`), and archives are mapped, not loaded.
 """
 
-import json
-import pickle
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from zipfile import is_zipfile
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
+from needlework.door import AGAIN, opens, read_json
 from needlework.errors import CheckpointError
+from needlework.gguf_header import is_gguf
+from needlework.models.checkpoints import gguf_tensors
 
 _SINGLE = ("model.safetensors", "pytorch_model.bin")
+_OTHERS = (int, float, complex, str, bytes, type(None))
+"""What may lie beside the tensors of an archive and says nothing of the model."""
 
 
 def shards(source: Path) -> list[Path]:
     """The weight files of a folder, or the file itself.
 
     Raises:
-        CheckpointError: there are none, or the index names a file that is absent.
+        CheckpointError: there are none, or the index is damaged, names a file that is absent, or
+            one that is not in the folder.
     """
     if source.is_file():
         return [source]
@@ -31,12 +37,26 @@ def shards(source: Path) -> list[Path]:
             return [source / name]
         index = source / f"{name}.index.json"
         if index.is_file():
-            names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+            names = _named(index)
             absent = [each for each in names if not (source / each).is_file()]
             if absent:
-                raise CheckpointError(f"{index} names {absent[0]}, which is absent; fetch it again")
+                raise CheckpointError(f"{index} names {absent[0]}, which is absent; {AGAIN}")
             return [source / each for each in names]
     raise CheckpointError(f"{source} has none of {', '.join(_SINGLE)}; is it a checkpoint folder?")
+
+
+@opens("an index of weights", "model.safetensors.index.json", error=CheckpointError)
+def _named(index: Path) -> list[str]:
+    """The files that an index names, each once."""
+    places = read_json(index, error=CheckpointError, kind=dict).get("weight_map")
+    if not isinstance(places, dict) or not places:
+        raise CheckpointError(f"{index} has no weight_map, or nothing in it; {AGAIN}")
+    for name in places.values():
+        if not isinstance(name, str) or Path(name).name != name:
+            raise CheckpointError(
+                f"{index} names {name!r}, which is no file of its folder; {AGAIN}"
+            )
+    return sorted(set(places.values()))
 
 
 def shapes(files: list[Path]) -> dict[str, tuple[int, ...]]:
@@ -56,19 +76,55 @@ def tensors(files: list[Path]) -> Iterator[tuple[str, Tensor]]:
         yield from _mapped(file, meta=False)
 
 
+@opens(
+    "a file of weights",
+    "model.safetensors",
+    "pytorch_model.bin",
+    "model.pth",
+    error=CheckpointError,
+    way_out="it may be truncated: delete it and fetch it again",
+)
 def _mapped(file: Path, *, meta: bool) -> Iterator[tuple[str, Tensor]]:
-    try:
-        if file.suffix == ".safetensors":
-            yield from _safetensors(file, meta=meta)
-        else:
-            device = "meta" if meta else "cpu"
-            archive = torch.load(file, map_location=device, weights_only=True, mmap=not meta)
-            yield from archive.items()
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        reason = " ".join(str(error).split())[:200]
+    if _is_safetensors(file):
+        yield from _safetensors(file, meta=meta)
+    elif is_gguf(file):
+        yield from gguf_tensors.stream(file, meta=meta)
+    else:
+        yield from _archive(file, meta=meta)
+
+
+def _is_safetensors(file: Path) -> bool:
+    """By what the file holds: some have the other name."""
+    with file.open("rb") as opened:
+        start = opened.read(9)
+    return file.suffix == ".safetensors" or start[8:] == b"{"
+
+
+def _archive(file: Path, *, meta: bool) -> Iterator[tuple[str, Tensor]]:
+    """The tensors of a file by `torch.save`; those of old versions of torch cannot be mapped."""
+    mapped = not meta and is_zipfile(file)
+    device = "meta" if meta else "cpu"
+    archive = torch.load(file, map_location=device, weights_only=True, mmap=mapped)
+    if not isinstance(archive, dict):
         raise CheckpointError(
-            f"{file} cannot be read ({reason}); it may be truncated: delete it and fetch it again"
-        ) from error
+            f"{file} holds {type(archive).__name__}, not tensors by name; save its state_dict"
+        )
+    found = False
+    for name, tensor in archive.items():
+        if isinstance(tensor, Tensor):
+            found = True
+            yield str(name), tensor
+        elif not isinstance(tensor, _OTHERS):
+            raise CheckpointError(
+                f"{file} holds {type(tensor).__name__} under {_short(name)}, where tensors should "
+                "stand by name; save its state_dict alone"
+            )
+    if not found:
+        raise CheckpointError(f"{file} holds no tensors; {AGAIN}")
+
+
+def _short(name: Any) -> str:  # noqa: ANN401 - what a stranger wrote
+    return repr(name)[:60]
 
 
 def _safetensors(file: Path, *, meta: bool) -> Iterator[tuple[str, Tensor]]:

@@ -18,6 +18,7 @@ QUESTION = 1500
 """Characters kept of the question; it may carry documents or an example."""
 MOST_NEEDLES = 8
 SPACE = re.compile(r"\s")
+LETTER = r"[^\W\d_]"
 LONGEST_WORD = 30
 """Characters that a cut may move to fall between words."""
 
@@ -25,6 +26,20 @@ Kind = Literal["hay", "fold", "needle", "other", "question"]
 Piece = tuple[Kind, str] | tuple[Kind, int] | tuple[Kind, str, float, int, int]
 """Text of a kind; `fold`: how many characters are left out; needles: with depth in percent, the
 position of their first character, and how often the haystack holds them from there on."""
+
+
+def mask(pieces: Sequence[Piece], outputs: Sequence[str]) -> list[Piece]:
+    """The pieces with a dot for every letter, but for the references: where a page is passed on
+    and the texts may not be."""
+    kept = re.compile("|".join([*map(re.escape, outputs), LETTER]), re.IGNORECASE)
+
+    def hide(text: str) -> str:
+        return kept.sub(lambda found: found[0] if len(found[0]) > 1 else "\u00b7", text)
+
+    return [
+        piece if isinstance(piece[1], int) else (piece[0], hide(piece[1]), *piece[2:])
+        for piece in pieces
+    ]
 
 
 def fold(sample: Sample, detail: SampleDetail) -> list[Piece]:

@@ -17,14 +17,15 @@ import polars as pl
 from needlework.errors import RecordError
 from needlework.files import read_records
 from needlework.records import Prediction, Sample, SampleDetail
-from needlework.report.explorer.folding import fold
+from needlework.report.explorer.folding import fold, mask
 from needlework.report.layout import Entry, Row, Source, Table, build
 from needlework.report.notes import Verified, entry_marks, notes, read_verified, row_marks
 from needlework.report.printing import SIGNS, signs
 from needlework.report.rendering import percent
 from needlework.report.standing import Samples, mark
-from needlework.scores.cells import CellEstimate, mixed, read_estimates, read_parquet
+from needlework.scores.cells import CellEstimate, read_estimates, read_parquet
 from needlework.scores.estimates import Scores
+from needlework.scores.remarks import mixed, remarks
 from needlework.study.config import AskedSuite, Grid, ShownModel
 from needlework.study.definitions import TableDefinition
 
@@ -32,6 +33,7 @@ PACKED = re.compile(
     rb'<script type="text/plain" data-key="([^"]*)">([A-Za-z0-9+/]*={0,2})</script>'
 )
 """A block as it stands in the page, on a line of its own."""
+MASKED = "letters of prompts that are not ours are dots here"
 RAW_DEFLATE = -15
 """The window bits that zlib takes for a stream without header, as DecompressionStream reads it."""
 
@@ -105,23 +107,28 @@ def blocks(
     grid: Grid,
     models: Sequence[ShownModel],
     tables: Sequence[TableDefinition],
+    masked: bool = False,
 ) -> Iterator[Block]:
     """The index, then every dataset once, then the answers of every model, task by task.
+
+    In prompts that are `masked` letters are dots, but for the references.
 
     Raises:
         RecordError: a file is damaged, or a score is without its prediction or sample.
     """
     scores = read_parquet(study / "scores.parquet")
     _check_models(scores, models)
-    estimates = read_estimates(study / "cells.parquet")
-    samples_of = Samples(scores, grid, mixed([study / "scores.parquet"]))
+    estimates = read_estimates(study / "estimates.parquet")
+    paths = [study / "scores.parquet"]
+    samples_of = Samples(scores, grid, mixed(paths), remarks(paths))
     known = Known(Scores(estimates, grid), samples_of, _verified(study))
-    yield Block("index", index(study.name, estimates, models, tables, known=known))
+    name = f"{study.name} ({MASKED})" if masked else study.name
+    yield Block("index", index(name, estimates, models, tables, known=known))
     prompts = {model.name: prompts_key(model) for model in models}
     wanted = scores.select("model", "length", "task").unique(maintain_order=True).iter_rows()
     samples: Counter[str] = Counter()
     for key in dict.fromkeys(f"{prompts[model]}/{length}/{task}" for model, length, task in wanted):
-        content = list(_dataset(study / "data" / f"{key}.jsonl"))
+        content = list(_dataset(study / "data" / f"{key}.jsonl", masked=masked))
         samples[key] = len(content)
         yield Block(f"data/{key}", content)
     for cell, rows in scores.group_by("model", "suite", "length", maintain_order=True):
@@ -185,7 +192,10 @@ def _table(table: Table, known: Known) -> dict[str, Any]:
         "columns": table.column_names(),
         "rows": [
             {
-                "heads": [row.heads[0] + signs(row_marks(row, known.verified)), *row.heads[1:]],
+                "heads": [
+                    row.heads[0] + signs(row_marks(row, known.verified, known.samples)),
+                    *row.heads[1:],
+                ],
                 "cells": [_number(row, entry, known) for entry in row.entries],
             }
             for row in table.rows
@@ -236,7 +246,7 @@ def _filter(wanted: Set[str], tasks: Sequence[str], suite: AskedSuite) -> list[s
     return [f"tasks={','.join(tasks)}"]
 
 
-def _dataset(path: Path) -> Iterator[list[Any]]:
+def _dataset(path: Path, *, masked: bool) -> Iterator[list[Any]]:
     """One row a sample: the pieces of its prompt, its references and its size in tokens."""
     samples = read_records(path, Sample)
     details = read_records(path.with_suffix(".details.jsonl"), SampleDetail)
@@ -245,7 +255,9 @@ def _dataset(path: Path) -> Iterator[list[Any]]:
     for place, (sample, detail) in enumerate(zip(samples, details, strict=True)):
         if sample.index != place:
             raise RecordError(f"{path}: sample {sample.index} stands at place {place}")
-        yield [fold(sample, detail), sample.outputs, detail.prompt_tokens, len(sample.input)]
+        pieces = fold(sample, detail)
+        pieces = mask(pieces, sample.outputs) if masked else pieces
+        yield [pieces, sample.outputs, detail.prompt_tokens, len(sample.input)]
 
 
 def _answers(
@@ -290,3 +302,7 @@ def _check_models(scores: pl.DataFrame, models: Sequence[ShownModel]) -> None:
         raise RecordError(
             f"scores of {', '.join(strange)}, which this study does not name; collect them again"
         )
+
+
+def _marks(row: Row, known: Known) -> str:
+    return signs(row_marks(row, known.verified, known.samples))

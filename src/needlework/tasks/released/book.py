@@ -5,13 +5,13 @@ of the whole text up to its last word, whose own sentence alone is split anew: P
 further than one word ahead.
 """
 
-import json
 import re
 from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
+from needlework.door import opens, read_json
 from needlework.errors import BudgetError, ResourceError
 from needlework.tasks.released.counting import Counter, Part
 from needlework.tasks.released.sentences import Splitter
@@ -20,6 +20,8 @@ _WHITE = re.compile(r"\s+")
 _BLANK = re.compile(" ")
 _FIRST_READ = 1 << 15
 """Characters read before any size is asked for; doubled whenever they are too few."""
+
+FETCH = "fetch them with `needlework fetch`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,16 +127,14 @@ class Book:
         return Prefix(self, whole, tuple(rest[start:end] for start, end in spans))
 
 
+@opens("the essays", "essays.json", error=ResourceError, way_out=FETCH)
 def read(path: Path, splitter: Splitter, counter: Counter) -> Book:
     """The book in an essay file, a JSON object with the field `text`.
 
     Raises:
         ResourceError: the file has another form.
     """
-    try:
-        text = json.loads(path.read_text(encoding="utf-8"))["text"]
-    except (FileNotFoundError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ResourceError(
-            f"{path}: not the essays; fetch them with `needlework fetch`"
-        ) from error
+    if not path.is_file():
+        raise ResourceError(f"{path}: the essays are not there; {FETCH}")
+    text = read_json(path, error=ResourceError, kind=dict, way_out=FETCH)["text"]
     return Book(text, splitter, counter)

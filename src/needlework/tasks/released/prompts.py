@@ -4,26 +4,24 @@ Knows the form of `ruler/prompts.json` and how the artifact puts a prompt togeth
 what goes into its haystack.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
+from pydantic import PositiveInt
 
+from needlework.door import opens, read_json
 from needlework.errors import ResourceError, StudyError
-from needlework.parsing import unknown
+from needlework.parsing import Closed, unknown
 
 _SLOT = "{context}"
 _TASK_SLOT = "{task_template}"
 SINGULAR = (("Some", "A"), ("are all", "is"), ("are", "is"), ("answers", "answer"))
 """What RULER replaces in the template of needles where one value is asked for."""
 
-
-class _Closed(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+FETCH = "fetch them with `needlework fetch prompts`"
 
 
-class TaskPrompt(_Closed):
+class TaskPrompt(Closed):
     """The texts of one kind of task."""
 
     tokens_to_generate: PositiveInt
@@ -31,7 +29,7 @@ class TaskPrompt(_Closed):
     answer_prefix: str
 
 
-class Prompts(_Closed):
+class Prompts(Closed):
     """Everything the artifact says to a model that is not haystack or answer."""
 
     source: Mapping[str, str | tuple[str, ...]]
@@ -62,18 +60,16 @@ class Prompts(_Closed):
             ) from error
 
 
+@opens("the artifact's prompts", "prompts.json", error=ResourceError, way_out=FETCH)
 def read(path: Path) -> Prompts:
     """The prompts in a file.
 
     Raises:
         ResourceError: the file is absent or has another form.
     """
-    try:
-        return Prompts.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValidationError, json.JSONDecodeError) as error:
-        raise ResourceError(
-            f"{path}: not the artifact's prompts; fetch them with `needlework fetch prompts`"
-        ) from error
+    if not path.is_file():
+        raise ResourceError(f"{path}: the prompts are not there; {FETCH}")
+    return Prompts.model_validate(read_json(path, error=ResourceError, kind=dict, way_out=FETCH))
 
 
 def around_context(template: str) -> tuple[str, str]:

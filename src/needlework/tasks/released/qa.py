@@ -5,7 +5,6 @@ how a size is found. When a context has room for every document, the artifact sh
 of them, so that later questions find other documents at their places.
 """
 
-import json
 import random
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from needlework.door import opens, read_json
 from needlework.errors import ResourceError
 from needlework.tasks.released.counting import Counter, Known, Part
 from needlework.tasks.released.draws import Draws, order
@@ -22,6 +22,8 @@ from needlework.tasks.released.replay import Draft, Needle
 KIND = "qa"
 STEP = 1
 _BETWEEN = "\n\n"
+
+NAME = "name the right file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +52,24 @@ def read(source: str, path: Path) -> Collection:
     """The questions in a SQuAD v2 or HotpotQA file.
 
     Raises:
-        ResourceError: the file is absent or has another form.
+        ResourceError: the file is absent or has another form, or holds a question without an
+            answer, which the artifact would ask.
     """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        collection = _squad(data) if source == "squad" else _hotpotqa(data)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ResourceError(
-            f"{path}: not a {source} file ({type(error).__name__}: {error}); name the right one"
-        ) from error
+    collection = _READERS[source](path)
     if not collection.questions:
         raise ResourceError(f"{path}: no answerable question; name a complete {source} file")
+    for question in collection.questions:
+        if not question.answers or not all(each.strip() for each in question.answers):
+            raise ResourceError(
+                f"{path}: the question {question.text[:60]!r} has no answer, or a blank one; name "
+                f"a sound {source} file"
+            )
     return collection
 
 
-def _squad(data: Any) -> Collection:  # noqa: ANN401 - JSON
+@opens("SQuAD", "squad.json", error=ResourceError, way_out=NAME)
+def _squad(path: Path) -> Collection:
+    data = read_json(path, error=ResourceError, kind=dict, way_out=NAME)
     articles = [article["paragraphs"] for article in data["data"]]
     documents = sorted({paragraph["context"] for each in articles for paragraph in each})
     places = {text: place for place, text in enumerate(documents)}
@@ -85,7 +90,9 @@ def _squad(data: Any) -> Collection:  # noqa: ANN401 - JSON
     return Collection(tuple(questions), tuple(documents))
 
 
-def _hotpotqa(data: Any) -> Collection:  # noqa: ANN401 - JSON
+@opens("HotpotQA", "hotpotqa.json", error=ResourceError, way_out=NAME)
+def _hotpotqa(path: Path) -> Collection:
+    data: list[Any] = read_json(path, error=ResourceError, kind=list, way_out=NAME)
     shown = [
         [(title, f"{title}\n{''.join(text)}") for title, text in row["context"]] for row in data
     ]
@@ -98,6 +105,9 @@ def _hotpotqa(data: Any) -> Collection:  # noqa: ANN401 - JSON
         gold = tuple(places[text] for title, text in titled if title in facts)
         questions.append(Question(row["question"], (row["answer"],), own, (), gold))
     return Collection(tuple(questions), tuple(documents))
+
+
+_READERS = {"squad": _squad, "hotpotqa": _hotpotqa}
 
 
 class Qa:

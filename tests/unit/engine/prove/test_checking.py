@@ -7,10 +7,10 @@ import torch
 
 from needlework.errors import EngineError
 from needlework.models.attention import AttentionState, ConvolutionTail
+from needlework.models.random_weights import SLOW, random_decoder, random_layer
 from needlework.models.ssd import SSD
 from needlework.models.state import KeyValueState
-from needlework.proving import checking, making
-from needlework.proving.making import random_decoder, random_layer
+from needlework.proving import checking
 from needlework.proving.records import Check
 from needlework.proving.steps import TOY, layers
 from tests.models_for_tests import FAMILIES, family
@@ -22,7 +22,7 @@ RECURRENT = ("selective scan", "diagonal scan", "time mixing")
 def test_a_layer_remembers_its_first_tokens_for_thousands(name: str) -> None:
     """With weights as modules make them nothing older than 16 tokens would be left."""
     width, spec = layers(TOY)[name]
-    layer = random_layer(width, spec, "cpu", torch.float32)
+    layer = random_layer(spec, width)
     torch.manual_seed(0)
     x_BTD = torch.randn(1, 1000, width)
     other_BTD = x_BTD.clone()
@@ -37,8 +37,8 @@ def test_a_layer_remembers_its_first_tokens_for_thousands(name: str) -> None:
 @pytest.mark.parametrize("name", list(layers(TOY)))
 def test_equal_arguments_give_equal_layers(name: str) -> None:
     width, spec = layers(TOY)[name]
-    first = random_layer(width, spec, "cpu", torch.float32)
-    second = random_layer(width, spec, "cpu", torch.float32)
+    first = random_layer(spec, width)
+    second = random_layer(spec, width)
     for ours, theirs in zip(first.parameters(), second.parameters(), strict=True):
         assert torch.equal(ours, theirs)
 
@@ -46,13 +46,13 @@ def test_equal_arguments_give_equal_layers(name: str) -> None:
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_random_decoder_is_stored_as_a_checkpoint_is(name: str) -> None:
     spec = family(name).config
-    decoder = random_decoder(spec, "cpu", torch.bfloat16)
+    decoder = random_decoder(spec, dtype=torch.bfloat16)
     wide = {
         key.rpartition(".")[2]
         for key, each in decoder.named_parameters()
         if each.dtype.itemsize == 4
     }
-    assert wide <= set(making.SLOW) | {"step_bias_H", "skip_H", "bonus_HK"}
+    assert wide <= set(SLOW) | {"step_bias_H", "skip_H", "bonus_HK"}
     assert (decoder.head.weight is decoder.embedding.weight) == spec.tied
     logits, _ = decoder(torch.arange(30)[None], decoder.init_state(1))
     assert torch.isfinite(logits).all()

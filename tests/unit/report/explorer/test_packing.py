@@ -115,7 +115,7 @@ def test_the_average_of_a_task_opens_that_task_alone(study: Study) -> None:
 def test_cells_are_not_rounded_before_they_are_shown(study: Study) -> None:
     """Rounded to five digits first, 13 of 2,304 scores once showed another last digit."""
     cells = unpacked(next(study.blocks()))["cells"]
-    wanted = pl.read_parquet(study.folder / "cells.parquet").select("mean", "low", "high")
+    wanted = pl.read_parquet(study.folder / "estimates.parquet").select("mean", "low", "high")
     assert [tuple(cell[6:9]) for cell in cells] == wanted.rows()
 
 
@@ -163,7 +163,7 @@ def test_a_variant_has_the_verified_weights_of_its_model(tmp_path: Path) -> None
 
 
 def test_an_incomplete_study_shows_gaps_and_says_what_is_missing(study: Study) -> None:
-    path = study.folder / "cells.parquet"
+    path = study.folder / "estimates.parquet"
     cells = pl.read_parquet(path)
     cells.filter(~((pl.col("suite") == "ruler") & (pl.col("length") == 512))).write_parquet(path)
     index = next(study.blocks()).content

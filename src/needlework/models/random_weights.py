@@ -20,7 +20,9 @@ NOISE = 0.05
 """Standard deviation around what modules start all parameters of a tensor from."""
 
 
-def random_layer(width: int, spec: MixerConfig, device: str, dtype: torch.dtype) -> Mixer[Any]:
+def random_layer(
+    spec: MixerConfig, width: int, *, device: str = "cpu", dtype: torch.dtype = torch.float32
+) -> Mixer[Any]:
     """One layer; equal arguments give equal weights, up to their dtype."""
     torch.manual_seed(0)
     with torch.device(device):
@@ -29,7 +31,9 @@ def random_layer(width: int, spec: MixerConfig, device: str, dtype: torch.dtype)
     return layer.eval()
 
 
-def random_decoder(spec: DecoderConfig, device: str, dtype: torch.dtype) -> Decoder:
+def random_decoder(
+    spec: DecoderConfig, *, device: str = "cpu", dtype: torch.dtype = torch.float32
+) -> Decoder:
     """A whole decoder; made in float32 on its device, then stored as a checkpoint is."""
     torch.manual_seed(0)
     with torch.device(device):
@@ -44,7 +48,7 @@ def random_decoder(spec: DecoderConfig, device: str, dtype: torch.dtype) -> Deco
 def _prepare(module: nn.Module, dtype: torch.dtype) -> None:
     for part in module.modules():
         for name, parameter in list(part.named_parameters(recurse=False)):
-            values = _drawn(part, name, parameter.data).to(kept_as(name, dtype))
+            values = _drawn(part, name, parameter.data).to(kept_as(part, name, dtype))
             setattr(part, name, nn.Parameter(values, requires_grad=False))
 
 

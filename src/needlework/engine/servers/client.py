@@ -1,0 +1,262 @@
+"""One server asked over HTTP: tried again where that helps, named in one line where it does not.
+
+Knows the client library of OpenAI and what goes wrong on the way; does not know samples. The key of
+an entry goes to the host of its endpoint and nowhere else: redirects are not followed, headers that
+the library finds in the environment are taken off, and whatever comes back is freed of it before
+anybody reads, logs or writes it.
+"""
+
+import asyncio
+import json
+import logging
+import random
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import openai
+
+from needlework.engine.servers.replies import Reply, UnreadableError, excerpt, read_reply
+from needlework.errors import ServerError
+from needlework.study.served import Server
+
+log = logging.getLogger(__name__)
+
+TRIES = 7
+"""Of one question: with the waits between them somewhat over a minute."""
+LONGEST_WAIT = 30.0
+"""Seconds between two tries, unless the server asks for more."""
+MOST_PATIENT = 3600.0
+"""Seconds of a Retry-After that are waited for."""
+CONNECT_SECONDS = 15.0
+AGAIN = frozenset({408, 409, 425, 429})
+"""What a server says when the same question may succeed later; so may all from 500 on."""
+OURS = frozenset({"host", "accept", "accept-encoding", "connection", "content-type"})
+OURS |= {"content-length", "user-agent", "x-stainless-raw-response"}
+"""Headers that are sent, beside the key; the last tells the library what to return. Of what the
+environment holds, none is sent."""
+HIDDEN = "[key]"
+
+
+class RefusedError(Exception):
+    """The server will not answer this question, now or later: status 4xx."""
+
+    def __init__(self, status: int, said: str) -> None:
+        self.status = status
+        super().__init__(f"the server refuses it with status {status}: {said}")
+
+
+class Client:
+    """A connection to one server; `gone` says whether it has died, so that nobody waits for it."""
+
+    def __init__(
+        self, server: Server, url: str, *, gone: Callable[[], bool] = lambda: False
+    ) -> None:
+        self._server = server
+        self._url = url
+        self._gone = gone
+        self._key = server.secret()
+        # What an environment says of proxies is for hosts elsewhere.
+        here = urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
+        self._http = openai.DefaultAsyncHttpxClient(
+            follow_redirects=False,
+            trust_env=not here,
+            event_hooks={"request": [self._only_our_headers]},
+        )
+        # Its own tries know neither a torn body nor a server that has died.
+        self._openai = openai.AsyncOpenAI(
+            api_key=self._key or "none",
+            base_url=url,
+            http_client=self._http,
+            max_retries=0,
+            timeout=openai.Timeout(server.timeout, connect=CONNECT_SECONDS),
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._openai.close()
+
+    async def _only_our_headers(self, request: Any) -> None:  # noqa: ANN401 - of its HTTP library
+        for name in set(request.headers) - OURS:
+            del request.headers[name]
+        if self._key is not None:
+            request.headers["authorization"] = f"Bearer {self._key}"
+
+    def clean(self, text: str) -> str:
+        """A text without the key, should the server have said it, escaped as JSON or not."""
+        if self._key is None:
+            return text
+        with suppress(ValueError):
+            text = json.dumps(json.loads(text), ensure_ascii=False)
+        return text.replace(self._key, HIDDEN)
+
+    async def ask(self, prompt: str | list[int], limit: int, *, tries: int = TRIES) -> Reply:
+        """The greedy answer to a prompt, of at most `limit` tokens.
+
+        Raises:
+            RefusedError: the server will never answer this question.
+            ServerError: it cannot be reached, or does not do what servers do.
+        """
+        said: Exception | None = None
+        for attempt in range(tries):
+            if attempt:
+                log.warning("%s: %s; tried again", self._url, said)
+                await asyncio.sleep(_wait(attempt, said))
+            if self._gone():
+                raise ServerError(f"{self._url}: the server has ended")
+            try:
+                async with asyncio.timeout(self._server.timeout):
+                    return read_reply(await self._send(prompt, limit), self._server.api)
+            except openai.APIStatusError as error:
+                said = self._again(error)
+            except TimeoutError:
+                said = _AgainError(f"no answer within {self._server.timeout:g} s (`timeout`)")
+            except openai.APIConnectionError as error:
+                said = self._unreachable(error)
+            except UnreadableError as error:
+                said = _AgainError(str(error))
+        raise ServerError(
+            f"{self._url}: {said}, {tries} times; what is answered is kept, so mend the server and "
+            "run again"
+        )
+
+    async def _send(self, prompt: str | list[int], limit: int) -> str:
+        """The body of the response, freed of the key."""
+        common: dict[str, Any] = {
+            "model": self._server.name,
+            "max_tokens": limit,
+            "temperature": 0,
+            "seed": 0,
+        }
+        if self._server.api == "chat":
+            assert isinstance(prompt, str), "messages are text"
+            raw = await self._openai.chat.completions.with_raw_response.create(
+                messages=[{"role": "user", "content": prompt}], **common
+            )
+        else:
+            raw = await self._openai.completions.with_raw_response.create(prompt=prompt, **common)
+        return self.clean(raw.http_response.text)
+
+    async def look(self, path: str) -> Mapping[str, Any] | None:
+        """The JSON object at a path of the server; None where there is none.
+
+        Raises:
+            ServerError: it cannot be reached, sends elsewhere, or does not let us in.
+        """
+        address = path if path.startswith("http") else f"{self._url}/{path}"
+        try:
+            async with asyncio.timeout(min(60.0, self._server.timeout)):
+                said = await self._openai.get(address, cast_to=object)
+                found = json.loads(self.clean(json.dumps(said)))
+        except openai.APIStatusError as error:
+            self._stop_if_final(error)
+            return None
+        except (ValueError, TimeoutError):
+            return None
+        except openai.APIConnectionError as error:
+            told = self._unreachable(error)
+            if not _was_never_there(error):
+                return None
+            raise ServerError(f"{self._url}: {told}; start it, or correct endpoint") from error
+        return found if isinstance(found, dict) else None
+
+    def _again(self, error: openai.APIStatusError) -> "_AgainError":
+        """Why a question is asked again.
+
+        Raises:
+            RefusedError: it would be in vain.
+            ServerError: every question would be.
+        """
+        self._stop_if_final(error)
+        said = excerpt(self.clean(error.response.text))
+        if error.status_code not in AGAIN and error.status_code < 500:
+            raise RefusedError(error.status_code, said) from error
+        seconds = _asked_to_wait(error.response.headers.get("retry-after"))
+        return _AgainError(f"status {error.status_code}: {said}", seconds)
+
+    def _stop_if_final(self, error: openai.APIStatusError) -> None:
+        """Raise what no other question would change either: a redirect, or no way in."""
+        status, place = error.status_code, error.response.headers.get("location", "nowhere")
+        if 300 <= status < 400:
+            raise ServerError(
+                f"{self._url} sends to {self.clean(place)!r}, which is not followed: the key would "
+                "go along; write the address of the server itself into endpoint"
+            ) from error
+        if status in (401, 403):
+            way = (
+                f"check the key in {self._server.key}"
+                if self._server.key
+                else "name the environment variable that holds a key: `key: NAME`"
+            )
+            told = f"{status}: {excerpt(self.clean(error.response.text))}"
+            raise ServerError(f"{self._url} does not let us in ({told}); {way}") from error
+
+    def _unreachable(self, error: openai.APIConnectionError) -> "_AgainError":
+        """Why a question is asked again.
+
+        Raises:
+            ServerError: certificates do not change within minutes.
+        """
+        if isinstance(error, openai.APITimeoutError):
+            return _AgainError(f"no answer within {self._server.timeout:g} s (`timeout`)")
+        causes = list(_causes(error))
+        for cause in causes:
+            if "SSL" in str(cause) and "EOF" not in str(cause):
+                raise ServerError(
+                    f"{self._url}: no safe connection ({self.clean(str(cause))}); name the file "
+                    "with its certificate authority in SSL_CERT_FILE, or correct http and https in "
+                    "endpoint"
+                ) from error
+        return _AgainError(f"not reached, or cut off ({self.clean(str(causes[-1]))})")
+
+
+class _AgainError(Exception):
+    """What went wrong, and the seconds that the server asks to wait."""
+
+    def __init__(self, said: str, seconds: float | None = None) -> None:
+        self.seconds = seconds
+        super().__init__(said)
+
+
+def _wait(attempt: int, said: Exception | None) -> float:
+    """Seconds before the next try: what the server asks for, else longer with every try."""
+    if isinstance(said, _AgainError) and said.seconds is not None and said.seconds > 0:
+        return min(said.seconds, MOST_PATIENT)
+    # Not all at the same time: many questions fail together.
+    return min(LONGEST_WAIT, 2.0**attempt) * random.uniform(0.5, 1.0)
+
+
+def _asked_to_wait(header: str | None) -> float | None:
+    """The seconds of a Retry-After, which are a number or a date; None where there is none."""
+    try:
+        return None if header is None else float(header)
+    except ValueError:
+        pass
+    try:
+        return parsedate_to_datetime(header or "").timestamp() - time.time()
+    except ValueError:
+        return None
+
+
+def _was_never_there(error: openai.APIConnectionError) -> bool:
+    """Whether nobody listens at the address, where others are cut off in what they say."""
+    return type(error.__cause__).__name__ == "ConnectError"
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """An error and what led to it, the first cause last."""
+    found = [error]
+    while (before := found[-1].__cause__ or found[-1].__context__) is not None:
+        found.append(before)
+    return found

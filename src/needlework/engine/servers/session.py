@@ -1,0 +1,202 @@
+"""A conversation with one server: who it is, how it takes prompts, and many questions at a time.
+
+Knows questions and answers; does not know files, except the purse. Nothing about a server is
+assumed: whether it takes token ids is tried with the first question, and every answer is counted.
+"""
+
+import asyncio
+import shlex
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
+
+from needlework.engine.interruption import Interruption
+from needlework.engine.servers.client import Client, RefusedError
+from needlework.engine.servers.purse import Purse
+from needlework.engine.servers.questions import Counter, Form, Question, Reader
+from needlework.engine.servers.replies import Reply
+from needlework.errors import ServerError
+from needlework.study.served import Facts, Server
+
+LENGTHS = ("max_model_len", "context_length", "context_window", "max_context_length")
+"""What servers call the most tokens of prompt and answer, in their lists of models."""
+VERSIONS = (("version", "version"), ("props", "build_info"), ("get_server_info", "version"))
+"""Where servers tell their version: vLLM, llama.cpp, SGLang; a path and a key."""
+MOST_NAMES = 12
+LOOK_SECONDS = 0.5
+"""Between two looks at whether somebody asked to stop."""
+Thing = TypeVar("Thing")
+
+
+class Session:
+    """One server, asked after one model."""
+
+    def __init__(
+        self, client: Client, server: Server, reader: Reader, purse: Purse, facts: Facts
+    ) -> None:
+        self._client = client
+        self._server = server
+        self._purse = purse
+        self._counter = Counter(reader, server.name)
+        self.facts = facts
+        self.form: Form | None = None
+        self.counts = False
+        """Whether the server has said how many tokens it read."""
+        self.fingerprint: str | None = None
+
+    @classmethod
+    async def begin(
+        cls, client: Client, url: str, server: Server, reader: Reader, purse: Purse
+    ) -> Self:
+        """A session, once the server said who it is.
+
+        Raises:
+            ServerError: it cannot be reached, or serves other models than this one.
+        """
+        return cls(client, server, reader, purse, await _facts(client, url, server))
+
+    def check_length(self, questions: Sequence[Question]) -> None:
+        """Accept questions that the server has room for.
+
+        Raises:
+            ServerError: the longest has more tokens than the server takes.
+        """
+        longest = max((len(each.tokens) + each.limit for each in questions), default=0)
+        if self.facts.longest is not None and longest > self.facts.longest:
+            raise ServerError(
+                f"{self._server.name} is served with {self.facts.longest:,} tokens of context, and "
+                f"prompt and answer here need {longest:,}; start the server with more (vLLM: "
+                "--max-model-len, llama.cpp: --ctx-size), or choose a shorter length"
+            )
+
+    async def ask(self, question: Question) -> Reply:
+        """The answer to a question.
+
+        Raises:
+            RefusedError: there never will be one.
+            ServerError: the server cannot go on, reads something else, or the budget is spent.
+        """
+        if self.form is None:
+            return await self._first(question)
+        return await self._paid(question, self.form)
+
+    async def _first(self, question: Question) -> Reply:
+        """The answer to the first question, by which prompts find their form."""
+        if self._server.api == "chat":
+            self.form = "messages"
+        elif await self._takes_ids(question):
+            self.form = "token ids"
+        else:
+            self.form = "text"
+        try:
+            return await self._paid(question, self.form)
+        except RefusedError as error:
+            raise ServerError(self._why_refused(error)) from error
+
+    async def _takes_ids(self, question: Question) -> bool:
+        """Whether the server reads token ids as such, tried with one token of an answer."""
+        aside = self._purse.set_aside(read=len(question.tokens), written=1)
+        try:
+            reply = await self._client.ask(list(question.tokens), 1, tries=1)
+        except (RefusedError, ServerError):
+            self._purse.give_back(aside)
+            return False
+        self._purse.settle(aside, reply, read=len(question.tokens), limit=1)
+        return reply.prompt_tokens == len(question.tokens)
+
+    async def _paid(self, question: Question, form: Form) -> Reply:
+        read = len(question.tokens)
+        aside = self._purse.set_aside(read=read, written=question.limit)
+        prompt = list(question.tokens) if form == "token ids" else question.text
+        try:
+            reply = await self._client.ask(prompt, question.limit)
+        except RefusedError:
+            self._purse.give_back(aside)
+            raise
+        self._purse.settle(aside, reply, read=read, limit=question.limit)
+        self._counter.check(question, reply.prompt_tokens)
+        self.counts |= reply.prompt_tokens is not None
+        self.fingerprint = reply.fingerprint or self.fingerprint
+        return reply
+
+    def _why_refused(self, error: RefusedError) -> str:
+        other = "chat" if self._server.api == "completions" else "completions"
+        if error.status in (404, 405):
+            return (
+                f"{self._server.name}: no answer at `api: {self._server.api}` ({error}); set "
+                f"`api: {other}` if the server has no other, or correct endpoint and model"
+            )
+        return f"{self._server.name}: the first question fails, and so would all: {error}"
+
+
+async def _facts(client: Client, url: str, server: Server) -> Facts:
+    """What the server says of itself, as far as it says anything."""
+    listed = await client.look("models")
+    entries = [each for each in (listed or {}).get("data") or [] if isinstance(each, dict)]
+    names = tuple(str(each.get("id")) for each in entries)
+    if names and server.name not in names:
+        shown = ", ".join(names[:MOST_NAMES]) + (", ..." if len(names) > MOST_NAMES else "")
+        raise ServerError(
+            f"model `{server.name}` is unknown at {url}, which serves {shown}; correct `model`"
+        )
+    own = next((each for each in entries if each.get("id") == server.name), {})
+    version, room = await _version(client, url)
+    owner = own.get("owned_by")
+    words = [str(word) for word in (owner, version) if word]
+    if not words and server.serve:
+        words = [Path(shlex.split(server.serve)[0]).name, "started by the job"]
+    software = " ".join(words)
+    longest = next((own[key] for key in LENGTHS if isinstance(own.get(key), int)), None)
+    return Facts(
+        software=software or None,
+        model=server.name,
+        longest=longest or room,
+        served=names[:MOST_NAMES],
+    )
+
+
+async def _version(client: Client, url: str) -> tuple[str | None, int | None]:
+    """The version of the software, and the tokens of context where the same page has them."""
+    parts = urlsplit(url)
+    for path, key in VERSIONS:
+        found = await client.look(f"{parts.scheme}://{parts.netloc}/{path}")
+        if found and isinstance(found.get(key), str):
+            settings: Any = found.get("default_generation_settings")
+            room = settings.get("n_ctx") if isinstance(settings, dict) else None
+            return found[key], room if isinstance(room, int) and room > 0 else None
+    return None, None
+
+
+async def each_of(
+    things: Sequence[Thing],
+    work: Callable[[Thing], Awaitable[None]],
+    *,
+    at_a_time: int,
+    interruption: Interruption,
+) -> None:
+    """Work on all things, so many at a time, in their order; after a request to stop begin none.
+
+    The first error ends everything that is under way, and is raised.
+    """
+    waiting = iter(things)
+
+    async def worker() -> None:
+        for thing in waiting:
+            if interruption.requested:
+                return
+            await work(thing)
+
+    workers = [asyncio.create_task(worker()) for _ in range(min(at_a_time, len(things)))]
+    try:
+        left = set(workers)
+        while left and not interruption.expired:
+            done, left = await asyncio.wait(
+                left, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_EXCEPTION
+            )
+            for each in done:
+                each.result()
+    finally:
+        for each in workers:
+            each.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)

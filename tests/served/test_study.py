@@ -1,0 +1,90 @@
+"""`config/served.yaml` from its first job to its review, with a server that a job starts."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tests.workflow.conftest import ROOT, copy_project
+
+pytestmark = pytest.mark.served
+KEY = "sk-the-key-of-a-study-0123456789"
+
+
+def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {
+        "PYTHONPATH": str(folder / "src"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "SERVER_KEY": KEY,
+    }
+    return subprocess.run(
+        [sys.executable, *words],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project with the study and its artifact made."""
+    folder = copy_project(tmp_path_factory.mktemp("study"))
+    shutil.copy2(ROOT / "pyproject.toml", folder)
+    shutil.rmtree(folder / "resources/served", ignore_errors=True)
+    shutil.copytree(checkpoint, folder / "resources/served/nano-llama")
+    models = folder / "config/models.yaml"
+    text = models.read_text(encoding="utf-8")
+    models.write_text(text.replace("    serve: transf", "    key: SERVER_KEY\n    serve: transf"))
+    words = ("-m", "snakemake", "--quiet", "all", "--configfile", "config/served.yaml")
+    done = run(folder, *words, "--", "all", "artifact")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def scores(folder: Path, model: str, length: int) -> pl.DataFrame:
+    path = folder / f"results/served/scores/{model}/retrieval/{length}.parquet"
+    return pl.read_parquet(path).select("task", "index", "score")
+
+
+@pytest.mark.parametrize("length", [256, 512])
+def test_scores_are_those_of_our_decoder(finished: Path, length: int) -> None:
+    ours, theirs = (scores(finished, name, length) for name in ("nano-llama", "nano-llama-served"))
+    assert ours.equals(theirs)
+    assert ours.height == 20
+
+
+def test_table_5_says_what_a_server_hides(finished: Path) -> None:
+    text = (finished / "results/served/tables/models.md").read_text(encoding="utf-8")
+    (line,) = [line for line in text.splitlines() if "Llama, served" in line]
+    assert "after 3 short prompts 16 greedy tokens are those of our decoder" in line
+    assert "0 % of 8 samples asked twice were answered otherwise" in line
+    assert "prompts as text; temperature 0, seed 0" in line
+
+
+def test_review_says_what_cannot_be_made_again(finished: Path) -> None:
+    command = "from needlework.cli import main; main()"
+    done = run(finished, "-c", command, "review", "results/served/artifact.zip")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "predictions/nano-llama-served: answered by a server" in done.stdout
+    assert "cannot be made again from these files" in done.stdout
+
+
+def test_the_explorer_has_its_answers(finished: Path) -> None:
+    page = (finished / "results/served/explorer.html").read_text(encoding="utf-8")
+    assert "Llama, served" in page
+
+
+def test_no_key_is_on_the_disk(finished: Path) -> None:
+    found = subprocess.run(["grep", "-rl", KEY, str(finished)], capture_output=True, check=False)
+    assert found.returncode == 1, found.stdout
+
+
+def test_a_finished_study_has_nothing_to_do(finished: Path) -> None:
+    done = run(finished, "-m", "snakemake", "-n", "--configfile", "config/served.yaml", "--", "all")
+    assert "Nothing to be done" in done.stdout + done.stderr
