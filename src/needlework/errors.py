@@ -33,6 +33,14 @@ class EngineError(NeedleworkError):
     """A cell that cannot be computed as it was asked for."""
 
 
+class OutOfRoomError(NeedleworkError):
+    """A disk that is full, or a quota that is reached."""
+
+
+class NoLocksError(NeedleworkError):
+    """A file system on which processes cannot take turns."""
+
+
 class ForwardError(NeedleworkError):
     """A model of somebody else that fails on what it is asked to read."""
 

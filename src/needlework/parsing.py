@@ -9,9 +9,9 @@ import json
 from collections.abc import Iterable, Iterator
 from itertools import takewhile
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, PydanticSerializationError, to_json
 
 from needlework import installed, strict_yaml
@@ -34,6 +34,19 @@ WRITTEN = {
     "tuple_type": "must be a list",
 }
 """What is said of a value of another kind, in place of pydantic's words."""
+
+
+def _printable(text: str) -> str:
+    strange = next((character for character in text if not character.isprintable()), None)
+    if strange is not None:
+        raise ValueError(
+            f"holds U+{ord(strange):04X}, which is no printable character; write one printable line"
+        )
+    return text
+
+
+Line = Annotated[str, AfterValidator(_printable)]
+"""Text that people read in tables, figures and messages: one printable line."""
 
 
 class Closed(BaseModel):

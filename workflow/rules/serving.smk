@@ -49,8 +49,8 @@ if REMOTE + STARTED:
             model=lambda wildcards: PLAN.predict_options(wildcards.model),
         shell:
             "trap : TERM; "
-            "needlework served {output} --cells {input.cells} {params.model}"
-            " --server-log {log.server} 2>&1 | (trap '' TERM; tee {log[0]})"
+            "needlework served {output:q} --cells {input.cells:q} {params.model:q}"
+            " --server-log {log.server:q} 2>&1 | (trap '' TERM; tee {log[0]:q})"
 
     use rule served as served_elsewhere with:
         wildcard_constraints:
@@ -125,7 +125,7 @@ if STARTED:
         params:
             answered=f"{RESULTS}/served/{{model}}/{{suite}}/{{length}}.jsonl",
         shell:
-            "cp {params.answered} {output} 2> {log}"
+            "cp {params.answered:q} {output:q} 2> {log:q}"
 
 
 if PLAN.study.shards > 1 and REMOTE:

@@ -3,7 +3,6 @@
 What was downloaded so far waits beside a file as `.part`.
 """
 
-import fcntl
 import http.client
 import re
 import time
@@ -18,6 +17,7 @@ from types import MappingProxyType
 from typing import IO, Any
 
 from needlework.errors import ResourceError
+from needlework.files import lock
 from needlework.terminal import Meter, silent
 
 _CHUNK = 1 << 20
@@ -41,8 +41,8 @@ Check = Callable[[Path], None]
 @contextmanager
 def _alone(part: Path) -> Iterator[None]:
     """Wait until no other process writes to `part`."""
-    with part.with_name(f".{part.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with part.with_name(f".{part.name}.lock").open("a") as guard:
+        lock(guard.fileno(), part, waits=True)
         yield
 
 

@@ -4,7 +4,6 @@
 Commits are taken from this file, unless `revision` in models.yaml says another.
 """
 
-import fcntl
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -241,8 +240,8 @@ def _sorted(contents: Contents) -> dict[str, dict[str, int | str]]:
 def _alone(path: Path) -> Iterator[None]:
     """Wait until no other process changes the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f".{path.name}.lock").open("w") as guard:
-        fcntl.flock(guard, fcntl.LOCK_EX)
+    with path.with_name(f".{path.name}.lock").open("a") as guard:
+        files.lock(guard.fileno(), path, waits=True)
         yield
 
 

@@ -1,6 +1,5 @@
 """The common style of all figures, and the four files of each."""
 
-import html
 import os
 import re
 import tempfile
@@ -13,6 +12,7 @@ import altair as alt
 import vl_convert
 
 from needlework.files import atomic
+from needlework.report import figure_page
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8C6D31", "#000000")
 """Okabe and Ito's palette (https://jfly.uni-koeln.de/color/), brown in place of its yellow, which
@@ -52,7 +52,7 @@ def save(chart: alt.TopLevelMixin, stem: Path) -> None:
     spec = chart.configure(**STYLE).to_dict()
     with _own_fonts():
         svg = _numbered(vl_convert.vegalite_to_svg(spec, VEGA_LITE))
-    page = _page(spec, title=stem.name.replace("_", " "))
+    page = figure_page.page(spec, title=stem.name.replace("_", " "), version=VEGA_LITE)
     made = {".svg": svg.encode(), ".html": page.encode(), **pictures(svg)}
     for suffix in SUFFIXES:
         with atomic(stem.with_name(stem.name + suffix)) as temporary:
@@ -147,10 +147,3 @@ def _ordered(pdf: bytes) -> bytes:
         return b"".join(sorted(lines[0].splitlines(keepends=True)))
 
     return REFERENCES.sub(ordered, pdf)
-
-
-def _page(spec: Mapping[str, Any], *, title: str) -> str:
-    """An HTML page with the chart and everything that draws it; no menu that leads elsewhere."""
-    own = {**spec, "usermeta": {"embedOptions": {"actions": False}}}
-    page: str = vl_convert.vegalite_to_html(own, VEGA_LITE, bundle=True)
-    return page.replace("<title>Chart</title>", f"<title>{html.escape(title)}</title>", 1)

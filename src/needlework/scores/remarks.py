@@ -1,5 +1,6 @@
 """Remarks on cells, kept in the metadata of their score file beside the scores."""
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -118,5 +119,8 @@ def write(
     metadata = {LIBRARIES: _TOLD.dump_json(several).decode()} if several else {}
     if telling:
         metadata[REMARKS] = _REMARKS.dump_json(telling).decode()
+    # Polars tells of a full disk in a way of its own; written to memory first, a file is a file.
+    content = io.BytesIO()
+    frame.write_parquet(content, metadata=metadata or None)
     with atomic(path) as temporary:
-        frame.write_parquet(temporary, metadata=metadata or None)
+        temporary.write_bytes(content.getbuffer())

@@ -18,9 +18,9 @@ from pydantic import (
 from needlework.defects import StudyHazard
 from needlework.errors import StudyError
 from needlework.external.snapshots import Commit
-from needlework.parsing import Closed, as_name, by_form, unknown
+from needlework.parsing import Closed, Line, as_name, by_form, unknown
 from needlework.study.definitions import Name, TableDefinition
-from needlework.study.entries import Family, TokenizerEntry, Wrappers
+from needlework.study.entries import Family, Place, Prompts, TokenizerEntry, Wrappers
 from needlework.study.served import ServerKeys, entry_problem
 from needlework.tasks.prompts import WordingName
 from needlework.tasks.specs import Spec, needle_format, question_group
@@ -168,9 +168,11 @@ class Study(Closed):
 class ModelEntry(ServerKeys):
     """One row of the tables."""
 
-    label: Annotated[str, BeforeValidator(as_name)] = Field(description="The name shown in tables.")
+    label: Annotated[Line, BeforeValidator(as_name)] = Field(
+        description="The name shown in tables."
+    )
     family: Family
-    checkpoint: str = Field(description="A folder, or a hub id.")
+    checkpoint: Place = Field(description="A folder, or a hub id.")
     revision: Commit | None = Field(None, description="A commit of the hub id, not the lock's.")
     tokenizer: Name = Field(description="An entry of `tokenizers` in the same file.")
     wrapper: Wrappers = Field(
@@ -191,7 +193,7 @@ class ModelEntry(ServerKeys):
         "variants of a study with `hazards`.",
     )
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    licence: str = Field(description="Licence of the weights, for the table of models.")
+    licence: Line = Field(description="Licence of the weights, for the table of models.")
 
     @model_validator(mode="after")
     def _remote_code_is_run_by_transformers(self) -> "ModelEntry":
@@ -216,14 +218,14 @@ class ShownModel(Closed):
     """What tables and figures say about a model; nothing here changes a score."""
 
     name: RunName
-    label: str
+    label: Line
     family: Family
-    checkpoint: str
-    revision: str | None
-    tokenizer: str
-    wrapper: str
+    checkpoint: Place
+    revision: Commit | None
+    tokenizer: Name
+    wrapper: Prompts
     trained_length: PositiveInt
-    licence: str
+    licence: Line
 
     @property
     def published_as(self) -> str | None:

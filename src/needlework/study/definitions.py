@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from needlework.parsing import Closed, as_name, by_form, unknown
+from needlework.parsing import Closed, Line, as_name, by_form, unknown
 
 Name = Annotated[
     str, BeforeValidator(as_name), StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$")
@@ -63,7 +63,7 @@ class TableDefinition(Selection):
     """One table: what stands in its rows and columns, and of which cells."""
 
     name: ShownName = Field(description="Files are tables/NAME.md, .tex, .csv; the target is NAME.")
-    title: str = Field("", description="What stands above it; derived when left out.")
+    title: Line = Field("", description="What stands above it; derived when left out.")
     value: Literal["score", "models"] = Field(
         "score", description="Mean scores, or what there is to say of each model and its weights."
     )

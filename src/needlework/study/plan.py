@@ -286,8 +286,10 @@ class Plan(Closed):
         return next(name for name in self.models if self.prompts(name) == prompts)
 
 
-def resolve(config: Mapping[str, Any], folder: Path) -> Plan:
+def resolve(config: Mapping[str, Any], folder: Path, *, runs: bool = True) -> Plan:
     """The plan behind a study's keys, with `models.yaml`, its lock and `tasks.yaml` of a folder.
+
+    Where nothing `runs`, nobody looks whether models, tokenizers and own files are here.
 
     Raises:
         StudyError: one line per mistake, each naming key, value and way out.
@@ -305,9 +307,10 @@ def resolve(config: Mapping[str, Any], folder: Path) -> Plan:
         for name, suite in study.suites.items()
     }
     suites, absent = inputs.without_absent(suites, study.where_fetched)
-    consistency.check_own(study, suites)
     consistency.check_labels(models, folder)
-    consistency.check_sources(models, used, folder)
+    if runs:
+        consistency.check_own(study, suites)
+        consistency.check_sources(models, used, folder)
     plan = Plan(
         study=study,
         models=variants.runs(study, models),

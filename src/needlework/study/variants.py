@@ -5,7 +5,7 @@ from typing import NamedTuple, get_args
 
 from needlework.defects import Hazard, StudyHazard
 from needlework.errors import StudyError
-from needlework.parsing import Closed
+from needlework.parsing import Closed, Line
 from needlework.study.config import ModelEntry, RunName, Study, SuiteName
 from needlework.study.definitions import Name
 from needlework.study.paper import FORMATS
@@ -64,7 +64,7 @@ class StudiedModel(Closed):
     """A model of a hazard study, and where the answers of its variants are."""
 
     name: Name
-    label: str
+    label: Line
     defects: tuple[StudyHazard, ...]
     answers: dict[SuiteName, dict[str, RunName]]
     """By suite that a defect touches, and variant: the run whose cells hold its answers."""

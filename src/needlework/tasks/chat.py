@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from needlework import installed
+from needlework import bounded, installed
 from needlework.door import opens
 from needlework.errors import ResourceError
 from needlework.gguf_header import is_gguf, read_header
@@ -30,6 +30,8 @@ _PROBES = (
 )
 """What must come through unchanged. No question begins or ends with a blank, so templates may strip
 it."""
+_LIMITS = bounded.Limits(seconds=10, megabytes=512)
+"""Honest templates take a hundredth of a second."""
 
 
 def wrapper(path_or_hub_id: str, *, revision: str | None) -> Wrapper:
@@ -48,7 +50,13 @@ def wrapper(path_or_hub_id: str, *, revision: str | None) -> Wrapper:
         sidecars = Sidecars(folder)
     source = _source(folder, sidecars)
     special = sidecars.for_templates()
-    found = {_around(probe, _render(folder, source, special, probe), folder) for probe in _PROBES}
+
+    def around() -> list[tuple[str, str]]:
+        told = (_around(each, _render(folder, source, special, each), folder) for each in _PROBES)
+        return [(each.before, each.after) for each in told]
+
+    what = f"the chat template of {folder}"
+    found = {Wrapper(*each) for each in bounded.in_child(around, what=what, limits=_LIMITS)}
     if len(found) > 1:
         raise ResourceError(
             f"the chat template of {folder} depends on the question, which must stand alone in it; "

@@ -14,7 +14,7 @@ from needlework import installed
 from needlework.artifact.bundle import write_artifact
 from needlework.artifact.crate import PROFILES
 from needlework.errors import ArtifactError, RecordError
-from tests.unit.artifact.conftest import INPUTS
+from tests.unit.artifact.conftest import INPUTS, bundle
 
 
 def content(archive: Path, name: str) -> Any:
@@ -35,7 +35,7 @@ def test_every_file_is_inside_with_its_digest(archive: Path, study: Path) -> Non
 
 def test_the_same_study_gives_the_same_bytes(study: Path, tmp_path: Path) -> None:
     for name in ("one.zip", "two.zip"):
-        write_artifact(study, tmp_path / name, inputs=INPUTS)
+        bundle(study, tmp_path / name)
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
 
 

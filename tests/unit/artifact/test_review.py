@@ -15,14 +15,14 @@ from click.testing import CliRunner
 from pydantic_core import to_json
 
 from needlework.artifact import checks
-from needlework.artifact.bundle import Environment, Manifest, write_artifact
+from needlework.artifact.bundle import Environment, Manifest
 from needlework.artifact.review import Review, review
 from needlework.cli import cli
 from needlework.cost.study import parts
 from needlework.errors import ArtifactError
 from needlework.files import write_text
-from needlework.report.explorer.packing import Block, unpacked
-from tests.unit.artifact.conftest import INPUTS, run
+from needlework.report.explorer.packing import Block, packed
+from tests.unit.artifact.conftest import INPUTS, bundle, run
 from tests.unit.report.test_tables import proof
 from tests.unit.test_variants import hazard_plan
 
@@ -41,6 +41,13 @@ def answer(found: Review, question: str) -> str:
 
 def packed_line(block: Block) -> str:
     return f'<script type="text/plain" data-key="{block.key}">{block.packed()}</script>'
+
+
+def content(line: str) -> bytes:
+    """What is in a block of the explorer."""
+    block = packed(line.encode())
+    assert block is not None
+    return block.content(at_most=None)
 
 
 def problems(found: Review) -> str:
@@ -65,8 +72,8 @@ def test_an_honest_artifact_passes(archive: Path) -> None:
     found = reviewed(archive)
     assert problems(found) == ""
     assert {verdict.answer for verdict in found.verdicts()} == {"yes", "for people"}
-    (remark,) = found.remarks
-    assert remark.startswith("no file of inputs/config asks for this study")
+    assert found.remarks == ()
+    assert "asks the models again" in found.not_shown[0]
 
 
 def test_every_page_comes_with_its_command(archive: Path) -> None:
@@ -211,7 +218,7 @@ def test_a_review_works_in_any_folder(
 
 
 def tampered(study: Path, tmp_path: Path) -> str:
-    write_artifact(study, tmp_path / "tampered.zip", inputs=INPUTS)
+    bundle(study, tmp_path / "tampered.zip")
     found = reviewed(tmp_path / "tampered.zip")
     assert answer(found, "ACM Artifacts Available") == "yes"
     assert not found.passed
@@ -282,7 +289,7 @@ def test_a_changed_answer_in_the_explorer_is_named_by_its_block(
     path = study / "explorer.html"
     lines = path.read_text().splitlines()
     place = next(k for k, line in enumerate(lines) if "answers/nano-llama/ruler/256/vt" in line)
-    columns = json.loads(unpacked(lines[place]).partition(": ")[2])
+    columns = json.loads(content(lines[place]))
     columns["pred"][0] = "nothing of the sort"
     lines[place] = packed_line(Block("answers/nano-llama/ruler/256/vt", columns))
     path.write_text("\n".join(lines) + "\n")
@@ -296,12 +303,12 @@ def test_an_explorer_that_is_only_packed_otherwise_passes(study: Path, tmp_path:
     path = study / "explorer.html"
     lines = path.read_text().splitlines()
     place = next(k for k, line in enumerate(lines) if "answers/nano-llama/ruler/256/vt" in line)
-    content = unpacked(lines[place]).partition(": ")[2].encode()
+    plain = content(lines[place])
     loose = zlib.compressobj(0, zlib.DEFLATED, -15)
-    packed = base64.b64encode(loose.compress(content) + loose.flush()).decode()
+    packed = base64.b64encode(loose.compress(plain) + loose.flush()).decode()
     lines[place] = lines[place].partition(">")[0] + f">{packed}</script>"
     path.write_text("\n".join(lines) + "\n")
-    write_artifact(study, tmp_path / "loose.zip", inputs=INPUTS)
+    bundle(study, tmp_path / "loose.zip")
     assert problems(reviewed(tmp_path / "loose.zip")) == ""
 
 
@@ -340,7 +347,7 @@ def test_a_cell_whose_shards_ran_on_two_machines_passes(study: Path, tmp_path: P
     for place, row in enumerate(rows):
         row["others"]["device"] = ("NVIDIA A100", "NVIDIA H100")[place % 2]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    write_artifact(study, tmp_path / "shards.zip", inputs=INPUTS)
+    bundle(study, tmp_path / "shards.zip")
     assert problems(reviewed(tmp_path / "shards.zip")) == ""
     with zipfile.ZipFile(tmp_path / "shards.zip") as opened:
         cells = json.loads(opened.read("environment.json"))["cells"]
@@ -358,7 +365,7 @@ def test_tables_with_intervals_are_made_again(study: Path, tmp_path: Path) -> No
     stem = study / "intervals/table_06"
     definition = study / "plan/tables/table_06.json"
     run("table", definition, stem, study / "scores.parquet", "--intervals", *words)
-    write_artifact(study, tmp_path / "honest.zip", inputs=INPUTS)
+    bundle(study, tmp_path / "honest.zip")
     assert reviewed(tmp_path / "honest.zip").passed
     path = stem.with_suffix(".md")
     path.write_text(path.read_text().replace(" to ", " and ", 1))
@@ -408,7 +415,7 @@ def test_variants_share_the_verification_of_their_weights(
 
 
 def test_a_study_that_nobody_could_run_again_is_named(study: Path, tmp_path: Path) -> None:
-    write_artifact(study, tmp_path / "bare.zip", inputs=INPUTS[1:])
+    bundle(study, tmp_path / "bare.zip", inputs=INPUTS[1:])
     found = reviewed(tmp_path / "bare.zip")
     assert "inputs/Snakefile: missing" in problems(found)
     assert answer(found, "NeurIPS 5") == "no"

@@ -11,9 +11,10 @@ from needlework.errors import StudyError
 from needlework.records import Verification
 from needlework.report.layout import Source
 from needlework.report.notes import Verified, shown_reasons
-from needlework.report.rendering import latex, render
+from needlework.report.rendering import render
 from needlework.report.standing import Samples
 from needlework.report.tables import Measured, read_measured, write_models, write_table
+from needlework.report.writing import latex
 from needlework.scores.cells import ADDRESS, SCORES, CellEstimate
 from needlework.statistics.means import Estimate
 from needlework.study.plan import Plan
