@@ -39,8 +39,8 @@ Content = TypeVar("Content")
 
 NEEDED_INPUTS = ("Snakefile", "workflow/Snakefile", "config/models.yaml")
 """Without these nobody can run the study again."""
-FOUNDATIONS = frozenset({"data", "plan", "predictions", "scores", "verified"})
-"""Folders of a study from which its pages follow."""
+FOUNDATIONS = frozenset({"benchmarks", "data", "plan", "predictions", "scores", "verified"})
+"""Folders of a study from which its pages follow, and the times of its jobs."""
 ESTIMATED = ("scores.parquet", "estimates.parquet")
 QUOTED = 60
 """Characters of a line that are shown where it differs."""
