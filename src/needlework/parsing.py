@@ -6,11 +6,11 @@ only true and false are switches.
 
 import difflib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from functools import cache
 from itertools import takewhile
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, PydanticSerializationError, to_json
@@ -115,7 +115,7 @@ def parse(kind: type[Parsed], values: object, *, where: str) -> Parsed:
     Raises:
         StudyError: one line per mistake; an unknown key comes with the nearest known one.
     """
-    adapter = _adapter(kind)
+    adapter: TypeAdapter[Parsed] = _adapter(cast(Hashable, kind))
     try:
         # As JSON, because that has types of its own: true is no 1 there, and text no number.
         return adapter.validate_json(to_json(values), strict=True)
@@ -141,7 +141,7 @@ def parse_json(kind: type[Parsed], text: str, *, where: str) -> Parsed:
 
 
 @cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:  # noqa: ANN401 - a type, or what is built of some
+def _adapter(kind: Hashable) -> TypeAdapter[Any]:
     """What reads a kind; to build it takes longer than to read a file of it."""
     return TypeAdapter(kind)
 
