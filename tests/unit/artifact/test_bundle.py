@@ -182,7 +182,7 @@ def test_the_environment_names_packages_and_what_made_each_cell(archive: Path) -
 
 
 def test_a_study_without_scores_is_not_bundled(tmp_path: Path) -> None:
-    with pytest.raises(RecordError, match=r"no cells\.parquet"):
+    with pytest.raises(RecordError, match=r"no estimates\.parquet"):
         write_artifact(tmp_path, tmp_path / "a.zip", inputs=[])
 
 
