@@ -31,9 +31,9 @@ fi
 
 copy="results/mutants/$room"
 mkdir -p "$copy"
-git ls-files -z --cached --others --exclude-standard | while IFS= read -r -d '' file; do
-    [ ! -f "$file" ] || printf '%s\0' "$file"
-done | xargs -0 cp -p --parents -t "$copy"
+git ls-files -z --cached --others --exclude-standard |
+    tar --create --null --files-from=- --ignore-failed-read 2>/dev/null |
+    tar --extract --directory="$copy"
 
 {
     printf '[mutmut]\nsource_paths=src\nonly_mutate=%s\n' "$files"
