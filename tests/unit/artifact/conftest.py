@@ -81,9 +81,9 @@ def render_pages(study: Path, plan: Plan) -> None:
             run("models", definition, stem, *models, *templates)
         else:
             run("table", definition, stem, scores, *grid, *models, *templates)
-    run("claims", cells, study / "claims", *grid, *models, "--explorer", "explorer.html")
+    run("claims", cells, study / "claims", *grid, *models, *shown, "--explorer", "explorer.html")
     published = ["--models", study / "plan/published_models.json"]
-    run("claims", "resources/published", study / "published_claims", *published)
+    run("claims", "resources/published", study / "published_claims", *published, *shown)
     costs = ["--costs", study / "plan/costs.json"]
     for figure in plan.shows.figures:
         definition = study / f"plan/figures/{figure.name}.json"
