@@ -141,7 +141,7 @@ def parse_json(kind: type[Parsed], text: str, *, where: str) -> Parsed:
 
 
 @cache
-def _adapter(kind: Hashable) -> TypeAdapter[Any]:
+def _adapter(kind: Any) -> TypeAdapter[Any]:  # noqa: ANN401 - a type, or what is built of some
     """What reads a kind; to build it takes longer than to read a file of it."""
     return TypeAdapter(kind)
 

@@ -70,6 +70,9 @@ class Anything:
     def __getattr__(self, name: str) -> Any:
         return self._value
 
+    def __getitem__(self, name: object) -> Any:
+        return self._value
+
     def __format__(self, specification: str) -> str:
         return SequenceFormatter(element_formatter=QuotedFormatter()).format_field(
             self._value, specification

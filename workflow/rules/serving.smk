@@ -46,7 +46,7 @@ if REMOTE + STARTED:
             ),
         params:
             code=digest("needlework.engine.servers.predict"),
-            model=lambda wildcards: PLAN.predict_options(wildcards.model),
+            model=lambda wildcards: shlex.split(PLAN.predict_options(wildcards.model)),
         shell:
             "trap : TERM; "
             "needlework served {output:q} --cells {input.cells:q} {params.model:q}"
@@ -64,9 +64,10 @@ if REMOTE + STARTED:
             model=either(REMOTE + STARTED),
         params:
             code=digest("needlework.engine.servers.weights"),
-            model=lambda wildcards, input: (
-                f"{serving.verify_options(PLAN, wildcards.model)} --served {input.served}"
-            ),
+            model=lambda wildcards, input: [
+                *shlex.split(serving.verify_options(PLAN, wildcards.model)),
+                f"--served={input.served}",
+            ],
 
 
 if REMOTE:
@@ -84,19 +85,17 @@ if REMOTE:
             model=either(REMOTE),
         params:
             code=digest("needlework.engine.servers.predict"),
-            model=lambda wildcards: " ".join(
-                [
-                    PLAN.predict_options(wildcards.model),
-                    *(f"--task {task}" for task in part_tasks(wildcards)),
-                ]
-            ),
+            model=lambda wildcards: [
+                *shlex.split(PLAN.predict_options(wildcards.model)),
+                *(f"--task={task}" for task in part_tasks(wildcards)),
+            ],
 
     use rule predict as ask_server with:
         wildcard_constraints:
             model=either(REMOTE),
         params:
             code=digest("needlework.engine.servers.predict"),
-            model=lambda wildcards: PLAN.predict_options(wildcards.model),
+            model=lambda wildcards: shlex.split(PLAN.predict_options(wildcards.model)),
 
 
 if STARTED:

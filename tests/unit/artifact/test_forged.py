@@ -343,7 +343,7 @@ EXPLORERS = {
     "behind the stream": of_block(behind_the_stream),
     "other bits": of_block(twice_padded),
     "carriage returns": explorer(lambda text: text.replace(b"\n", b"\r\n")),
-    "form feed": explorer(lambda text: text.replace(b"\n  //", b"\x0c  //", 1)),
+    "form feed": explorer(lambda text: text.replace(b'"use strict";\n', b'"use strict";\x0c', 1)),
     "another key": of_block(lambda key, packed: block(key + b"x", packed)),
     "another answer": of_block(another_answer),
     "bomb": of_block(bomb),
@@ -384,7 +384,7 @@ def test_scores_and_estimates_of_other_predictions_are_refused(
             parts[name] = path.read_bytes()
 
     told = problems(sealed(archive, tmp_path, raise_scores))
-    assert "scores/nano-llama/ruler/256.parquet" in told
+    assert "scores/nano-mamba2/ruler/128.parquet: nano-mamba2" in told
     assert "estimates.parquet" in told
 
 
