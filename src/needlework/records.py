@@ -11,7 +11,7 @@ from pydantic import Field, StringConstraints, model_validator
 from needlework.parsing import Closed, Line
 from needlework.tolerances import TOLERANCES, DeviceKind, Dtype
 
-StopReason = Literal["end", "limit", "decided", "failed"]
+StopReason = Literal["end", "limit", "decided", "thinking", "failed"]
 LIBRARIES = "libraries"
 """The key of `others` with the versions of the packages that computed a prediction."""
 
@@ -69,16 +69,24 @@ class SampleDetail(Closed):
         return self
 
 
+class Reasoning(Closed):
+    """How a model thinks before it answers; its thoughts are not scored."""
+
+    end: str = Field(min_length=1, description="What it writes after its thoughts: `</think>`.")
+    tokens: int = Field(ge=1, description="Most tokens of its thoughts, those of `end` included.")
+
+
 class Prediction(Closed):
     """What a model wrote after one prompt: `predictions/{model}/{suite}/{length}.jsonl`."""
 
     task: str
     index: int = Field(ge=0)
     pred: str
-    """The continuation, decoded without special tokens; empty when the sample failed."""
+    """The continuation, decoded without special tokens and what it thought before; empty when the
+    sample failed or never left its thoughts."""
     outputs: tuple[str, ...] = Field(min_length=1)
     stop_reason: StopReason
-    """end token, token limit, score already decided, or failed."""
+    """end token, token limit, score already decided, thoughts that never ended, or failed."""
     error: str | None = None
     """Why the sample failed; None otherwise."""
     prompt_tokens: Count

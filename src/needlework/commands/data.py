@@ -1,11 +1,21 @@
 """Commands that make what models read: external files and datasets."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict, Unpack
 
 import click
 
 from needlework.commands.options import FILE, FOLDER, PACKAGED
+
+
+class ReaderOptions(TypedDict):
+    """The options of `dataset` that say who reads the samples, in which format."""
+
+    tokenizer: str
+    revision: str | None
+    wrapper: str
+    template_options: str | None
+    thinks: bool
 
 
 @click.command()
@@ -31,6 +41,10 @@ from needlework.commands.options import FILE, FOLDER, PACKAGED
 @click.option(
     "--material", type=click.Choice(["english", "nano"]), default="english", show_default=True
 )
+@click.option("--template-options", help="What the chat template is told, as JSON.")
+@click.option(
+    "--thinks", is_flag=True, help="The model thinks first: answers are begun in the request."
+)
 @click.option(
     "--wording",
     type=click.Choice(["ruler", "plain"]),
@@ -46,9 +60,6 @@ from needlework.commands.options import FILE, FOLDER, PACKAGED
 def dataset(
     task: str,
     length: int,
-    tokenizer: str,
-    revision: str | None,
-    wrapper: str,
     protocol: Literal["released", "corrected"],
     material: Literal["english", "nano"],
     wording: Literal["ruler", "plain"] | None,
@@ -59,6 +70,7 @@ def dataset(
     parameters: str | None,
     resources: Path,
     questions: Path | None,
+    **reader: Unpack[ReaderOptions],
 ) -> None:
     """Make the samples of one task at one length, for one tokenizer and prompt format."""
     from needlework import terminal, tokenizers
@@ -76,12 +88,14 @@ def dataset(
         seed=seed,
         protocol=protocol,
         material=material,
-        wrapper=datasets.find_wrapper(wrapper, protocol, tokenizer=tokenizer, revision=revision),
+        wrapper=datasets.find_wrapper(protocol=protocol, **reader),
         wording=wording,
         resources=resources,
         questions=questions,
     )
-    loaded = tokenizers.load(tokenizer, revision=revision, begins=wrapper != CHAT)
+    loaded = tokenizers.load(
+        reader["tokenizer"], revision=reader["revision"], begins=reader["wrapper"] != CHAT
+    )
     datasets.write(wanted, output, loaded, watch=terminal.bar(f"{task} at {length}", total=samples))
 
 

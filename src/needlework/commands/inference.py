@@ -21,6 +21,7 @@ from needlework.commands.options import (
 
 if TYPE_CHECKING:
     from needlework.defects import Hazard
+    from needlework.records import Reasoning
 
 
 class ModelOptions(CheckpointOptions):
@@ -67,6 +68,8 @@ def doctor(models: Path) -> None:
     default=True,
     help="Put the tokenizer's begin token before prompts; those of a chat template have theirs.",
 )
+@click.option("--thought-end", help="What the model writes after thoughts, which are not scored.")
+@click.option("--thought-tokens", type=click.IntRange(min=1), help="Most tokens of its thoughts.")
 @machine_options
 @click.option("--memory", type=click.IntRange(min=1), help="Megabytes; half of what is free.")
 @ONLY
@@ -82,6 +85,8 @@ def predict(
     memory: int | None,
     only: tuple[str, ...],
     shard: str | None,
+    thought_end: str | None,
+    thought_tokens: int | None,
     server: str | None,
     server_log: Path | None,
     **model: Unpack[ModelOptions],
@@ -109,12 +114,21 @@ def predict(
         rule.predict(
             output,
             datasets,
-            model=rule.Model(**model),
+            model=rule.Model(**model, reasoning=_reasoning(thought_end, thought_tokens)),
             tasks=specs,
             protocol=protocol,
             machine=rule.Machine(device=device, threads=threads, memory=memory),
             shard=part,
         )
+
+
+def _reasoning(end: str | None, tokens: int | None) -> "Reasoning | None":
+    """How the model thinks, if it does."""
+    from needlework.records import Reasoning
+
+    if (end is None) != (tokens is None):
+        raise click.UsageError("give --thought-end and --thought-tokens together, or neither")
+    return Reasoning(end=end, tokens=tokens) if end and tokens else None
 
 
 @click.command()

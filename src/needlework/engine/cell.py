@@ -138,7 +138,8 @@ def _rows(
     ]
     prompts = [tokens for *_, tokens in asked]
     _check_vocabulary(prompts, tokenizer, decoder)
-    limits = [dataset.tokens_to_generate for _, dataset, *_ in asked]
+    thoughts = decoding.reasoning.tokens if decoding.reasoning else 0
+    limits = [thoughts + dataset.tokens_to_generate for _, dataset, *_ in asked]
     errors = [
         _impossible(tokens, limit, decoder) for tokens, limit in zip(prompts, limits, strict=True)
     ]
@@ -169,6 +170,7 @@ def _question(
         metric=dataset.metric,
         decided=decoding.decided,
         end=end,
+        reasoning=decoding.reasoning,
     )
     return Question(tokens, rule, (task, sample.index) if decoding.kind == "sample" else ())
 
@@ -265,7 +267,7 @@ def _limits(engine: Engine, questions: Sequence[Question], setting: Setting) -> 
     """
     if not questions:
         return ALONE
-    longest = max(len(each.tokens) + each.rule.limit for each in questions)
+    longest = max(len(each.tokens) + each.rule.most for each in questions)
     return setting.limits or limits_for(engine.decoder, longest, memory=setting.memory)
 
 
@@ -289,7 +291,7 @@ def _prediction(
     return Prediction(
         task=row.task,
         index=row.sample.index,
-        pred=pieces.text(list(tokens)),
+        pred=pieces.answer(tokens, row.question.rule.reasoning),
         outputs=row.sample.outputs,
         stop_reason="failed" if entry is None else entry.stop_reason,
         error=error if entry is None else None,

@@ -25,7 +25,7 @@ from needlework.gguf_header import quantisation_of
 from needlework.models.checkpoints import described, hub
 from needlework.models.decoder import Decoder
 from needlework.models.hub_model import load_hub_model
-from needlework.records import END, NO_END, Prediction, Sample
+from needlework.records import END, NO_END, Prediction, Reasoning, Sample
 from needlework.scores.shards import Shard, is_part, sibling_journals
 from needlework.tasks.specs import Spec
 from needlework.tokenizers import Tokenizer
@@ -49,6 +49,8 @@ class Model:
     trust_remote_code: bool = False
     hazards: tuple[Hazard, ...] = ()
     """Published defects to switch on."""
+    reasoning: Reasoning | None = None
+    """How it thinks before it answers."""
     begin_token: bool = True
     """Whether prompts get the tokenizer's begin token; chat templates write their own."""
 
@@ -90,6 +92,7 @@ def predict(
     if not any(path.is_file() and path.stat().st_size for path in (journal, *setting.siblings)):
         _refuse_too_long(model, questions, torch.device(device), setting.memory)
     decoder = _load(model, device)
+    _warn_beyond_positions(model, decoder, questions)
     with on_sigterm() as interruption:
         setting = replace(setting, interruption=interruption)
         found = opened(model, decoder, tokenizer, protocol)
@@ -97,6 +100,19 @@ def predict(
         write_records(output, predictions)
     if not is_part(output) and (done := cells_done(output)):
         log.info(done)
+
+
+def _warn_beyond_positions(
+    model: Model, decoder: Decoder, questions: Mapping[str, Dataset]
+) -> None:
+    """Say once where a cell is longer than what the model's configuration names."""
+    named = decoder.config.trained_positions
+    longest = max((each.length for data in questions.values() for each in data.samples), default=0)
+    if named is not None and longest > named:
+        log.warning(
+            f"{model.checkpoint}: its configuration names {named:,} positions and samples have up "
+            f"to {longest:,} tokens; it is computed beyond them, where it must extrapolate"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +134,8 @@ def opened(model: Model, decoder: Decoder, tokenizer: Tokenizer, protocol: str) 
     Raises:
         NeedleworkError: its weights are not here any more.
     """
-    decoding = PUBLISHED_SAMPLING if "mamba-sampling" in model.hazards else Decoding()
+    sampled = "mamba-sampling" in model.hazards
+    decoding = PUBLISHED_SAMPLING if sampled else Decoding(reasoning=model.reasoning)
     named = _named(model)
     others = {"protocol": protocol, "decoding": decoding.kind, **_origin(model, named, decoder)}
     others["tokenizer"] = tokenizer.identity
@@ -252,7 +269,7 @@ def _named(model: Model) -> identity.Files | str:
 
 def _origin(model: Model, named: identity.Files | str, decoder: Decoder) -> dict[str, str]:
     """Which weights answer, in which precision, and on which kernels and device."""
-    quantisation = quantisation_of(model.checkpoint)
+    quantisation, thoughts = quantisation_of(model.checkpoint), model.reasoning
     return {
         "checkpoint": model.checkpoint,
         "revision": named if isinstance(named, str) else model.revision or named.fingerprint,
@@ -262,6 +279,7 @@ def _origin(model: Model, named: identity.Files | str, decoder: Decoder) -> dict
         "device": _device(decoder),
         "backend": identity.backend_of(decoder),
         "hazards": " ".join(model.hazards) or "none",
+        **({"reasoning": f"to {thoughts.end}, {thoughts.tokens} at most"} if thoughts else {}),
     }
 
 

@@ -143,7 +143,7 @@ def last_logits(decoder: Decoder, prompt: Tokens, written: Tokens) -> Tensor:
 
 
 def _does_not_fit(question: Question, fits: int) -> str:
-    needed = len(question.tokens) + question.rule.limit
+    needed = len(question.tokens) + question.rule.most
     return (
         f"prompt and answer of {needed} tokens do not fit into memory, {fits} do; "
         "choose a shorter length or give more memory"

@@ -3,13 +3,14 @@
 Knows token ids, their text and the references; does not know models, batches or files.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from pydantic import Field, PositiveInt
 
 from needlework.parsing import Closed
-from needlework.records import StopReason
+from needlework.records import Reasoning, StopReason
 from needlework.tasks.metrics import Metric, is_decided
 from needlework.tokenizers import Tokenizer
 
@@ -25,12 +26,17 @@ class Decoding(Closed):
     )
     top_k: PositiveInt = Field(32, description="Sampling: likeliest tokens to draw from.")
     temperature: float = Field(1.0, gt=0, description="Sampling: divides the logits.")
+    reasoning: Reasoning | None = Field(None, description="How it thinks before it answers.")
     seed: int = Field(0, description="Sampling: every sample draws from a stream of its own below.")
 
 
 PUBLISHED_SAMPLING = Decoding(kind="sample", end_tokens=False, padded_rows=True)
 """What mamba_ssm did in the published study: its sampler divides by a temperature of zero, and the
 artifact's fix skips the division, which leaves 1; no end token and no vocabulary limit is set."""
+
+
+_MARK_TOKENS = 16
+"""Tokens among which the end of thoughts is looked for; it has fewer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,12 @@ class StopRule:
     metric: Metric
     decided: bool = True
     end: frozenset[int] = frozenset()
+    reasoning: Reasoning | None = None
+
+    @property
+    def most(self) -> int:
+        """Most tokens that are written, thoughts included."""
+        return self.limit + (self.reasoning.tokens if self.reasoning else 0)
 
 
 class Pieces:
@@ -66,6 +78,25 @@ class Pieces:
         """What the tokens say together."""
         return self._tokenizer.decode(tokens)
 
+    def thoughts(self, tokens: Sequence[int], reasoning: Reasoning | None) -> int | None:
+        """How many of the tokens come before the answer; None where thoughts have not ended.
+
+        The end mark may be a special token, which decoding leaves out, or come in several pieces.
+        """
+        if reasoning is None:
+            return 0
+        mark = self._tokenizer.encode(reasoning.end)
+        for count in range(1, len(tokens) + 1):
+            last = list(tokens[max(0, count - _MARK_TOKENS) : count])
+            if last[-len(mark) :] == mark or reasoning.end in self.text(last):
+                return count
+        return None
+
+    def answer(self, tokens: Sequence[int], reasoning: Reasoning | None) -> str:
+        """The text of an answer without the thoughts before it; nothing where those did not end."""
+        start = self.thoughts(tokens, reasoning)
+        return "" if start is None else self.text(list(tokens[start:]))
+
 
 @dataclass(slots=True)
 class Answer:
@@ -75,10 +106,13 @@ class Answer:
     pieces: Pieces
     prompt_tokens: int
     tokens: list[int] = field(default_factory=list)
+    _answer: list[int] | None = field(init=False)
+    """What was written after the thoughts; None before they have ended."""
     _last_letters: frozenset[str] = field(init=False)
     _plain: bool = field(init=False)
 
     def __post_init__(self) -> None:
+        self._answer = None if self.rule.reasoning else []
         self._last_letters = frozenset(output.lower()[-1:] for output in self.rule.outputs)
         # A blank at the end may be stripped or re-appear, so it announces nothing.
         self._plain = all(letter.isascii() and letter.strip() for letter in self._last_letters)
@@ -90,12 +124,27 @@ class Answer:
 
     def add(self, token: int) -> StopReason | None:
         """Write one token; why the answer is finished, or None when it goes on."""
+        if self._answer is None:
+            return self._think(token)
         if token in self.rule.end:
             return "end"
         self.tokens.append(token)
+        self._answer.append(token)
         if self.rule.decided and self._may_complete(token) and self._is_decided():
             return "decided"
-        return "limit" if len(self.tokens) == self.rule.limit else None
+        return "limit" if len(self._answer) == self.rule.limit else None
+
+    def _think(self, token: int) -> StopReason | None:
+        """Write one token of the thoughts, which may be the last of them, or of all there are."""
+        reasoning = self.rule.reasoning
+        assert reasoning is not None
+        if token in self.rule.end:
+            return "thinking"
+        self.tokens.append(token)
+        if self.pieces.thoughts(self.tokens[-_MARK_TOKENS:], reasoning) is not None:
+            self._answer = []
+            return None
+        return "thinking" if len(self.tokens) >= reasoning.tokens else None
 
     def _may_complete(self, token: int) -> bool:
         """Whether this token can have completed a reference: it must bring its last character.
@@ -109,5 +158,5 @@ class Answer:
         return not self._plain or letters is None or not self._last_letters.isdisjoint(letters)
 
     def _is_decided(self) -> bool:
-        text = self.pieces.text(self.tokens)
+        text = self.pieces.text(self._answer or [])
         return is_decided(text, self.rule.outputs, metric=self.rule.metric)

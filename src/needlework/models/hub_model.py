@@ -14,7 +14,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import numpy as np
@@ -302,15 +301,9 @@ def load_hub_model(
     # What it would report is an error here, and told in one line.
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    source = snapshots.find("checkpoints", path_or_hub_id, revision=revision) or path_or_hub_id
-    inside = {}
-    if is_gguf(source):
-        read_header(source)
-        inside, source = {"gguf_file": Path(source).name}, Path(source).parent
     with strangers(lambda cause: _refused(path_or_hub_id, cause, trusted=trust_remote_code)):
         model, found = transformers.AutoModelForCausalLM.from_pretrained(
-            source,
-            **inside,
+            **_source(path_or_hub_id, revision),
             revision=revision,
             dtype=dtype,
             trust_remote_code=trust_remote_code,
@@ -322,6 +315,15 @@ def load_hub_model(
             f"{listed(sorted(found['missing_keys']))}; check config.json and fetch it again"
         )
     return HubModel(model.to(device).eval().requires_grad_(False), sorted(found["unexpected_keys"]))
+
+
+def _source(path_or_hub_id: str, revision: str | None) -> dict[str, str]:
+    """Where transformers finds a model: a folder or hub id, and of a GGUF file its name in it."""
+    found = snapshots.find("checkpoints", path_or_hub_id, revision=revision) or path_or_hub_id
+    if not is_gguf(found):
+        return {"pretrained_model_name_or_path": str(found)}
+    path = read_header(found).path
+    return {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
 
 
 def _refused(name: str, cause: Exception, *, trusted: bool) -> CheckpointError:

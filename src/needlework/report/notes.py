@@ -70,6 +70,7 @@ def notes(table: Table, verified: Verified | None, samples: Samples) -> list[Not
         *_basis(table),
         Note("", _bold(table)),
         *_failures(table, samples),
+        *_thoughts(table, samples),
         *_mixed(table, samples),
         *_short(table, samples),
         *_endless(table, samples),
@@ -150,6 +151,21 @@ def _failures(table: Table, samples: Samples) -> Iterator[Note]:
             lines.append(f"{' '.join(row.heads)}: {failed} of {count} ({shown_reasons(reasons)})")
     if lines:
         yield Note("failed", f"Samples that failed and score zero: {'; '.join(lines)}.")
+
+
+def _thoughts(table: Table, samples: Samples) -> Iterator[Note]:
+    """The samples whose thoughts never ended, by row."""
+    lines = []
+    for row in table.rows:
+        own = [entry for entry in row.entries if not entry.is_average]
+        count = sum(entry.estimate.count for entry in own if entry.estimate is not None)
+        lost = samples.thinking(row.model, [each for one in own for each in one.sources])
+        if lost:
+            lines.append(f"{' '.join(row.heads)}: {lost} of {count}")
+    if lines:
+        yield Note(
+            "", f"Samples that never left their thoughts and score zero: {'; '.join(lines)}."
+        )
 
 
 def shown_reasons(reasons: Counter[str]) -> str:

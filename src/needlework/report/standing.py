@@ -43,6 +43,10 @@ class Samples:
             (model, Source(*source)): errors
             for model, *source, errors in failed.group_by(*place).agg("error").iter_rows()
         }
+        lost = rows.filter(pl.col("stop_reason") == "thinking").group_by(*place).len()
+        self._thinking: dict[tuple[str, Source], int] = {
+            (model, Source(*source)): count for model, *source, count in lost.iter_rows()
+        }
         self._questions = {
             (suite, task.name): task.questions
             for suite, asked in grid.suites.items()
@@ -53,6 +57,10 @@ class Samples:
         """Why samples of these tasks and lengths failed, with how many did."""
         places = [(model.name, source) for source in dict.fromkeys(sources)]
         return Counter(error for place in places for error in self._errors.get(place, []))
+
+    def thinking(self, model: ShownModel, sources: Iterable[Source]) -> int:
+        """How many samples of these tasks and lengths never left their thoughts."""
+        return sum(self._thinking.get((model.name, source), 0) for source in dict.fromkeys(sources))
 
     def versions(self, model: ShownModel, sources: Iterable[Source]) -> dict[Cell, Sequence[str]]:
         """The cells behind these that hold answers of several versions of packages, with those."""

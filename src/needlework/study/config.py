@@ -19,10 +19,11 @@ from needlework.defects import StudyHazard
 from needlework.errors import StudyError
 from needlework.external.snapshots import Commit
 from needlework.parsing import Closed, Line, as_name, by_form, unknown
-from needlework.study.definitions import Name, TableDefinition
+from needlework.records import Reasoning
+from needlework.study.definitions import Name, TableDefinition, TemplateOptions
 from needlework.study.entries import Family, Place, Prompts, TokenizerEntry, Wrappers
 from needlework.study.served import ServerKeys, entry_problem
-from needlework.tasks.prompts import WordingName
+from needlework.tasks.prompts import CHAT, WordingName
 from needlework.tasks.specs import Spec, needle_format, question_group
 
 SuiteName = Name
@@ -92,9 +93,7 @@ class Study(Closed):
         min_length=1, description="Entries of config/models.yaml, in the order of the tables."
     )
     where_fetched: tuple[Name, ...] = Field(
-        (),
-        description="Tasks that are left out, and named, where the files they are made of are not "
-        "here: `needlework fetch` gets them.",
+        (), description="Tasks that are left out, and named, where their files are not fetched."
     )
     hazards: tuple[StudyHazard, ...] = Field(
         (),
@@ -179,6 +178,12 @@ class ModelEntry(ServerKeys):
         description="The prompt format around every question, one name or one per protocol; "
         "`chat`, where corrected, is the chat template of the tokenizer."
     )
+    template_options: TemplateOptions = Field(
+        {}, description="What the chat template is told: `enable_thinking: false`."
+    )
+    reasoning: Reasoning | None = Field(
+        None, description="How it thinks before it answers; thoughts are not scored."
+    )
     trained_length: PositiveInt = Field(description="Context length of the training, in tokens.")
     backend: Literal["needlework", "transformers", "server"] = Field(
         "needlework",
@@ -199,6 +204,12 @@ class ModelEntry(ServerKeys):
     def _remote_code_is_run_by_transformers(self) -> "ModelEntry":
         if self.trust_remote_code and self.backend != "transformers":
             raise ValueError("trust_remote_code is for backend: transformers; remove one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _options_are_for_chat(self) -> "ModelEntry":
+        if self.template_options and self.wrapper.corrected != CHAT:
+            raise ValueError("template_options are for `wrapper: chat`; remove them, or name that")
         return self
 
     @model_validator(mode="after")

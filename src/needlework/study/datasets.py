@@ -7,7 +7,7 @@ from typing import Literal
 
 from needlework import files, tasks
 from needlework.errors import StudyError
-from needlework.parsing import unknown
+from needlework.parsing import parse_json, unknown
 from needlework.records import Sample, SampleDetail
 from needlework.tasks.material import Material
 from needlework.tasks.prompts import CHAT, WRAPPERS, WordingName, Wrapper
@@ -47,28 +47,40 @@ def details_path(output: Path) -> Path:
 
 
 def find_wrapper(
-    name: str, protocol: Protocol, *, tokenizer: str, revision: str | None
+    wrapper: str,
+    protocol: Protocol,
+    *,
+    tokenizer: str,
+    revision: str | None,
+    template_options: str | None = None,
+    thinks: bool = False,
 ) -> str | Wrapper:
     """The prompt format of a name, which may stand for the chat template of a tokenizer.
+
+    That is told `template_options`, an object of JSON. Where the model `thinks` first, answers are
+    begun in the request.
 
     Raises:
         ResourceError: the tokenizer has no chat template that can be used.
         StudyError: no format has that name.
     """
-    if protocol == "released" and name != CHAT:
-        return name
+    if protocol == "released" and wrapper != CHAT:
+        return wrapper
     if protocol == "released":
         raise StudyError(
             f"--wrapper {CHAT}: the artifact used fixed formats only; name one of them, or set "
             "--protocol corrected"
         )
-    if name == CHAT:
+    if wrapper == CHAT:
         from needlework.tasks import chat
 
-        return chat.wrapper(tokenizer, revision=revision)
-    if name not in WRAPPERS:
-        raise StudyError(f"--wrapper: {unknown(name, [*WRAPPERS, CHAT])}")
-    return WRAPPERS[name]
+        told = {}
+        if template_options:
+            told = parse_json(dict[str, object], template_options, where="--template-options")
+        return chat.wrapper(tokenizer, revision=revision, options=told, thinks=thinks)
+    if wrapper not in WRAPPERS:
+        raise StudyError(f"--wrapper: {unknown(wrapper, [*WRAPPERS, CHAT])}")
+    return replace(WRAPPERS[wrapper], thinks=thinks)
 
 
 def write(dataset: Dataset, output: Path, tokenizer: Tokenizer, *, watch: Watch) -> None:

@@ -28,6 +28,11 @@ ShownName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_l
 """The name of a table or figure: of its files, and of the target that makes a table."""
 Depth = Annotated[int, Field(ge=0, le=100)]
 FigureKind = Literal["cost", "depth_heatmap", "format_bars", "length_curve", "retention_curve"]
+TemplateOptions = dict[
+    Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")],
+    bool | int | Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]+$")],
+]
+"""What a chat template is told; parts of the names of folders."""
 
 
 def label(name: str) -> str:

@@ -155,7 +155,8 @@ class Plan(Closed):
         """The prompt format of a model under the study's protocol, and what else tells its samples
         from those of others: a wording that is not its language's, or what spoils them."""
         entry = self.models[model]
-        words = ["plain"] if self._wording(model) == "plain" else []
+        words = variants.of_template(self.study, entry)
+        words += ["plain"] if self._wording(model) == "plain" else []
         return "+".join([self._format(entry), *words, *variants.of_data(entry.hazards)])
 
     def _wording(self, model: str) -> WordingName | None:
@@ -248,6 +249,8 @@ class Plan(Closed):
             tokenizer=tokenizer.source,
             revision=tokenizer.revision,
             wrapper=self._format(reader),
+            template_options=variants.template_options(self.study, reader),
+            thinks=variants.reasoning(self.study, reader) is not None,
             questions="".join(questions) or None,
         )
 
@@ -261,6 +264,7 @@ class Plan(Closed):
             tokenizer=tokenizer.source,
             tokenizer_revision=tokenizer.revision,
             protocol=self.study.protocol,
+            **variants.thoughts(self.study, entry),
         )
         return " ".join([self.checkpoint_options(model), options, *flags])
 
@@ -302,11 +306,7 @@ def resolve(config: Mapping[str, Any], folder: Path, *, runs: bool = True) -> Pl
     models = {name: catalogue.models[name] for name in study.models}
     used = {model.tokenizer: catalogue.tokenizers[model.tokenizer] for model in models.values()}
     known: MaterialTasks = getattr(tasks, study.material)
-    suites = {
-        name: known.chosen(name, suite.tasks, where=f"study config: suites.{name}.tasks")
-        for name, suite in study.suites.items()
-    }
-    suites, absent = inputs.without_absent(suites, study.where_fetched)
+    suites, absent = _suites(study, known)
     consistency.check_labels(models, folder)
     if runs:
         consistency.check_own(study, suites)
@@ -332,11 +332,19 @@ def resolve(config: Mapping[str, Any], folder: Path, *, runs: bool = True) -> Pl
     return plan.model_copy(update={"shows": told})
 
 
+def _suites(study: Study, known: MaterialTasks) -> tuple[SuiteTasks, list[str]]:
+    """The tasks of every suite, and a line on each that is left out as its files are not here."""
+    named = {
+        name: known.chosen(name, suite.tasks, where=f"study config: suites.{name}.tasks")
+        for name, suite in study.suites.items()
+    }
+    return inputs.without_absent(named, study.where_fetched)
+
+
 def _options(**values: str | int | None) -> str:
-    """Command-line options with their values, quoted for the shell; None is left out."""
-    given = {name: value for name, value in values.items() if value is not None}
-    return shlex.join(
-        word
-        for name, value in given.items()
-        for word in (f"--{name.replace('_', '-')}", str(value))
-    )
+    """Command-line options with their values, quoted for the shell; None and False are left out."""
+    words = []
+    for name, value in values.items():
+        if value is not None and value is not False:
+            words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+    return shlex.join(words)

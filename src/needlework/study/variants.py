@@ -1,11 +1,13 @@
 """Models with some published defects switched on, or asked in several wordings."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, get_args
 
 from needlework.defects import Hazard, StudyHazard
 from needlework.errors import StudyError
 from needlework.parsing import Closed, Line
+from needlework.records import Reasoning
 from needlework.study.config import ModelEntry, RunName, Study, SuiteName
 from needlework.study.definitions import Name
 from needlework.study.paper import FORMATS
@@ -197,3 +199,28 @@ def _answers(suite: SuiteName, found: Sequence[Variant]) -> Iterator[tuple[str, 
     for variant in found:
         acting = tuple(hazard for hazard in variant.hazards if suite in _REACH[hazard])
         yield variant.name, first.setdefault(acting, variant.run)
+
+
+def reasoning(study: Study, model: ModelEntry) -> Reasoning | None:
+    """How a model thinks before it answers; the artifact let none."""
+    return model.reasoning if study.protocol == "corrected" else None
+
+
+def thoughts(study: Study, model: ModelEntry) -> dict[str, str | int]:
+    """The same as options of a command; none where it does not think."""
+    found = reasoning(study, model)
+    return {"thought_end": found.end, "thought_tokens": found.tokens} if found else {}
+
+
+def template_options(study: Study, model: ModelEntry) -> str | None:
+    """What a model's chat template is told, as JSON; None where it is told nothing."""
+    asked = model.template_options if study.protocol == "corrected" else {}
+    return json.dumps(asked, sort_keys=True) if asked else None
+
+
+def of_template(study: Study, model: ModelEntry) -> list[str]:
+    """What tells a model's prompts from those of others in the same chat template."""
+    if study.protocol == "released":
+        return []
+    told = [f"{name}-{str(value).lower()}" for name, value in model.template_options.items()]
+    return [*told, *(["thinks"] if model.reasoning else [])]

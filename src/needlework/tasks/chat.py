@@ -6,8 +6,12 @@ it is always the same one.
 """
 
 import json
+import re
+from collections.abc import Mapping, Set
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from needlework import bounded, installed
@@ -24,6 +28,10 @@ if TYPE_CHECKING:
 _TEMPLATE, _TOKENS = "chat_template.jinja", "tokenizer.json"
 TODAY = datetime(2024, 7, 26, tzinfo=UTC)
 """The date that templates are told; those of Llama 3 write it themselves where nobody tells one."""
+_SWITCHES = frozenset({"enable_thinking", "thinking"})
+"""What templates ask for before they let a model think (Qwen3, DeepSeek V3.1)."""
+_THOUGHT = re.compile(r"(<think(?:ing)?>|<reasoning>|<thought>|\[THINK\])\s*$", re.IGNORECASE)
+"""The start of a thought that is left open."""
 _PROBES = (
     'Read "it\'s" <b>&amp;</b> {one} {{two}} {% three %} \\n\n\n  four  blanks,\ttabs, 漢字. Five?',
     "Which of the two is it?",
@@ -34,7 +42,13 @@ _LIMITS = bounded.Limits(seconds=10, megabytes=512)
 """Honest templates take a hundredth of a second."""
 
 
-def wrapper(path_or_hub_id: str, *, revision: str | None) -> Wrapper:
+def wrapper(
+    path_or_hub_id: str,
+    *,
+    revision: str | None,
+    options: Mapping[str, object] = MappingProxyType({}),
+    thinks: bool = False,
+) -> Wrapper:
     """The format that the tokenizer in a folder or GGUF file, or of a hub id, gives to a question.
 
     Its `before` has the begin token, where the template writes one.
@@ -49,10 +63,13 @@ def wrapper(path_or_hub_id: str, *, revision: str | None) -> Wrapper:
         folder = _folder(path_or_hub_id, revision=revision)
         sidecars = Sidecars(folder)
     source = _source(folder, sidecars)
-    special = sidecars.for_templates()
+    known = _variables(folder, source)
+    if strange := sorted(options.keys() - known):
+        raise ResourceError(f"the chat template of {folder} asks for no {', '.join(strange)}")
+    values = {**sidecars.for_templates(), **options}
 
     def around() -> list[tuple[str, str]]:
-        told = (_around(each, _render(folder, source, special, each), folder) for each in _PROBES)
+        told = (_around(each, _render(folder, source, values, each), folder) for each in _PROBES)
         return [(each.before, each.after) for each in told]
 
     what = f"the chat template of {folder}"
@@ -62,7 +79,28 @@ def wrapper(path_or_hub_id: str, *, revision: str | None) -> Wrapper:
             f"the chat template of {folder} depends on the question, which must stand alone in it; "
             "name a fixed wrapper"
         )
-    return found.pop()
+    (only,) = found
+    if not thinks:
+        _refuse_thoughts(only, known - options.keys(), folder)
+    return replace(only, thinks=thinks)
+
+
+def _refuse_thoughts(around: Wrapper, unsaid: Set[str], folder: Path) -> None:
+    """Accept a template that does not let the model think, as far as it shows.
+
+    Raises:
+        ResourceError: it starts a thought, or may start one as nobody said otherwise.
+    """
+    starts = _THOUGHT.search(around.after)
+    switch = next(iter(sorted(unsaid & _SWITCHES)), None)
+    if starts is None and switch is None:
+        return
+    told = f"starts a thought ({starts[1]})" if starts else f"lets the model think (`{switch}`)"
+    way_out = f"`template_options: {{{switch}: false}}`, or " if switch else ""
+    raise ResourceError(
+        f"the chat template of {folder} {told}, which would take the place of answers; set "
+        f'{way_out}`reasoning: {{end: "</think>", tokens: 2048}}` in the model\'s entry'
+    )
 
 
 def _folder(path_or_hub_id: str, *, revision: str | None) -> Path:
@@ -102,8 +140,25 @@ def _read(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
+def _variables(folder: Path, source: str) -> Set[str]:
+    """What a template may be told."""
+    import jinja2
+    from jinja2 import meta
+
+    try:
+        return meta.find_undeclared_variables(_environment().parse(source))
+    except jinja2.TemplateError as error:
+        raise _broken(folder, error) from error
+
+
+def _broken(folder: Path, error: Exception) -> ResourceError:
+    return ResourceError(
+        f"the chat template of {folder} cannot be rendered ({error}); name a fixed wrapper"
+    )
+
+
 @opens("a folder with a chat template", "", error=ResourceError, way_out="name a fixed wrapper")
-def _render(folder: Path, source: str, special: dict[str, str], question: str) -> str:
+def _render(folder: Path, source: str, values: Mapping[str, object], question: str) -> str:
     """What `apply_chat_template` gives for a question, the date aside."""
     import jinja2
 
@@ -116,13 +171,11 @@ def _render(folder: Path, source: str, special: dict[str, str], question: str) -
                 tools=None,
                 documents=None,
                 add_generation_prompt=True,
-                **special,
+                **values,
             )
         )
     except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-        raise ResourceError(
-            f"the chat template of {folder} cannot be rendered ({error}); name a fixed wrapper"
-        ) from error
+        raise _broken(folder, error) from error
 
 
 def _environment() -> "ImmutableSandboxedEnvironment":

@@ -116,6 +116,9 @@ def finish(
     if after[-1:].isspace():
         prefix = prefix.removeprefix(" ")
     text = lead + body.text + frame.question + after + prefix
+    if material.wrapper.thinks:
+        asked = frame.question + frame.prefix.rstrip()
+        text = lead + body.text + asked + material.wrapper.after
     return Draft(text, needles, haystack_end, tuple(outputs), completion)
 
 

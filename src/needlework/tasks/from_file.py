@@ -106,6 +106,8 @@ def _wrapped(line: Line, wrapper: Wrapper) -> str:
     """The prompt as a model reads it; a wrapper and the start of the answer share a line break."""
     starts = line.answer_prefix.startswith("\n")
     after = wrapper.after.removesuffix("\n") if starts else wrapper.after
+    if wrapper.thinks:
+        return wrapper.before + line.input + line.answer_prefix.rstrip() + wrapper.after
     return wrapper.before + line.input + after + line.answer_prefix
 
 

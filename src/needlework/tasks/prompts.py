@@ -19,6 +19,9 @@ class Wrapper:
 
     before: str = ""
     after: str = ""
+    thinks: bool = False
+    """Whether the model thinks before it answers: then the start of the answer stands in the
+    request, where it is an example of what is wanted."""
 
 
 @dataclass(frozen=True)

@@ -164,12 +164,28 @@ def test_the_most_frequent_reasons_of_failures_are_counted() -> None:
     frame = pl.DataFrame({"error": errors, "index": range(8), "score": [0.0] * 8}).with_columns(
         model=pl.lit(model.name), suite=pl.lit("ruler"), task=pl.lit("vt"), length=pl.lit(256)
     )
+    frame = frame.with_columns(stop_reason=pl.lit("failed"))
     vt, cwe = Source("ruler", "vt", 256), Source("ruler", "cwe", 256)
     reasons = Samples(frame, PLAN.grid()).reasons(model, [vt, vt, cwe])
     assert (
         shown_reasons(reasons)
         == "3 times: too long, 2 times: no memory, 1 times: a, 2 times: others"
     )
+
+
+def test_thoughts_that_never_ended_are_counted_below_the_table() -> None:
+    model = PLAN.shown()[0]
+    frame = pl.DataFrame({"stop_reason": ["thinking", "end", "thinking"], "index": range(3)})
+    frame = frame.with_columns(
+        model=pl.lit(model.name),
+        suite=pl.lit("ruler"),
+        task=pl.lit("vt"),
+        length=pl.lit(256),
+        score=pl.lit(0.0),
+        error=pl.lit(None, dtype=pl.String),
+    )
+    samples, vt = Samples(frame, PLAN.grid()), Source("ruler", "vt", 256)
+    assert samples.thinking(model, [vt, vt, Source("ruler", "cwe", 256)]) == 2
 
 
 def test_a_table_says_what_it_rests_on(tmp_path: Path) -> None:
@@ -268,6 +284,27 @@ def test_table_5_says_what_was_verified(tmp_path: Path) -> None:
     assert [row["passed"] for row in rows] == ["yes", "yes"]
     assert [row["decoded"] for row in rows] == ["16", "16"]
     assert "not compared with another implementation" in stem.with_suffix(".tex").read_text()
+
+
+def test_table_5_says_what_a_file_rounds_weights_to(tmp_path: Path) -> None:
+    """A column of its own where there is such a model, and none where there is not."""
+    rounded = proof("nano-mamba2", quantisation="Q4_1 (79 %), Q8_0 (21 %)")
+    verified = {"nano-mamba2": rounded, "nano-llama": proof("nano-llama")}
+    stem = tmp_path / "table"
+    write_models(
+        table_of(PLAN, 5), stem, models=PLAN.shown(), templates=TEMPLATES, verified=verified
+    )
+    told = "in the file rounded to Q4_1 (79 %), Q8_0 (21 %)"
+    assert f"500,000 parameters, {told};" in stem.with_suffix(".md").read_text()
+    assert stem.with_suffix(".md").read_text().count("rounded") == 1
+    assert (
+        r"in the file rounded to Q4\_1 (79~\%), Q8\_0 (21~\%);"
+        in stem.with_suffix(".tex").read_text()
+    )
+    with stem.with_suffix(".csv").open() as file:
+        rows = {row["name"]: row["quantisation"] for row in csv.DictReader(file)}
+    assert rows["nano-mamba2"] == "Q4_1 (79 %), Q8_0 (21 %)"
+    assert rows["nano-llama"] == ""
 
 
 def test_table_5_is_the_same_whatever_processor_measured(tmp_path: Path) -> None:

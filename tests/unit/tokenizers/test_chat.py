@@ -210,6 +210,54 @@ def test_a_tokenizer_that_reads_special_tokens_as_text_is_refused(tmp_path: Path
         chat.wrapper(str(tmp_path), revision=None)
 
 
+QWEN_3 = CHAT_ML.replace(
+    "<|im_start|>assistant\n' }}",
+    "<|im_start|>assistant\n' }}{% if enable_thinking is defined and enable_thinking is false %}"
+    "{{ '<think>\n\n</think>\n\n' }}{% endif %}",
+)
+STARTS = CHAT_ML.replace("<|im_start|>assistant\n' }}", "<|im_start|>assistant\n<think>\n' }}")
+
+
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [
+        (QWEN_3, r"lets the model think .*`template_options: \{enable_thinking: false\}`, or "),
+        (STARTS, r"starts a thought \(<think>\)"),
+    ],
+)
+def test_a_model_that_would_think_is_stopped(template: str, reason: str, tmp_path: Path) -> None:
+    """Else its thoughts would fill the answer's tokens: a table of zeros."""
+    folder = qwen(tmp_path, template)
+    with pytest.raises(ResourceError, match=reason) as caught:
+        chat.wrapper(str(folder), revision=None)
+    assert 'reasoning: {end: "</think>", tokens: 2048}' in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert chat.wrapper(str(folder), revision=None, thinks=True).thinks
+
+
+def test_a_template_is_told_its_options(tmp_path: Path) -> None:
+    folder = qwen(tmp_path, QWEN_3)
+    around = chat.wrapper(str(folder), revision=None, options={"enable_thinking": False})
+    assert around.after.endswith("<|im_start|>assistant\n<think>\n\n</think>\n\n")
+    with pytest.raises(ResourceError, match="asks for no enable_thoughts"):
+        chat.wrapper(str(folder), revision=None, options={"enable_thoughts": False})
+
+
+def test_where_a_model_thinks_first_the_answer_is_begun_in_the_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, output = qwen(tmp_path / "tokenizer", STARTS), tmp_path / "niah_single_1.jsonl"
+    words = "dataset --task niah_single_1 --length 2000 --samples 1 --seed 7 --wording plain"
+    paths = ["--tokenizer", str(folder), "--output", str(output)]
+    given = [*words.split(), "--wrapper", "chat", "--thinks", *paths]
+    monkeypatch.setattr("sys.argv", ["needlework", *given])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert not stopped.value.code
+    (sample,) = read_records(output, Sample)
+    assert sample.input.endswith(" is<|im_end|>\n<|im_start|>assistant\n<think>\n")
+
+
 CONSTRUCTS = {
     "tools that are none": "{% if tools is not none %}You can call: {{ tools }}{% endif %}"
     "{% if documents is defined and documents %}Read: {{ documents }}{% endif %}",
@@ -272,7 +320,7 @@ def test_a_template_is_rendered_as_transformers_renders_it(
     monkeypatch.setattr(chat_template_utils, "datetime", Clock)
     parts = [CONTENT, CONSTRUCTS[name]] if behind else [CONSTRUCTS[name], CONTENT]
     folder = qwen(tmp_path, "".join(parts), bos_token="<|endoftext|>", pad_token="<|endoftext|>")
-    around = chat.wrapper(str(folder), revision=None)
+    around = chat.wrapper(str(folder), revision=None, thinks=True)
     theirs = transformers.PreTrainedTokenizerFast.from_pretrained(folder)
     for question in QUESTIONS:
         messages = [{"role": "user", "content": question}]

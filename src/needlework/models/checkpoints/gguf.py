@@ -76,7 +76,8 @@ def decoder_config(header: Header) -> DecoderConfig:
         for layer in spec.layers
     )
     # Parsed anew: a copy is not checked.
-    return DecoderConfig.model_validate(spec.model_copy(update={"layers": layers}).model_dump())
+    parts = spec.model_copy(update={"layers": layers}).model_dump()
+    return DecoderConfig.model_validate({**parts, "trained_positions": spec.trained_positions})
 
 
 def _as_transformers(header: Header, settings: Mapping[str, Any], family: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ const STOPS = {
   end: "its end token",
   limit: "the token limit",
   decided: "the score, which no further token could change",
+  thinking: "its thoughts, which never ended",
   failed: "a failure",
 };
 

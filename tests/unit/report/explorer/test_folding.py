@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from needlework.errors import RecordError
 from needlework.records import Sample, SampleDetail, Span
-from needlework.report.explorer.folding import MOST_NEEDLES, QUESTION, fold
+from needlework.report.explorer.folding import MOST_NEEDLES, QUESTION, fold, mask
 
 
 def made(text: str, needles: list[tuple[int, int]], end: int) -> tuple[Sample, SampleDetail]:
@@ -85,3 +85,11 @@ def test_answers_come_first_where_there_are_too_many_needles() -> None:
 def test_details_of_another_prompt_are_named() -> None:
     with pytest.raises(RecordError, match="refer to 99 characters"):
         fold(*made("short", [], 99))
+
+
+def test_a_masked_prompt_keeps_its_shape_and_its_references() -> None:
+    pieces = fold(*made("A hay of VALUE-77, said Bob? value-77", [(9, 17)], 27))
+    hidden = mask(pieces, ["value-77"])
+    assert [piece[0] for piece in hidden] == [piece[0] for piece in pieces]
+    text = "".join(str(piece[1]) for piece in hidden)
+    assert text.replace("\u00b7", "x") == "x xxx xx VALUE-77, xxxx xxx? value-77"
