@@ -71,6 +71,32 @@ hazards: $(READY)  ## what each published defect costs the small models; renews 
 	cp results/hazards/hazards.md results/hazards/hazards.csv reports/hazards/
 	cp $(addprefix results/hazards/figures/hazard_waterfall,.svg .png) reports/hazards/figures/
 
+DOCS := .venv-docs
+.PHONY: docs
+docs: $(DOCS)/ready  ## the documentation as one site; a broken link is an error
+	$(DOCS)/bin/python -m sphinx --quiet --fail-on-warning --keep-going -c docs . results/site
+	@echo "needlework: open results/site/docs/index.html"
+
+$(DOCS)/ready: envs/docs.txt
+	$(PYTHON) -m venv --clear --without-pip $(DOCS)
+	PIP=$(PYTHON); $(PYTHON) -m pip --version >/dev/null 2>&1 || PIP=$(BIN)/python; \
+	  $$PIP -m pip --python $(DOCS)/bin/python install --quiet --no-deps -r envs/docs.txt
+	@touch $@
+
+MUTANTS := .venv-mutants
+ROOM ?= statistics
+.PHONY: mutants
+mutants: $(MUTANTS)/ready  ## changes to the code of ROOM that no test notices; slow, not in CI
+	sh envs/mutants.sh $(MUTANTS)/bin/python $(ROOM)
+
+$(MUTANTS)/ready: $(READY) envs/mutants.txt
+	$(BIN)/python -m venv --clear --without-pip $(MUTANTS)
+	SITE='import sysconfig; print(sysconfig.get_path("purelib"))'; \
+	  $(BIN)/python -c "$$SITE" > "$$($(MUTANTS)/bin/python -c "$$SITE")/needlework-environment.pth"
+	PIP=$(BIN)/python; $(BIN)/python -m pip --version >/dev/null 2>&1 || PIP=$(PYTHON); \
+	  $$PIP -m pip --python $(MUTANTS)/bin/python install --quiet --no-deps -r envs/mutants.txt
+	@touch $@
+
 # Texts that are not ours stay out of what is committed: prompts of the explorer are masked.
 LAPTOP := results/laptop
 laptop: $(READY)  ## a real pretrained model, about an hour; renews reports/laptop

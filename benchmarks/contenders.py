@@ -1,7 +1,4 @@
-"""Who answers with the packages of this project: its engine, and `generate` of transformers.
-
-Knows how each is asked; does not know clocks, other than that of the forward calls.
-"""
+"""Who answers with the packages of this project: its engine, and `generate` of transformers."""
 
 import tempfile
 import time

@@ -1,6 +1,6 @@
 """A nano checkpoint in the format of transformers, so that others can answer with it.
 
-Knows that our loaders name every tensor of that format; writes the tensors where they would read.
+Our loaders name every tensor of that format, so the tensors are written where they would be read.
 """
 
 import json

@@ -1,7 +1,4 @@
-"""What one contender is asked to answer, and what it reports: the files between the processes.
-
-Knows samples and seconds; does not know torch, or who the contenders are.
-"""
+"""What one contender is asked to answer, and what it reports: the files between the processes."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,8 +1,4 @@
-"""The measurement: contenders answer the same prompts, each in a process of its own, in turns.
-
-Knows which cells and contenders there are and how a process is started; does not know how anybody
-answers, nor how results are shown.
-"""
+"""The measurement: contenders answer the same prompts, each in a process of its own, in turns."""
 
 import os
 import subprocess

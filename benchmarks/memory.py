@@ -1,7 +1,7 @@
 """How much memory one long prompt takes, beside what its model takes anyway.
 
-Knows processes and their peaks; a reading has a process of its own, because memory that was once
-taken is seldom given back. Linux only: the peak is read from /proc.
+Every reading has a process of its own, because memory is seldom returned to the system. Linux only:
+the peak is read from /proc.
 """
 
 import ctypes

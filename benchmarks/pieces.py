@@ -1,7 +1,4 @@
-"""What parts of the engine cost by themselves: planning, the journal, and the machine's peak.
-
-Knows synthetic work of a stated size; does not know models or other engines.
-"""
+"""What parts of the engine cost by themselves: planning, the journal, and the machine's peak."""
 
 import hashlib
 import tempfile

@@ -1,8 +1,7 @@
 """What a released dataset costs, whole process and CPU seconds, beside what the artifact takes.
 
-Knows the command line and the clock; does not know how a dataset is made. The artifact's figures
-were measured once, on a machine of this kind: 250 samples, GPT-NeoX tokenizer. Where nobody did,
-its golden files tell what 20 of the 250 samples took.
+The artifact's figures were measured once, on a machine of this kind: 250 samples, GPT-NeoX
+tokenizer. Where nobody did, its golden files tell what 20 of the 250 samples took.
 """
 
 import json

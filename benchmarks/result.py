@@ -1,7 +1,4 @@
-"""What was measured, as a file and as tables: medians over the rounds, ratios, equal answers.
-
-Knows numbers; does not know how they came about.
-"""
+"""What was measured, as a file and as tables: medians over the rounds, ratios, equal answers."""
 
 from collections.abc import Iterator
 from statistics import median

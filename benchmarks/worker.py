@@ -1,7 +1,6 @@
 """One contender in a process of its own: answer the cells of a job, report what each took.
 
-Knows jobs and clocks; does not know how a contender answers. Run as
-`python -m benchmarks.worker JOB RUNS`, by whichever Python has the contender.
+Run as `python -m benchmarks.worker JOB RUNS`, by whichever Python has the contender.
 """
 
 import resource

@@ -1,10 +1,11 @@
-"""The command line: one subcommand per workflow rule, which parses paths and calls one function.
+"""The command line: one subcommand per workflow rule, and how errors are shown.
 
-Knows how a user's mistake is shown (one line, exit code 2); heavy imports live inside the commands,
-so that a job which only counts does not wait for torch.
+A user's mistake is one line and exit code 2. Heavy imports live inside the commands, so that a job
+which only counts does not import torch.
 """
 
 import sys
+import traceback
 
 import click
 
@@ -23,8 +24,9 @@ from needlework.commands import (
     verification,
 )
 from needlework.errors import NeedleworkError
+from needlework.terminal import printable
 
-EXIT_MISTAKE = 2
+EXIT_MISTAKE, EXIT_OURS = 2, 3
 EXIT_INTERRUPTED = 130
 
 COMMANDS = (
@@ -56,6 +58,7 @@ COMMANDS = (
     artifacts.review,
     reports.schema,
     scores.score,
+    artifacts.sign,
     planning.status,
     verification.round_weights,
     serving.served,
@@ -73,7 +76,7 @@ def cli() -> None:
     The workflow calls these commands; each makes one kind of file from others and can be run by
     hand. `make study` (or `snakemake`) runs them all, `snakemake table_2` what one table needs.
 
-    A mistake in the input is told in one line, with exit code 2, and leaves no half-written file.
+    A mistake in the input is reported in one line, with exit code 2; no half-written file is left.
     """
 
 
@@ -82,9 +85,13 @@ for command in COMMANDS:
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one line on stderr and exit code 2."""
+    """Run the command line; a user's mistake is one line on stderr and exit code 2.
+
+    What is left is ours: it keeps its traceback, and its exit code, 3, is that of no verdict.
+    """
     try:
-        status = cli.main(prog_name="needlework", standalone_mode=False)
+        with _Ours():
+            status = cli.main(prog_name="needlework", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as help_wanted:
         click.echo(help_wanted.format_message())
         status = EXIT_MISTAKE
@@ -101,5 +108,18 @@ def main() -> None:
 
 
 def _mistake(message: str) -> int:
-    click.echo("needlework: " + " ".join(message.split()), err=True)
+    click.echo("needlework: " + printable(" ".join(message.split())), err=True)
     return EXIT_MISTAKE
+
+
+class _Ours:
+    """Tells a mistake of ours from what a command found, by the exit code."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        told = (NeedleworkError, OSError, click.ClickException, click.Abort)
+        if kind is not None and issubclass(kind, Exception) and not issubclass(kind, told):
+            traceback.print_exc()
+            sys.exit(EXIT_OURS)

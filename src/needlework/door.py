@@ -1,9 +1,9 @@
 """The one door for files that others wrote: whatever is wrong with one, it is one line of ours.
 
-Knows how libraries fail on damaged, huge, wrongly encoded or wrongly typed files, which is: in any
-way at all. Who opens a strange format does it in a function that is registered here by `opens`, and
-everything that the function raises becomes one line that names the file and the way out. A test
-feeds every registered function broken files, and another one finds code that goes past the door.
+Libraries fail in any way on damaged, huge, wrongly encoded or wrongly typed files. So code that
+opens a foreign format does it in a function that is registered here by `opens`, and everything that
+the function raises becomes one line that names the file and the way out. A test feeds every
+registered function broken files, and another one finds code that goes past the door.
 """
 
 import errno

@@ -1,7 +1,7 @@
-"""What can be wrong with a user's input: one line names the value, the limit and the way out.
+"""Errors in a user's input: one line names the value, the limit and the way out.
 
-The command line prints these without a traceback and exits with code 2. What else is raised is our
-own mistake and keeps its traceback.
+The command line prints these without a traceback and exits with code 2. Any other exception is a
+bug in needlework and is shown with its traceback.
 """
 
 
@@ -22,7 +22,7 @@ class ResourceError(NeedleworkError):
 
 
 class RecordError(NeedleworkError):
-    """A dataset, prediction or score file with a line that cannot be trusted."""
+    """A dataset, prediction or score file with an invalid line."""
 
 
 class CheckpointError(NeedleworkError):
@@ -31,6 +31,14 @@ class CheckpointError(NeedleworkError):
 
 class EngineError(NeedleworkError):
     """A cell that cannot be computed as it was asked for."""
+
+
+class OutOfRoomError(NeedleworkError):
+    """A disk that is full, or a quota that is reached."""
+
+
+class NoLocksError(NeedleworkError):
+    """A file system on which processes cannot take turns."""
 
 
 class ForwardError(NeedleworkError):

@@ -1,8 +1,7 @@
-"""Files that are either whole or absent, and lines that are either read or named.
+"""Files that are written whole or not at all, and line files whose bad lines are named."""
 
-Knows bytes, JSON lines and digests; does not know what a record means.
-"""
-
+import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -14,30 +13,73 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from needlework.errors import RecordError
+from needlework.errors import NoLocksError, OutOfRoomError, RecordError
 
 Record = TypeVar("Record", bound=BaseModel)
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place only when the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # By the umask, which is how a group says that it shares its files.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
-    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    """A temporary path beside `path` that takes its place only when the block ends well.
+
+    Who may read and write it says the umask, as for any file.
+
+    Raises:
+        OutOfRoomError: the disk, or a quota, takes no more; what was at `path` is there still.
+    """
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name[:200]}.{secrets.token_hex(6)}")
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        try:
+            yield temporary
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Within, an operating system that takes no more bytes is an error that names the file.
+
+    Raises:
+        OutOfRoomError: the disk is full, or a quota is reached.
+    """
     try:
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.replace(path)
+        yield
     except OSError as error:
-        # A disk that is full does not say which file it has no room for.
-        raise (
-            error if error.filename else OSError(error.errno, error.strerror, str(path))
+        if error.errno in NO_ROOM:
+            raise OutOfRoomError(
+                f"{path}: {str(error.strerror).lower()}; make room on its file system (`df -h`, "
+                "`quota`) and run again, nothing finished is lost"
+            ) from error
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+def lock(file: int, path: Path, *, waits: bool, shared: bool = False) -> None:
+    """Take the lock of an open file, for this process alone unless it is `shared`.
+
+    Raises:
+        BlockingIOError: another process has it, and this one does not wait.
+        NoLocksError: the file system of `path` has no locks.
+    """
+    try:
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        fcntl.flock(file, kind | (0 if waits else fcntl.LOCK_NB))
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        raise NoLocksError(
+            f"{path}: its file system has no locks ({error.strerror}), without which two processes "
+            "could write into each other's work; put the folder on one that has them (local disk, "
+            "NFS with its lock service, Lustre mounted with `flock`)"
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -73,8 +115,7 @@ def read_records(path: Path, kind: type[Record]) -> list[Record]:
                 first = error.errors()[0]
                 place = ".".join(map(str, first["loc"])) or "line"
                 raise RecordError(
-                    f"{path}:{number}: {place}: {first['msg']}; "
-                    "delete the file and ask for it again"
+                    f"{path}:{number}: {place}: {first['msg']}; delete the file and rerun snakemake"
                 ) from error
     return records
 

@@ -1,8 +1,7 @@
 """What stands in a GGUF file before its weights: settings, vocabulary, and where each tensor lies.
 
-Knows the layout of the format (version 2 and 3, little-endian) and the sizes that the gguf library
-gives its types; does not know what a setting means. The library's own reader makes an array of
-every word of the vocabulary, which takes seconds that each dataset of a study would wait for.
+The library's own reader makes an array of every word of the vocabulary, which takes seconds that
+each dataset of a study would wait for.
 """
 
 import math

@@ -1,7 +1,7 @@
 """Files of this project that lie outside its package: workflow, studies, models, templates.
 
-Knows where a checkout and where an installation has them; does not read them. They are named as in
-a checkout, `config/models.yaml`, on every machine and in every folder.
+They are found in a checkout and in an installation, and are named as in a checkout,
+`config/models.yaml`, on every machine and in every folder.
 """
 
 import os

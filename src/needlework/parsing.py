@@ -1,17 +1,18 @@
-"""What people and rules wrote, as closed records - or one line for each mistake in it.
+"""YAML and JSON as closed records, with one line for each error in them.
 
-Knows how an error reads; how files are read is the business of `strict_yaml`. A value is what was
-written: a number is written in digits, true and false as that, and nothing else is taken for them.
+`strict_yaml` reads the files: a value is what was written, so a number is written in digits, and
+only true and false are switches.
 """
 
 import difflib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
+from functools import cache
 from itertools import takewhile
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, Any, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, PydanticSerializationError, to_json
 
 from needlework import installed, strict_yaml
@@ -34,6 +35,19 @@ WRITTEN = {
     "tuple_type": "must be a list",
 }
 """What is said of a value of another kind, in place of pydantic's words."""
+
+
+def _printable(text: str) -> str:
+    strange = next((character for character in text if not character.isprintable()), None)
+    if strange is not None:
+        raise ValueError(
+            f"holds U+{ord(strange):04X}, which is no printable character; write one printable line"
+        )
+    return text
+
+
+Line = Annotated[str, AfterValidator(_printable)]
+"""Text that people read in tables, figures and messages: one printable line."""
 
 
 class Closed(BaseModel):
@@ -101,7 +115,7 @@ def parse(kind: type[Parsed], values: object, *, where: str) -> Parsed:
     Raises:
         StudyError: one line per mistake; an unknown key comes with the nearest known one.
     """
-    adapter = TypeAdapter(kind)
+    adapter: TypeAdapter[Parsed] = _adapter(cast(Hashable, kind))
     try:
         # As JSON, because that has types of its own: true is no 1 there, and text no number.
         return adapter.validate_json(to_json(values), strict=True)
@@ -126,6 +140,13 @@ def parse_json(kind: type[Parsed], text: str, *, where: str) -> Parsed:
     return parse(kind, values, where=where)
 
 
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:  # noqa: ANN401 - a type, or what is built of some
+    """What reads a kind; to build it takes longer than to read a file of it."""
+    return TypeAdapter(kind)
+
+
+@cache
 def known_keys(adapter: TypeAdapter[Parsed]) -> set[str]:
     """Every key that a record and the records inside it know."""
     definitions = adapter.json_schema()

@@ -1,4 +1,4 @@
-"""One frozen record at every file border: what is written is a named type that checked itself.
+"""Frozen records: every line that is written to a file is a validated, named type.
 
 Field names `index`, `input`, `outputs`, `length`, `pred` and `others` are RULER's own, so its tools
 read our files.
@@ -8,15 +8,19 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from needlework.parsing import Closed
+from needlework.parsing import Closed, Line
 from needlework.tolerances import TOLERANCES, DeviceKind, Dtype
 
 StopReason = Literal["end", "limit", "decided", "thinking", "failed"]
 LIBRARIES = "libraries"
-"""Where `others` of a prediction tells the versions of the packages that computed it."""
+"""The key of `others` with the versions of the packages that computed a prediction."""
 
 END, NO_END = "end", "no end token"
 """Where `others` says that nothing ends an answer but its limit; else it says nothing of it."""
+
+MOST_TOKENS = 1 << 40
+"""More than any sample has: a number beyond it is a mistake, or meant to break what adds it up."""
+Count = Annotated[int, Field(ge=0, le=MOST_TOKENS)]
 
 
 Reference = Annotated[str, StringConstraints(pattern=r"\S")]
@@ -85,11 +89,11 @@ class Prediction(Closed):
     """end token, token limit, score already decided, thoughts that never ended, or failed."""
     error: str | None = None
     """Why the sample failed; None otherwise."""
-    prompt_tokens: int
+    prompt_tokens: Count
     """Tokens of the prompt as the model read it, special tokens included."""
-    shared_tokens: int
+    shared_tokens: Count
     """Prompt tokens whose computation another sample of the cell paid for."""
-    generated_tokens: int
+    generated_tokens: Count
     others: dict[str, str]
     """What produced it: model revision, protocol, versions of what computed it, and the kernels and
     device of the job that wrote it down (of a resumed cell, the last one)."""
@@ -111,18 +115,18 @@ class Verification(Closed, strict=True):
     those of one pass over the same tokens, by another implementation where there is one.
     """
 
-    model: str
+    model: Line
     tensors: int = Field(ge=0)
     parameters: int = Field(ge=0)
     quantisation: str | None = None
     """What the weights were rounded to in their file, by share; None where nothing is known."""
     dtype: Dtype
     device: DeviceKind
-    kernels: dict[str, str]
+    kernels: dict[Line, Line]
     """What computed each operation; nothing is known of a model that transformers computes."""
-    reference: str | None
+    reference: Line | None
     """The other implementation; None where the model was compared with its own single pass."""
-    reason: str | None
+    reason: Line | None
     """Why there is no other."""
     tokens: int = Field(ge=1)
     """Of the longest prompt."""

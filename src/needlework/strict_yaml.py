@@ -1,8 +1,8 @@
 """YAML and JSON as people mean them: a value is what is written, and nothing is said twice.
 
-Knows the two formats; does not know what is in them. Of YAML it is the core schema of version 1.2
-without octal and hexadecimal numbers: `yes` and `on` are words, `042`, `1_000` and `48:00:00` are
-text, and so are dates. PyYAML makes numbers or switches of all of them, silently.
+Of YAML it is the core schema of version 1.2 without octal and hexadecimal numbers: `yes` and `on`
+are words, `042`, `1_000` and `48:00:00` are text, and so are dates. PyYAML makes numbers or
+switches of all of them, silently.
 """
 
 import json

@@ -14,9 +14,17 @@ _EVERY = 30
 """Seconds between two lines in a log."""
 
 
+def printable(text: str) -> str:
+    """One line that a terminal shows as it is, whoever wrote it: all else becomes an escape."""
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape", "backslashreplace").decode()
+        for each in text
+    )
+
+
 Meter = Callable[[str, int | None, int], AbstractContextManager[Callable[[int], None]]]
-"""Takes a path, its size and how much of it is there, in bytes; what it gives is told of every
-further bytes, and shows them to whom it concerns."""
+"""Takes a path, its size and how much of it is there, in bytes; what it returns is called with
+every number of further bytes, and shows them."""
 
 
 def bar(label: str, *, total: int) -> Callable[[Iterable[Step]], Iterable[Step]]:

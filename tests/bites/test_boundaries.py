@@ -273,7 +273,7 @@ def test_shards_with_more_of_one_task_than_of_another_are_refused(tmp_path: Path
     )
     part = tmp_path / "part.jsonl"
     part.write_text("".join(each.model_dump_json() + "\n" for each in found))
-    with pytest.raises(EngineError, match=r"more samples of one task|no shard answers sample"):
+    with pytest.raises(EngineError, match=r"more samples of one task|missing or duplicated"):
         shards.merge([part], ["a", "b"], tmp_path / "whole.jsonl")
 
 

@@ -1,4 +1,4 @@
-"""Laws of state: any cut, any fork, any batch give what the uncut, lonely sequence gives."""
+"""Laws of state: splitting, forking or batching a sequence never changes its outputs."""
 
 from collections.abc import Callable
 

@@ -32,6 +32,7 @@ from needlework.models.checkpoints import reading
 from needlework.nano import language
 from needlework.scores import remarks
 from needlework.tokenizers.sidecars import Sidecars, ends_of_checkpoint
+from tests import gguf_for_tests
 from tests.reference import test_against_upstream as upstream
 
 ROOT = Path(needlework.__file__).parent
@@ -110,6 +111,7 @@ SOUND: dict[str, Callable[[Path], object]] = {
     "model.pth": lambda path: torch.save(
         {"a": torch.ones(3)}, path, _use_new_zipfile_serialization=False
     ),
+    "model.gguf": gguf_for_tests.write,
     "tokenizer.json": _tokenizer,
     "chat_template.jinja": _text("{{ bos_token }}{{ messages[0]['content'] }}"),
     "": _text("{% for m in messages %}{{ m['content'] | trim }}{% endfor %}"),

@@ -155,7 +155,7 @@ def test_a_missing_score_file_is_named(tmp_path: Path) -> None:
 def test_a_score_file_without_scores_is_named(tmp_path: Path) -> None:
     path = scored(tmp_path, COMPLETE)
     pl.read_parquet(path).drop("score").write_parquet(path)
-    with pytest.raises(RecordError, match="not the columns of scores"):
+    with pytest.raises(RecordError, match="has other columns than a score file"):
         gather(tmp_path)
 
 
@@ -211,7 +211,9 @@ def test_cells_of_two_studies_are_refused(tmp_path: Path, kept: pl.Expr, problem
     scored(tmp_path, COMPLETE)
     path = scored(tmp_path, COMPLETE, other)
     pl.read_parquet(path).filter(kept).write_parquet(path)
-    with pytest.raises(RecordError, match=r"512\.parquet: .*two studies were mixed") as caught:
+    with pytest.raises(
+        RecordError, match=r"512\.parquet: .*results of two studies are mixed"
+    ) as caught:
         collected(tmp_path, CELL, other)
     assert problem in str(caught.value)
 

@@ -249,7 +249,7 @@ def test_offline_means_offline(tmp_path: Path) -> None:
 def test_a_file_nobody_verified_is_refused(tmp_path: Path) -> None:
     """Nothing is ever used unverified, so a missing digest is not a free pass."""
     server = Server({URL: CONTENT})
-    with pytest.raises(ResourceError, match="nobody has verified its sha256"):
+    with pytest.raises(ResourceError, match="its sha256 is not verified yet"):
         fetch(tmp_path, server, registry(sha256=None))
     assert not server.ranges
 

@@ -45,7 +45,7 @@ def test_any_tasks_at_any_lengths_are_a_study() -> None:
         "models",
     ]
     assert [figure.name for figure in shown.figures] == ["retrieval_length_curve", "retrieval_cost"]
-    assert shown.pages == ("findings", "report", "explorer")
+    assert shown.pages == ("findings", "report", "results", "explorer")
     assert shown.left_out == (
         "no tables of the paper: suites.ruler is missing, which table_01 shows; add it",
     )
@@ -150,14 +150,14 @@ REFUSED = [
     ({"tables": [mine(name="comparison_01")]}, "begin with comparison_"),
     ({"tables": [mine(columns=["depth", "format"])]}, "write one, or"),
     ({"tables": [mine(rows=["length"])]}, "write .model. or .model, length."),
-    ({"tables": [mine(columns=["task"])]}, "must stand either in rows or in columns"),
+    ({"tables": [mine(columns=["task"])]}, "must be either in rows or in columns"),
     ({"tables": [mine(lengths={"trained": [1]})]}, "set rows: .model, length."),
     ({"tables": [{"name": "mine"}]}, "`suite` is missing"),
     ({"tables": [mine(value="models")]}, "shows no scores"),
     ({"tables": [mine(name="Mine")]}, "tables.0.name"),
     ({"tables": "papr"}, "tables"),
     ({"suites": {}}, "suites"),
-    ({"hazards": ["uuid-numbers"]}, "suites.retrieval: what a defect costs is told of the paper's"),
+    ({"hazards": ["uuid-numbers"]}, "suites.retrieval: defects are measured on the paper's"),
     ({"hazards": ["uuid-numbers"], "tables": "auto"}, "remove tables, or hazards"),
     (
         {"hazards": ["uuid-numbers"], "suites": {"ruler": RETRIEVAL}},

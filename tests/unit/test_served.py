@@ -18,7 +18,7 @@ from needlework.study import serving
 from needlework.study.config import ModelEntry
 from needlework.study.pins import repositories
 from needlework.study.plan import Plan, resolve
-from needlework.study.served import Served, ServedVerification, parse_verification, refuse
+from needlework.study.served_records import Served, ServedVerification, parse_verification
 from tests.study_for_tests import CONFIG, study_keys
 
 KEY = "sk-a-key-that-somebody-wrote-into-a-file-0123456789"
@@ -218,12 +218,6 @@ def test_a_verification_is_told_by_what_it_holds() -> None:
     with pytest.raises(StudyError):
         parse_verification({"model": "large"}, where="x")
     assert Verification.model_fields.keys().isdisjoint({"server"})
-
-
-def test_what_a_server_cannot_give_is_refused() -> None:
-    with pytest.raises(StudyError, match="likelihoods cannot be had from a server"):
-        refuse("server", "likelihoods")
-    refuse("needlework", "likelihoods")
 
 
 def test_what_is_known_of_a_server_is_a_closed_record() -> None:

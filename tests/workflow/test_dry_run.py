@@ -9,7 +9,16 @@ import yaml
 
 from tests.workflow.conftest import edit, give_weights, planned, run_snakemake
 
-PAGES = {"agreement", "audit", "claims", "explorer", "findings", "published_claims", "summary"}
+PAGES = {
+    "agreement",
+    "audit",
+    "claims",
+    "explorer",
+    "findings",
+    "published_claims",
+    "results",
+    "summary",
+}
 """Rules that only show what others made, and take a moment; which of them runs is not counted."""
 SHOWN = {"table": 17, "figure": 5}
 """What shows scores, or labels."""

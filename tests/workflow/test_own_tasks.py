@@ -86,7 +86,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_tasks_of_ones_own_come_to_the_table(finished: Path) -> None:
     results = finished / "results/mine"
     table = (results / "tables/own.md").read_text(encoding="utf-8")
-    assert f"rests on {3 * SAMPLES} samples" in table
+    assert f"from {3 * SAMPLES} samples" in table
     samples = (results / f"data/nano-base/{LENGTH}/numbers.jsonl").read_text().splitlines()
     assert [json.loads(each)["outputs"] for each in samples] == [
         [f"{101 + 14 * each} ."] for each in range(SAMPLES)

@@ -161,7 +161,7 @@ def test_a_failed_job_is_not_forgotten(finished: tuple[Path, Path, float]) -> No
     (line,) = [
         line for line in second.stderr.splitlines() if "rubbish" in line or ".jsonl:" in line
     ]
-    assert "delete the file and ask for it again" in line
+    assert "delete the file and rerun snakemake" in line
     kept.write_bytes(good)
     again = run_snakemake(folder, "results/nano/estimates.parquet", "--quiet", "all")
     assert again.returncode == 0, again.stderr

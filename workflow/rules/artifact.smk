@@ -1,5 +1,6 @@
 # The study as one file that anyone can check: `snakemake artifact`, then `needlework review`.
 SOURCES = installed.inputs() + PLAN.own_files()
+SOURCES += [CONFIGFILE] if Path(CONFIGFILE).is_file() and not CONFIGFILE.startswith("..") else []
 
 
 rule artifact:
@@ -24,4 +25,5 @@ rule artifact:
         code=digest("needlework.artifact.bundle"),
         folder=RESULTS,
     shell:
-        "needlework artifact {params.folder} {output} {input.sources} {input.published}" " 2> {log}"
+        "needlework artifact {params.folder:q} {output:q} {input.sources:q} {input.published:q}"
+        " 2> {log:q}"

@@ -1,6 +1,7 @@
 # The only place that reads `config`: it becomes a PLAN, and rules receive the slice they need.
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -77,6 +78,5 @@ wildcard_constraints:
 
 # Jobs find `needlework` beside the Snakemake that started them, unless their environment has one.
 # Only `external` reaches for the network: nodes that compute may have none.
-shell.prefix(
-    f'set -euo pipefail; export PATH="$PATH:{Path(sys.executable).parent}" HF_HUB_OFFLINE=1; '
-)
+PROGRAMS = shlex.quote(str(Path(sys.executable).parent)).replace("{", "{{").replace("}", "}}")
+shell.prefix(f'set -euo pipefail; export PATH="$PATH":{PROGRAMS} HF_HUB_OFFLINE=1; ')

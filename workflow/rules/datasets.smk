@@ -18,7 +18,9 @@ rule dataset:
         runtime=30,
     params:
         code=lambda wildcards: PLAN.dataset_code(wildcards.task),
-        request=lambda wildcards: PLAN.dataset_options(wildcards.prompts, wildcards.task),
+        request=lambda wildcards: shlex.split(
+            PLAN.dataset_options(wildcards.prompts, wildcards.task)
+        ),
     shell:
-        "needlework dataset --output {output.samples} --task {wildcards.task}"
-        " --length {wildcards.length} {params.request} 2> {log}"
+        "needlework dataset --output {output.samples:q} --task {wildcards.task:q}"
+        " --length {wildcards.length:q} {params.request:q} 2> {log:q}"

@@ -1,4 +1,4 @@
-# What several rules ask.
+# Helpers shared by several rule files.
 from functools import cache
 from pathlib import Path
 

@@ -44,5 +44,5 @@ rule hazards:
         folder=lambda wildcards, output: Path(output[0]).parent,
         templates=lambda wildcards, input: Path(input.template).parent,
     shell:
-        "needlework hazards {input.scores} {params.folder} --study {input.study}"
-        " --hazards {input.hazards} --templates {params.templates} 2> {log}"
+        "needlework hazards {input.scores:q} {params.folder:q} --study {input.study:q}"
+        " --hazards {input.hazards:q} --templates {params.templates:q} 2> {log:q}"

@@ -1,5 +1,6 @@
 # One cell - a model on a suite at a length - is one job on one device. A killed job resumes from
-# its journal, which lies beside the predictions and is no output: Snakemake never deletes it.
+# its journal beside the predictions, which is deliberately not declared as an output: Snakemake
+# never deletes it.
 rule predict:
     input:
         datasets=cell_datasets,
@@ -26,14 +27,14 @@ rule predict:
         ),
     params:
         code=lambda wildcards: code_for(wildcards.model, "needlework.engine.predict"),
-        model=lambda wildcards: PLAN.predict_options(wildcards.model),
+        model=lambda wildcards: shlex.split(PLAN.predict_options(wildcards.model)),
         metrics=lambda wildcards: PLAN.metrics(wildcards.suite),
-    # Where Slurm sends its SIGTERM to every process of a job, only the command itself may act on it.
+    # Where Slurm sends its SIGTERM to every process of a job, only the command itself may handle it.
     shell:
         "trap : TERM; "
-        "needlework predict {output} {input.datasets} {params.model} --tasks {input.tasks}"
-        " --threads {threads} --memory $(({resources.mem_mb} / 2)) 2>&1"
-        " | (trap '' TERM; tee {log})"
+        "needlework predict {output:q} {input.datasets:q} {params.model:q} --tasks {input.tasks:q}"
+        " --threads {threads:q} --memory $(({resources.mem_mb:q} / 2)) 2>&1"
+        " | (trap '' TERM; tee {log:q})"
 
 
 # Some tasks of a cell, for somebody who asks for tables that show them and for nothing else. The
@@ -52,12 +53,10 @@ use rule predict as predict_part with:
         "<benchmarks>/predict_part/{model}/{suite}/{length}/{tables}.tsv"
     params:
         code=lambda wildcards: code_for(wildcards.model, "needlework.engine.predict"),
-        model=lambda wildcards: " ".join(
-            [
-                PLAN.predict_options(wildcards.model),
-                *(f"--task {task}" for task in part_tasks(wildcards)),
-            ]
-        ),
+        model=lambda wildcards: [
+            *shlex.split(PLAN.predict_options(wildcards.model)),
+            *(f"--task={task}" for task in part_tasks(wildcards)),
+        ],
 
 
 # With `shards: 4` in the study a cell is four jobs. Each reads the accounts of the whole cell, and
@@ -75,10 +74,10 @@ if PLAN.study.shards > 1:
             "<benchmarks>/predict_shard/{model}/{suite}/{length}/{shard}of{shards}.tsv"
         params:
             code=lambda wildcards: code_for(wildcards.model, "needlework.engine.predict"),
-            model=lambda wildcards: (
-                f"{PLAN.predict_options(wildcards.model)}"
-                f" --shard {wildcards.shard}/{wildcards.shards}"
-            ),
+            model=lambda wildcards: [
+                *shlex.split(PLAN.predict_options(wildcards.model)),
+                f"--shard={wildcards.shard}/{wildcards.shards}",
+            ],
 
     rule merge:
         input:
@@ -104,4 +103,4 @@ if PLAN.study.shards > 1:
         params:
             code=digest("needlework.scores.shards"),
         shell:
-            "needlework merge {output} {input.parts} --tasks {input.tasks} 2> {log}"
+            "needlework merge {output:q} {input.parts:q} --tasks {input.tasks:q} 2> {log:q}"

@@ -28,8 +28,8 @@ rule audit:
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
         templates=lambda wildcards, input: Path(input.template).parent,
     shell:
-        "needlework audit {params.folder} --output {params.stem}"
-        " --templates {params.templates} > {log} 2>&1"
+        "needlework audit {params.folder:q} --output {params.stem:q}"
+        " --templates {params.templates:q} > {log:q} 2>&1"
 
 
 rule claims:
@@ -62,8 +62,8 @@ rule claims:
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
         templates=lambda wildcards, input: Path(input.template).parent,
     shell:
-        "needlework claims {input.cells} {params.stem} --grid {input.grid} --models {input.models}"
-        " --shown {input.shown} --explorer explorer.html --templates {params.templates} > {log} 2>&1"
+        "needlework claims {input.cells:q} {params.stem:q} --grid {input.grid:q} --models {input.models:q}"
+        " --shown {input.shown:q} --explorer explorer.html --templates {params.templates:q} > {log:q} 2>&1"
 
 
 rule published_claims:
@@ -96,11 +96,11 @@ rule published_claims:
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
         templates=lambda wildcards, input: Path(input.template).parent,
     shell:
-        "needlework claims {params.folder} {params.stem} --models {input.models}"
-        " --shown {input.shown} --templates {params.templates} > {log} 2>&1"
+        "needlework claims {params.folder:q} {params.stem:q} --models {input.models:q}"
+        " --shown {input.shown:q} --templates {params.templates:q} > {log:q} 2>&1"
 
 
-# How far models read, what they keep, which of two is better, and what this sample size can see.
+# Findings: effective length, retention, paired comparisons, and what this sample size can detect.
 rule findings:
     input:
         scores="<results>/scores.parquet",
@@ -133,8 +133,8 @@ rule findings:
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
         templates=lambda wildcards, input: Path(input.template).parent,
     shell:
-        "needlework findings {input.scores} {input.cells} {params.stem} --study {input.study}"
-        " --grid {input.grid} --models {input.models} --templates {params.templates} 2> {log}"
+        "needlework findings {input.scores:q} {input.cells:q} {params.stem:q} --study {input.study:q}"
+        " --grid {input.grid:q} --models {input.models:q} --templates {params.templates:q} 2> {log:q}"
 
 
 # One HTML page in which every number leads to its samples. The digest of the code covers Python
@@ -167,8 +167,8 @@ rule explorer:
         page=fingerprint(),
         folder=RESULTS,
     shell:
-        "needlework explorer {params.folder} {output} --grid {input.grid}"
-        " --models {input.models} --shown {input.shown} 2> {log}"
+        "needlework explorer {params.folder:q} {output:q} --grid {input.grid:q}"
+        " --models {input.models:q} --shown {input.shown:q} 2> {log:q}"
 
 
 # Ours against published, where a study measures the models of the paper.
@@ -202,8 +202,8 @@ rule agreement:
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
         templates=lambda wildcards, input: Path(input.template).parent,
     shell:
-        "needlework agreement {params.folder} {input.cells} {params.stem} --grid {input.grid}"
-        " --models {input.models} --templates {params.templates} 2> {log}"
+        "needlework agreement {params.folder:q} {input.cells:q} {params.stem:q} --grid {input.grid:q}"
+        " --models {input.models:q} --templates {params.templates:q} 2> {log:q}"
 
 
 # What each published defect costs, for studies that are about nothing else.

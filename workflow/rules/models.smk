@@ -30,7 +30,7 @@ rule train_nano_model:
         code=digest("needlework.training.training"),
         folder=lambda wildcards, output: Path(output[0]).parent,
     shell:
-        "needlework train-nano {wildcards.architecture} {params.folder} 2>&1 | tee {log}"
+        "needlework train-nano {wildcards.architecture:q} {params.folder:q} 2>&1 | tee {log:q}"
 
 
 # Weights of a fetched GGUF file, rounded to fewer bits: config/quantised.yaml asks what that costs.
@@ -55,7 +55,7 @@ rule round_weights:
     params:
         code=digest("needlework.models.checkpoints.gguf_rounding"),
     shell:
-        "needlework round-weights {input} {output} --to {wildcards.kind} 2> {log}"
+        "needlework round-weights {input:q} {output:q} --to {wildcards.kind:q} 2> {log:q}"
 
 
 # Before a checkpoint may answer, its tensors are accounted for, and its logits, read as a cell reads,
@@ -81,6 +81,6 @@ rule verify_model:
         runtime=lambda wildcards, attempt: CLUSTER.minutes(60, attempt),
     params:
         code=lambda wildcards: code_for(wildcards.model, "needlework.engine.verification"),
-        model=lambda wildcards: PLAN.checkpoint_options(wildcards.model),
+        model=lambda wildcards: shlex.split(PLAN.checkpoint_options(wildcards.model)),
     shell:
-        "needlework verify-model {output} {params.model} --threads {threads} 2>&1 | tee {log}"
+        "needlework verify-model {output:q} {params.model:q} --threads {threads:q} 2>&1 | tee {log:q}"

@@ -5,7 +5,7 @@
 from needlework.cluster import available
 
 SCORED = available.places(RESULTS, CELLS)
-PROVEN = [f"--verified {path}" for path in available.verified(RESULTS, PLAN.models)]
+PROVEN = [f"--verified={path}" for path in available.verified(RESULTS, PLAN.models)]
 
 
 rule partial:
@@ -35,7 +35,7 @@ use rule collect as partial_collect with:
         "<benchmarks>/partial/collect.tsv"
     params:
         folder=RESULTS / "scores",
-        cells=[f"--cell {place}" for place in SCORED],
+        cells=[f"--cell={place}" for place in SCORED],
         changes=available.changes(RESULTS, SCORED),
 
 

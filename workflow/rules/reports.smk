@@ -35,12 +35,12 @@ rule table:
         code=digest("needlework.report.tables"),
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
         templates=lambda wildcards, input: Path(input.templates[0]).parent,
-        verified=lambda wildcards, input: [f"--verified {path}" for path in input.verified],
-        intervals="",
+        verified=lambda wildcards, input: [f"--verified={path}" for path in input.verified],
+        intervals=[],
     shell:
-        "needlework table {input.definition} {params.stem} {input.scores} --grid {input.grid}"
-        " --models {input.models} {params.verified} --templates {params.templates}"
-        " {params.intervals} 2> {log}"
+        "needlework table {input.definition:q} {params.stem:q} {input.scores:q} --grid {input.grid:q}"
+        " --models {input.models:q} {params.verified:q} --templates {params.templates:q}"
+        " {params.intervals:q} 2> {log:q}"
 
 
 # The same tables with the interval of every number: `snakemake intervals`, or one file by its name.
@@ -63,7 +63,7 @@ use rule table as table_with_intervals with:
     benchmark:
         "<benchmarks>/intervals/{table}.tsv"
     params:
-        intervals="--intervals",
+        intervals=["--intervals"],
 
 
 # Beside each table the one that was published, where a study measures the models of the paper.
@@ -99,8 +99,8 @@ rule comparison:
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
         templates=lambda wildcards, input: Path(input.template).parent,
     shell:
-        "needlework comparison {input.definition} {params.folder} {input.cells} {params.stem}"
-        " --grid {input.grid} --models {input.models} --templates {params.templates} 2> {log}"
+        "needlework comparison {input.definition:q} {params.folder:q} {input.cells:q} {params.stem:q}"
+        " --grid {input.grid:q} --models {input.models:q} --templates {params.templates:q} 2> {log:q}"
 
 
 rule models_table:
@@ -131,10 +131,10 @@ rule models_table:
         code=digest("needlework.report.tables"),
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
         templates=lambda wildcards, input: Path(input.templates[0]).parent,
-        verified=lambda wildcards, input: [f"--verified {path}" for path in input.verified],
+        verified=lambda wildcards, input: [f"--verified={path}" for path in input.verified],
     shell:
-        "needlework models {input.definition} {params.stem} --models {input.models} {params.verified}"
-        " --templates {params.templates} 2> {log}"
+        "needlework models {input.definition:q} {params.stem:q} --models {input.models:q} {params.verified:q}"
+        " --templates {params.templates:q} 2> {log:q}"
 
 
 rule figure:
@@ -167,8 +167,8 @@ rule figure:
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
         benchmarks=str(RESULTS / "benchmarks"),
     shell:
-        "needlework figure {input.definition} {params.stem} {input.scores} --grid {input.grid}"
-        " --models {input.models} --costs {input.costs} --benchmarks {params.benchmarks} 2> {log}"
+        "needlework figure {input.definition:q} {params.stem:q} {input.scores:q} --grid {input.grid:q}"
+        " --models {input.models:q} --costs {input.costs:q} --benchmarks {params.benchmarks:q} 2> {log:q}"
 
 
 rule summary:
@@ -197,8 +197,8 @@ rule summary:
         code=digest("needlework.report.summary"),
         folder=lambda wildcards, output: Path(output[0]).parent,
     shell:
-        "needlework report {params.folder} {input.scores} --study {input.study}"
-        " --shown {input.shown} --template {input.template} 2> {log}"
+        "needlework report {params.folder:q} {input.scores:q} --study {input.study:q}"
+        " --shown {input.shown:q} --template {input.template:q} 2> {log:q}"
 
 
 # The same numbers for programs.
@@ -227,5 +227,5 @@ rule results:
         code=digest("needlework.report.results"),
         predictions=RESULTS / "predictions",
     shell:
-        "needlework results {input.scores} {input.cells} {output} --predictions {params.predictions}"
-        " --study {input.study} --grid {input.grid} --models {input.models} 2> {log}"
+        "needlework results {input.scores:q} {input.cells:q} {output:q} --predictions {params.predictions:q}"
+        " --study {input.study:q} --grid {input.grid:q} --models {input.models:q} 2> {log:q}"

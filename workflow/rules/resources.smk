@@ -15,6 +15,8 @@ rule external:
         "logs/external/{path}.log",
     benchmark:
         "benchmarks/external/{path}.tsv"
+    wildcard_constraints:
+        path=r"(?!.*\.\.)[\w.+@-]+(/[\w.+@-]+)*",
     localrule: True
     conda:
         "../../envs/cpu.yaml"
@@ -45,4 +47,4 @@ rule plan:
     params:
         content=lambda wildcards: PARTS[wildcards.part],
     shell:
-        "printf '%s\\n' {params.content:q} > {output} 2> {log}"
+        "printf '%s\\n' {params.content:q} > {output:q} 2> {log:q}"

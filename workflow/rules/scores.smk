@@ -19,11 +19,11 @@ rule score:
     params:
         code=digest("needlework.scores.cells"),
         samples=PLAN.study.samples,
-        only="",
+        only=[],
     shell:
-        "needlework score {input.predictions} {output} --model {wildcards.model}"
-        " --suite {wildcards.suite} --length {wildcards.length} --samples {params.samples}"
-        " --tasks {input.tasks} {params.only} 2> {log}"
+        "needlework score {input.predictions:q} {output:q} --model {wildcards.model:q}"
+        " --suite {wildcards.suite:q} --length {wildcards.length:q} --samples {params.samples:q}"
+        " --tasks {input.tasks:q} {params.only:q} 2> {log:q}"
 
 
 use rule score as score_part with:
@@ -37,7 +37,7 @@ use rule score as score_part with:
     benchmark:
         "<benchmarks>/score_part/{model}/{suite}/{length}/{tables}.tsv"
     params:
-        only=lambda wildcards: [f"--task {task}" for task in part_tasks(wildcards)],
+        only=lambda wildcards: [f"--task={task}" for task in part_tasks(wildcards)],
 
 
 rule collect:
@@ -64,7 +64,7 @@ rule collect:
     params:
         code=digest("needlework.scores.cells"),
         folder=lambda wildcards, output: Path(output.scores).with_suffix(""),
-        cells="",
+        cells=[],
     shell:
-        "needlework collect {params.folder} {output.scores} {output.cells} --grid {input.grid}"
-        " {params.cells} 2> {log}"
+        "needlework collect {params.folder:q} {output.scores:q} {output.cells:q} --grid {input.grid:q}"
+        " {params.cells:q} 2> {log:q}"

@@ -27,7 +27,7 @@ if REMOTE + STARTED:
             "<results>/served/{model}.json",
         log:
             "<logs>/served/{model}.log",
-            server="<logs>/served/{model}.server.log",
+            server="<logs>/served/{model}.server.txt",
         benchmark:
             "<benchmarks>/served/{model}.tsv"
         wildcard_constraints:
@@ -37,7 +37,7 @@ if REMOTE + STARTED:
         threads: 1
         resources:
             **{name: word for name, word in CLUSTER.words().items() if name != "gpu"},
-            gpu=lambda wildcards: serving.gpus(PLAN, wildcards.model, CLUSTER.gpus) or None,
+            gpu=lambda wildcards: serving.gpus(PLAN, wildcards.model, CLUSTER.gpus),
             mem_mb=lambda wildcards, attempt: CLUSTER.megabytes(
                 served.megabytes(PLAN, wildcards.model), attempt
             ),
@@ -46,11 +46,11 @@ if REMOTE + STARTED:
             ),
         params:
             code=digest("needlework.engine.servers.predict"),
-            model=lambda wildcards: PLAN.predict_options(wildcards.model),
+            model=lambda wildcards: shlex.split(PLAN.predict_options(wildcards.model)),
         shell:
             "trap : TERM; "
-            "needlework served {output} --cells {input.cells} {params.model}"
-            " --server-log {log.server} 2>&1 | (trap '' TERM; tee {log[0]})"
+            "needlework served {output:q} --cells {input.cells:q} {params.model:q}"
+            " --server-log {log.server:q} 2>&1 | (trap '' TERM; tee {log[0]:q})"
 
     use rule served as served_elsewhere with:
         wildcard_constraints:
@@ -64,9 +64,10 @@ if REMOTE + STARTED:
             model=either(REMOTE + STARTED),
         params:
             code=digest("needlework.engine.servers.weights"),
-            model=lambda wildcards, input: (
-                f"{serving.verify_options(PLAN, wildcards.model)} --served {input.served}"
-            ),
+            model=lambda wildcards, input: [
+                *shlex.split(serving.verify_options(PLAN, wildcards.model)),
+                f"--served={input.served}",
+            ],
 
 
 if REMOTE:
@@ -84,19 +85,17 @@ if REMOTE:
             model=either(REMOTE),
         params:
             code=digest("needlework.engine.servers.predict"),
-            model=lambda wildcards: " ".join(
-                [
-                    PLAN.predict_options(wildcards.model),
-                    *(f"--task {task}" for task in part_tasks(wildcards)),
-                ]
-            ),
+            model=lambda wildcards: [
+                *shlex.split(PLAN.predict_options(wildcards.model)),
+                *(f"--task={task}" for task in part_tasks(wildcards)),
+            ],
 
     use rule predict as ask_server with:
         wildcard_constraints:
             model=either(REMOTE),
         params:
             code=digest("needlework.engine.servers.predict"),
-            model=lambda wildcards: PLAN.predict_options(wildcards.model),
+            model=lambda wildcards: shlex.split(PLAN.predict_options(wildcards.model)),
 
 
 if STARTED:
@@ -125,7 +124,7 @@ if STARTED:
         params:
             answered=f"{RESULTS}/served/{{model}}/{{suite}}/{{length}}.jsonl",
         shell:
-            "cp {params.answered} {output} 2> {log}"
+            "cp {params.answered:q} {output:q} 2> {log:q}"
 
 
 if PLAN.study.shards > 1 and REMOTE:

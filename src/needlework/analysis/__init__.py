@@ -1,1 +1,1 @@
-"""What may be concluded from the scores of a study: comparisons, effects of depth, findings."""
+"""What scores support: paired comparisons, Holm, effects of depth, findings."""

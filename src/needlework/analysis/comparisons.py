@@ -1,7 +1,4 @@
-"""Two models on the same samples: the paired difference, and how often chance makes one as large.
-
-Knows scores in pairs; does not know models or files.
-"""
+"""Two models on the same samples: paired difference, permutation test, Holm's correction."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -1,7 +1,4 @@
-"""How a score depends on where the needle lies.
-
-Knows estimates by depth in percent; does not know models or formats.
-"""
+"""How a score depends on where the needle lies."""
 
 from collections.abc import Mapping
 

@@ -1,7 +1,4 @@
-"""How far a model reads: the longest context at which its score is still good enough.
-
-Knows estimates by length; does not know models or tasks.
-"""
+"""How far a model reads: the longest context at which its score is still good enough."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple

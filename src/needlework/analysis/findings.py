@@ -1,7 +1,4 @@
-"""What a study's scores say beyond means: how far models read, what they keep, who is better.
-
-Knows models, scores and the statistics; does not know how they are printed.
-"""
+"""Findings beyond means: effective length, retention, effects of depth, paired comparisons."""
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
@@ -28,7 +25,7 @@ from needlework.study.definitions import Name
 TIMES = (2, 4, 8)
 SIGNIFICANCE = 0.05
 RATES = (0.5, 0.8, 0.95)
-"""Scores from which the smallest visible drop is told."""
+"""Scores from which the smallest visible drop is computed."""
 DISCORDANT = (0.1, 0.2, 0.4)
 """Shares of samples that just one of two models answers, likewise."""
 
@@ -115,7 +112,7 @@ def partial_credit(scores: pl.DataFrame, *, seed: int) -> Iterator[CellInterval]
 
 
 def visible_drops(samples: int) -> dict[float, float | None]:
-    """The smallest drop from a score that two cells of so many samples tell apart."""
+    """The smallest drop from a score that two cells of so many samples distinguish."""
     return {rate: detectable_difference(samples, rate=rate) for rate in RATES}
 
 

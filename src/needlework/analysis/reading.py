@@ -1,7 +1,5 @@
 """How far a model reads reliably: what it keeps of its own score as texts get longer, and where
 that can be told.
-
-Knows estimates by length; does not know models or files.
 """
 
 from collections.abc import Mapping, Sequence

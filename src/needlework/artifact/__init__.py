@@ -1,1 +1,1 @@
-"""A study as one file that somebody else can check: made, unpacked safely, reviewed, exported."""
+"""A study as one file that others can check: bundle, review, export."""

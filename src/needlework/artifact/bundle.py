@@ -1,6 +1,6 @@
 """Everything a study left behind, in one zip file with the digest of every part.
 
-Knows files and digests; does not know scores or tables. The same folder gives the same bytes.
+The same folder gives the same bytes.
 """
 
 import hashlib
@@ -35,9 +35,9 @@ AND = " and "
 UNFINISHED = frozenset({"partial", "served", "shards"})
 """Folders of a study with what it had before it was whole."""
 TIMES = "benchmarks"
-"""The folder of a study with what its jobs took; of predictions alone a figure tells."""
+"""The folder of a study with what its jobs took; a figure shows those of predictions alone."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The time that a zip file gives for every part: the earliest it can tell."""
+"""The time that a zip file gives for every part: the earliest that the format allows."""
 CODE = ("needlework.scores.cells", "needlework.artifact.rendering")
 """The modules whose sources decide what a review computes."""
 MADE_WITH = ("altair", "jinja2", "numpy", "polars", "scipy", "vl-convert-python")

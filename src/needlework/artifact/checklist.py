@@ -1,8 +1,9 @@
 """What a review says to the questions that conferences ask of an artifact.
 
-Knows which checks answer which question, and what no file can answer; does not carry out checks.
-The badges are those of https://www.acm.org/publications/policies/artifact-review-and-badging-current
-and the numbered questions those of https://neurips.cc/public/guides/PaperChecklist.
+Which checks answer which question, and what no file can answer, is stated here; `checks` carries
+them out. The badges are those of
+https://www.acm.org/publications/policies/artifact-review-and-badging-current and the numbered
+questions those of https://neurips.cc/public/guides/PaperChecklist.
 """
 
 from collections.abc import Mapping

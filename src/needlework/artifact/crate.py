@@ -1,6 +1,6 @@
 """An artifact's description for machines: RO-Crate 1.1 with the Workflow Run profile.
 
-Knows the vocabulary of https://w3id.org/ro/wfrun/workflow/0.5; does not read any file.
+The vocabulary is that of https://w3id.org/ro/wfrun/workflow/0.5. No file is read here.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,8 +1,4 @@
-"""A study's answers and scores in the files of other tools.
-
-Knows the layout of lm-evaluation-harness results and of RULER's prediction folders and
-`summary.csv`; does not know tables.
-"""
+"""A study's answers and scores in the files of other tools."""
 
 import csv
 import hashlib

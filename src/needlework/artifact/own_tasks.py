@@ -1,6 +1,6 @@
 """What an artifact shows of tasks that are the study's own, and what it does not.
 
-Knows where their files lie in an unpacked artifact; a program among them is never run.
+A program among the files of an artifact is never run.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ def absent(artifact: Path, tasks: Mapping[str, Spec]) -> Iterator[str]:
 
 
 def not_shown(tasks: Mapping[str, Spec]) -> Iterator[str]:
-    """Tasks whose samples nobody can make again without running a program of the study."""
+    """Tasks whose samples cannot be made again without running a program of the study."""
     for name, spec in tasks.items():
         if isinstance(spec, OwnSpec):
             yield (
@@ -52,7 +52,7 @@ def _different(
 ) -> Iterator[str]:
     for sample, numbered in pairs:
         if sample is None or numbered is None:
-            yield f"{data}: another number of samples than the study asks for"
+            yield f"{data}: not the number of samples that the study asks for"
             return
         number, line = numbered
         asked = line.input in sample.input and sample.input.endswith(line.answer_prefix)

@@ -1,7 +1,6 @@
 """Every page and table of an unpacked artifact, rendered again from its scores.
 
-Knows which command makes which file; templates are those of this project, never the artifact's, for
-a template is a program.
+Templates are those of this project, never the artifact's: a template is a program.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -10,7 +9,9 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from needlework.artifact import reading
 from needlework.artifact.bundle import INPUTS, MANIFEST, STUDY, Manifest
+from needlework.artifact.comparing import EXPLORER
 from needlework.cost.study import PlannedCell
 from needlework.errors import ArtifactError
 from needlework.hazards.page import write_hazards
@@ -40,7 +41,6 @@ Content = TypeVar("Content")
 
 SAMPLES = 250
 """Samples behind each published score."""
-EXPLORER = "explorer.html"
 
 
 class Output(NamedTuple):
@@ -72,8 +72,8 @@ class _Again:
         return self.artifact / INPUTS / "resources/published"
 
     def models(self) -> tuple[ShownModel, ...]:
-        found = self._plan("models", tuple[ShownModel, ...])
-        if {model.name for model in found} != set(self._plan("grid", Grid).models):
+        found = reading.models(self.artifact)
+        if {model.name for model in found} != set(self.grid().models):
             raise ArtifactError("plan/models.json: not the models of plan/grid.json")
         return found
 
@@ -96,7 +96,7 @@ class _Again:
         )
 
     def grid(self) -> Grid:
-        return self._plan("grid", Grid)
+        return reading.grid(self.artifact)
 
     def shown(self) -> Shown:
         return self._plan("shown", Shown)

@@ -1,19 +1,19 @@
 """Whether an artifact's results follow from its predictions: checked without GPU and network.
 
-Knows the order of the checks and what is told of them; what each compares is in `checks`.
+The order of the checks and their report are here; what each compares is in `checks`.
 """
 
 import csv
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from needlework import installed
-from needlework.artifact import checks, own_tasks
+from needlework.artifact import belonging, checks, reading
 from needlework.artifact.bundle import (
     CODE,
     ENVIRONMENT,
@@ -28,17 +28,27 @@ from needlework.artifact.rendering import outputs
 from needlework.artifact.unpacking import unpack
 from needlework.errors import NeedleworkError
 from needlework.files import sha256
-from needlework.parsing import parse, read
+from needlework.parsing import read
 from needlework.scores.remarks import mixed
 from needlework.sources import digest
-from needlework.study.config import Study
-from needlework.study.served import ServedVerification, parse_verification
+from needlework.study.served_records import ServedVerification, parse_verification
 
 Thing = TypeVar("Thing")
 
 MOST_SHOWN = 20
 """Problems of one kind that are named one by one."""
 PUBLISHED = Path("resources/published")
+
+
+class Recomputed(NamedTuple):
+    """What became of asking models again."""
+
+    problems: tuple[str, ...]
+    """Answers that no machine would have given."""
+    remarks: tuple[str, ...]
+    """By cell how many agree, and which models nobody could ask."""
+    not_asked: dict[str, int]
+    """By model, answers that nobody asked for again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +85,10 @@ class Review:
     commands: tuple[tuple[str, str], ...]
     """A command, and the files that it makes."""
     claims: tuple[Claim, ...]
+    believed: tuple[str, ...]
+    """Files that no check compared with anything but their digests."""
+    not_shown: tuple[str, ...]
+    """What passing does not show."""
 
     @property
     def passed(self) -> bool:
@@ -86,26 +100,41 @@ class Review:
         return verdicts({line.key: line.passed for line in self.lines})
 
 
-def review(archive: Path, *, templates: Path) -> Review:
-    """Check an artifact from its bytes to its tables.
+def review(
+    archive: Path, *, templates: Path, again: Callable[[Path], Recomputed] | None = None
+) -> Review:
+    """Check an artifact from its bytes to its tables; `again` asks its models again.
 
     Raises:
         ArtifactError: the file is no artifact, or unsafe to unpack.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        artifact, again = Path(scratch, "artifact"), Path(scratch, "again")
-        again.mkdir()
+        artifact, made = Path(scratch, "artifact"), Path(scratch, "again")
+        made.mkdir()
         unpack(archive, artifact)
         manifest = checks.read_manifest(artifact)
+        lines = list(_lines(artifact, made, templates))
+        asked = None if again is None else again(artifact)
+        if asked is not None:
+            lines.append(_asked_line(asked))
         return Review(
-            lines=tuple(_lines(artifact, again, templates)),
-            remarks=_found(_remarks(manifest, artifact, again)),
+            lines=tuple(lines),
+            remarks=_found(_remarks(manifest, artifact, made)) + (asked.remarks if asked else ()),
             commands=_found(
                 (output.command, ", ".join(output.names))
-                for output in outputs(artifact, again, templates)
+                for output in outputs(artifact, made, templates)
             ),
-            claims=_found(_claims(again)),
+            claims=_found(_claims(made)),
+            believed=_found(belonging.believed(artifact)),
+            not_shown=_found(
+                belonging.not_shown(artifact, asked_again=asked.not_asked if asked else None)
+            ),
         )
+
+
+def _asked_line(asked: Recomputed) -> Line:
+    check = "answers that were asked for again are the same, or as near as another machine's"
+    return Line(key="recomputed", check=check, problems=_shortened(asked.problems))
 
 
 def _found(things: Iterator[Thing]) -> tuple[Thing, ...]:
@@ -120,11 +149,11 @@ def _lines(artifact: Path, again: Path, templates: Path) -> Iterator[Line]:
     """Every check, in the order in which results follow from each other."""
 
     def line(key: str, check: str, find: Callable[..., Iterator[str]], *given: Path) -> Line:
-        return _line(key, check, find, artifact, *given)
+        return carried_out(key, check, find, artifact, *given)
 
     yield line("whole", "every file has the digest of the manifest", checks.digests)
     yield line("described", "the description names every file", checks.described)
-    yield line("inputs", "what runs the study again is inside", checks.inputs)
+    yield line("inputs", "what runs the study again is inside, and asks for it", checks.inputs)
     yield line("made", "every cell says what made it", checks.made)
     yield line("licences", "every model has a licence", checks.licences)
     yield line("answers", "predictions answer the samples", checks.answers)
@@ -140,7 +169,7 @@ def _lines(artifact: Path, again: Path, templates: Path) -> Iterator[Line]:
     )
 
 
-def _line(
+def carried_out(
     key: str, check: str, find: Callable[..., Iterator[str]], artifact: Path, *given: Path
 ) -> Line:
     """Carry out a check; what stops it is a problem like any other."""
@@ -148,11 +177,14 @@ def _line(
     try:
         problems += find(artifact, *given)
     except (NeedleworkError, OSError) as error:
-        problems.append(f"cannot go on: {checks.plain(error, artifact)}")
-    if len(problems) > MOST_SHOWN:
-        hidden = len(problems) - MOST_SHOWN
-        problems = [*problems[:MOST_SHOWN], f"and {hidden} more"]
-    return Line(key=key, check=check, problems=tuple(problems))
+        problems.append(f"cannot go on: {reading.plain(error, artifact)}")
+    return Line(key=key, check=check, problems=_shortened(problems))
+
+
+def _shortened(problems: Sequence[str]) -> tuple[str, ...]:
+    if len(problems) <= MOST_SHOWN:
+        return tuple(problems)
+    return (*problems[:MOST_SHOWN], f"and {len(problems) - MOST_SHOWN} more")
 
 
 def _remarks(manifest: Manifest, artifact: Path, again: Path) -> Iterator[str]:
@@ -163,28 +195,12 @@ def _remarks(manifest: Manifest, artifact: Path, again: Path) -> Iterator[str]:
             f"version in {ENVIRONMENT}"
         )
     yield from _other_versions(artifact)
-    yield from _not_shown(artifact)
     yield from _served(artifact)
     yield from _mixed(again / checks.ESTIMATED[0])
     for path in sorted((artifact / INPUTS / PUBLISHED).glob("*.csv")):
         own = installed.root() / PUBLISHED / path.name
         if not own.is_file() or sha256(own) != sha256(path):
             yield f"{INPUTS}/{PUBLISHED}/{path.name}: not the published numbers of this version"
-    asked = map(_study, sorted((artifact / INPUTS / "config").rglob("*.yaml")))
-    if _study(artifact / STUDY / "plan" / "study.json") not in asked:
-        yield (
-            f"no file of {INPUTS}/config asks for this study, which was run with another config or "
-            f"with --config; {STUDY}/plan/study.json has what was asked for"
-        )
-
-
-def _not_shown(artifact: Path) -> Iterator[str]:
-    """Tasks that a program of the study made."""
-    try:
-        tasks = checks.all_tasks(artifact)
-    except NeedleworkError:
-        return  # A check says so.
-    yield from own_tasks.not_shown(tasks)
 
 
 def _served(artifact: Path) -> Iterator[str]:
@@ -218,14 +234,6 @@ def _mixed(scores: Path) -> Iterator[str]:
     for cell, versions in (mixed([scores]) if scores.is_file() else {}).items():
         place = f"{cell.model}/{cell.suite}/{cell.length}"
         yield f"predictions/{place}.jsonl: answers of several versions: {'; '.join(versions)}"
-
-
-def _study(path: Path) -> dict[str, Any] | None:
-    """What a file asks for that changes a result; None where it describes no study."""
-    try:
-        return parse(Study, read(path), where=path.name).model_dump()
-    except NeedleworkError:
-        return None
 
 
 def _claims(again: Path) -> Iterator[Claim]:

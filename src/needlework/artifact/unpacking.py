@@ -1,7 +1,4 @@
-"""A zip file from a stranger, unpacked so that it can harm nobody.
-
-Knows names and sizes; does not know what an artifact holds.
-"""
+"""Safe unpacking of a zip file from an unknown source."""
 
 import posixpath
 import shutil
@@ -16,6 +13,7 @@ from needlework.errors import ArtifactError
 
 MOST_FILES = 200_000
 MOST_BYTES = 64 << 30
+LONGEST_NAME = 1000
 FREE_BYTES = 64 << 20
 """Below this an archive may unpack to any multiple of its size."""
 MOST_EXPANSION = 100
@@ -44,6 +42,8 @@ def _check(archive: Path, entries: Sequence[zipfile.ZipInfo]) -> None:
     for entry in entries:
         if _leads_outside(entry.filename):
             raise ArtifactError(f"{archive}: {entry.filename!r} lies outside the artifact; refused")
+        if not entry.filename.isprintable() or len(entry.filename) > LONGEST_NAME:
+            raise ArtifactError(f"{archive}: {entry.filename!r:.100} is no printable name; refused")
         if entry.filename != posixpath.normpath(entry.filename):  # Another name for some file.
             raise ArtifactError(f"{archive}: {entry.filename!r} is no plain name; refused")
         if stat.S_ISLNK(entry.external_attr >> 16):

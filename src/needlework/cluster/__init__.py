@@ -1,1 +1,1 @@
-"""What a run needs beside its rules: Slurm, progress, what is there, what a machine can do."""
+"""What a run needs beside its rules: Slurm, progress, signals, `doctor`."""

@@ -1,6 +1,6 @@
 """Which results of a study are there, when not all of them are.
 
-Knows where a study keeps its files; does not read them.
+Files are looked for, not read.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,6 +1,6 @@
 """What this machine can do: devices, kernels, versions, and the longest context of every model.
 
-Knows formulas for memory; reads configurations where they lie already and never weights.
+Memory is computed by formula: local configurations are read, weights never.
 """
 
 import platform
@@ -38,7 +38,7 @@ def examine(models: Mapping[str, ModelEntry]) -> Iterator[str]:
     device = installation.device()
     share, free = SHARE_OF_FREE[device.type], all_free_bytes(device)
     yield from installation.lines(device)
-    yield f"free memory {free / GIB:.1f} GiB, of which a cell takes {share:.0%} unless told"
+    yield f"free memory {free / GIB:.1f} GiB, of which a cell uses {share:.0%} by default"
     yield f"versions    Python {platform.python_version()}, {', '.join(map(_version, PACKAGES))}"
     yield f"references  {', '.join(map(_version, REFERENCES))}"
     yield f"longest context of one row beside the weights in {free / GIB:.1f} GiB, by formula:"

@@ -1,7 +1,7 @@
 """Which jobs of a run failed, and how: what Snakemake tells its log, in lines of ours.
 
-Knows Snakemake's messages and the logs of jobs; does not know what a job computes. An error is
-never quiet: where Snakemake is to say nothing (`--quiet all`), what ends a run is said here.
+An error is never quiet: where Snakemake is to say nothing (`--quiet all`), what ends a run is said
+here.
 """
 
 import logging

@@ -1,8 +1,7 @@
 """Passes on the SIGTERM that announces the end of a job on a cluster.
 
-Knows signals and process groups; does not know what runs. Slurm tells only the first process of a
-job's step (with proctrack/cgroup), which is a Snakemake that would wait for its command in peace
-until both are killed.
+Slurm tells only the first process of a job's step (with proctrack/cgroup), which is a Snakemake
+that would wait for its command in peace until both are killed.
 """
 
 import os

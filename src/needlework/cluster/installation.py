@@ -1,7 +1,4 @@
-"""What a machine has to compute with: torch and its CUDA, driver, C compiler, kernels.
-
-Knows how to ask for them and imports what it claims to be there; does not know models or memory.
-"""
+"""What a machine has to compute with: torch and its CUDA, driver, C compiler, kernels."""
 
 import os
 import platform

@@ -1,6 +1,6 @@
 """Which code of this package serves one model: a digest that leaves other architectures out.
 
-Knows the table of mixers by its syntax alone, so that a workflow need not wait for torch.
+The table of mixers is read as syntax, so that a workflow does not import torch.
 """
 
 from needlework import sources

@@ -1,9 +1,5 @@
-"""What a person sees of a running workflow, and the lock that keeps two of them apart.
+"""Progress and failures of a workflow as a person sees them, and the lock against a second run."""
 
-Knows files and processes; does not know what a job computes.
-"""
-
-import fcntl
 import logging
 import os
 import subprocess
@@ -17,10 +13,11 @@ from typing import IO, Any
 
 import click
 
+from needlework import files
 from needlework.cluster import failures
 from needlework.cluster.failures import Failures, last_words
 from needlework.engine.progress import RUN
-from needlework.errors import NeedleworkError
+from needlework.errors import NeedleworkError, NoLocksError
 
 BEFORE_ESTIMATES = (
     "verify_model",
@@ -85,7 +82,7 @@ class Run:
         """
         try:
             self._lock = _alone()
-        except BusyError as error:
+        except (BusyError, NoLocksError) as error:
             click.echo(f"needlework: {error}", err=True)
             sys.exit(2)
         count = Counter(jobs)
@@ -151,7 +148,7 @@ def _alone() -> IO[str]:
     LOCK.parent.mkdir(exist_ok=True)
     lock = LOCK.open("a")
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        files.lock(lock.fileno(), LOCK, waits=False)
     except BlockingIOError as error:
         lock.close()
         raise BusyError(
@@ -163,10 +160,10 @@ def _alone() -> IO[str]:
 def _await_orphan(file: IO[bytes], journal: Path) -> None:
     """Return when no job of a killed run writes the journal any more."""
     try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        files.lock(file.fileno(), journal, waits=False, shared=True)
     except BlockingIOError:
         click.echo(f"needlework: waiting for a job that still writes {journal}", err=True)
-        fcntl.flock(file, fcntl.LOCK_SH)
+        files.lock(file.fileno(), journal, waits=True, shared=True)
 
 
 def _changed(file: Path) -> float:

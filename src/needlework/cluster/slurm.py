@@ -1,7 +1,4 @@
-"""The cluster that cells run on: what `config/cluster.yaml` asks of Slurm, and what Slurm answers.
-
-Knows the words of sbatch and three of Slurm's commands; does not know what a job computes.
-"""
+"""Slurm: what `config/cluster.yaml` asks for, time and memory of a job, the state of the queue."""
 
 import getpass
 import re
@@ -88,7 +85,11 @@ class Cluster(Closed):
     @field_validator("extra")
     @classmethod
     def _words_of_others(cls, value: str | None) -> str | None:
-        taken = [word for word in shlex.split(value or "") if word.partition("=")[0] in OURS]
+        try:
+            words = shlex.split(value or "")
+        except ValueError as error:
+            raise ValueError(f"{error}; close the quotes, as in a shell") from error
+        taken = [word for word in words if word.partition("=")[0] in OURS]
         if taken:
             raise ValueError(
                 f"{' '.join(taken)} is set by a key of this file or by profiles/slurm/config.yaml; "
@@ -106,7 +107,8 @@ class Cluster(Closed):
             "gpu": self.gpus or None,
             "gpu_model": self.gpu_model if self.gpus else None,
             "cpus_per_task": self.cpus,
-            "slurm_extra": " ".join(filter(None, [WARNING, self.extra])),
+            # The executor puts it into a command line as it is.
+            "slurm_extra": shlex.join([WARNING, *shlex.split(self.extra or "")]),
         }
 
     def minutes(self, cost: int, attempt: int) -> int:
@@ -131,7 +133,7 @@ def read_cluster(path: Path) -> Cluster:
 
 
 def status_command() -> str:
-    """What tells the state of jobs: `sacct`, or `squeue` where no database stands behind sacct.
+    """The command for the state of jobs: `sacct`, or `squeue` where sacct has no database.
 
     The profile asks. With `sacct` alone a run on a cluster without accounting would wait for ever.
     """

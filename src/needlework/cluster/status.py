@@ -1,6 +1,6 @@
 """Where every cell of a study stands, from its files alone - also while a cluster works on it.
 
-Knows where jobs keep results, journals and logs; starts nothing and asks no scheduler.
+Results, journals and logs are read; nothing is started and no scheduler is asked.
 """
 
 import fcntl

@@ -1,4 +1,4 @@
-"""Every subcommand parses paths and calls one function; heavy imports live inside it.
+"""The subcommands: each parses paths and options and calls one function.
 
-Knows options; does not know how a mistake is shown, which is the business of `needlework.cli`.
+Heavy imports live inside the functions. How a mistake is shown is decided in `needlework.cli`.
 """

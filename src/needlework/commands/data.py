@@ -118,7 +118,7 @@ def fetch(
 
     With --configfile, the first step where there is a network: commits and digests of what is on
     the hub are written to config/models.lock.yaml where they do not stand there yet, then all is
-    downloaded; from then on it is that or nothing. NAMES stand in resources/registry.yaml. The
+    downloaded; from then on it is that or nothing. NAMES are those of resources/registry.yaml. The
     folder that NEEDLEWORK_MIRROR names comes before the network; what broke off is resumed.
 
     \b

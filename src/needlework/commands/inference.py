@@ -1,4 +1,4 @@
-"""Commands that run or train models, and tell what the machine can do."""
+"""Commands that run or train models, and report what the machine can do."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack

@@ -10,7 +10,7 @@ VERIFIED = click.option(
     "--verified",
     type=EXISTING,
     multiple=True,
-    help="What was verified of a model; once for each. Without any, no table speaks of it.",
+    help="Verification of a model; once for each. Without any, no table mentions it.",
 )
 
 

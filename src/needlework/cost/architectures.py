@@ -1,7 +1,4 @@
-"""What kind of decoder a model entry stands for, without its weights and, if possible, torch.
-
-Knows where a configuration may lie; does not know what anything costs.
-"""
+"""What kind of decoder a model entry stands for, without its weights and, if possible, torch."""
 
 from functools import cache
 from pathlib import Path

@@ -1,7 +1,7 @@
 """The devices a study can be costed for: what their makers state, and what share of it we assume.
 
-Knows peaks, bandwidths and memories; does not know models. Efficiencies are **assumed** until
-`needlework prove` has measured them on a machine, for `needlework plan --measured`.
+Efficiencies are **assumed** until `needlework prove` has measured them on a machine, for
+`needlework plan --measured`.
 """
 
 import re
@@ -104,7 +104,7 @@ class Rates(NamedTuple):
 
 
 def assumed(device: Device, family: str, dtype: str) -> Rates:
-    """The rates of a family where nobody has measured: a share of what the makers state."""
+    """The rates of a family where no measurement exists: a share of what the makers state."""
     if device.kind == "cpu":
         return CPU_RATES.get(family, CPU_RATES["mamba2"])
     share = READING.get(family, READING_OTHERWISE)

@@ -1,7 +1,6 @@
 """What one cell costs on one device: tokens, FLOPs, memory, seconds.
 
-Knows the bounds (arithmetic for prompts, bandwidth for answers) and the engine's limits; does not
-know studies or files. Every answer is taken to be as long as its task allows, an upper bound.
+Every answer is taken to be as long as its task allows, an upper bound.
 """
 
 import math

@@ -1,6 +1,6 @@
 """The work of cells whose datasets exist, counted instead of expected.
 
-Knows dataset files, tokenizers and the engine's forest of prefixes; does not know costs. No torch.
+No torch.
 """
 
 from collections.abc import Mapping

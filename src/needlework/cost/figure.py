@@ -1,7 +1,4 @@
-"""The hours of cells for a picture: measured where a job has run, else estimated.
-
-Knows costs and the benchmark files that Snakemake writes; does not know scores or marks.
-"""
+"""The hours of cells for a picture: measured where a job has run, else estimated."""
 
 from collections.abc import Iterable
 from pathlib import Path

@@ -1,7 +1,4 @@
-"""The cost of a study as people read it, and as programs do.
-
-Knows words, columns and what must be said beside a number; does not know how it is found.
-"""
+"""The cost of a study as text for people and as JSON for programs."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

@@ -1,7 +1,4 @@
-"""What jobs took, as Snakemake's benchmark files say.
-
-Knows these files; does not know what was estimated.
-"""
+"""Measured hours of jobs, from the benchmark files of Snakemake."""
 
 from pathlib import Path
 from typing import NamedTuple

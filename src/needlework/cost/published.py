@@ -1,7 +1,7 @@
 """The decoders behind the checkpoints of arXiv:2407.08112, known without fetching them.
 
-Knows what the `config.json` of each checkpoint says, in the terms of our decoder; a test compares
-every one with what our reader makes of that file, and its parameters with the published number.
+Each entry states the `config.json` of a checkpoint in the terms of our decoder. A test compares it
+with what our reader makes of that file, and its parameters with the published number.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """What the cells of served models cost: tokens and, where prices are known, money.
 
-Knows plans and prices; what is expected to be in a server's cache is not counted on, and every
-answer is taken to be as long as its task allows: it is the most that a study can cost.
+It is an upper bound: no cache of the server is counted on, and every answer is as long as its task
+allows.
 """
 
 from collections.abc import Iterator, Mapping, Sequence, Set

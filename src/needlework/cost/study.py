@@ -1,10 +1,12 @@
 """The cost of every cell of a study.
 
-Knows plans, cells and devices; the formulas are elsewhere.
+The formulas are in `estimate` and `formulas`.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Set
 from typing import Any
+
+from pydantic import Field
 
 from needlework.cost.architectures import Weights, architecture
 from needlework.cost.devices import DEVICES, Device, DeviceName, Rates, assumed, home
@@ -36,12 +38,12 @@ class PlannedCell(Closed):
     """Of those, how many need not be read again."""
     answer_tokens: int
     """At most."""
-    flops: float
+    flops: float = Field(ge=0, allow_inf_nan=False)
     rows: int
     """Answers written together."""
     memory_mb: int
     """Peak on the device, in 10^6 bytes."""
-    hours: float
+    hours: float = Field(ge=0, allow_inf_nan=False)
 
     @property
     def read_tokens(self) -> int:

@@ -1,7 +1,7 @@
 """How many tokens a cell reads and writes, before its datasets exist.
 
-Knows tasks and what their prompts have in common; does not know models or devices. Shares are
-expectations: prompts agree up to the first thing that differs, which is the first needle.
+Shares are expectations: prompts agree up to the first thing that differs, which is the first
+needle.
 """
 
 from collections.abc import Iterable, Iterator

@@ -1,1 +1,1 @@
-"""Prompts in, predictions out: plan, prefill, decode, and a journal that loses nothing."""
+"""Prompts in, predictions out: schedule, prefill, decode, stopping, journal."""

@@ -190,8 +190,8 @@ def _check_vocabulary(prompts: Sequence[Tokens], tokenizer: Tokenizer, decoder: 
     known = decoder.config.vocabulary
     if largest >= known:
         raise EngineError(
-            f"tokenizer {tokenizer.identity} made token {largest}, but the model knows {known}; "
-            "name the tokenizer that belongs to the checkpoint"
+            f"tokenizer {tokenizer.identity} produced id {largest}, outside the model's vocabulary "
+            f"of {known}; name the tokenizer that belongs to the checkpoint"
         )
 
 

@@ -1,7 +1,4 @@
-"""The next token of every row: greedy, or drawn as the published study drew it.
-
-Knows logits and random streams; does not know states, text or when a row stops.
-"""
+"""The next token of every row: greedy, or drawn as the published study drew it."""
 
 # Shapes: R rows, V vocabulary rows of the head, K likeliest tokens.
 import random

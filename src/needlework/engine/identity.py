@@ -88,7 +88,7 @@ class Identity(Closed):
     end: tuple[int, ...]
     """Tokens that end it, in ascending order."""
     outputs: tuple[str, ...]
-    """The references; with `metric` they tell when the score cannot change any more."""
+    """The references; with `metric` they decide when the score can no longer change."""
     metric: str
     address: tuple[str | int, ...]
     """Where its random stream is found, should it be drawn; empty for a greedy answer."""

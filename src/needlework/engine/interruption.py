@@ -18,7 +18,7 @@ class StoppedError(Exception):
 
 
 class Interruption:
-    """Whether somebody asked to stop, and whether the time to finish is over."""
+    """Whether a stop was requested, and whether the time to finish is over."""
 
     def __init__(self, *, grace: float = GRACE_SECONDS) -> None:
         self._grace = grace

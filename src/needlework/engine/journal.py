@@ -1,11 +1,10 @@
 """Finished answers, one JSON line each, appended as they come: what a killed job does not lose.
 
-Knows keys, lines and locks; does not know models or text. A line is found again by its key, which
-says everything that decides the answer (`engine.identity`), so lines of other models, prompts or
-decodings do no harm; and it carries a checksum, so a line that was changed does none either.
+A line is found again by its key, which says everything that decides the answer (`engine.identity`),
+so lines of other models, prompts or decodings do no harm; and it carries a checksum, so a line that
+was changed does none either.
 """
 
-import fcntl
 import hashlib
 import logging
 import os
@@ -17,8 +16,8 @@ from typing import Annotated, Self, TypeVar
 
 from pydantic import Field, ValidationError
 
-from needlework.errors import EngineError
-from needlework.files import json_line
+from needlework.errors import EngineError, NoLocksError
+from needlework.files import json_line, lock, naming
 from needlework.parsing import Closed
 from needlework.records import StopReason
 
@@ -116,11 +115,16 @@ class Journal:
 
         Raises:
             EngineError: another process has it open.
+            NoLocksError: the file system cannot tell whether one has.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        with naming(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(self._file, self.path, waits=False)
+        except NoLocksError:
+            os.close(self._file)
+            raise
         except BlockingIOError as error:
             os.close(self._file)
             raise EngineError(
@@ -137,12 +141,13 @@ class Journal:
     ) -> None:
         """Bring everything to the disk and let the next process in."""
         try:
-            os.fsync(self._file)
+            with naming(self.path):
+                os.fsync(self._file)
         finally:
             os.close(self._file)
 
     def entries(self, *, vocabulary: int) -> dict[str, Entry]:
-        """Every sound entry so far, by key, as `read_entries` tells them."""
+        """Every sound entry so far, by key, as `read_entries` returns them."""
         return read_entries(self.path, vocabulary=vocabulary)
 
     def append(self, entries: Iterable[Line]) -> None:

@@ -25,7 +25,7 @@ MOST_ROWS = {"cpu": 64, "cuda": 256}
 """Rows written together; on a CPU a nano model gains nothing from more."""
 MOST_STATES = 64
 SHARE_OF_FREE = {"cpu": 0.5, "cuda": 0.8}
-"""Of the memory that is free at the start, what may be used when nobody says how much.
+"""Of the memory that is free at the start, what may be used by default.
 
 Main memory belongs to others as well; a GPU is a job's own, but for the gaps its allocator leaves.
 """
@@ -34,10 +34,10 @@ ROOM_TO_GROW = 1.25
 MASK_BYTES = 5
 """An attention mask has a byte, and inside the call a number, for every query and key."""
 LONGEST = 1 << 32
-"""Tokens beyond which nobody asks what fits."""
+"""The largest number of tokens that is tried."""
 MEGABYTE = 1 << 20
 UNKNOWN_FREE = 2 << 30
-"""Bytes taken to be free where the system does not tell."""
+"""Bytes assumed to be free where the system does not report it."""
 
 
 class DoesNotFitError(Exception):

@@ -95,7 +95,8 @@ def predict(
     _warn_beyond_positions(model, decoder, questions)
     with on_sigterm() as interruption:
         setting = replace(setting, interruption=interruption)
-        predictions = _answered(model, decoder, tokenizer, questions, protocol, journal, setting)
+        found = opened(model, decoder, tokenizer, protocol)
+        predictions = _answered(found, questions, journal, setting)
         write_records(output, predictions)
     if not is_part(output) and (done := cells_done(output)):
         log.info(done)
@@ -114,16 +115,25 @@ def _warn_beyond_positions(
         )
 
 
-def _answered(
-    model: Model,
-    decoder: Decoder,
-    tokenizer: Tokenizer,
-    questions: Mapping[str, Dataset],
-    protocol: str,
-    journal: Path,
-    setting: Setting,
-) -> list[Prediction]:
-    """The predictions of the cell, with what is written beside every answer."""
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A model on its device, with what else decides and describes its answers."""
+
+    decoder: Decoder
+    tokenizer: Tokenizer
+    decoding: Decoding
+    weights: str
+    """What names the weights in a journal."""
+    others: dict[str, str]
+    """What predictions say of them."""
+
+
+def opened(model: Model, decoder: Decoder, tokenizer: Tokenizer, protocol: str) -> Opened:
+    """A loaded model as it answers, and what is written beside every answer.
+
+    Raises:
+        NeedleworkError: its weights are not here any more.
+    """
     sampled = "mamba-sampling" in model.hazards
     decoding = PUBLISHED_SAMPLING if sampled else Decoding(reasoning=model.reasoning)
     named = _named(model)
@@ -137,14 +147,34 @@ def _answered(
             "their limit; name `eos_token` in tokenizer_config.json",
             model.tokenizer,
         )
+    weights = identity.weights_of(model.checkpoint, named, backend=model.backend)
+    return Opened(
+        decoder=decoder, tokenizer=tokenizer, decoding=decoding, weights=weights, others=others
+    )
+
+
+def open_model(model: Model, machine: Machine, protocol: str) -> Opened:
+    """A model loaded by itself, to be asked.
+
+    Raises:
+        NeedleworkError: its weights or its tokenizer are not here, or are none.
+    """
+    device = _prepare(machine)
+    return opened(model, _load(model, device), _tokenizer(model), protocol)
+
+
+def _answered(
+    found: Opened, questions: Mapping[str, Dataset], journal: Path, setting: Setting
+) -> list[Prediction]:
+    """The predictions of the cell, with what is written beside every answer."""
     return predict_cell(
-        decoder,
-        tokenizer,
+        found.decoder,
+        found.tokenizer,
         questions,
-        revision=identity.weights_of(model.checkpoint, named, backend=model.backend),
+        revision=found.weights,
         journal=journal,
-        decoding=decoding,
-        setting=replace(setting, others=others),
+        decoding=found.decoding,
+        setting=replace(setting, others=found.others),
     )
 
 

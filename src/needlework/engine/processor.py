@@ -1,7 +1,4 @@
-"""A process made ready for forward calls on the CPU; what they compute does not depend on it.
-
-Knows threads and the allocator of the C library; does not know models.
-"""
+"""CPU settings for forward calls: threads and allocator; no result depends on them."""
 
 import ctypes
 import sys

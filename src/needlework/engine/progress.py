@@ -12,7 +12,7 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 RUN = "NEEDLEWORK_RUN"
-"""The environment variable that tells a job when its run began, and how many cells it computes."""
+"""The environment variable with the start of the run of a job, and how many cells it computes."""
 LOG_SECONDS = 15.0
 """Without a terminal, this long between lines."""
 
@@ -34,7 +34,7 @@ class Progress:
     read: int = 0
     written: int = 0
     quiet: bool = True
-    """Whether nobody reads a log: then nothing is said in between."""
+    """Whether no log is read: then no line is printed in between."""
     said: float = field(default_factory=time.monotonic)
 
     def finish(self, *, read: int, written: int) -> None:

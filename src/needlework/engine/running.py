@@ -1,7 +1,4 @@
-"""Prompts to answers under memory limits that shrink when they were too hopeful.
-
-Knows how prefill and decoding work together; does not know samples, journals or files.
-"""
+"""Prompts to answers under memory limits, which are halved when a batch does not fit."""
 
 import gc
 from collections.abc import Iterator, Sequence

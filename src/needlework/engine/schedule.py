@@ -1,6 +1,6 @@
 """In which batches a forest of prefixes is read: parents first, packed by length, freed early.
 
-Knows segments and sizes; does not know models or tensors. A pure function, tested without torch.
+A pure function, tested without torch.
 """
 
 from collections.abc import Iterator, Sequence
@@ -54,7 +54,7 @@ class Batch:
 
     segments: tuple[int, ...]
     releases: tuple[int, ...]
-    """Segments whose state nobody needs once this batch has started."""
+    """Segments whose state is not needed once this batch has started."""
 
 
 def schedule(forest: Sequence[Segment], limits: Limits) -> list[Batch]:

@@ -1,7 +1,4 @@
-"""A made-up text that a model reads as cells do: shared prefixes, pieces, answers in a batch.
-
-Knows how much is read and what the model's logits were; does not know what they should be.
-"""
+"""A synthetic text that a model reads as cells do: shared prefixes, pieces, answers in a batch."""
 
 # Shapes: T tokens, P positions, R rows of a batch, V vocabulary rows of the head.
 from bisect import bisect_right

@@ -1,6 +1,6 @@
-"""The proof a checkpoint gives before it may answer: every tensor placed, logits as upstream's.
+"""Verification of a checkpoint before it is used: every tensor placed, logits as upstream's.
 
-Knows what agreement means; `trial` knows what is read, `references` who else computes a model.
+`trial` defines what is read, `models.references` which library computes the same model.
 """
 
 # Shapes: P positions at which logits are compared, V vocabulary rows.
@@ -30,7 +30,7 @@ ITSELF = "its own single pass"
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A checkpoint that wants to be trusted, as models.yaml names it."""
+    """A checkpoint to verify, as models.yaml names it."""
 
     checkpoint: str
     revision: str | None
@@ -83,7 +83,7 @@ def _verify_decoder(name: str, model: Candidate, device: str) -> Verification:
 
 
 def _verify_hub_model(name: str, model: Candidate, device: str) -> Verification:
-    """Missing tensors are refused; there is nobody else to compare transformers with."""
+    """Missing tensors are refused; there is no reference for transformers."""
     decoder = load_hub_model(
         model.checkpoint,
         revision=model.revision,
@@ -122,7 +122,7 @@ def _shown(decoder: Decoder, tensors: int, model: Candidate) -> _Shown:
 def _record(
     name: str, model: Candidate, shown: _Shown, reference: Reference, *, reason: str | None = None
 ) -> Verification:
-    """What was found, once the reference agrees; with a `reason` it is nobody else's."""
+    """What was found, once the reference agrees; with a `reason` there was no independent one."""
     device = shown.logits_PV.device
     kind: DeviceKind = "cuda" if device.type == "cuda" else "cpu"
     tolerance = TOLERANCES[model.dtype, kind]
@@ -164,9 +164,9 @@ def _difference(shown: _Shown, reference: Reference, model: Candidate, tolerance
     if not difference <= tolerance:
         prompt, step = trial.positions[int(apart_P.argmax())]
         raise CheckpointError(
-            f"{model.checkpoint} is not computed as by {reference.name}: after a prompt of "
-            f"{prompt:,} tokens and {step} more a logit differs by {difference:.3g} of the "
-            f"largest, where {tolerance:g} would pass in {model.dtype}; "
+            f"{model.checkpoint}: logits differ from {reference.name}: max difference "
+            f"{difference:.3g} of the largest logit, after {prompt:,} prompt tokens and {step} "
+            f"more (tolerance {tolerance:g} in {model.dtype}); "
             f"{_way_out(reference, model)}"
         )
     return difference

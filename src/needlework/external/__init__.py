@@ -1,4 +1,4 @@
-"""What comes from outside: the registry, repositories of the hub, downloads, locks.
+"""What comes from outside: registry, hub repositories, downloads, locks.
 
-Everything that enters is verified here; nobody else opens a connection.
+Everything that enters is verified here. No other room opens a connection.
 """

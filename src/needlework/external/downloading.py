@@ -1,10 +1,8 @@
 """Downloads that go on where they broke off, are tried again, and end.
 
-Knows HTTP; does not know what files are for, or which bytes are the right ones. What was downloaded
-so far waits beside a file as `.part`.
+What was downloaded so far waits beside a file as `.part`.
 """
 
-import fcntl
 import http.client
 import re
 import time
@@ -19,6 +17,7 @@ from types import MappingProxyType
 from typing import IO, Any
 
 from needlework.errors import ResourceError
+from needlework.files import lock
 from needlework.terminal import Meter, silent
 
 _CHUNK = 1 << 20
@@ -29,7 +28,7 @@ _PATIENCE = 120
 _WINDOW, _SLOWEST = 60, 1000
 """Seconds in which so many bytes a second must come, or the connection counts as broken."""
 _LARGEST = 1 << 30
-"""Bytes of a file whose size neither the caller nor the server tells."""
+"""Bytes of a file whose size neither the caller nor the server states."""
 _PARTIAL, _RANGE_REFUSED = 206, 416
 _FOR_NOW = frozenset({408, 429, 500, 502, 503, 504})
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
@@ -42,8 +41,8 @@ Check = Callable[[Path], None]
 @contextmanager
 def _alone(part: Path) -> Iterator[None]:
     """Wait until no other process writes to `part`."""
-    with part.with_name(f".{part.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with part.with_name(f".{part.name}.lock").open("a") as guard:
+        lock(guard.fileno(), part, waits=True)
         yield
 
 

@@ -1,7 +1,6 @@
 """Getting what is missing: from a mirror, or from the network.
 
-Knows the registry and mirrors, and hands repositories of the hub to `external.locking`; does not
-know what files are for. A file takes its place only when its digest is right.
+A file takes its place only when its digest is right.
 """
 
 import os
@@ -87,7 +86,7 @@ class Fetcher:
         target = self.directory / file.path
         if file.sha256 is None:
             raise ResourceError(
-                f"{file.path}: nobody has verified its sha256 yet; look it up at "
+                f"{file.path}: its sha256 is not verified yet; look it up at "
                 f"{file.urls[0] if file.urls else 'its origin'} and write it into the registry"
             )
         if target.is_file() and files.sha256(target) == file.sha256:
@@ -135,7 +134,7 @@ class Fetcher:
             found = files.sha256(temporary)
             if found != origin.sha256:
                 raise ResourceError(
-                    f"{target.name}: what was to become it has sha256 {found}, the registry says "
+                    f"{target.name}: the download has sha256 {found}, the registry says "
                     f"{origin.sha256}; it is damaged or another version"
                 )
         return target

@@ -1,7 +1,5 @@
 """Getting repositories of the hub: at the commit and with the bytes that the lock says, or that the
 hub says where the lock is silent.
-
-Knows mirrors, the hub and the folder of external files; does not know studies.
 """
 
 import shutil

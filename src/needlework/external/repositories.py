@@ -1,6 +1,6 @@
 """What the Hugging Face hub says of a repository: its files at a commit, their digests and URLs.
 
-Knows the hub's client and its refusals; does not download, and does not know what files are for.
+Nothing is downloaded here; refusals of the hub become one line.
 """
 
 import hashlib
@@ -122,7 +122,7 @@ def _explained(what: str, hub_id: str) -> Iterator[None]:
         yield
     except GatedRepoError as error:
         raise ResourceError(
-            f"{hub_id} has terms that the hub wants you to accept: open "
+            f"{hub_id} has terms that you must accept on the hub: open "
             f"https://huggingface.co/{hub_id}, accept them, and set HF_TOKEN to your token"
         ) from error
     except RepositoryNotFoundError as error:

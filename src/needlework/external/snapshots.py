@@ -1,8 +1,4 @@
-"""Repositories of the Hugging Face hub as folders among the external files.
-
-Knows where a repository at a commit lies, which of its files a model needs, and the manifest that
-says it is complete; does not know networks.
-"""
+"""Repositories of the Hugging Face hub as folders among the external files."""
 
 import re
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """What each published defect costs: the variants of a model on the same samples, compared in pairs.
 
-Knows scores and the statistics; does not know how they are printed. A defect's cost is the score of
-the corrected model minus that of the model with this defect alone. What the costs do not add up to
-in the model with all of its defects is the remainder: what the defects do to each other.
+A defect's cost is the score of the corrected model minus that of the model with this defect alone.
+What the costs do not add up to in the model with all of its defects is the remainder: what the
+defects do to each other.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,6 +1,6 @@
 """What each published defect costs, as a page, a CSV table and a picture.
 
-Knows how costs are written down; what they are, is the business of `needlework.hazards.effects`.
+The costs are computed in `needlework.hazards.effects`.
 """
 
 import csv
@@ -14,6 +14,7 @@ from needlework.hazards.effects import REMAINDER, TOTAL, Breakdown, Cost, breakd
 from needlework.hazards.waterfall import hazard_waterfall
 from needlework.report import charts
 from needlework.report.rendering import render
+from needlework.report.writing import Written, markdown
 from needlework.scores.cells import read_parquet
 from needlework.statistics.contrasts import Interval
 from needlework.study.config import Study
@@ -69,14 +70,14 @@ def write_hazards(
     charts.save(hazard_waterfall(found), folder / "figures" / FIGURE)
 
 
-def sentence(row: Breakdown) -> str:
+def sentence(row: Breakdown) -> Written:
     """What a model's breakdown says, in words."""
     alone = [cost for cost in row.costs if cost.part not in (REMAINDER, TOTAL)]
     told = [_told(cost) for cost in alone]
     certain = any(map(_is_certain, alone))
     told += [_together(cost, certain) for cost in row.costs if cost.part == REMAINDER]
     scores = f"{100 * row.published:.1f} as published, {100 * row.corrected:.1f} corrected"
-    return f"**{row.label}**: {scores}. {_capital('; '.join(told))}."
+    return Written(f"**{markdown(row.label)}**: {scores}. {_capital('; '.join(told))}.")
 
 
 def _told(cost: Cost) -> str:
@@ -120,15 +121,15 @@ def _shown(points: Interval) -> str:
     return f"{value} [{low}, {high}]"
 
 
-def _cell(row: Breakdown, part: str) -> str:
+def _cell(row: Breakdown, part: str) -> Written:
     """What a table shows of a part; nothing where a model has no such defect."""
     found = next((cost for cost in row.costs if cost.part == part), None)
     if found is None:
-        return ""
+        return Written("")
     if found.changed == 0:
-        return "0"
+        return Written("0")
     mark = "\\*" if _is_certain(found) else ""
-    return f"{_shown(found.points)}{mark}"
+    return Written(f"{_shown(found.points)}{mark}")
 
 
 def _parts(rows: Sequence[Breakdown]) -> list[str]:

@@ -1,6 +1,6 @@
 """The way from a model's published score to its corrected one, as a picture.
 
-Knows marks; costs are the business of `needlework.hazards.effects`, files and fonts of `charts`.
+Costs come from `needlework.hazards.effects`, files and fonts from `report.charts`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

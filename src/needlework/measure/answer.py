@@ -1,7 +1,4 @@
-"""The answer to a measurement, in sentences: how far the model reads, what it keeps, what is next.
-
-Knows the results of a study of one model; does not know how they were made.
-"""
+"""The result of a measurement, in sentences: how far the model reads, and what to run next."""
 
 from collections.abc import Iterator
 from math import isinf

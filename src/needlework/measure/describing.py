@@ -1,7 +1,6 @@
 """What is needed to know of a model before it can be measured, found in the model itself.
 
-Knows entries of models.yaml, and where checkpoints say how long a context they were trained with;
-says what it took from where, for nothing is assumed in silence.
+Each value is reported with the file it was read from; nothing is assumed silently.
 """
 
 import json
@@ -17,7 +16,8 @@ from needlework.external.snapshots import is_hub_id
 from needlework.gguf_header import SUFFIX, is_gguf, quantisation_of, read_header
 from needlework.models.config import MLP, Attention, ChannelMix, DecoderConfig
 from needlework.parsing import unknown
-from needlework.study.config import Entries, Family, ModelEntry, Models, TokenizerEntry, Wrappers
+from needlework.study.config import Entries, ModelEntry, Models
+from needlework.study.entries import Family, TokenizerEntry, Wrappers
 from needlework.tasks import chat
 from needlework.tokenizers.sidecars import Sidecars
 

@@ -1,6 +1,6 @@
 """A project of one's own: a folder in which Snakemake runs the packaged workflow.
 
-Knows which files it has; what stands in them is in resources/project.
+Their contents are in resources/project.
 """
 
 from collections.abc import Mapping

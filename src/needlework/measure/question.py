@@ -1,7 +1,4 @@
-"""The study behind one measurement: a file that Snakemake runs, beside the results it leads to.
-
-Knows what is asked when nothing is said; does not know models or how anything runs.
-"""
+"""The study behind one measurement: a file that Snakemake runs, beside the results it leads to."""
 
 import shlex
 from collections.abc import Iterable, Mapping

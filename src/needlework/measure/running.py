@@ -1,6 +1,6 @@
 """From a question about a model to its answer: what is missing is fetched, Snakemake computes.
 
-Knows the order of the steps; a run that was stopped goes on where it was.
+A run that was stopped resumes.
 """
 
 import subprocess

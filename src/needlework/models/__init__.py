@@ -1,6 +1,6 @@
-"""One decoder, four mixers, exact state; and the checkpoints it can load.
+"""One decoder, a mixer per module, exact state; and the checkpoint loaders.
 
-Configurations are data: who only counts imports `models.config`, and nobody waits for torch.
+Configurations are data: code that only counts imports `models.config`, which does not import torch.
 """
 
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> object:
-        """`load`, imported when somebody asks for it."""
+        """`load`, imported at its first use."""
         if name != "load":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from needlework.models.checkpoints import load

@@ -63,7 +63,7 @@ class AttentionState:
 
 
 class Visible(TypedDict):
-    """How `scaled_dot_product_attention` is told what a query sees."""
+    """The mask argument of `scaled_dot_product_attention`: what a query sees."""
 
     attn_mask: Tensor | None
     is_causal: bool

@@ -1,7 +1,4 @@
-"""What a decoder is made of, as data: one closed record per part, families as lists of layers.
-
-Knows sizes and choices; does not know tensors or where a checkpoint comes from.
-"""
+"""What a decoder is made of, as data: one closed record per part, families as lists of layers."""
 
 from typing import Annotated, Literal
 

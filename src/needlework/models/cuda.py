@@ -1,7 +1,7 @@
-"""How the CUDA packages want to be called; only entered where `kernels` chose them.
+"""Adapters to the CUDA kernel packages; called only where `kernels` chose them.
 
-Knows argument orders and layouts; imports a package at the first call, so a machine without it
-never notices. Each function has the contract of the torch one of the same name.
+A package is imported at the first call, so a machine without it can import this module. Each
+function has the contract of the torch one of the same name.
 
 Not yet run on a GPU.
 """
@@ -33,7 +33,7 @@ def attends(head_width: int, dtype: torch.dtype) -> bool:
 
 
 def attention(q_BHTP: Tensor, k_BGSP: Tensor, v_BGSP: Tensor, *, causal: bool) -> Tensor:
-    """flash-attn, which wants heads behind tokens and shares keys among heads by itself."""
+    """flash-attn, which expects heads after tokens and shares keys among heads by itself."""
     from flash_attn import flash_attn_func
 
     q, k, v = (tensor.transpose(1, 2) for tensor in (q_BHTP, k_BGSP, v_BGSP))
@@ -48,7 +48,7 @@ def convolves(channels: int, taps: int) -> bool:
 def convolution(
     x_BTC: Tensor, tail_BJC: Tensor, weight_CK: Tensor, bias_C: Tensor | None
 ) -> Tensor:
-    """causal-conv1d, which wants channels before tokens in memory order of the tokens."""
+    """causal-conv1d, which expects channels before tokens in memory order of the tokens."""
     from causal_conv1d import causal_conv1d_fn
 
     y_BCT = causal_conv1d_fn(

@@ -1,6 +1,6 @@
 """Defects of published libraries as switches of a decoder's configuration, all off by default.
 
-Knows which layers a defect lived in; the layers know what it did there.
+Here a defect is assigned to layers; what it does there is in the layers themselves.
 """
 
 from collections.abc import Collection, Mapping

@@ -1,7 +1,6 @@
 """Where kernels and torch have to agree: what both are given, and how far apart they come out.
 
-Runs on any device at any size: tiny through Triton's interpreter, as published on a GPU. Knows what
-is compared; does not know which difference passes.
+Runs on any device at any size: tiny through Triton's interpreter, as published on a GPU.
 """
 
 # Shapes: B batch, T tokens, D width, E recurrent width, H heads, G groups, P channels per head,

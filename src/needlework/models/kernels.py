@@ -1,7 +1,7 @@
 """Which implementation computes an operation: torch anywhere, faster kernels on CUDA if installed.
 
-Knows operations, packages and when a kernel applies; the mixers know what an operation means, and
-`cuda.py` how each package wants it said. What was chosen is written into every prediction.
+What an operation means is defined by the mixers; `cuda.py` adapts each package. What was chosen is
+written into every prediction.
 """
 
 import importlib.util

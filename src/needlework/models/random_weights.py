@@ -1,7 +1,7 @@
 """Layers and decoders with random weights that remember for thousands of tokens.
 
-Knows sizes and ranges; does not know what is measured with them. As modules make themselves, a
-layer forgets within a chunk, and no error in what is carried between chunks would show.
+As modules make themselves, a layer forgets within a chunk, and no error in what is carried between
+chunks would show.
 """
 
 from typing import Any

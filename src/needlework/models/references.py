@@ -1,8 +1,4 @@
-"""Other people's implementations of a model, for a second opinion on its logits.
-
-Knows which library computes which architecture and how a decoder of ours is written down as one of
-theirs; does not know what agreement means.
-"""
+"""Independent implementations of a model, with which its logits are compared."""
 
 # Shapes: T tokens, P of their positions, V vocabulary rows.
 import os
@@ -48,7 +44,7 @@ class Reference:
 
 
 def find_reference(source: Path, decoder: Decoder) -> Reference | str:
-    """Who else can compute the checkpoint at `source`, loaded as `decoder`; or why nobody can.
+    """A library that computes the checkpoint at `source`, loaded as `decoder`; or why none does.
 
     Where a library reads the files itself, it does. Else it is given the decoder's own tensors
     under its names: then formulas are compared, and not names. Every reference computes in float32,
@@ -73,7 +69,7 @@ def find_reference(source: Path, decoder: Decoder) -> Reference | str:
             return _from_tensors(twin, decoder)
     if "ssm_cfg" in raw:
         return "its files are those of mamba_ssm, which computes on a GPU and needs flash_attn"
-    return f"nobody else is known to compute {spec.family} from these weights"
+    return f"no independent implementation of {spec.family} is known for these weights"
 
 
 def _from_files(source: Path, raw: Mapping[str, Any], device: torch.device) -> Reference:

@@ -1,1 +1,1 @@
-"""The nano study: a small language, six small models, and the recipe that trained them."""
+"""The small language of the default study, and its architectures."""

@@ -1,7 +1,7 @@
 """Books without meaning: sentences whose words follow a random table of transitions.
 
-Knows sentences; does not know tasks. Two grammars share all words and differ in every transition:
-the models train on one and can be asked to read the other.
+Two grammars share all words and differ in every transition: the models train on one and can be
+asked to read the other.
 """
 
 import random

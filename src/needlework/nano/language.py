@@ -1,8 +1,8 @@
 """The nano language: 512 words in which every task of the suites can be said in 128 tokens.
 
 A material for the generators of `needlework.tasks`, its word-level tokenizer, and the items that
-models are trained on. Knows nothing of models. What is evaluated is never trained: both draw from
-different addresses, and the evaluation's book and repeated paragraph occur in no training item.
+models are trained on. What is evaluated is never trained: both draw from different addresses, and
+the evaluation's book and repeated paragraph occur in no training item.
 """
 
 import json

@@ -1,7 +1,4 @@
-"""Published numbers beside a study's own, where the study measures the same models.
-
-Knows which estimate answers which printed number; does not know how either is written down.
-"""
+"""Published numbers beside a study's own, where the study measures the same models."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple

@@ -1,6 +1,6 @@
 """Ours against published as a page, a CSV file and a picture.
 
-Knows how agreement is shown; what agrees is the business of `needlework.paper.agreement`.
+Agreement is decided in `needlework.paper.agreement`.
 """
 
 import csv

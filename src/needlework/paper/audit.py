@@ -1,7 +1,4 @@
-"""What published tables cannot be, or hardly are, judged by their own numbers alone.
-
-Knows arithmetic and which tables of the paper sum up which others; does not know any prediction.
-"""
+"""What published tables cannot be, or hardly are, judged by their own numbers alone."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -239,7 +236,7 @@ def _bold(columns: Iterable[Sequence[Number]]) -> Iterator[Finding]:
 
 
 def _blocks(cells: Sequence[Number], samples: int) -> list[list[Number]]:
-    """Means over formats whose granularity tells three formats from one, in up to four blocks.
+    """Means over formats whose granularity distinguishes three formats from one, by block.
 
     The blocks are: models and depths that are shown by format, too, and those that it does not.
     Cells with so few decimals that several counts round to them tell nothing.

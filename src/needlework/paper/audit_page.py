@@ -1,6 +1,6 @@
 """The page about an audit, for readers who have never heard of one, and its findings as CSV.
 
-Knows how findings are written down; what a finding is, is the business of `needlework.paper.audit`.
+Findings are made in `needlework.paper.audit`.
 """
 
 import csv

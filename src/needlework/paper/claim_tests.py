@@ -1,7 +1,7 @@
-"""What is measured for each claim of arXiv:2407.08112, and where a number starts to support it.
+"""How a claim is tested: a statistic, its interval, and the verdict that follows.
 
-Knows models by their role, lengths and scores; does not know how measurements make a verdict. Where
-the paper gives no limit for a word ("steeply", "extrapolates", "about"), ours stands here by name.
+Where the paper gives no limit for a word ("steeply", "extrapolates", "about"), ours stands here by
+name.
 """
 
 from collections.abc import Iterator, Sequence

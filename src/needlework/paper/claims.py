@@ -1,7 +1,4 @@
-"""The nine claims of arXiv:2407.08112, put to the test with its own numbers or those of any study.
-
-Knows what each claim says and how its statistics decide; does not know where numbers come from.
-"""
+"""The nine claims of arXiv:2407.08112, tested with its own numbers or those of any study."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

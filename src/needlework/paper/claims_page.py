@@ -1,6 +1,6 @@
 """The nine claims with their verdicts as a page, and every statistic behind them as CSV.
 
-Knows how verdicts are written down; what a claim is, is the business of `needlework.paper.claims`.
+Claims and their verdicts come from `needlework.paper.claims`.
 """
 
 import csv
@@ -8,14 +8,18 @@ import io
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from needlework.files import write_text
 from needlework.paper.claims import Result
 from needlework.paper.verdicts import Statistic
 from needlework.report.rendering import render
+from needlework.report.writing import Written, code, markdown
 from needlework.study.definitions import label
 
 SCALES = {"points": 100.0, "points per doubling": 100.0, "ratio": 1.0}
+IN_ADDRESS = "/+._-~"
+"""Characters of names and their separators that an address needs no other form of."""
 SAYS = {"supported": "yes", "contradicted": "no", "undecided": "unclear"}
 COLUMNS = (
     "claim",
@@ -74,18 +78,23 @@ def _shown(statistic: Statistic) -> str:
     return f"{value} [{low}, {high}]{unit}"
 
 
-def _sources(statistic: Statistic, explorer: str | None) -> str:
+def _sources(statistic: Statistic, explorer: str | None) -> Written:
     """The cells behind a statistic, by model, suite and length."""
     cells = dict.fromkeys("/".join(cell.split("/")[:3]) for cell in statistic.cells)
-    return ", ".join(f"[{cell}]({explorer}#{cell})" if explorer else f"`{cell}`" for cell in cells)
+    told = (
+        f"[{markdown(cell)}]({explorer}#{quote(cell, safe=IN_ADDRESS)})" if explorer else code(cell)
+        for cell in cells
+    )
+    return Written(", ".join(told))
 
 
-def _tables(names: Sequence[str], files: Collection[str]) -> str:
+def _tables(names: Sequence[str], files: Collection[str]) -> Written:
     """The tables that show a claim's numbers: those of the study as files, or the paper's."""
     shown = {name: f"Table {label(name)}" for name in names}
-    return ", ".join(
+    told = (
         f"[{text}](tables/{name}.md)" if name in files else text for name, text in shown.items()
     )
+    return Written(", ".join(told))
 
 
 def _csv(results: Sequence[Result]) -> str:

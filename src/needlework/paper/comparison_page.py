@@ -1,6 +1,6 @@
 """One table of a study beside the same table as it was published, number by number.
 
-Knows how both are written down; what agrees is the business of `needlework.paper.agreement`.
+Agreement is decided in `needlework.paper.agreement`.
 """
 
 import csv

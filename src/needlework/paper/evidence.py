@@ -1,7 +1,4 @@
-"""Where claims find their scores: the cells of a study, or the tables somebody published.
-
-Knows how a printed percentage becomes an estimate; does not know any claim.
-"""
+"""Where claims find their scores: the cells of a study, or published tables."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path

@@ -2,7 +2,6 @@
 
 A score over 250 yes-or-no samples is a multiple of 100 / 250 = 0.4 %; 10.95 % is none, so it is not
 the score of 250 samples. Brown and Heathers, "The GRIM Test", 2017, doi:10.1177/1948550616673876.
-Knows fractions; does not know tables.
 """
 
 from fractions import Fraction

@@ -1,11 +1,9 @@
 """Published tables as exact numbers: CSV files with one line per row of a printed table.
 
-Knows the columns of such files, the names in them and how a printed number is read; does not know
-what the numbers mean. A file has the columns table, model and label, then either task, and one
-column per context length, or length (perhaps format, too), and one column per needle depth; and
-perhaps an average. A number in bold stands between two pairs of asterisks, as in `**99.2**`. Tables
-are numbered as where they were published; one with tasks is about one of them, or about `ruler`,
-the mean over all.
+A file has the columns table, model and label, then either task, and one column per context length,
+or length (perhaps format, too), and one column per needle depth; and perhaps an average. A number
+in bold stands between two pairs of asterisks, as in `**99.2**`. Tables are numbered as where they
+were published; one with tasks is about one of them, or about `ruler`, the mean over all.
 """
 
 import csv
@@ -107,10 +105,10 @@ def _read_file(path: Path) -> list[Number]:
 
 
 def _complete(path: Path, reader: "csv.DictReader[str]", line: dict[str, str]) -> dict[str, str]:
-    """The line, if it has no number without a column and no name that nobody knows."""
+    """The line, if it has no number without a column and no unknown name."""
     place = f"{path}:{reader.line_num}"
     if len(line) > len(reader.fieldnames or ()):
-        raise RecordError(f"{place}: more numbers than columns; mend the row")
+        raise RecordError(f"{place}: more numbers than columns; correct the row")
     for column, known in NAMES.items():
         if column in line and line[column] not in known:
             raise RecordError(
@@ -150,7 +148,7 @@ def _decimals(
 
 
 def _printed_with(numbers: Sequence[str]) -> int:
-    """The decimals that many of these numbers show; 0 where each speaks for itself.
+    """The decimals that many of these numbers show; 0 where they have none in common.
 
     Where zeros at the end were left out, most numbers still have all their decimals; 0 and 100
     never. One number with more of them is no measure for the others, and one with a zero at the end
@@ -167,7 +165,7 @@ def _match(path: Path, number: int, line: Mapping[str, str], column: str) -> re.
     found = PRINTED.fullmatch((line[column] or "").strip())
     if found is None:
         raise RecordError(
-            f"{path}:{number}: {column}: {line[column]!r} is not a number; mend or drop the row"
+            f"{path}:{number}: {column}: {line[column]!r} is not a number; correct or drop the row"
         )
     return found
 

@@ -1,6 +1,6 @@
 """Ours against published as a picture.
 
-Knows marks; what agrees is the business of `needlework.paper.agreement`.
+Agreement is decided in `needlework.paper.agreement`.
 """
 
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ def scatter(found: Sequence[Agreement]) -> alt.TopLevelMixin:
 
 
 def _row(one: Agreement) -> dict[str, str | float | bool]:
-    """One number in percent; its place tells it from others of the same model."""
+    """One number in percent; its place distinguishes it from others of the same model."""
     return {
         "label": one.number.label,
         "where": describe(one.number),

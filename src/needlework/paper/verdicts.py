@@ -1,7 +1,4 @@
-"""How a claim is put to the test: a statistic, its interval, and what the interval says.
-
-Knows evidence and intervals; does not know the claims of any paper.
-"""
+"""How a claim is put to the test: a statistic, its interval, and what the interval says."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass

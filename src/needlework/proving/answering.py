@@ -1,6 +1,6 @@
 """What the engine answers and reads with whole decoders: batches of any size, long prompts.
 
-Knows the engine and its limits; does not know how it is shown. Not yet run on a GPU.
+Not yet run on a GPU.
 """
 
 import time

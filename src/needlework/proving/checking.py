@@ -1,6 +1,6 @@
 """Layers of published sizes, computed by kernels, against the same layers in float64.
 
-Knows layers, calls and tolerances; does not know decoders or clocks. Not yet run on a GPU.
+Not yet run on a GPU.
 """
 
 # Shapes: B batch, T tokens, D width.

@@ -1,7 +1,4 @@
-"""Clocks, memory and prompts that every measurement needs.
-
-Knows how long a call takes and what it takes; does not know what is measured.
-"""
+"""Clocks, memory and prompts that every measurement needs."""
 
 # Shapes: R rows, D width.
 import gc

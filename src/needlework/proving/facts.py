@@ -1,7 +1,4 @@
-"""The machine, as torch and its packages say of it.
-
-Knows where versions are found; does not know what is measured.
-"""
+"""The machine, as torch and its packages say of it."""
 
 import importlib.util
 import os

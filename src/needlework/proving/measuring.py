@@ -1,7 +1,6 @@
 """How fast a decoder reads and writes here, through the engine's own functions.
 
-Knows decoders, clocks and memory; does not know which are measured or how that is shown. Not yet
-run on a GPU.
+Not yet run on a GPU.
 """
 
 # Shapes: R rows, D width, V vocabulary rows of the head.
@@ -196,7 +195,7 @@ def _rates(
     reading: Sequence[PromptSpeed],
     steps: dict[int, float | None],
 ) -> MeasuredRates | None:
-    """The rates of the cost model: two batch sizes tell what a step costs from what rows cost."""
+    """The rates of the cost model: two batch sizes separate the cost of steps and of rows."""
     fewest, most = min(steps), max(steps)
     few, many = steps[fewest], steps[most]
     if not reading or few is None or many is None:

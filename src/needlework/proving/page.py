@@ -1,7 +1,4 @@
-"""What was found, as one page of Markdown, and each step as one line of progress.
-
-Knows words and tables; does not know how anything was measured.
-"""
+"""What was found, as one page of Markdown, and each step as one line of progress."""
 
 from collections.abc import Callable, Iterator, Sequence
 

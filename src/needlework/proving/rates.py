@@ -1,6 +1,6 @@
 """The rates of a study's models on a machine that `needlework prove` has measured.
 
-Knows proofs, devices and models; does not know how anything was measured. No torch.
+No torch.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """What was found, as records: one file for every step, and all of them as `prove.json`.
 
-Knows what is measured; does not know how, nor how it is shown. No torch: `plan` reads them too.
+No torch: `plan` reads them too.
 """
 
 from pathlib import Path

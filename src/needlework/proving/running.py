@@ -1,7 +1,6 @@
 """The steps one after the other, each recorded whatever becomes of it, until the time is over.
 
-Knows processes, clocks and files; does not know what a step computes. No torch here: what crashes
-a GPU, hangs or runs out of memory does so in a worker.
+No torch here: what crashes a GPU, hangs or runs out of memory does so in a worker.
 """
 
 import os

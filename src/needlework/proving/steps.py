@@ -1,7 +1,4 @@
-"""What is proven, most important first, and at which sizes. No torch.
-
-Knows names, sizes and what a step takes; does not know how it is computed.
-"""
+"""What is proven, most important first, and at which sizes. No torch."""
 
 from collections.abc import Iterator
 from typing import Literal, NamedTuple

@@ -1,1 +1,1 @@
-"""What a reader sees: tables, figures and the short report."""
+"""What a reader sees: tables, figures, the explorer and the short report."""

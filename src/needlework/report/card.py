@@ -1,7 +1,4 @@
-"""A section for the card of a model on a hub: how far it reads, and the block that hubs read.
-
-Knows `results.json` and the form of `model-index`; does not know how anything was measured.
-"""
+"""A section for the card of a model on a hub: how far it reads, and the block that hubs read."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,9 +1,5 @@
-"""How every figure looks, and the four files that it becomes.
+"""The common style of all figures, and the four files of each."""
 
-Knows colours, marks and file formats; does not know scores or models.
-"""
-
-import html
 import os
 import re
 import tempfile
@@ -16,10 +12,12 @@ import altair as alt
 import vl_convert
 
 from needlework.files import atomic
+from needlework.report import figure_page
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8C6D31", "#000000")
 """Okabe and Ito's palette (https://jfly.uni-koeln.de/color/), brown in place of its yellow, which
-is lost on paper. Where two of them look alike to somebody, or in grey, dashes and shapes differ."""
+is lost on paper. Where two of them look alike to some readers, or in
+grey, dashes and shapes differ."""
 DASHES = ((1, 0), (6, 2), (2, 2), (8, 2, 2, 2), (10, 4))
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right")
 """As many as share no factor with the number of colours or dashes: no two models look alike."""
@@ -54,7 +52,7 @@ def save(chart: alt.TopLevelMixin, stem: Path) -> None:
     spec = chart.configure(**STYLE).to_dict()
     with _own_fonts():
         svg = _numbered(vl_convert.vegalite_to_svg(spec, VEGA_LITE))
-    page = _page(spec, title=stem.name.replace("_", " "))
+    page = figure_page.page(spec, title=stem.name.replace("_", " "), version=VEGA_LITE)
     made = {".svg": svg.encode(), ".html": page.encode(), **pictures(svg)}
     for suffix in SUFFIXES:
         with atomic(stem.with_name(stem.name + suffix)) as temporary:
@@ -149,10 +147,3 @@ def _ordered(pdf: bytes) -> bytes:
         return b"".join(sorted(lines[0].splitlines(keepends=True)))
 
     return REFERENCES.sub(ordered, pdf)
-
-
-def _page(spec: Mapping[str, Any], *, title: str) -> str:
-    """An HTML page with the chart and everything that draws it; no menu that leads elsewhere."""
-    own = {**spec, "usermeta": {"embedOptions": {"actions": False}}}
-    page: str = vl_convert.vegalite_to_html(own, VEGA_LITE, bundle=True)
-    return page.replace("<title>Chart</title>", f"<title>{html.escape(title)}</title>", 1)

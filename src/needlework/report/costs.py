@@ -1,6 +1,6 @@
 """Score against hours: what a model's answers take on one device.
 
-Knows marks; what a cell costs is the business of `needlework.cost`, colours and files of `charts`.
+Costs come from `needlework.cost`, colours and files from `charts`.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence

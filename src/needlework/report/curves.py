@@ -1,6 +1,6 @@
 """Scores against length: how far each architecture reads, and what is kept beyond the training.
 
-Knows marks; colours and files are the business of `charts`, estimates of `layout`.
+Colours and files come from `charts`, estimates from `layout`.
 """
 
 from collections.abc import Iterator, Sequence

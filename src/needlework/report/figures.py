@@ -1,6 +1,6 @@
 """The pictures of a study, each with the table that it shows.
 
-Knows which function draws which kind; marks are the business of `curves`, `needles` and `costs`.
+`DRAW` maps each kind of figure to its function in `curves`, `needles` or `costs`.
 """
 
 import csv

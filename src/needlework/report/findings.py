@@ -1,6 +1,6 @@
 """The page of statistics beyond means, and every compared pair and bootstrapped cell as CSV.
 
-Knows how statistics are written down; what they are, is the business of `analysis.findings`.
+The statistics are computed in `analysis.findings`.
 """
 
 import csv
@@ -79,7 +79,7 @@ def _tasks_of_a_mean(grid: Grid) -> int:
 
 
 def _by_suite(scores: Scores, models: Sequence[ShownModel]) -> dict[str, dict[str, Any]]:
-    """How far models read, and what they lose in the middle, in every suite that can tell."""
+    """How far models read, and what they lose in the middle, in every suite that measures it."""
     grid = scores.grid
     return {
         "reaches": {suite: reaches(scores, models, suite) for suite in _of_tasks(grid)},

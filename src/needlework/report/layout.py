@@ -42,7 +42,7 @@ class Entry:
     missing: tuple[Cell, ...] = ()
     """The cells that it lacks."""
     best: bool = False
-    """The highest of its column, or not told apart from it."""
+    """The highest of its column, or not significantly different from it."""
     p_value: float | None = None
     """How often chance alone makes a difference to the best as large; corrected for the column."""
     test: Literal["paired", "apart"] | None = None

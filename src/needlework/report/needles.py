@@ -1,6 +1,6 @@
 """Where a needle is found, and how much its format matters.
 
-Knows marks; colours and files are the business of `charts`, estimates of `layout`.
+Colours and files come from `charts`, estimates from `layout`.
 """
 
 from collections.abc import Iterator, Sequence

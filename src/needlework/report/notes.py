@@ -1,7 +1,4 @@
-"""What stands below a table: what its numbers rest on, what failed, what is missing.
-
-Knows tables and verified weights; does not know Markdown or LaTeX.
-"""
+"""The notes below a table: samples and intervals behind its numbers, failures, missing cells."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,7 +10,7 @@ from needlework.records import Verification
 from needlework.report.layout import Entry, Row, Table
 from needlework.report.standing import SIGNIFICANCE, Samples
 from needlework.study.config import Cell, ShownModel
-from needlework.study.served import ServedVerification, parse_verification
+from needlework.study.served_records import ServedVerification, parse_verification
 from needlework.study.variants import weights_of
 
 Verified = Mapping[str, Verification | ServedVerification]
@@ -21,8 +18,8 @@ Verified = Mapping[str, Verification | ServedVerification]
 
 
 TESTS = {
-    "paired": "an exact permutation test on the samples that both models answered",
-    "apart": "the 95 % interval of the difference, where models answered different samples",
+    "paired": "paired permutation test on the samples that both models answered",
+    "apart": "95 % interval of the difference, where models answered different samples",
 }
 """How a number was compared with the best of its column."""
 MOST_REASONS = 3
@@ -105,7 +102,7 @@ def _missing(table: Table) -> Iterator[Note]:
     if cells:
         yield Note(
             "missing",
-            f"Not computed: {'; '.join(cells)}. No mean is taken over what is left.",
+            f"Not computed: {'; '.join(cells)}. No mean is taken over the remaining cells.",
         )
 
 
@@ -122,9 +119,8 @@ def _basis(table: Table) -> Iterator[Note]:
         widest = max(max(one.high - one.mean, one.mean - one.low) for one in found)
         yield Note(
             "",
-            f"Scores in percent; each but the averages rests on {_range(counts)} samples. 95 % "
-            f"intervals reach at most {100 * widest:.1f} points to a side; all stand in the CSV "
-            "file.",
+            f"Scores in percent, each (averages aside) from {_range(counts)} samples; the widest "
+            f"95 % interval is ±{100 * widest:.1f} points; all intervals are in the CSV file.",
         )
 
 
@@ -134,11 +130,11 @@ def _bold(table: Table) -> str:
     tests = [text for kind, text in TESTS.items() if kind in kinds]
     column = "its column and length" if any(row.rivals for row in table.rows) else "its column"
     if not tests:
-        return f"Bold: the best of {column}; zero is never bold."
+        return f"Bold: the best score of {column}; zero is never bold."
     return (
-        f"Bold: the best of {column}, and every number not told from it by {' or '.join(tests)} "
-        f"({100 * SIGNIFICANCE:.0f} %, Holm's correction for all numbers of the column); zero is "
-        "never bold."
+        f"Bold: the best score of {column}, and every score not significantly different from it "
+        f"({' or '.join(tests)}; {100 * SIGNIFICANCE:.0f} % level, Holm-corrected per column); "
+        "zero is never bold."
     )
 
 

@@ -1,6 +1,6 @@
 """How one number of a table is written in Markdown and in LaTeX, with everything that sets it off.
 
-Knows entries and the signs of remarks; which entry stands where is the business of `layout`.
+`layout` decides where an entry stands.
 """
 
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from needlework.report.layout import Entry
 from needlework.report.notes import entry_marks
 from needlework.report.rendering import percent
+from needlework.report.writing import Written
 
 SIGNS = {
     "failed": "†",
@@ -34,26 +35,28 @@ def signs(marks: Sequence[str]) -> str:
     return "".join(SIGNS[mark] for mark in marks)
 
 
-def latex_signs(marks: Sequence[str]) -> str:
+def latex_signs(marks: Sequence[str]) -> Written:
     """The signs of remarks in LaTeX: raised, but for a gap, which stands in place of a number."""
-    return "".join(
-        r"--- " if mark == "missing" else rf"\textsuperscript{{{LATEX_SIGNS[mark]}}}"
-        for mark in marks
+    return Written(
+        "".join(
+            r"--- " if mark == "missing" else rf"\textsuperscript{{{LATEX_SIGNS[mark]}}}"
+            for mark in marks
+        )
     )
 
 
-def markdown(entry: Entry, *, intervals: bool) -> str:
+def markdown(entry: Entry, *, intervals: bool) -> Written:
     """A number as Markdown shows it."""
     if entry.estimate is None:
-        return SIGNS["missing"]
+        return Written(SIGNS["missing"])
     shown = percent(entry.estimate.mean)
     shown = f"<ins>{shown}</ins>" if entry.trained else shown
     shown = f"**{shown}**" if entry.best else shown
     tail = f" {_limits(entry)}" if intervals else ""
-    return f"{shown}{signs(entry_marks(entry))}{tail}"
+    return Written(f"{shown}{signs(entry_marks(entry))}{tail}")
 
 
-def latex(entry: Entry) -> str:
+def latex(entry: Entry) -> Written:
     r"""A number as an `S` column of siunitx reads it.
 
     The line below a number at the training length is drawn after it, to the left, by
@@ -61,21 +64,21 @@ def latex(entry: Entry) -> str:
     align it.
     """
     if entry.estimate is None:
-        return LATEX_GAP
+        return Written(LATEX_GAP)
     shown = percent(entry.estimate.mean)
     weight = r"\bfseries " if entry.best else ""
     line = rf"{{\needleworktrained{{{weight}{shown}}}}}" if entry.trained else ""
-    return f"{weight}{shown}{line}{latex_signs(entry_marks(entry))}"
+    return Written(f"{weight}{shown}{line}{latex_signs(entry_marks(entry))}")
 
 
-def latex_limits(entry: Entry) -> str:
+def latex_limits(entry: Entry) -> Written:
     """The interval of a number, for the line below it."""
-    return "" if entry.estimate is None else rf"{{\scriptsize {_limits(entry)}}}"
+    return Written("" if entry.estimate is None else rf"{{\scriptsize {_limits(entry)}}}")
 
 
-def latex_columns(columns: Sequence[Sequence[Entry]]) -> str:
+def latex_columns(columns: Sequence[Sequence[Entry]]) -> Written:
     """The `S` columns of a table, each with room for its widest number and its signs."""
-    return " ".join(f"S[table-format={_room(column)}]" for column in columns)
+    return Written(" ".join(f"S[table-format={_room(column)}]" for column in columns))
 
 
 def _room(column: Sequence[Entry]) -> str:

@@ -1,22 +1,13 @@
-"""Templates filled in: how a number, a LaTeX character and a template variable are written.
+"""Templates filled in: whatever a value holds is read as text of the page and as nothing else."""
 
-Knows jinja2; does not know tables.
-"""
-
-import re
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import jinja2
 
 from needlework.errors import StudyError
-
-LATEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-}
-"""How characters that LaTeX reads as commands are written."""
+from needlework.report.writing import Written, breakable, code, latex, markdown
 
 PLAIN = ("{{", "}}", "{%", "%}", "{#", "#}")
 TEX = ("<<", ">>", "<%", "%>", "<#", "#>")
@@ -24,7 +15,7 @@ TEX = ("<<", ">>", "<%", "%>", "<#", "#>")
 
 
 def render(template: Path, **content: object) -> str:
-    """A template filled in.
+    """A template filled in, every text in it escaped but what is `Written` already.
 
     Raises:
         StudyError: the template does not exist or names something unknown.
@@ -52,22 +43,26 @@ def _environment(folder: Path, is_tex: bool) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        finalize=_escaping(latex if is_tex else markdown),
     )
-    environment.filters |= {"percent": percent, "latex": latex, "breakable": breakable}
+    environment.filters |= {
+        "breakable": breakable,
+        "code": code,
+        "percent": percent,
+        "written": Written,
+    }
     return environment
+
+
+def _escaping(escape: Callable[[str], Written]) -> Callable[[object], object]:
+    """What is done to the value of every expression of a template."""
+
+    def written(value: object) -> object:
+        return escape(value) if isinstance(value, str) and not isinstance(value, Written) else value
+
+    return written
 
 
 def percent(share: float) -> str:
     """A score in percent with two decimals, as the paper prints it."""
     return f"{100 * share:.2f}"
-
-
-def latex(text: str) -> str:
-    """Text that LaTeX prints as it is; a number and its percent sign stay on one line."""
-    printed = "".join(LATEX.get(character, character) for character in text)
-    return re.sub(r"(?<=\d) (?=\\%)", "~", printed)
-
-
-def breakable(text: str) -> str:
-    """A path or name for LaTeX that may be broken after its separators."""
-    return re.sub(r"([/-]|\\_)", r"\1\\allowbreak{}", latex(text))

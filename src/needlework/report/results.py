@@ -1,7 +1,6 @@
 """The numbers of a study for programs: `results.json`, every estimate with what it rests on.
 
-Knows scores and what predictions say of themselves; what a model reads is the business of
-`needlework.analysis.effective_length` and its kin.
+How far a model reads is computed in `needlework.analysis.effective_length`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,12 +17,15 @@ from needlework.analysis.effective_length import (
 from needlework.errors import RecordError
 from needlework.files import write_text
 from needlework.parsing import Closed, parse, read
-from needlework.records import Prediction
-from needlework.scores.cells import read_estimates
+from needlework.records import LIBRARIES, Prediction
+from needlework.scores.cells import MACHINE, read_estimates
 from needlework.scores.estimates import Scores
 from needlework.scores.remarks import mixed
 from needlework.statistics.means import Estimate
 from needlework.study.config import Cell, Grid, ShownModel, Study
+
+NODE = MACHINE - {LIBRARIES}
+"""What predictions say of the node that they were computed on."""
 
 
 class Reach(Closed):
@@ -167,13 +169,17 @@ def _suite(scores: Scores, model: ShownModel, suite: str) -> SuiteResult:
 
 
 def _made_by(predictions: Path, cells: Iterable[Cell]) -> Iterator[MadeBy]:
-    """What the first prediction of every cell says, cells that say the same together."""
+    """What the first prediction of every cell says, cells that say the same together.
+
+    Shards of a cell may run on several nodes, of which only predictions tell.
+    """
     groups: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for cell in cells:
         others = _first(predictions / f"{_place(cell)}.jsonl")
-        groups.setdefault(tuple(sorted(others.items())), []).append(_place(cell))
-    for told, places in groups.items():
-        yield MadeBy(others=dict(told), cells=tuple(places))
+        told = {key: each for key, each in others.items() if key not in NODE}
+        groups.setdefault(tuple(sorted(told.items())), []).append(_place(cell))
+    for same, places in groups.items():
+        yield MadeBy(others=dict(same), cells=tuple(places))
 
 
 def _first(path: Path) -> Mapping[str, str]:
@@ -185,7 +191,7 @@ def _first(path: Path) -> Mapping[str, str]:
         raise RecordError(f"{path}: {error.strerror}; ask for it with snakemake") from error
     except ValueError as error:
         raise RecordError(
-            f"{path}:1: no prediction; delete the file and ask for it again"
+            f"{path}:1: no prediction; delete the file and rerun snakemake"
         ) from error
 
 

@@ -1,7 +1,6 @@
 """Which numbers of a table are set in bold: the best of a column and its equals.
 
-Knows rows, entries and the samples behind them; which test is used is the business of
-`needlework.analysis.comparisons`. Zero is no merit: it is never bold.
+The tests and Holm's correction are in `needlework.analysis.comparisons`. Zero is never bold.
 """
 
 from collections import Counter
@@ -132,7 +131,7 @@ def _rivals(rows: Sequence[Row]) -> list[list[int]]:
 
 
 def _marked(contest: Sequence[tuple[Row, Entry]], samples: Samples) -> Iterator[Entry]:
-    """The entries of one column, with those marked that no test tells from the best."""
+    """The entries of one column, marked where not significantly different from the best."""
     merits = [(row, entry) for row, entry in contest if entry.shown]
     top = max((entry.shown or 0.0 for _, entry in merits), default=0.0)
     best = next((one for one in merits if one[1].shown == top), None)

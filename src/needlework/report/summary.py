@@ -1,6 +1,6 @@
 """The short report of a study: what was asked, the answer in two pictures, and where the rest is.
 
-Knows which files a study leaves; does not compute scores.
+No score is computed here.
 """
 
 from collections.abc import Mapping
@@ -13,6 +13,7 @@ from needlework.errors import RecordError
 from needlework.files import write_text
 from needlework.report.charts import spoken
 from needlework.report.rendering import render
+from needlework.report.writing import Written
 from needlework.scores.cells import read_parquet
 from needlework.study.config import Study
 from needlework.study.definitions import FigureDefinition, FigureKind
@@ -52,7 +53,11 @@ def write_report(study: Study, shown: Shown, folder: Path, *, scores: Path, temp
         study=study,
         shown=shown,
         cost=_cost(read_parquet(scores)),
-        quoted=[_text(folder / f"tables/{each.name}.md") for each in shown.tables if each.quoted],
+        quoted=[
+            Written(_text(folder / f"tables/{each.name}.md"))
+            for each in shown.tables
+            if each.quoted
+        ],
         large=[(figure.name, _words(figure)) for figure in large],
         small=[(figure.name, _words(figure)) for figure in shown.figures if figure not in large],
     )
@@ -63,7 +68,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise RecordError(f"{path}: {error.strerror}; ask for it with snakemake") from error
+        raise RecordError(f"{path}: {error.strerror}; run snakemake to make it") from error
 
 
 def _words(figure: FigureDefinition) -> str:

@@ -1,6 +1,6 @@
 """Tables as files: Markdown and LaTeX from the templates in `reports/templates`, and CSV.
 
-Knows files; which number stands where is the business of `layout`, how it is printed of `printing`.
+`layout` decides which number stands where, `printing` how it is written.
 """
 
 import csv
@@ -23,7 +23,7 @@ from needlework.scores.remarks import mixed, remarks
 from needlework.statistics.means import Estimate
 from needlework.study.config import Grid, ShownModel
 from needlework.study.definitions import TableDefinition
-from needlework.study.served import ServedVerification
+from needlework.study.served_records import ServedVerification
 
 COLUMNS = ("table", "task", "model", "label", "length", "depth", "format")
 """The columns of a CSV table that say what a line is about; the estimate follows."""

@@ -1,1 +1,1 @@
-"""From predictions to estimates: scored samples, parts of cells, means with their intervals."""
+"""From predictions to estimates: scored samples, means, intervals."""

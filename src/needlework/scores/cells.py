@@ -162,7 +162,7 @@ def read_estimates(path: Path) -> list[CellEstimate]:
     frame = read_parquet(path)
     missing = {*ADDRESS, *Estimate.model_fields} - set(frame.columns)
     if missing and frame.height:
-        raise RecordError(f"{path}: no column {min(missing)}; delete the file and ask for it again")
+        raise RecordError(f"{path}: no column {min(missing)}; delete the file and rerun snakemake")
     return [_estimate(row, path) for row in frame.iter_rows(named=True)]
 
 
@@ -175,14 +175,14 @@ def read_scores(path: Path) -> pl.DataFrame:
     frame = read_parquet(path)
     if frame.schema != SCORES:
         raise RecordError(
-            f"{path}: not the columns of scores; delete the file and ask for it again"
+            f"{path}: has other columns than a score file; delete the file and rerun snakemake"
         )
     outside = frame.filter(~pl.col("score").is_between(0, 1))
     if outside.height:
         row = outside.row(0, named=True)
         raise RecordError(
             f"{path}: {row['task']} #{row['index']} has score {row['score']}, not 0 to 1; "
-            "delete the file and ask for it again"
+            "delete the file and rerun snakemake"
         )
     return frame
 
@@ -194,7 +194,7 @@ def read_parquet(path: Path) -> pl.DataFrame:
         RecordError: the file is absent or damaged; names it.
     """
     if not path.exists():
-        raise RecordError(f"{path}: does not exist; ask for it with snakemake")
+        raise RecordError(f"{path}: does not exist; run snakemake to make it")
     return parquet(path)
 
 
@@ -207,7 +207,7 @@ def _estimate(row: Mapping[str, Any], path: Path) -> CellEstimate:
     except ValidationError as error:
         place = " ".join(str(row[name]) for name in ADDRESS if row[name] is not None)
         raise RecordError(
-            f"{path}: {place}: {error.errors()[0]['msg']}; delete the file and ask for it again"
+            f"{path}: {place}: {error.errors()[0]['msg']}; delete the file and rerun snakemake"
         ) from error
 
 
@@ -245,7 +245,7 @@ def _check_complete(
             task, index = addresses[0]
             raise RecordError(
                 f"{path}: {len(addresses)} samples {problem}, first {task} #{index}; "
-                "delete the file and ask for it again"
+                "delete the file and rerun snakemake"
             )
 
 
@@ -262,7 +262,7 @@ def _check_one_model(found: Sequence[Prediction], *, path: Path) -> None:
             raise RecordError(
                 f"{path}: {prediction.task} #{prediction.index} has {key} "
                 f"{prediction.others.get(key)}, the first answer {first.get(key)}; two runs "
-                "were mixed, delete the file and ask for it again"
+                "are mixed; delete the file and rerun snakemake"
             )
 
 
@@ -275,7 +275,7 @@ def _check_one_study(frames: Mapping[Cell, pl.DataFrame], folder: Path) -> None:
         if twice.height:
             raise RecordError(
                 f"{path}: {twice['task'][0]} #{twice['index'][0]} is scored twice; delete the file "
-                "and ask for it again"
+                "and rerun snakemake"
             )
         counts = dict(frame.group_by("task", maintain_order=True).len().iter_rows())
         wanted = first.setdefault(cell.suite, counts)
@@ -283,7 +283,8 @@ def _check_one_study(frames: Mapping[Cell, pl.DataFrame], folder: Path) -> None:
             if counts.get(task) != wanted.get(task):
                 raise RecordError(
                     f"{path}: {counts.get(task, 0)} samples of {task}, but another cell has "
-                    f"{wanted.get(task, 0)}; two studies were mixed, delete the scores of one"
+                    f"{wanted.get(task, 0)}; results of two studies are mixed; "
+                    "delete the score files of one and rerun snakemake"
                 )
 
 
@@ -298,6 +299,6 @@ def _read_scores(cell: Cell, folder: Path) -> pl.DataFrame:
     if owners != {tuple(cell)}:
         raise RecordError(
             f"{path}: holds scores of {sorted(owners)} instead of {tuple(cell)}; "
-            "delete the file and ask for it again"
+            "delete the file and rerun snakemake"
         )
     return frame

@@ -1,7 +1,4 @@
-"""The estimates of a study by model, suite, task and length, and which of them are missing.
-
-Knows what a study asks for and what was scored; does not know tables.
-"""
+"""The estimates of a study by model, suite, task and length, and which of them are missing."""
 
 from collections.abc import Collection, Iterable
 
@@ -40,7 +37,7 @@ class Scores:
             model, suite, length = min(strange)
             raise RecordError(
                 f"scores of {model} on {suite} at length {length}, which this study does not "
-                "measure; two studies were mixed, delete the scores and ask for them again"
+                "measure; results of two studies are mixed; delete the scores and rerun snakemake"
             )
         self._missing = self._wanted - there
         self._by_key = {
@@ -63,7 +60,7 @@ class Scores:
         return [each for each in lengths if Cell(model.name, suite, each) not in self._missing]
 
     def missing(self, suite: SuiteName) -> list[Cell]:
-        """The cells of a suite that nobody computed, by model and length."""
+        """The cells of a suite that are not computed, by model and length."""
         return sorted(cell for cell in self._missing if cell.suite == suite)
 
     def estimate(self, model: ShownModel, suite: SuiteName, task: Name, length: int) -> Estimate:

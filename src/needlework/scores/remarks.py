@@ -1,8 +1,6 @@
-"""What is to be told of cells beside their scores, and where a score file keeps it: its metadata.
+"""Remarks on cells, kept in the metadata of their score file beside the scores."""
 
-Knows parquet and predictions; does not know what a table says of it.
-"""
-
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -21,7 +19,7 @@ from needlework.tasks.specs import Spec
 
 Told = TypeVar("Told")
 
-ASK_AGAIN = "delete the file and ask for it again"
+ASK_AGAIN = "delete the file and rerun snakemake"
 
 _TOLD = TypeAdapter(dict[str, list[str]])
 REMARKS = "remarks"
@@ -121,5 +119,8 @@ def write(
     metadata = {LIBRARIES: _TOLD.dump_json(several).decode()} if several else {}
     if telling:
         metadata[REMARKS] = _REMARKS.dump_json(telling).decode()
+    # Polars tells of a full disk in a way of its own; written to memory first, a file is a file.
+    content = io.BytesIO()
+    frame.write_parquet(content, metadata=metadata or None)
     with atomic(path) as temporary:
-        frame.write_parquet(temporary, metadata=metadata or None)
+        temporary.write_bytes(content.getbuffer())

@@ -1,7 +1,4 @@
-"""A cell in several jobs: which samples each of them answers, and the whole from its parts.
-
-Knows how the files of a study lie; does not know how samples are answered.
-"""
+"""A cell split into several jobs: the samples of each, and merging their predictions."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -72,16 +69,18 @@ def merge(parts: Sequence[Path], tasks: Sequence[str], output: Path) -> None:
     places = {task: place for place, task in enumerate(tasks)}
     strange = sorted({each.task for each in found} - places.keys())
     if strange:
-        raise EngineError(f"{output}: shards answer {', '.join(strange)}, which the suite has not")
+        raise EngineError(
+            f"{output}: shards contain {', '.join(strange)}, which the suite does not have"
+        )
     found.sort(key=lambda each: (places[each.task], each.index))
     samples = len(found) // len(places)
     wanted = [(task, index) for task in tasks for index in range(samples)]
     for (task, index), each in zip(wanted, found, strict=False):
         if (task, index) != (each.task, each.index):
             raise EngineError(
-                f"{output}: no shard answers sample {index} of {task}, or two do; delete the "
-                "shards of this cell and ask for it again"
+                f"{output}: sample {index} of task {task} is missing or duplicated in the shards; "
+                "delete the cell's shard files and rerun snakemake"
             )
     if len(found) > len(wanted):
-        raise EngineError(f"{output}: shards answer more samples of one task than of another")
+        raise EngineError(f"{output}: shards contain more samples of one task than of another")
     write_records(output, found)

@@ -1,1 +1,1 @@
-"""Numbers in, numbers out: means, intervals, paired tests, power. Nothing of studies or models."""
+"""Numbers in, numbers out: means, intervals, bootstrap, contrasts, power."""

@@ -1,7 +1,7 @@
 """Bootstrap intervals for scores with partial credit, from a stream with an address.
 
-Knows scores; does not know models. Where all scores are equal a bootstrap collapses to a point, so
-tables use the Wilson interval of `needlework.statistics.means`; this is its sharper companion.
+Where all scores are equal a bootstrap collapses to a point, so tables use the Wilson interval of
+`needlework.statistics.means`; this is its sharper companion.
 """
 
 from collections.abc import Sequence

@@ -1,9 +1,9 @@
 """Differences, ratios and other combinations of estimates, each with its 95 % interval.
 
-Knows estimates; does not know models or what is compared. The intervals recover the variance of
-each part from its own limits (MOVER: Zou and Donner 2008, doi:10.1002/sim.3095; ratios: Donner and
-Zou 2012, doi:10.1177/0962280210383082), so they stay right near 0 and 100 %. Parts count as
-independent; where models or depths share their samples, the truth is narrower.
+The intervals recover the variance of each part from its own limits (MOVER: Zou and Donner 2008,
+doi:10.1002/sim.3095; ratios: Donner and Zou 2012, doi:10.1177/0962280210383082), so they stay right
+near 0 and 100 %. Parts count as independent; where models or depths share their samples, the truth
+is narrower.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Means that travel with their interval, their count and their failures.
 
-Knows scores between 0 and 1; does not know models, tables or files. Every interval is at 95 %.
+Every interval is at 95 %.
 """
 
 from collections.abc import Sequence

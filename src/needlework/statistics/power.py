@@ -1,7 +1,4 @@
-"""What a number of samples can see: the smallest difference that a test finds in 4 cases of 5.
-
-Knows counts and rates; does not know scores.
-"""
+"""Power: the smallest difference that a number of samples detects in 4 cases of 5."""
 
 import numpy as np
 from scipy.stats import binom, norm
@@ -12,7 +9,7 @@ BISECTIONS = 40
 
 
 def detectable_difference(samples: int, *, rate: float) -> float | None:
-    """The smallest drop from `rate` that two cells of `samples` each tell apart; None if none is.
+    """The smallest drop from `rate` that two cells of `samples` each distinguish; None if none is.
 
     Two-sided test of two proportions with the normal approximation (Fleiss, Levin and Paik 2003,
     equation 4.14), solved for the lower rate by bisection.

@@ -1,1 +1,1 @@
-"""A study: its configuration, what its names stand for, its plan, and the datasets it asks for."""
+"""A study resolved: its config, the names in it, its plan, and its datasets."""

@@ -1,7 +1,4 @@
-"""Every task there is and the lists of them, as `config/tasks.yaml` has them.
-
-Knows names and how a list is resolved; does not know what a task does or which study asks for it.
-"""
+"""Every task there is and the lists of them, as `config/tasks.yaml` has them."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -28,10 +25,11 @@ class MaterialTasks(Closed):
 
     @model_validator(mode="after")
     def _resolvable(self) -> "MaterialTasks":
+        done: set[str] = set()
         for name in self.lists:
             if name in self.tasks:
                 raise ValueError(f"lists.{name}: this is the name of a task; choose another")
-            for _ in self._named(name, (), f"lists.{name}"):
+            for _ in self._named(name, (), f"lists.{name}", done):
                 pass
         return self
 
@@ -52,13 +50,19 @@ class MaterialTasks(Closed):
         if asked is not None and not asked:
             raise StudyError(f"{where} is empty; name a task or a list, or leave it out")
         try:
-            names = [task for name in asked or (suite,) for task in self._named(name, (), where)]
+            done: set[str] = set()
+            wanted = asked or (suite,)
+            names = [task for name in wanted for task in self._named(name, (), where, done)]
         except ValueError as error:
             raise StudyError(str(error)) from error
         return {name: self.tasks[name] for name in names}
 
-    def _named(self, name: str, within: tuple[str, ...], where: str) -> Iterator[str]:
+    def _named(
+        self, name: str, within: tuple[str, ...], where: str, done: set[str]
+    ) -> Iterator[str]:
         """The tasks behind a name that stands in `where`, inside of the lists `within`.
+
+        Lists that are `done` are passed over: lists of lists could name a task a billion times.
 
         Raises:
             ValueError: it is neither task nor list, or a list is empty or contains itself.
@@ -74,8 +78,11 @@ class MaterialTasks(Closed):
             )
         if not self.lists[name]:
             raise ValueError(f"lists.{name} is empty; name a task, or remove the list")
+        if name in done:
+            return
         for member in self.lists[name]:
-            yield from self._named(member, (*within, name), f"lists.{name}")
+            yield from self._named(member, (*within, name), f"lists.{name}", done)
+        done.add(name)
 
 
 class Tasks(Closed):

@@ -1,7 +1,4 @@
-"""A study as data: the closed form of the files in `config/`.
-
-Knows names, lengths and sources; does not know files, tensors or scores.
-"""
+"""A study as data: the closed form of the files in `config/`."""
 
 import json
 from collections.abc import Collection
@@ -21,20 +18,19 @@ from pydantic import (
 from needlework.defects import StudyHazard
 from needlework.errors import StudyError
 from needlework.external.snapshots import Commit
-from needlework.parsing import Closed, as_name, by_form, unknown
+from needlework.parsing import Closed, Line, as_name, by_form, unknown
 from needlework.records import Reasoning
 from needlework.study.definitions import Name, TableDefinition, TemplateOptions
-from needlework.study.served import ServerKeys, problem
+from needlework.study.entries import Family, Place, Prompts, TokenizerEntry, Wrappers
+from needlework.study.served import ServerKeys, entry_problem
 from needlework.tasks.prompts import CHAT, WordingName
 from needlework.tasks.specs import Spec, needle_format, question_group
 
-Family = Literal["linear", "hybrid", "attention", "unknown"]
 SuiteName = Name
 RunName = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*(\+[a-z0-9][a-z0-9-]*)?$")
 ]
 """The name of a model, or of a variant of it in a hazard study: `model+variant`."""
-Wrapper = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
 
 class Suite(Closed):
@@ -66,7 +62,8 @@ class Study(Closed):
         1, exclude=True, description="Jobs that share the samples of one cell; changes no result."
     )
     protocol: Literal["released", "corrected"] = Field(
-        description="How prompts are made and answers decoded: as the artifact did, or mended."
+        description="How prompts are made and answers decoded. `released`: exactly as in the "
+        "published artifact; `corrected`: with its known bugs fixed."
     )
     material: Literal["nano", "english"] = Field(
         description="The study's own small language, or English essays and words."
@@ -131,7 +128,7 @@ class Study(Closed):
     @field_validator("wording", mode="before")
     @classmethod
     def _named(cls, value: object) -> object:
-        """One line for a mistake, where a choice of forms would tell one for each form."""
+        """One line for an error, where a choice of forms would give one for each form."""
         known = get_args(WordingName)
         named = [value] if value is None or isinstance(value, str) else value
         if not isinstance(named, list | tuple) or not named:
@@ -167,31 +164,14 @@ class Study(Closed):
         return (self.wording,) if isinstance(self.wording, str) else self.wording
 
 
-class TokenizerEntry(Closed):
-    """Where a tokenizer comes from."""
-
-    source: str = Field(description="A file or folder, or a hub id.")
-    revision: Commit | None = Field(None, description="A commit of the hub id, not the lock's.")
-
-
-class Wrappers(Closed):
-    """The prompt format of a model under each protocol; a lone name stands for both."""
-
-    released: Wrapper
-    corrected: Wrapper
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_for_both(cls, value: object) -> object:
-        return {"released": value, "corrected": value} if isinstance(value, str) else value
-
-
 class ModelEntry(ServerKeys):
     """One row of the tables."""
 
-    label: Annotated[str, BeforeValidator(as_name)] = Field(description="The name shown in tables.")
+    label: Annotated[Line, BeforeValidator(as_name)] = Field(
+        description="The name shown in tables."
+    )
     family: Family
-    checkpoint: str = Field(description="A folder, or a hub id.")
+    checkpoint: Place = Field(description="A folder, or a hub id.")
     revision: Commit | None = Field(None, description="A commit of the hub id, not the lock's.")
     tokenizer: Name = Field(description="An entry of `tokenizers` in the same file.")
     wrapper: Wrappers = Field(
@@ -218,7 +198,7 @@ class ModelEntry(ServerKeys):
         "variants of a study with `hazards`.",
     )
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    licence: str = Field(description="Licence of the weights, for the table of models.")
+    licence: Line = Field(description="Licence of the weights, for the table of models.")
 
     @model_validator(mode="after")
     def _remote_code_is_run_by_transformers(self) -> "ModelEntry":
@@ -234,13 +214,8 @@ class ModelEntry(ServerKeys):
 
     @model_validator(mode="after")
     def _servers_are_described(self) -> "ModelEntry":
-        found = problem(self, backend=self.backend, given=self.model_fields_set)
-        templates = {self.wrapper.released, self.wrapper.corrected} - {"base"}
-        if self.backend == "server" and self.api == "chat" and templates:
-            found = found or "wrapper must be base at `api: chat`, where the server has a template"
-        if self.backend == "server" and not set(self.hazards) <= {"uuid-numbers", "format-mix"}:
-            found = found or "hazards of decoding cannot be switched on in a server; remove them"
-        if found:
+        formats = {self.wrapper.released, self.wrapper.corrected}
+        if found := entry_problem(self, self.backend, formats, self.hazards):
             raise ValueError(found)
         return self
 
@@ -254,14 +229,14 @@ class ShownModel(Closed):
     """What tables and figures say about a model; nothing here changes a score."""
 
     name: RunName
-    label: str
+    label: Line
     family: Family
-    checkpoint: str
-    revision: str | None
-    tokenizer: str
-    wrapper: str
+    checkpoint: Place
+    revision: Commit | None
+    tokenizer: Name
+    wrapper: Prompts
     trained_length: PositiveInt
-    licence: str
+    licence: Line
 
     @property
     def published_as(self) -> str | None:
@@ -314,7 +289,7 @@ class Cell(NamedTuple):
 
 
 class AskedTask(Closed):
-    """A task of a suite, as far as tables tell tasks apart."""
+    """A task of a suite, as far as tables distinguish tasks."""
 
     name: Name
     format: str | None = None
@@ -357,7 +332,7 @@ class Grid(Closed):
     models: tuple[RunName, ...]
     suites: dict[Name, AskedSuite] = Field(min_length=1)
     without: tuple[tuple[RunName, SuiteName], ...] = ()
-    """Variants and suites without cells: another variant answers there, or nobody needs to."""
+    """Variants and suites without cells: another variant answers there, or no answer is needed."""
 
     def cells(self) -> list[Cell]:
         """Every cell, in the order of the tables."""

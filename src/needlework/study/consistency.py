@@ -1,22 +1,19 @@
-"""Mistakes that only several config files together show, each told in one line.
+"""Errors that show only across several config files, each reported in one line.
 
-Knows the files of `config/`; does not know what is made of them. Every check raises a StudyError
-that names the key, the value and the way out.
+Every check raises a StudyError that names the key, the value and the way out.
 """
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from needlework.errors import StudyError
+from needlework.external.registry import DIRECTORY
 from needlework.external.snapshots import is_hub_id
 from needlework.parsing import unknown
-from needlework.study.config import ModelEntry, Models, Study, SuiteTasks, TokenizerEntry
+from needlework.study.config import ModelEntry, Models, Study, SuiteTasks
+from needlework.study.entries import TokenizerEntry
+from needlework.study.inputs import registered
 from needlework.tasks.specs import OWN, Spec
-
-RESOURCES = Path("resources")
-FILLED_IN = re.compile(r"[{}<>]")
-"""What stands for something else in the name of a file of a rule."""
 
 
 def check_own(study: Study, suites: SuiteTasks) -> None:
@@ -56,7 +53,7 @@ def check_models(study: Study, catalogue: Models, folder: Path) -> None:
 
 
 def check_labels(models: Mapping[str, ModelEntry], folder: Path) -> None:
-    """Tables and figures tell models apart by their labels."""
+    """Labels must differ: tables and figures identify models by them."""
     names: dict[str, str] = {}
     for name, model in models.items():
         other = names.setdefault(model.label, name)
@@ -82,12 +79,7 @@ def check_sources(
         if not each.revision
     }
     for key, source in sources.items():
-        if FILLED_IN.search(source):
-            raise StudyError(
-                f"{folder / 'models.yaml'}: {key}: {source} has one of {{}}<>, which Snakemake "
-                "fills in; rename the folder"
-            )
-        known = Path(source).exists() or Path(source).parts[:1] == RESOURCES.parts
+        known = Path(source).exists() or _is_fetched(source)
         if not known and not is_hub_id(source):
             home = (
                 "write the home folder out in place of `~`" if source[:1] == "~" else "correct it"
@@ -96,3 +88,12 @@ def check_sources(
                 f"{folder / 'models.yaml'}: {key}: {source} does not exist, and is no hub id "
                 f"(OWNER/NAME); {home}"
             )
+
+
+def _is_fetched(source: str) -> bool:
+    """Whether a path is that of a file of the registry, or of a folder of them."""
+    path = Path(source)
+    files = (file.path for resource in registered().resources.values() for file in resource.files)
+    return any((DIRECTORY / file).is_relative_to(path) for file in files) and path.is_relative_to(
+        DIRECTORY
+    )

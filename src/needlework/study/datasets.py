@@ -1,7 +1,4 @@
-"""A dataset as two files: what RULER's tools read, and beside it what we know of every sample.
-
-Knows protocols, materials and files; does not know how a prompt is made.
-"""
+"""A dataset as two files: samples in RULER's fields, and details of each sample beside them."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace

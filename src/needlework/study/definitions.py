@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from needlework.parsing import Closed, as_name, by_form, unknown
+from needlework.parsing import Closed, Line, as_name, by_form, unknown
 
 Name = Annotated[
     str, BeforeValidator(as_name), StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$")
@@ -42,7 +42,7 @@ def label(name: str) -> str:
 
 
 class Multiples(Closed):
-    """Lengths told by the training length of each model."""
+    """Lengths as multiples of each model's training length."""
 
     trained: tuple[PositiveFloat, ...] = Field(
         min_length=1, description="Multiples of a model's training length; 0.5 is half of it."
@@ -68,7 +68,7 @@ class TableDefinition(Selection):
     """One table: what stands in its rows and columns, and of which cells."""
 
     name: ShownName = Field(description="Files are tables/NAME.md, .tex, .csv; the target is NAME.")
-    title: str = Field("", description="What stands above it; derived when left out.")
+    title: Line = Field("", description="What stands above it; derived when left out.")
     value: Literal["score", "models"] = Field(
         "score", description="Mean scores, or what there is to say of each model and its weights."
     )
@@ -94,7 +94,7 @@ class TableDefinition(Selection):
         if len(self.columns) != 1 and self.columns != ("format", "depth"):
             raise ValueError(f"columns {list(self.columns)}: write one, or [format, depth]")
         if ("length" in self.rows) == ("length" in self.columns):
-            raise ValueError("`length` must stand either in rows or in columns")
+            raise ValueError("`length` must be either in rows or in columns")
         if "length" in self.columns and isinstance(self.lengths, Multiples):
             raise ValueError(
                 "lengths relative to the training length differ from model to model; set "

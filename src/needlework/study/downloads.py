@@ -1,7 +1,5 @@
 """Everything that a study needs from outside, in the order in which a person waits for it: commits
 and digests first, then files; what cannot be had is told at the end, after all the rest.
-
-Knows the lock, the plan and the fetcher; does not know networks.
 """
 
 import shutil

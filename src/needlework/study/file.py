@@ -1,7 +1,4 @@
-"""The keys of a study as its file has them, where a workflow has read the file by other rules.
-
-Knows how Snakemake puts files and `--config` together; does not know what a study is.
-"""
+"""The keys of a study as its file has them, where a workflow has read the file by other rules."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

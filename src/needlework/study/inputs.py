@@ -1,6 +1,6 @@
 """The local files behind a checkpoint, a tokenizer or the samples of a task: what rules depend on.
 
-Knows names of files and what stands for a repository; does not read them.
+Files are named here, not read.
 """
 
 from collections.abc import Collection, Mapping

@@ -1,7 +1,4 @@
-"""What the tables of arXiv:2407.08112 show: models, tasks, formats and depths.
-
-Knows names; does not know scores.
-"""
+"""What the tables of arXiv:2407.08112 show: models, tasks, formats and depths."""
 
 TASKS = (
     "niah_single_1",

@@ -1,6 +1,6 @@
 """Which answers a request needs: whole cells, or some tasks of a cell for a few tables alone.
 
-Knows names of files; which table shows what is the business of `presentation`.
+Which table shows what is decided in `presentation`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -48,10 +48,10 @@ def whole(plan: Plan, cells: Sequence[Cell]) -> list[Part]:
 def parts(
     plan: Plan, name: Name, asked: Sequence[Name], *, exists: Callable[[str], bool]
 ) -> list[Part]:
-    """Where the answers behind a table are, when the tables `asked`, and nothing else, are wanted.
+    """Where the answers behind a table are, if only the tables `asked` are requested.
 
-    Without any `asked` everything is wanted, and cells are answered whole. They are as well where
-    somebody has asked for a cell before (`exists` is told the name of a file), and where the tables
+    Without any `asked` everything is requested, and cells are answered whole. They are as well
+    where a cell was requested before (`exists` is told the name of a file), and where the tables
     show all of it.
     """
     return [

@@ -1,13 +1,14 @@
 """What a study needs of the hub, and at which commits.
 
-Knows entries of models.yaml and the lock; the files of repositories are the business of `external`.
+Entries of models.yaml meet the lock here; `external` handles the files of repositories.
 """
 
 from collections.abc import Mapping
 
 from needlework.external.locks import Lock, Repository
 from needlework.external.snapshots import Kind, is_hub_id
-from needlework.study.config import ModelEntry, Models, TokenizerEntry
+from needlework.study.config import ModelEntry, Models
+from needlework.study.entries import TokenizerEntry
 
 
 def pinned(catalogue: Models, lock: Lock) -> Models:

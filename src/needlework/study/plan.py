@@ -1,7 +1,6 @@
 """A study with everything its names stand for, and the slice of it that each rule needs.
 
-Knows the config files together; does not know what any job computes. It is made once, in
-`workflow/rules/common.smk`.
+It is made once, in `workflow/rules/common.smk`.
 """
 
 import shlex
@@ -26,10 +25,9 @@ from needlework.study.config import (
     Study,
     SuiteName,
     SuiteTasks,
-    TokenizerEntry,
-    Wrapper,
 )
 from needlework.study.definitions import FigureDefinition, Name, TableDefinition
+from needlework.study.entries import TokenizerEntry, Wrapper
 from needlework.study.paper import MODELS as PUBLISHED
 from needlework.study.presentation import Shown
 from needlework.tasks.code import dataset_code
@@ -292,8 +290,10 @@ class Plan(Closed):
         return next(name for name in self.models if self.prompts(name) == prompts)
 
 
-def resolve(config: Mapping[str, Any], folder: Path) -> Plan:
+def resolve(config: Mapping[str, Any], folder: Path, *, runs: bool = True) -> Plan:
     """The plan behind a study's keys, with `models.yaml`, its lock and `tasks.yaml` of a folder.
+
+    Where nothing `runs`, nobody looks whether models, tokenizers and own files are here.
 
     Raises:
         StudyError: one line per mistake, each naming key, value and way out.
@@ -307,9 +307,10 @@ def resolve(config: Mapping[str, Any], folder: Path) -> Plan:
     used = {model.tokenizer: catalogue.tokenizers[model.tokenizer] for model in models.values()}
     known: MaterialTasks = getattr(tasks, study.material)
     suites, absent = _suites(study, known)
-    consistency.check_own(study, suites)
     consistency.check_labels(models, folder)
-    consistency.check_sources(models, used, folder)
+    if runs:
+        consistency.check_own(study, suites)
+        consistency.check_sources(models, used, folder)
     plan = Plan(
         study=study,
         models=variants.runs(study, models),

@@ -84,7 +84,7 @@ def present(
 
 
 def _of_hazards(grid: Grid, models: Sequence[ShownModel], paper: Preset) -> Shown:
-    """What defects cost is told of the paper's suites, with all that its tables show of them."""
+    """A hazard study shows the paper's suites, with all that its tables show of them."""
     for each in _all(paper):
         fault = task_problem(each, grid.suites[each.suite]) if each.suite in grid.suites else None
         if fault:

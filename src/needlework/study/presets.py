@@ -1,6 +1,6 @@
 """The paper's tables from `config/tables`, and a study's own, with names of lists resolved.
 
-Knows where definitions are; what a study shows of them is the business of `presentation`.
+What a study shows of them is decided in `presentation`.
 """
 
 from collections.abc import Sequence

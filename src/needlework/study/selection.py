@@ -196,7 +196,7 @@ def formats(tasks: Iterable[AskedTask]) -> tuple[str, ...]:
 def _with(
     tasks: Iterable[AskedTask], *, form: str | None = None, depth: int | None = None
 ) -> tuple[Name, ...]:
-    """The names of the tasks with this format and depth, where they are told."""
+    """The names of the tasks with this format and depth, where they are given."""
     return tuple(
         task.name
         for task in tasks

@@ -1,27 +1,28 @@
 """Models that a server answers for: what an entry of models.yaml says of it.
 
-Knows keys and their limits; does not know networks. A key is never among them, only the name of the
-environment variable that holds it.
+A key is never among them, only the name of the environment variable that holds it.
 """
 
 import os
 import re
 import shlex
 import string
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, StringConstraints
+from pydantic import Field, NonNegativeFloat, PositiveFloat, StringConstraints
 
-from needlework.errors import ServerError, StudyError
-from needlework.parsing import Closed, parse
-from needlework.records import Verification
+from needlework.errors import ServerError
+from needlework.parsing import Closed
 from needlework.tasks.specs import Spec
 
 VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
 PLACES = ("checkpoint", "port", "model")
 """What a command that starts a server may ask for, in braces."""
+HAZARDS = frozenset({"uuid-numbers", "format-mix"})
+"""Defects of questions and means, which do not depend on who answers."""
 MILLION = 1e6
 Api = Literal["completions", "chat"]
 NotEmpty = Annotated[str, StringConstraints(min_length=1)]
@@ -153,6 +154,19 @@ def problem(keys: ServerKeys, *, backend: str, given: set[str]) -> str | None:
     return _endpoint_problem(keys) or _command_problem(keys)
 
 
+def entry_problem(
+    keys: ServerKeys, backend: str, formats: Collection[str], hazards: Collection[str]
+) -> str | None:
+    """The same of a whole entry, with the prompt formats and the defects that it names."""
+    if found := problem(keys, backend=backend, given=keys.model_fields_set):
+        return found
+    if backend == "server" and keys.api == "chat" and set(formats) != {"base"}:
+        return "wrapper must be base at `api: chat`, where the server has a template"
+    if backend == "server" and not HAZARDS.issuperset(hazards):
+        return "hazards of decoding cannot be switched on in a server; remove them"
+    return None
+
+
 def _endpoint_problem(keys: ServerKeys) -> str | None:
     if keys.endpoint is None:
         return None
@@ -206,19 +220,6 @@ def command(server: Server, *, checkpoint: str, port: int) -> list[str]:
     return [word.format(**known) for word in shlex.split(server.serve)]
 
 
-def refuse(backend: str, wanted: str) -> None:
-    """Accept a backend that computes here.
-
-    Raises:
-        StudyError: a server answers, which gives texts and nothing else.
-    """
-    if backend == "server":
-        raise StudyError(
-            f"{wanted} cannot be had from a server, which gives texts and nothing else; use "
-            "backend: needlework or backend: transformers with the weights"
-        )
-
-
 class ServedCell(Closed):
     """A cell as the job about its server is told of it."""
 
@@ -226,121 +227,3 @@ class ServedCell(Closed):
     length: int
     datasets: tuple[Path, ...]
     tasks: dict[str, Spec]
-
-
-class Facts(Closed):
-    """What a server says of itself."""
-
-    software: str | None
-    """Who serves, with a version; None where the server does not say."""
-    model: str
-    longest: PositiveInt | None
-    """Tokens of prompt and answer together; None where the server does not say."""
-    served: tuple[str, ...] = ()
-    """Every model that it lists; none where it has no list."""
-
-    def told(self, fingerprint: str | None) -> str:
-        """In one line, for records."""
-        said = [self.software or "a server that does not name itself", f"model {self.model}"]
-        said += [f"at most {self.longest} tokens"] if self.longest else []
-        said += [f"fingerprint {fingerprint}"] if fingerprint else []
-        return ", ".join(said)
-
-
-class Repeats(Closed):
-    """Samples that were asked twice, one after the other, among others under way."""
-
-    asked: int
-    different: int
-    """Whose two answers differ."""
-
-
-class Trial(Closed):
-    """A short prompt, and what the server wrote after it."""
-
-    tokens: tuple[int, ...]
-    text: str
-
-
-class Served(Closed):
-    """What is known of a served model: `served/{model}.json`."""
-
-    model: str
-    endpoint: str
-    """Where it was asked; `serve` where the job started it."""
-    facts: Facts
-    fingerprint: str | None
-    reads: Literal["token ids", "text", "messages"]
-    """How prompts go there."""
-    counts: bool
-    """Whether it says how many tokens it read, which were then compared with ours."""
-    sent: str
-    """What answers were asked for with, in words."""
-    repeats: Repeats
-    trials: tuple[Trial, ...]
-    """What its weights can be compared by, where they are at hand."""
-
-    def told(self) -> str:
-        """In one line, for records."""
-        return self.facts.told(self.fingerprint)
-
-
-class ServedVerification(Closed, strict=True):
-    """What is known of a served model's weights: `verified/{model}.json`.
-
-    The server wrote some tokens after short prompts, greedily; the weights here wrote theirs.
-    """
-
-    model: str
-    server: str
-    """What the server says of itself."""
-    reads: str
-    sent: str
-    counts: bool
-    reference: str | None
-    """What computed the weights here; None where nobody could."""
-    reason: str | None
-    """Why nobody could."""
-    prompts: int
-    """Prompts that were compared."""
-    tokens: int
-    """Most tokens after each."""
-    ties: int
-    """Prompts whose answers part where the two best logits are closer than the tolerance."""
-    repeated: int
-    different: int
-
-    @property
-    def passed(self) -> bool:
-        """A served model that was found to be another one is not written down."""
-        return True
-
-    def asked_again(self) -> str:
-        """How much the server agrees with itself, in words."""
-        if not self.repeated:
-            return "no sample was asked twice"
-        share = 100 * self.different / self.repeated
-        return f"{share:.0f} % of {self.repeated} samples asked twice were answered otherwise"
-
-    def told(self) -> str:
-        """What is known of it, in words that are the same on every machine."""
-        said = [self.server, f"prompts as {self.reads}", self.sent]
-        said += [] if self.counts else ["it does not say how many tokens it reads"]
-        if self.reference:
-            ties = f", {self.ties} of them but for a tie" if self.ties else ""
-            said.append(
-                f"after {self.prompts} short prompts {self.tokens} greedy tokens are those of "
-                f"{self.reference}{ties}"
-            )
-        return "; ".join([*said, self.asked_again()])
-
-
-def parse_verification(values: object, *, where: str) -> Verification | ServedVerification:
-    """What is known of a model's weights, of one that a server answers for as of any other.
-
-    Raises:
-        StudyError: the values are neither.
-    """
-    if isinstance(values, dict) and "server" in values:
-        return parse(ServedVerification, values, where=where)
-    return parse(Verification, values, where=where)

@@ -1,7 +1,4 @@
-"""What rules are told of models that a server answers for: their cells, and what their jobs need.
-
-Knows plans and files; does not know networks.
-"""
+"""Models behind a server, as rules see them: their cells, and what their jobs need."""
 
 import shlex
 from pathlib import Path

@@ -1,7 +1,4 @@
-"""Models with some published defects switched on, or asked in several wordings.
-
-Knows what a defect touches and what a variant is called; does not know files or scores.
-"""
+"""Models with some published defects switched on, or asked in several wordings."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +6,7 @@ from typing import NamedTuple, get_args
 
 from needlework.defects import Hazard, StudyHazard
 from needlework.errors import StudyError
-from needlework.parsing import Closed
+from needlework.parsing import Closed, Line
 from needlework.records import Reasoning
 from needlework.study.config import ModelEntry, RunName, Study, SuiteName
 from needlework.study.definitions import Name
@@ -69,7 +66,7 @@ class StudiedModel(Closed):
     """A model of a hazard study, and where the answers of its variants are."""
 
     name: Name
-    label: str
+    label: Line
     defects: tuple[StudyHazard, ...]
     answers: dict[SuiteName, dict[str, RunName]]
     """By suite that a defect touches, and variant: the run whose cells hold its answers."""
@@ -133,8 +130,8 @@ def studies(study: Study, models: Mapping[str, ModelEntry]) -> list[StudiedModel
     for suite in study.suites:
         if suite not in SUITES:
             raise StudyError(
-                f"study config: suites.{suite}: what a defect costs is told of the paper's suites, "
-                f"{' and '.join(SUITES)}; take it out, or remove hazards"
+                f"study config: suites.{suite}: defects are measured on the paper's suites, "
+                f"{' and '.join(SUITES)}; remove the suite, or remove hazards"
             )
     return [_studied(name, model, study) for name, model in models.items()]
 
@@ -181,7 +178,7 @@ def misread(spec: Spec, hazards: Sequence[StudyHazard]) -> Spec:
 
 
 def _studied(name: str, model: ModelEntry, study: Study) -> StudiedModel:
-    """A model and its runs: variants that a suite cannot tell apart answer it once."""
+    """A model and its runs: variants that are equal in a suite answer it once."""
     defects = tuple(hazard for hazard in model.hazards if hazard in study.hazards)
     if not defects:
         raise StudyError(

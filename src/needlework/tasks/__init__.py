@@ -1,6 +1,6 @@
-"""Every task of every suite: `generate` turns a spec, a material and a token budget into samples.
+"""Task generators: from a spec, a material and a token budget to samples.
 
-Knows the order of the steps - draw, fit, record; each generator module knows one kind of task.
+`generate` draws, fits and records every sample; each generator module plans one kind of task.
 """
 
 import logging

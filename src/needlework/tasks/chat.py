@@ -1,9 +1,8 @@
 """A tokenizer's own chat template as a prompt format: what it puts before and after a question.
 
-Knows where templates are kept and how transformers renders them (`apply_chat_template`); does not
-know what is asked. Templates are programs of strangers, so they run in Jinja's sandbox, with one
-message of a user, the start of an answer, and nothing that changes from day to day: to a template
-that asks for the date it is always the same one.
+Templates are programs of strangers, so they run in Jinja's sandbox, with one message of a user, the
+start of an answer, and nothing that changes from day to day: to a template that asks for the date
+it is always the same one.
 """
 
 import json
@@ -15,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from needlework import installed
+from needlework import bounded, installed
 from needlework.door import opens
 from needlework.errors import ResourceError
 from needlework.gguf_header import is_gguf, read_header
@@ -39,6 +38,8 @@ _PROBES = (
 )
 """What must come through unchanged. No question begins or ends with a blank, so templates may strip
 it."""
+_LIMITS = bounded.Limits(seconds=10, megabytes=512)
+"""Honest templates take a hundredth of a second."""
 
 
 def wrapper(
@@ -66,16 +67,22 @@ def wrapper(
     if strange := sorted(options.keys() - known):
         raise ResourceError(f"the chat template of {folder} asks for no {', '.join(strange)}")
     values = {**sidecars.for_templates(), **options}
-    found = {_around(probe, _render(folder, source, values, probe), folder) for probe in _PROBES}
+
+    def around() -> list[tuple[str, str]]:
+        told = (_around(each, _render(folder, source, values, each), folder) for each in _PROBES)
+        return [(each.before, each.after) for each in told]
+
+    what = f"the chat template of {folder}"
+    found = {Wrapper(*each) for each in bounded.in_child(around, what=what, limits=_LIMITS)}
     if len(found) > 1:
         raise ResourceError(
             f"the chat template of {folder} depends on the question, which must stand alone in it; "
             "name a fixed wrapper"
         )
-    (around,) = found
+    (only,) = found
     if not thinks:
-        _refuse_thoughts(around, known - options.keys(), folder)
-    return replace(around, thinks=thinks)
+        _refuse_thoughts(only, known - options.keys(), folder)
+    return replace(only, thinks=thinks)
 
 
 def _refuse_thoughts(around: Wrapper, unsaid: Set[str], folder: Path) -> None:

@@ -1,7 +1,4 @@
-"""Which modules decide the samples of a task: the frame, its material and its own generator.
-
-Knows which module each choice leads to; does not know what is in them.
-"""
+"""Which modules decide the samples of a task: the frame, its material and its own generator."""
 
 from functools import cache
 from pathlib import Path

@@ -1,7 +1,7 @@
 """The English material: essays, wonderwords, numbers, UUIDs and questions from files.
 
-Knows which file each part comes from; RULER's prompts are read at once, all else when a task first
-needs it. Both wordings draw from the same streams, so a sample asks for the same in either.
+RULER's prompts are read at once, all other files when a task first needs them. Both wordings draw
+from the same streams, so a sample asks for the same in either.
 """
 
 import random
@@ -62,7 +62,7 @@ def material(
 
 
 def _book(resources: Resources) -> Callable[[int], Sequence[str]]:
-    """Sentences of the essays; the files are verified when the first are wanted."""
+    """Sentences of the essays; the files are verified at the first use."""
 
     @cache
     def files() -> tuple[Path, Path]:

@@ -1,7 +1,4 @@
-"""How much haystack fits into a token budget, with few and cheap token counts.
-
-Knows texts and tokens; does not know what a haystack is made of.
-"""
+"""How much haystack fits into a token budget, with few and cheap token counts."""
 
 import re
 from collections.abc import Callable

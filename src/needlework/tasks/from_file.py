@@ -1,7 +1,6 @@
 """Prompts of one's own, read from a file: a line each, in the fields that RULER writes.
 
-Knows the file and which lines belong to a length; does not know who wrote them. The file is read
-line by line and never held, for a line may be a book.
+The file is read line by line and never held, for a line may be a book.
 """
 
 from collections.abc import Iterator, Sequence
@@ -113,7 +112,7 @@ def _wrapped(line: Line, wrapper: Wrapper) -> str:
 
 
 def _detail(index: int, tokens: int, end: int) -> SampleDetail:
-    """What is known of a prompt whose needles nobody told, and whose own part ends at `end`."""
+    """What is known of a prompt whose needles are not given, and whose own part ends at `end`."""
     return SampleDetail(
         index=index,
         prompt_tokens=tokens,
@@ -152,12 +151,12 @@ def _parse(text: bytes, path: Path, number: int, spec: FileSpec) -> Line:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "line"
         told = "is missing" if first["type"] == "missing" else first["msg"]
-        raise RecordError(f"{path}:{number}: {place}: {told}; mend the line") from error
+        raise RecordError(f"{path}:{number}: {place}: {told}; correct the line") from error
     for reference in line.outputs:
         if spec.metric in ("exact", "f1") and not plain_words(reference):
             raise RecordError(
                 f"{path}:{number}: outputs: {reference!r} has no word that metric {spec.metric} "
-                "compares; mend the line, or choose metric all or any"
+                "compares; correct the line, or choose metric all or any"
             )
     return line
 

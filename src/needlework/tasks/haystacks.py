@@ -1,7 +1,4 @@
-"""English haystacks: a book cut into sentences, and a short paragraph to repeat.
-
-Knows the essay file and Punkt; does not know tokens, needles or where files come from.
-"""
+"""English haystacks: a book cut into sentences, and a short paragraph to repeat."""
 
 from collections.abc import Sequence
 from functools import cache

@@ -1,7 +1,4 @@
-"""What prompts are made of - words, books, questions - so that one generator serves every language.
-
-Knows the shape of a material and the address of a draw; does not know any language.
-"""
+"""What prompts are made of - words, books, questions - the same form for every language."""
 
 import itertools
 import random

@@ -1,7 +1,6 @@
 """What an answer is worth: one number between 0 and 1 for every sample, as RULER or SQuAD score.
 
-Knows texts and references; does not know models, files or means. The engine asks `is_decided`
-whether writing on can still change a score.
+The engine asks `is_decided` whether writing on can still change a score.
 """
 
 import re

@@ -75,7 +75,7 @@ def _hay(
 def _distractors(
     spec: NiahSpec, material: Material, item: Item, facts: Sequence[_Fact]
 ) -> Iterator[str]:
-    """Needles that nobody asks for, without end; none has a key or a value of the real ones."""
+    """An endless stream of needles not asked for; none has a key or value of the real ones."""
     draws = item.stream("distractors", spec.key_kind, spec.value_kind)
     keys, values = {fact.key for fact in facts}, {fact.value for fact in facts}
     while True:

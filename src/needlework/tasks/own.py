@@ -1,7 +1,6 @@
 """A generator of one's own: a Python function in a file beside the study.
 
-Knows how it is found, called and checked; does not know what it does. What goes wrong in it is told
-in one line that names file, function and error.
+What goes wrong in it is told in one line that names file, function and error.
 """
 
 import sys
@@ -107,7 +106,7 @@ def _telling(spec: OwnSpec) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         raise StudyError(
             f"{spec.generator}: {type(error).__name__}: {' '.join(str(error).split())}"
-            f"{_line(error, spec)}; mend the function"
+            f"{_line(error, spec)}; fix the function"
         ) from error
 
 

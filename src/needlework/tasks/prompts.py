@@ -1,7 +1,7 @@
 """Every word of a prompt that is not haystack, as data: one wording per language.
 
-Knows templates; does not know which numbers or needles are put into them. The wording here is our
-own: RULER's, in which English studies ask, is fetched and parsed (`needlework.tasks.ruler`).
+The wording here is our own: RULER's, in which English studies ask, is fetched and parsed
+(`needlework.tasks.ruler`).
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,7 @@
 """Questions of SQuAD v2 and HotpotQA as the qa generator needs them.
 
-Knows the two file formats; does not know prompts. Every question keeps its own documents: those
-that answer it, and those its authors meant to mislead; all others of the file are further hay.
+Every question keeps its own documents: those that answer it, and those its authors meant to
+mislead; all others of the file are further hay.
 """
 
 import logging

@@ -1,8 +1,8 @@
 """RULER's own prompts as a wording of the English material.
 
-Knows which part of a fetched template is said when, and what is mended in it; the texts themselves
-are never part of this package. Every line of a prompt has the form that NVIDIA/RULER gives it today
-(c3f5e3b); `docs/prompts.md` lists what differs from the artifact, and why.
+Here the parts of a fetched template are chosen and corrected; the texts themselves are never part
+of this package. Every line of a prompt has the form that NVIDIA/RULER gives it today (c3f5e3b);
+`docs/prompts.md` lists what differs from the artifact, and why.
 """
 
 from types import MappingProxyType

@@ -1,8 +1,4 @@
-"""What a task is, as data: one closed record per generator, told apart by `generator`.
-
-Knows the parameters of every task, how its answers are scored and which fetched files it reads;
-does not know words, tokens or what is in a file.
-"""
+"""What a task is, as data: one closed record per generator, told apart by `generator`."""
 
 import json
 import re
@@ -52,11 +48,11 @@ def _own_function(generator: str) -> str:
 
 
 def _finite(parameters: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """Parameters that JSON can tell, which has no word for infinity."""
+    """Parameters that JSON can express; infinity and NaN are refused."""
     try:
         json.dumps(parameters, allow_nan=False)
     except ValueError as error:
-        raise ValueError("numbers of a task are finite; mend the one that is not") from error
+        raise ValueError("numbers of a task must be finite; correct the one that is not") from error
     return parameters
 
 
@@ -67,7 +63,7 @@ class NiahSpec(Closed):
 
     generator: Literal["niah"] = "niah"
     haystack: Haystack
-    """Hay made of a repeated paragraph, of a book, or of needles nobody asks for."""
+    """Hay made of a repeated paragraph, of a book, or of needles that are not asked for."""
     key_kind: Kind = "words"
     value_kind: Kind = "numbers"
     keys: PositiveInt = 1
@@ -205,7 +201,7 @@ class OwnSpec(Closed):
 
 
 def generator(value: object) -> str:
-    """Which record describes a task, by its `generator`; pydantic tells this function's name."""
+    """Which record describes a task, by its `generator`; pydantic shows this name in errors."""
     found = (
         value.get("generator") if isinstance(value, Mapping) else getattr(value, "generator", None)
     )

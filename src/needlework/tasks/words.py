@@ -1,8 +1,7 @@
 """The English words of the benchmark: wonderwords 2.2.0, verified before the first draw.
 
-Knows word lists and their order; does not know tasks. RULER draws keys by position from the sorted
-set of all `adjective-noun` pairs; here that set of six million is a sequence that computes the word
-at a position instead of holding it.
+RULER draws keys by position from the sorted set of all `adjective-noun` pairs; here that set of six
+million is a sequence that computes the word at a position instead of holding it.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""One face for every tokenizer, and the choice of the right one by what a path holds."""
+"""One interface to every tokenizer; the reader is chosen by what a path holds."""
 
 from collections.abc import Sequence
 from pathlib import Path

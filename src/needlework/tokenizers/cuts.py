@@ -1,7 +1,7 @@
 """Where a text may be cut without changing its tokens, by what a `tokenizer.json` says.
 
-Knows the layouts of that format for which the answer can be proved, and says None for all others. A
-cut lies before a run of blanks that follows a word and precedes one:
+Only layouts of that format for which this can be proved are covered; the result is None for all
+others. A cut lies before a run of blanks that follows a word and precedes one:
 
 - Pre-tokenizers that split there (GPT-2's expression, white space): tokens never leave a pre-token.
 - LLaMA and Gemma, which write a blank as a mark and then merge: no entry of the vocabulary holds

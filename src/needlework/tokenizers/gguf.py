@@ -1,7 +1,7 @@
 """The tokenizer inside a GGUF file, written down as a `tokenizer.json` with its sidecar.
 
-Knows what llama.cpp calls vocabularies, kinds of tokens and ways to split a text; the tokenizers
-library does the rest, so that special tokens and chat templates are read as from a hub repository.
+llama.cpp's names of vocabularies, kinds of tokens and ways to split a text become those of the
+tokenizers library, so that special tokens and chat templates are read as from a hub repository.
 """
 
 import json

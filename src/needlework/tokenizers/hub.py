@@ -1,17 +1,19 @@
 """Tokenizers in the `tokenizer.json` format of the tokenizers library.
 
-Knows that format and its sidecar `tokenizer_config.json`; does not import transformers.
+The sidecar `tokenizer_config.json` is read as well. transformers is not imported.
 """
 
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import tokenizers
 
+from needlework import bounded
 from needlework.door import opens
 from needlework.errors import ResourceError
 from needlework.external import snapshots
@@ -23,6 +25,13 @@ log = logging.getLogger(__name__)
 Find = Callable[[str], int | None]
 """What gives a token its id."""
 
+SECONDS, SECONDS_A_MEGABYTE = 30, 30
+MEGABYTES, MEGABYTES_A_MEGABYTE = 1000, 500
+"""What a text may take: a hundred times what honest tokenizers need, who expand and search too."""
+PATTERN = re.compile(r'"Regex"\s*:\s*"((?:[^"\\]|\\.)*+)')
+LONGEST_PATTERN = 20_000
+"""Characters of all expressions of a tokenizer; a million of them take gigabytes to be prepared."""
+
 
 class HubTokenizer:
     """A `tokenizer.json`, with begin and end tokens from the sidecar when there is one."""
@@ -33,6 +42,8 @@ class HubTokenizer:
 
     def _define(self, source: str, path: Path, *, name: str, sidecars: Sidecars) -> None:
         """Become what `source`, the text of a `tokenizer.json`, and its sidecars describe."""
+        self._path = path
+        _check_patterns(path, source)
         self._inner, layout = _read(path, source)
         added = _add(self._inner, sidecars)
         digest = hashlib.sha256((source + "".join(added)).encode()).hexdigest()
@@ -59,15 +70,12 @@ class HubTokenizer:
         Raises:
             ResourceError: the tokenizer knows whole words only, and not one of these.
         """
-        self._check([text])
-        ids: list[int] = self._inner.encode(text, add_special_tokens=False).ids
-        return ids
+        return self.encode_batch([text])[0]
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of every text; raises as `encode` does."""
         self._check(texts)
-        encoded = self._inner.encode_batch(list(texts), add_special_tokens=False)
-        return [each.ids for each in encoded]
+        return _encoded(self._path, self._inner, texts)
 
     def _check(self, texts: Sequence[str]) -> None:
         if self._words is None:
@@ -84,6 +92,36 @@ class HubTokenizer:
         """The text of `tokens`, special tokens left out."""
         text: str = self._inner.decode(list(tokens), skip_special_tokens=True)
         return text
+
+
+def _check_patterns(path: Path, source: str) -> None:
+    """Accept expressions of a size that the library can prepare.
+
+    Raises:
+        ResourceError: they are longer.
+    """
+    size = sum(len(found[1]) for found in PATTERN.finditer(source))
+    if size > LONGEST_PATTERN:
+        raise ResourceError(
+            f"{path}: its expressions have {size} characters, and {LONGEST_PATTERN} is the most "
+            "that a tokenizer may have; fetch it again, or name another tokenizer"
+        )
+
+
+@opens("a text for a tokenizer", "", error=ResourceError, way_out="name another tokenizer")
+def _encoded(path: Path, inner: tokenizers.Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+    """The ids of texts, within limits of time and memory."""
+    size = sum(map(len, texts)) / bounded.MEGABYTE
+    limits = bounded.Limits(
+        seconds=SECONDS + SECONDS_A_MEGABYTE * size,
+        megabytes=MEGABYTES + MEGABYTES_A_MEGABYTE * size,
+    )
+
+    def encode() -> list[list[int]]:
+        found = inner.encode_batch(list(texts), add_special_tokens=False)
+        return [each.ids for each in found]
+
+    return bounded.in_thread(encode, what=f"{path}: a text of {size:.3g} MB", limits=limits)
 
 
 def begin_of(sidecars: Sidecars, find: Find) -> list[int]:

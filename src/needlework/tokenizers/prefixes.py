@@ -1,7 +1,7 @@
 """Which tokens of a cell are read once for many prompts: a forest of shared prefixes, no torch.
 
-Knows token ids; does not know models, tensors or samples. Everything here is a pure function of its
-arguments, so a plan can be tested, counted and costed without running it.
+Everything here is a pure function of its arguments, so a plan can be tested, counted and costed
+without running it.
 """
 
 from collections.abc import Sequence

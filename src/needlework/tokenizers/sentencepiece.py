@@ -1,7 +1,6 @@
 """Tokenizers in the `.model` format of the SentencePiece library, as LLaMA and Gemma ship them.
 
-Knows that format and the files beside it; text that looks like a special token (`<s>`) is text, as
-it is to the library.
+Text that looks like a special token (`<s>`) is text, as it is to the library.
 """
 
 from collections.abc import Sequence

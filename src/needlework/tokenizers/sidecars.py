@@ -1,8 +1,7 @@
 """What the files beside a tokenizer and a checkpoint say of special tokens.
 
-Knows these files and which of them counts, as transformers reads them; does not know what a
-tokenizer makes of a text. A special token may be named in several places, and no single one of them
-is complete in the wild: so all of them are read, and what ends a text is the union.
+A special token may be named in several places, and no single one of them is complete in the wild:
+so all of them are read, and what ends a text is the union.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """The RWKV World tokenizer: at every place of the text, the longest entry of the vocabulary.
 
-Knows the vocabulary file of the RWKV project and bytes; does not know models. It is the official
-greedy tokenizer, which the hub's port is not: that one strips blanks and prepends a token.
+It is the official greedy tokenizer, which the hub's port is not: that one strips blanks and
+prepends a token.
 """
 
 import ast

@@ -1,1 +1,1 @@
-"""How the nano models are trained; nothing but `train_nano` needs it."""
+"""How the nano models are trained. Only the rule `train_nano` needs it."""

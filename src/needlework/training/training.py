@@ -1,8 +1,7 @@
 """The recipe of the nano models: one curriculum, the same tokens for every architecture.
 
-Knows how a model is trained, resumed and written down; what a training sequence looks like is the
-curriculum's business. On one machine the same seed gives the same bytes: one thread, one order, and
-every sequence has an address instead of a place in a stream.
+Training sequences come from `curriculum`. On one machine the same seed gives the same bytes: one
+thread, one order, and every sequence has an address instead of a place in a stream.
 """
 
 import json

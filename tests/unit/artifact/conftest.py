@@ -1,8 +1,13 @@
 """A small study with all of its pages, and its artifact; made once, copied for each test."""
 
+import atexit
+import json
 import shutil
 from collections.abc import Sequence
+from contextlib import chdir
+from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import pytest
@@ -16,12 +21,43 @@ from needlework.study.definitions import FigureDefinition
 from needlework.study.plan import Plan
 from tests.whole_study_for_tests import make_study
 
+ROOT = Path(__file__).parents[3]
+STUDY = Path("config/asked.yaml")
+"""The study's own file, in the project that it is bundled from."""
 INPUTS = [
     Path("Snakefile"),
     Path("workflow/Snakefile"),
     Path("config/models.yaml"),
-    *sorted(Path("resources/published").glob("*.csv")),
+    Path("config/models.lock.yaml"),
+    Path("config/tasks.yaml"),
+    Path("config/tables/paper.yaml"),
+    STUDY,
+    *(
+        Path("resources/published", path.name)
+        for path in sorted((ROOT / "resources/published").glob("*.csv"))
+    ),
 ]
+
+
+@cache
+def project() -> Path:
+    """A project that holds the inputs, and asks for the study."""
+    folder = Path(mkdtemp(prefix="needlework-project-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for path in INPUTS:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        if path != STUDY:
+            shutil.copyfile(ROOT / path, folder / path)
+    return folder
+
+
+def bundle(study: Path, output: Path, *, inputs: Sequence[Path] = INPUTS) -> None:
+    """Bundle a study from the project that asks for it."""
+    asked = json.loads((study / "plan/study.json").read_text(encoding="utf-8"))
+    with chdir(project()):
+        if not STUDY.exists():
+            STUDY.write_text(json.dumps(asked), encoding="utf-8")
+        write_artifact(study.absolute(), output.absolute(), inputs=inputs)
 
 
 def run(*words: object) -> str:
@@ -45,8 +81,9 @@ def render_pages(study: Path, plan: Plan) -> None:
             run("models", definition, stem, *models, *templates)
         else:
             run("table", definition, stem, scores, *grid, *models, *templates)
-    run("claims", cells, study / "claims", *grid, *models, "--explorer", "explorer.html")
-    published = ["--models", study / "plan/published_models.json"]
+    explorer = ["--explorer", "explorer.html"]
+    run("claims", cells, study / "claims", *grid, *models, *shown, *explorer)
+    published = ["--models", study / "plan/published_models.json", *shown]
     run("claims", "resources/published", study / "published_claims", *published)
     costs = ["--costs", study / "plan/costs.json"]
     for figure in plan.shows.figures:
@@ -97,7 +134,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("finished")
     plan = make_study(folder, samples=3, models=("nano-mamba2", "nano-llama"))
     render_pages(folder / "nano", plan)
-    write_artifact(folder / "nano", folder / "artifact.zip", inputs=INPUTS)
+    bundle(folder / "nano", folder / "artifact.zip")
     return folder
 
 

@@ -14,7 +14,7 @@ from needlework import installed
 from needlework.artifact.bundle import write_artifact
 from needlework.artifact.crate import PROFILES
 from needlework.errors import ArtifactError, RecordError
-from tests.unit.artifact.conftest import INPUTS
+from tests.unit.artifact.conftest import INPUTS, bundle
 
 
 def content(archive: Path, name: str) -> Any:
@@ -35,7 +35,7 @@ def test_every_file_is_inside_with_its_digest(archive: Path, study: Path) -> Non
 
 def test_the_same_study_gives_the_same_bytes(study: Path, tmp_path: Path) -> None:
     for name in ("one.zip", "two.zip"):
-        write_artifact(study, tmp_path / name, inputs=INPUTS)
+        bundle(study, tmp_path / name)
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
 
 
@@ -182,7 +182,7 @@ def test_the_environment_names_packages_and_what_made_each_cell(archive: Path) -
 
 
 def test_a_study_without_scores_is_not_bundled(tmp_path: Path) -> None:
-    with pytest.raises(RecordError, match=r"no cells\.parquet"):
+    with pytest.raises(RecordError, match=r"no estimates\.parquet"):
         write_artifact(tmp_path, tmp_path / "a.zip", inputs=[])
 
 

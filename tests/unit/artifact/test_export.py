@@ -122,7 +122,7 @@ def test_answers_that_do_not_give_the_scores_are_named(
 def test_a_study_without_its_scores_is_named(study: Path, tmp_path: Path, write: Any) -> None:
     path = study / "scores.parquet"
     pl.read_parquet(path).drop("score").write_parquet(path)
-    with pytest.raises(RecordError, match="not the columns of scores"):
+    with pytest.raises(RecordError, match="has other columns than a score file"):
         write(study, tmp_path / "out")
     path.unlink()
     with pytest.raises(RecordError, match=r"scores\.parquet: does not exist"):

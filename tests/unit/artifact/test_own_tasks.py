@@ -56,7 +56,7 @@ def test_a_sample_that_is_not_its_line_is_named(artifact: Path, old: str, new: s
 def test_another_number_of_samples_is_named(artifact: Path) -> None:
     (found,) = unlike(artifact, samples=3)
     assert (
-        found == "data/nano-base/128/mine.jsonl: another number of samples than the study asks for"
+        found == "data/nano-base/128/mine.jsonl: not the number of samples that the study asks for"
     )
 
 

@@ -15,14 +15,14 @@ from click.testing import CliRunner
 from pydantic_core import to_json
 
 from needlework.artifact import checks
-from needlework.artifact.bundle import Environment, Manifest, write_artifact
+from needlework.artifact.bundle import Environment, Manifest
 from needlework.artifact.review import Review, review
 from needlework.cli import cli
 from needlework.cost.study import parts
 from needlework.errors import ArtifactError
 from needlework.files import write_text
-from needlework.report.explorer.packing import Block, unpacked
-from tests.unit.artifact.conftest import INPUTS, run
+from needlework.report.explorer.packing import Block, packed
+from tests.unit.artifact.conftest import INPUTS, bundle, run
 from tests.unit.report.test_tables import proof
 from tests.unit.test_variants import hazard_plan
 
@@ -41,6 +41,13 @@ def answer(found: Review, question: str) -> str:
 
 def packed_line(block: Block) -> str:
     return f'<script type="text/plain" data-key="{block.key}">{block.packed()}</script>'
+
+
+def content(line: str) -> bytes:
+    """What is in a block of the explorer."""
+    block = packed(line.encode())
+    assert block is not None
+    return block.content(at_most=None)
 
 
 def problems(found: Review) -> str:
@@ -65,14 +72,14 @@ def test_an_honest_artifact_passes(archive: Path) -> None:
     found = reviewed(archive)
     assert problems(found) == ""
     assert {verdict.answer for verdict in found.verdicts()} == {"yes", "for people"}
-    (remark,) = found.remarks
-    assert remark.startswith("no file of inputs/config asks for this study")
+    assert found.remarks == ()
+    assert "asks the models again" in found.not_shown[0]
 
 
 def test_every_page_comes_with_its_command(archive: Path) -> None:
     made = {names: command for command, names in reviewed(archive).commands}
     assert made["claims.md, claims.csv"].startswith("needlework claims study/estimates.parquet")
-    assert len(made) == 18 + 5 + 5 + 1
+    assert len(made) == 18 + 5 + 6 + 1
     assert "figures/cost.svg" in next(names for names in made if "figures/cost.pdf" in names)
 
 
@@ -179,7 +186,10 @@ def test_an_environment_that_the_answers_contradict_is_named(archive: Path, tmp_
     told["cells"]["nano-llama/ruler/128"]["device"] = "NVIDIA A100"
     path = resealed(archive, tmp_path, "environment.json", json.dumps(told).encode())
     found = problems(reviewed(path))
-    assert "predictions/nano-llama/ruler/128.jsonl: niah_single_1 #0: made by other means" in found
+    assert (
+        "predictions/nano-llama/ruler/128.jsonl: niah_single_1 #0: made with other settings"
+        in found
+    )
 
 
 def test_another_text_for_people_is_named(archive: Path, tmp_path: Path) -> None:
@@ -208,7 +218,7 @@ def test_a_review_works_in_any_folder(
 
 
 def tampered(study: Path, tmp_path: Path) -> str:
-    write_artifact(study, tmp_path / "tampered.zip", inputs=INPUTS)
+    bundle(study, tmp_path / "tampered.zip")
     found = reviewed(tmp_path / "tampered.zip")
     assert answer(found, "ACM Artifacts Available") == "yes"
     assert not found.passed
@@ -221,7 +231,7 @@ def test_one_changed_prediction_is_named_with_its_sample(study: Path, tmp_path: 
     place = next(k for k, row in enumerate(rows) if row["outputs"][0] in row["pred"])
     rows[place]["pred"] = "nothing of the sort"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    sample = f"{rows[place]['task']} at 256 #{rows[place]['index']}: score is 1.0, but 0.0 follows"
+    sample = f"{rows[place]['task']} at 256 #{rows[place]['index']}: score is 1.0, recomputed 0.0"
     assert sample in tampered(study, tmp_path)
 
 
@@ -231,7 +241,9 @@ def test_easier_references_are_named(study: Path, tmp_path: Path) -> None:
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     rows[0]["outputs"] = ["o"]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert "niah_single_1 #0: other references than its sample" in tampered(study, tmp_path)
+    assert "niah_single_1 #0: its references are not those of its sample" in tampered(
+        study, tmp_path
+    )
 
 
 def test_one_changed_score_is_named(study: Path, tmp_path: Path) -> None:
@@ -277,7 +289,7 @@ def test_a_changed_answer_in_the_explorer_is_named_by_its_block(
     path = study / "explorer.html"
     lines = path.read_text().splitlines()
     place = next(k for k, line in enumerate(lines) if "answers/nano-llama/ruler/256/vt" in line)
-    columns = json.loads(unpacked(lines[place]).partition(": ")[2])
+    columns = json.loads(content(lines[place]))
     columns["pred"][0] = "nothing of the sort"
     lines[place] = packed_line(Block("answers/nano-llama/ruler/256/vt", columns))
     path.write_text("\n".join(lines) + "\n")
@@ -291,12 +303,12 @@ def test_an_explorer_that_is_only_packed_otherwise_passes(study: Path, tmp_path:
     path = study / "explorer.html"
     lines = path.read_text().splitlines()
     place = next(k for k, line in enumerate(lines) if "answers/nano-llama/ruler/256/vt" in line)
-    content = unpacked(lines[place]).partition(": ")[2].encode()
+    plain = content(lines[place])
     loose = zlib.compressobj(0, zlib.DEFLATED, -15)
-    packed = base64.b64encode(loose.compress(content) + loose.flush()).decode()
+    packed = base64.b64encode(loose.compress(plain) + loose.flush()).decode()
     lines[place] = lines[place].partition(">")[0] + f">{packed}</script>"
     path.write_text("\n".join(lines) + "\n")
-    write_artifact(study, tmp_path / "loose.zip", inputs=INPUTS)
+    bundle(study, tmp_path / "loose.zip")
     assert problems(reviewed(tmp_path / "loose.zip")) == ""
 
 
@@ -325,7 +337,7 @@ def test_answers_of_two_runs_in_one_cell_are_named(study: Path, tmp_path: Path) 
     rows[3]["others"]["revision"] = "another"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     found = tampered(study, tmp_path)
-    assert "niah_single_2 #0: made by other means than environment.json says" in found
+    assert "niah_single_2 #0: made with other settings than environment.json records" in found
     assert "niah_single_2 #0 has revision another, the first answer nano-llama" in found
 
 
@@ -335,7 +347,7 @@ def test_a_cell_whose_shards_ran_on_two_machines_passes(study: Path, tmp_path: P
     for place, row in enumerate(rows):
         row["others"]["device"] = ("NVIDIA A100", "NVIDIA H100")[place % 2]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    write_artifact(study, tmp_path / "shards.zip", inputs=INPUTS)
+    bundle(study, tmp_path / "shards.zip")
     assert problems(reviewed(tmp_path / "shards.zip")) == ""
     with zipfile.ZipFile(tmp_path / "shards.zip") as opened:
         cells = json.loads(opened.read("environment.json"))["cells"]
@@ -344,7 +356,7 @@ def test_a_cell_whose_shards_ran_on_two_machines_passes(study: Path, tmp_path: P
 
 def test_a_page_that_nothing_makes_is_named(study: Path, tmp_path: Path) -> None:
     (study / "tables/table_99.md").write_text("Llama wins")
-    assert "study/tables/table_99.md: follows from nothing" in tampered(study, tmp_path)
+    assert "study/tables/table_99.md: unexpected file" in tampered(study, tmp_path)
 
 
 def test_tables_with_intervals_are_made_again(study: Path, tmp_path: Path) -> None:
@@ -353,7 +365,7 @@ def test_tables_with_intervals_are_made_again(study: Path, tmp_path: Path) -> No
     stem = study / "intervals/table_06"
     definition = study / "plan/tables/table_06.json"
     run("table", definition, stem, study / "scores.parquet", "--intervals", *words)
-    write_artifact(study, tmp_path / "honest.zip", inputs=INPUTS)
+    bundle(study, tmp_path / "honest.zip")
     assert reviewed(tmp_path / "honest.zip").passed
     path = stem.with_suffix(".md")
     path.write_text(path.read_text().replace(" to ", " and ", 1))
@@ -403,7 +415,7 @@ def test_variants_share_the_verification_of_their_weights(
 
 
 def test_a_study_that_nobody_could_run_again_is_named(study: Path, tmp_path: Path) -> None:
-    write_artifact(study, tmp_path / "bare.zip", inputs=INPUTS[1:])
+    bundle(study, tmp_path / "bare.zip", inputs=INPUTS[1:])
     found = reviewed(tmp_path / "bare.zip")
     assert "inputs/Snakefile: missing" in problems(found)
     assert answer(found, "NeurIPS 5") == "no"

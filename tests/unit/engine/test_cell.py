@@ -373,7 +373,7 @@ def test_a_prompt_without_tokens_fails(tmp_path: Path) -> None:
 
 def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
     cell = {"task": dataset([sample(0, [5, 40])])}
-    with pytest.raises(EngineError, match="made token 40, but the model knows 40"):
+    with pytest.raises(EngineError, match="produced id 40, outside the model's vocabulary of 40"):
         run_cell(family("mamba2"), cell, tmp_path / "journal")
 
 

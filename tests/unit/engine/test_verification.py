@@ -108,7 +108,7 @@ def test_a_nano_model_is_what_transformers_computes_from_its_tensors(
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("mamba2attn", "nobody else is known to compute mamba2attn"),
+        ("mamba2attn", "no independent implementation of mamba2attn is known"),
         ("rwkv6", "only the rwkv package"),
     ],
 )

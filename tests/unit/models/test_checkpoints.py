@@ -294,6 +294,20 @@ def test_an_unknown_key_of_our_own_format_is_named(checkpoint: Path) -> None:
         load(checkpoint)
 
 
+@pytest.mark.parametrize("layers", [3, 100_000, 10**30])
+def test_layers_without_tensors_are_refused_before_they_are_made(
+    tmp_path: Path, layers: int
+) -> None:
+    """A hundred thousand of them once took a minute and 1.3 GB."""
+    save_file({"model.norm.weight": torch.ones(4)}, tmp_path / "model.safetensors")
+    raw = {"model_type": "llama", "num_hidden_layers": layers}
+    (tmp_path / "config.json").write_text(json.dumps(raw))
+    with pytest.raises(CheckpointError, match=f"num_hidden_layers is {layers}, .* at most 1, "):
+        load(tmp_path)
+    with pytest.raises(CheckpointError, match="at most 5000" if layers > 5000 else "has no "):
+        decoder_config(raw, where="config.json")
+
+
 def test_a_hub_id_needs_its_full_revision() -> None:
     with pytest.raises(CheckpointError, match=r"needs `revision`.*got 'main'"):
         load("state-spaces/mamba2-2.7b", revision="main")

@@ -87,7 +87,7 @@ def test_nobody_is_named_who_does_not_compute_a_decoder(
     decoder = family("griffin", dtype=torch.float32)
     decoder.config = decoder.config.model_copy(update={"family": "gated_deltanet"})
     found = find_reference(tmp_path, decoder)
-    assert found == "nobody else is known to compute gated_deltanet from these weights"
+    assert found == "no independent implementation of gated_deltanet is known for these weights"
 
 
 def test_files_of_mamba_ssm_are_known_as_its_own(tmp_path: Path) -> None:

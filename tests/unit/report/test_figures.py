@@ -43,7 +43,7 @@ def test_a_figure_is_written_for_screen_and_print(tmp_path: Path, figure: Figure
     assert (tmp_path / f"{figure.name}.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / f"{figure.name}.pdf").read_bytes().startswith(b"%PDF")
     assert (
-        (tmp_path / f"{figure.name}.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+        (tmp_path / f"{figure.name}.html").read_text(encoding="utf-8").startswith("<!doctype html>")
     )
 
 

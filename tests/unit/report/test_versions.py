@@ -11,7 +11,8 @@ from needlework.errors import RecordError
 from needlework.files import sha256, write_records
 from needlework.report.explorer.packing import blocks
 from needlework.report.tables import read_measured, write_table
-from needlework.scores.cells import collect, mixed, score_cell
+from needlework.scores.cells import collect, score_cell
+from needlework.scores.remarks import mixed
 from needlework.study.config import Cell
 from needlework.study.definitions import TableDefinition
 from tests.study_for_tests import small_plan
@@ -115,5 +116,5 @@ def test_the_explorer_shows_the_same_mark(tmp_path: Path) -> None:
 def test_a_file_that_tells_nonsense_is_named(told: str, tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
     pl.DataFrame({"a": [1]}).write_parquet(path, metadata={"libraries": told})
-    with pytest.raises(RecordError, match=r"x.parquet: what it tells of versions is damaged"):
+    with pytest.raises(RecordError, match=r"x.parquet: its list of library versions is damaged"):
         mixed([path])

@@ -128,7 +128,8 @@ def test_the_command_imports_nothing_heavy() -> None:
     """Datasets are made by thousands of short jobs, which must not wait for torch."""
     script = (
         "import sys; from needlework import cli, tasks, tokenizers;"
-        "from needlework.tasks import datasets, english; from needlework.nano import language;"
+        "from needlework.study import datasets; from needlework.tasks import english;"
+        "from needlework.nano import language;"
         "language.material();"
         "print(sorted({'torch', 'transformers', 'polars', 'nltk', 'numpy'} & sys.modules.keys()))"
     )

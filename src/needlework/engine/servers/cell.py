@@ -1,8 +1,7 @@
 """One cell answered by a server: the datasets of a suite at one length in, predictions out.
 
-Knows samples, predictions and the journal; does not know how a server is reached. What the journal
-holds is not asked again, whoever ran the server then; a failure is not written and gets another
-chance.
+What the journal holds is not asked again, whoever ran the server then; a failure is not written and
+gets another chance.
 """
 
 import asyncio

@@ -1,9 +1,8 @@
 """One server asked over HTTP: tried again where that helps, named in one line where it does not.
 
-Knows the client library of OpenAI and what goes wrong on the way; does not know samples. The key of
-an entry goes to the host of its endpoint and nowhere else: redirects are not followed, headers that
-the library finds in the environment are taken off, and whatever comes back is freed of it before
-anybody reads, logs or writes it.
+The key of an entry goes to the host of its endpoint and nowhere else: redirects are not followed,
+headers that the library finds in the environment are taken off, and whatever comes back is freed of
+it before anybody reads, logs or writes it.
 """
 
 import asyncio

@@ -13,7 +13,8 @@ from needlework.engine.servers.weights import TRIAL_TOKENS, folder_of
 from needlework.errors import CheckpointError
 from needlework.models.decoder import Decoder
 from needlework.models.hub_model import load_hub_model
-from needlework.study.served import Served, Server, Trial
+from needlework.study.served import Server
+from needlework.study.served_records import Served, Trial
 from needlework.tokenizers import Tokenizer
 from needlework.tolerances import TOLERANCES, Dtype
 

@@ -1,7 +1,7 @@
 """Runs one command and ends it, with everything it started, when whoever asked for it is gone.
 
 `python -m needlework.engine.servers.keeper WORD...`: the end of standard input is the sign, which
-comes whatever ends the other process, SIGKILL included. Knows processes, nothing else.
+comes whatever ends the other process, SIGKILL included.
 """
 
 import os

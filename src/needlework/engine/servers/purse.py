@@ -1,7 +1,6 @@
 """What the answers of a model may cost in a study: money that is set aside before it is spent.
 
-Knows prices and one file that all jobs of a model share; does not know questions. What was set
-aside by a job that was killed counts as spent: its questions were under way.
+What was set aside by a job that was killed counts as spent: its questions were under way.
 """
 
 import fcntl

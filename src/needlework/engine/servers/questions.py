@@ -1,7 +1,7 @@
 """The questions of a cell as a server is asked them, and the count of tokens that both must have.
 
-Knows samples, tokenizers and chat templates; does not know networks. What is counted here is what
-the model should read: where a server reads something else, it does not answer our question.
+What is counted here is what the model should read: where a server reads something else, it does not
+answer our question.
 """
 
 import hashlib

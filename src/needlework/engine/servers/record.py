@@ -1,7 +1,7 @@
 """What is known of a server before its answers count: who it is, and how it agrees with itself.
 
-Knows a few samples and short prompts; does not know scores. Servers that batch may answer the same
-question otherwise when others are under way, so some samples are asked twice, in another company.
+Servers that batch may answer the same question otherwise when others are under way, so some samples
+are asked twice, in another company.
 """
 
 import asyncio
@@ -15,7 +15,8 @@ from needlework.engine.servers.service import Service
 from needlework.engine.servers.session import Session, each_of
 from needlework.engine.servers.weights import TRIAL_TOKENS
 from needlework.errors import ServerError
-from needlework.study.served import Repeats, Served, Server, Trial
+from needlework.study.served import Server
+from needlework.study.served_records import Repeats, Served, Trial
 
 TRIALS = 3
 TRIAL_CHARACTERS = 160

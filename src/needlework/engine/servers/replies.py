@@ -1,7 +1,4 @@
-"""What servers answer, in the two forms of OpenAI's interface; anything else is unreadable.
-
-Knows JSON; does not know networks, samples or scores.
-"""
+"""What servers answer, in the two forms of OpenAI's interface; anything else is unreadable."""
 
 from typing import Literal
 

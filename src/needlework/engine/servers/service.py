@@ -1,8 +1,7 @@
 """Where the server is: at an endpoint, or a process of this job that is started and ended here.
 
-Knows processes, ports and logs; does not know what is asked. A server of this job listens on
-127.0.0.1, is started from a list of words without a shell, and is ended whatever happens: a keeper
-(`keeper`) sees when this process is gone.
+A server of this job listens on 127.0.0.1, is started from a list of words without a shell, and is
+ended whatever happens: a keeper (`keeper`) sees when this process is gone.
 """
 
 import logging

@@ -1,7 +1,7 @@
 """A conversation with one server: who it is, how it takes prompts, and many questions at a time.
 
-Knows questions and answers; does not know files, except the purse. Nothing about a server is
-assumed: whether it takes token ids is tried with the first question, and every answer is counted.
+Nothing about a server is assumed: whether it takes token ids is tried with the first question, and
+every answer is counted.
 """
 
 import asyncio
@@ -17,7 +17,8 @@ from needlework.engine.servers.purse import Purse
 from needlework.engine.servers.questions import Counter, Form, Question, Reader
 from needlework.engine.servers.replies import Reply
 from needlework.errors import ServerError
-from needlework.study.served import Facts, Server
+from needlework.study.served import Server
+from needlework.study.served_records import Facts
 
 LENGTHS = ("max_model_len", "context_length", "context_window", "max_context_length")
 """What servers call the most tokens of prompt and answer, in their lists of models."""

@@ -1,6 +1,6 @@
 """The weights behind a server, where they are at hand: which they are, and whether it serves them.
 
-Knows files, and asks for what computes only when there is something to compare.
+torch is imported only when there is something to compare.
 """
 
 import os
@@ -11,7 +11,8 @@ from needlework.external import snapshots
 from needlework.files import sha256, write_text
 from needlework.parsing import parse, read
 from needlework.study import inputs
-from needlework.study.served import Served, ServedVerification, Server
+from needlework.study.served import Server
+from needlework.study.served_records import Served, ServedVerification
 from needlework.tolerances import Dtype
 
 TRIAL_TOKENS = 16

@@ -1,6 +1,6 @@
 """Any checkpoint as a decoder: find its files, recognise its family, account for every tensor.
 
-Knows how the parts work together; each family's module knows its configuration and its names.
+Each family has a module: `decoder_config` reads its config.json, `places` renames its tensors.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -58,6 +58,12 @@ FAMILIES: Mapping[str, Format] = {
     "rwkv6": Format(rwkv6.decoder_config, rwkv6.places),
 }
 """The families of transformers, by `model_type`."""
+
+
+LAYERS = ("num_hidden_layers", "n_layer")
+"""How configurations call the number of layers."""
+MOST_LAYERS = 5000
+"""Fifty times those of the deepest model there is: a configuration alone may not ask for more."""
 
 
 def load(
@@ -121,6 +127,7 @@ def decoder_config(raw: Mapping[str, Any], *, where: str) -> tuple[DecoderConfig
         CheckpointError: the family is unknown or a setting is not supported.
     """
     family = _family(raw, where)
+    _check_depth(raw, MOST_LAYERS, where)
     return _told(lambda: family.config(raw), where), family
 
 
@@ -183,8 +190,25 @@ def _recognise(source: Path, shapes: Mapping[str, tuple[int, ...]]) -> tuple[Dec
             ) from error
         return spec, rwkv6.places_in_pth(spec)
     path = source / "config.json"
-    spec, family = decoder_config(_raw(path), where=str(path))
+    raw = _raw(path)
+    _check_depth(raw, len(shapes), str(path))
+    spec, family = decoder_config(raw, where=str(path))
     return spec, family.places(spec)
+
+
+def _check_depth(raw: Mapping[str, Any], most: int, where: str) -> None:
+    """Accept no more layers than that, before anything is made for each of them.
+
+    Raises:
+        CheckpointError: there are more.
+    """
+    for key in LAYERS:
+        found = raw.get(key)
+        if isinstance(found, int) and found > most:
+            raise CheckpointError(
+                f"{where}: {key} is {found}, and there may be at most {most}, one a "
+                "tensor of the weights; it is damaged or another model's: fetch it again"
+            )
 
 
 def _raw(path: Path) -> Mapping[str, Any]:

@@ -1,7 +1,7 @@
 """A checkpoint's tensors against the places of a decoder: every one accounted for, on both sides.
 
-Knows names and shapes; does not know files or families. The whole renaming is written out before a
-byte is read, and what is left over is an error with names in it.
+The whole renaming is written out before a byte is read, and what is left over is an error with
+names in it.
 """
 
 import re

@@ -1,7 +1,7 @@
 """Checkpoints in GGUF, the format of llama.cpp: the families llama and qwen2 of it.
 
-Knows what llama.cpp calls settings and tensors, and how it turns them: in llama files the rows of q
-and k lie in the order in which pairs are rotated there, neighbours together.
+Settings and tensors have llama.cpp's names. In llama files the rows of q and k lie in the order in
+which pairs are rotated there, neighbours together.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """A GGUF file with its weights rounded to another type: the same model, in fewer bits.
 
-Knows which weights are rounded (matrices; vectors and all else stay as they are); how, is the
-business of the gguf library, so the same file gives the same bytes.
+Matrices are rounded, by the gguf library; vectors and all else stay as they are. The same file
+gives the same bytes.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,4 @@
-"""The weights of a GGUF file as a stream of named tensors, rounded values made numbers again.
-
-Knows what the gguf library can dequantise; does not know what the names mean.
-"""
+"""The weights of a GGUF file as a stream of named tensors, rounded values made numbers again."""
 
 from collections.abc import Iterator
 from importlib.metadata import version

@@ -1,6 +1,5 @@
 """The files of a checkpoint as a stream of named tensors, one at a time.
 
-Knows safetensors, GGUF, PyTorch archives and their shard indices; does not know what names mean.
 Nothing is ever unpickled but tensors (`weights_only`), and archives are mapped, not loaded.
 """
 

@@ -1,7 +1,4 @@
-"""A prompt cut down to what one wants to see of it: its needles, their neighbourhood, the question.
-
-Knows texts and spans; does not know files or pages.
-"""
+"""A prompt shortened for reading: its needles, their surroundings and the question."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -51,7 +48,7 @@ def fold(sample: Sample, detail: SampleDetail) -> list[Piece]:
     text, end = sample.input, detail.question_start
     if end > len(text) or any(span.end > len(text) for span in detail.needles):
         raise RecordError(
-            f"sample {sample.index}: its details speak of {end} characters, but the prompt has "
+            f"sample {sample.index}: its details refer to {end} characters, but the prompt has "
             f"{len(text)}; make dataset and details again"
         )
     pieces: list[Piece] = []

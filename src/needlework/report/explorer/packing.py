@@ -1,7 +1,4 @@
-"""What the explorer shows, as blocks of JSON that are decoded only when someone looks.
-
-Knows the files of a study and how their rows belong together; does not know the page.
-"""
+"""The data of the explorer: blocks of JSON that the page decodes on demand."""
 
 import base64
 import json
@@ -29,7 +26,9 @@ from needlework.scores.remarks import mixed, remarks
 from needlework.study.config import AskedSuite, Grid, ShownModel
 from needlework.study.definitions import TableDefinition
 
-PACKED = re.compile(r'<script type="text/plain" data-key="([^"]*)">([^<]*)</script>')
+PACKED = re.compile(
+    rb'<script type="text/plain" data-key="([^"]*)">([A-Za-z0-9+/]*={0,2})</script>'
+)
 """A block as it stands in the page, on a line of its own."""
 MASKED = "letters of prompts that are not ours are dots here"
 RAW_DEFLATE = -15
@@ -58,21 +57,45 @@ class Block(NamedTuple):
         return base64.b64encode(deflate.compress(text.encode()) + deflate.flush()).decode()
 
 
-def unpacked(line: str) -> str:
-    """A line of the page with its block decoded; other lines as they are.
+class Packed(NamedTuple):
+    """A block as it stands in a page.
 
     Compressors differ in how they pack the same content, so pages are compared unpacked.
+    """
+
+    key: str
+    base64: bytes
+
+    def content(self, *, at_most: int | None) -> bytes:
+        """What is in it: as a browser reads it, which is one stream and nothing else.
+
+        Raises:
+            ValueError: it is damaged, has something behind its stream, or is longer than `at_most`
+                bytes.
+        """
+        deflated = base64.b64decode(self.base64, validate=True)
+        if base64.b64encode(deflated) != self.base64:
+            raise ValueError("base64 that says the same in two ways")
+        stream = zlib.decompressobj(RAW_DEFLATE)
+        try:
+            content = stream.decompress(deflated, 0 if at_most is None else at_most + 1)
+        except zlib.error as error:
+            raise ValueError(str(error)) from error
+        if at_most is not None and len(content) > at_most:
+            raise ValueError(f"more than the {at_most:,} bytes that follow")
+        if not stream.eof or stream.unused_data:
+            raise ValueError("torn, or with something behind its end")
+        return content
+
+
+def packed(line: bytes) -> Packed | None:
+    """The block in a line of the page; None in other lines.
 
     Raises:
-        ValueError: the block is damaged.
+        ValueError: its key is no text.
     """
     found = PACKED.fullmatch(line)
-    if found is None:
-        return line
-    try:
-        return f"{found[1]}: {zlib.decompress(base64.b64decode(found[2]), RAW_DEFLATE).decode()}"
-    except zlib.error as error:
-        raise ValueError(f"{found[1]}: {error}") from error
+    return None if found is None else Packed(found[1].decode(), found[2])
 
 
 def blocks(
@@ -225,7 +248,7 @@ def _dataset(path: Path, *, masked: bool) -> Iterator[list[Any]]:
     samples = read_records(path, Sample)
     details = read_records(path.with_suffix(".details.jsonl"), SampleDetail)
     if [sample.index for sample in samples] != [detail.index for detail in details]:
-        raise RecordError(f"{path}: samples and details differ; delete both and ask for them again")
+        raise RecordError(f"{path}: samples and details differ; delete both and rerun snakemake")
     for place, (sample, detail) in enumerate(zip(samples, details, strict=True)):
         if sample.index != place:
             raise RecordError(f"{path}: sample {sample.index} stands at place {place}")

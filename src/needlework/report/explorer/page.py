@@ -1,8 +1,6 @@
-"""The explorer as a file: the page's own sources around the packed data.
+"""The explorer as a file: the page's own sources around the packed data."""
 
-Knows how blocks stand in the page; does not know what is in them.
-"""
-
+import re
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -10,10 +8,12 @@ from pathlib import Path
 from needlework.files import atomic
 from needlework.report.explorer.packing import blocks
 from needlework.report.explorer.sources import FOLDER, SCRIPTS, SHELL, STYLES
+from needlework.report.figure_page import policy
 from needlework.study.config import Grid, ShownModel
 from needlework.study.definitions import TableDefinition
 
 STYLE, SCRIPT, DATA = "/* style */", "/* script */", "<!-- data -->"
+POLICY, CODE = "/* policy */", re.compile(r"<script>(.*)</script>", re.DOTALL)
 """Where the shell holds a place for each part; the first block must stand before the script."""
 
 
@@ -39,6 +39,8 @@ def write_explorer(
     style = (FOLDER / STYLES).read_text(encoding="utf-8")
     head, middle, tail = shell.replace(STYLE, style).split(DATA)
     middle = middle.replace(SCRIPT, script)
+    (code,) = CODE.findall(middle)
+    head = head.replace(POLICY, policy(code, styles="'unsafe-inline'"))
     with atomic(output) as temporary, temporary.open("w", encoding="utf-8") as out:
         out.write(head)
         found = blocks(study, grid=grid, models=models, tables=tables, masked=masked)

@@ -1,8 +1,8 @@
 """The paper's artifact, replayed: the datasets its generators would have written, byte for byte.
 
-Knows how a replayed sample becomes a record. Random draws are the artifact's own, those of its
-search for a size included, but token counts are added up from counted parts (`counting`), essays
-are split once (`book`) and the list of word pairs is computed, not built (`tasks.words`).
+Random draws are the artifact's own, those of its search for a size included, but token counts are
+added up from counted parts (`counting`), essays are split once (`book`) and the list of word pairs
+is computed, not built (`tasks.words`).
 """
 
 from collections.abc import Iterator

@@ -1,8 +1,7 @@
 """The essays as a haystack: any number of their first words, split into sentences and counted.
 
-Knows words, sentences and their tokens; does not know needles. The sentences of a prefix are those
-of the whole text up to its last word, whose own sentence alone is split anew: Punkt looks no
-further than one word ahead.
+The sentences of a prefix are those of the whole text up to its last word, whose own sentence alone
+is split anew: Punkt looks no further than one word ahead.
 """
 
 import re

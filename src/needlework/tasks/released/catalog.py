@@ -1,7 +1,6 @@
 """The artifact's tasks by name, with exactly the parameters its two task files give them.
 
-Knows `synthetic.yaml` and `niah_depth_ablation.yaml`, defects included; does not know how a task is
-made. What both files call `num_needle_k: 1` with four queries means four keys, as its code has it.
+What both files call `num_needle_k: 1` with four queries means four keys, as its code has it.
 """
 
 from collections.abc import Mapping

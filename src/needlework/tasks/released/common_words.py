@@ -1,7 +1,4 @@
-"""Numbered lists in which ten words come more often, drawn as the artifact draws them.
-
-Knows the word list, repetitions and numbering; does not know how a size is found.
-"""
+"""Numbered lists in which ten words come more often, drawn as the artifact draws them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

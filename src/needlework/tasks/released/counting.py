@@ -1,8 +1,7 @@
 """Exact token counts of texts that are mostly made of parts already counted.
 
-Knows how parts are put together; does not know what they say, nor why a tokenizer lets a text be
-cut before a run of blanks (`needlework.tokenizers.cuts`). The tokens of a text are the sum over its
-pieces; where nothing is known about a tokenizer, whole texts are counted.
+The tokens of a text are the sum over its pieces; where nothing is known about a tokenizer, whole
+texts are counted.
 """
 
 import re
@@ -31,7 +30,7 @@ class Part(Protocol):
 
 
 Rope = Sequence[str | Part]
-"""A text as parts in order; plain strings are parts that nobody counted yet."""
+"""A text as parts in order; plain strings are parts not counted yet."""
 
 
 def joined(rope: Rope) -> str:

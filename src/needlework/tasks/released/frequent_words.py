@@ -1,7 +1,7 @@
 """Coded text whose word frequencies follow a power law, drawn as the artifact draws it.
 
-Knows coded words, their law and the artifact's own loops: here the context length is compared with
-the prompt alone, so prompt and answer together may exceed it.
+The artifact has loops of its own here: the context length is compared with the prompt alone, so
+prompt and answer together may exceed it.
 """
 
 import math

@@ -1,7 +1,4 @@
-"""Which generator makes a task, and how its size and samples are found.
-
-Knows every generator and its own way through the two loops of `replay`; does not know records.
-"""
+"""Which generator makes a task, and how its size and samples are found."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -68,7 +65,7 @@ class Made:
     length: int
     """What the artifact writes down: prompt and answer, not quite in `vt`."""
     tokens: int | None
-    """Tokens of the prompt, where the length does not tell them."""
+    """Tokens of the prompt, where they do not follow from the length."""
 
 
 def collapse(text: str) -> str:

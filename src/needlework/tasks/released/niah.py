@@ -1,7 +1,4 @@
-"""Needles in a haystack, drawn as the artifact draws them.
-
-Knows keys, values, haystacks and where needles go; does not know tokens or how a size is found.
-"""
+"""Needles in a haystack, drawn as the artifact draws them."""
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -187,7 +184,7 @@ class Niah:
     def _in_lines(
         self, needles: Sequence[tuple[str, str]], size: int
     ) -> tuple[Rope, list[_Planted], int]:
-        """Lines of noise, or of needles nobody asks for, with the needles between them."""
+        """Lines of noise, or of needles that are not asked for, with the needles between them."""
         stream, spec = self._draws.stream, self._spec
         hay: list[tuple[str, str]] = []
         if spec.haystack == "needle":

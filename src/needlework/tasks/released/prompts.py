@@ -1,8 +1,4 @@
-"""The artifact's prompt texts: data that is fetched, never part of this package.
-
-Knows the form of `ruler/prompts.json` and how the artifact puts a prompt together; does not know
-what goes into its haystack.
-"""
+"""The artifact's prompt texts: data that is fetched, never part of this package."""
 
 from collections.abc import Mapping
 from pathlib import Path

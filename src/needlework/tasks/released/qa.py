@@ -1,8 +1,7 @@
 """Questions over documents, drawn as the artifact draws them.
 
-Knows SQuAD v2 and HotpotQA files and which documents surround a question; does not know tokens or
-how a size is found. When a context has room for every document, the artifact shuffles its own list
-of them, so that later questions find other documents at their places.
+When a context has room for every document, the artifact shuffles its own list of them, so that
+later questions find other documents at their places.
 """
 
 import random

@@ -1,8 +1,7 @@
 """The artifact's two loops: the search for a size, and samples that are drawn until they fit.
 
-Knows draws, sizes and token budgets; does not know what is drawn. Both loops take draws that move
-all later ones. Where texts must be tokenized whole, several are drawn ahead and counted at once,
-and the draws after the last one that counts are taken back.
+Both loops take draws that move all later ones. Where texts must be tokenized whole, several are
+drawn ahead and counted at once, and the draws after the last one that counts are taken back.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence

@@ -1,8 +1,8 @@
 """Sentences by Punkt (Kiss and Strunk, 2006), as the artifact's NLTK of June 2024 finds them.
 
-Knows the English model's four tables and NLTK's decisions; does not know the essays. It is a module
-of its own because importing NLTK takes longer than making most datasets, and because later releases
-of NLTK changed the rules (curly quotes). Tests compare it with NLTK. White space is single blanks.
+It is a module of its own because importing NLTK takes longer than making most datasets, and because
+later releases of NLTK changed the rules (curly quotes). Tests compare it with NLTK. White space is
+single blanks.
 """
 
 import re

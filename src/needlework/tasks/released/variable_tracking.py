@@ -1,7 +1,7 @@
 """Chains of assignments in noise, drawn as the artifact draws them.
 
-Knows names, chains and where assignments go; does not know tokens or how a size is found. Every
-sample of a file is shown the same solved example, which is drawn first, from the same streams.
+Every sample of a file is shown the same solved example, which is drawn first, from the same
+streams.
 """
 
 import string

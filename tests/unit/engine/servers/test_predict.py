@@ -10,7 +10,8 @@ from needlework.errors import ServerError
 from needlework.files import read_records, write_records
 from needlework.parsing import parse, read
 from needlework.records import Prediction
-from needlework.study.served import Served, ServedCell, Server
+from needlework.study.served import ServedCell, Server
+from needlework.study.served_records import Served
 from tests.asking_for_tests import sample
 from tests.study_for_tests import small_plan
 from tests.unit.engine.servers.test_service import SCRIPT

@@ -12,7 +12,8 @@ from needlework.engine.servers import comparison, weights
 from needlework.errors import CheckpointError
 from needlework.models import load
 from needlework.parsing import parse, read
-from needlework.study.served import Facts, Repeats, Served, ServedVerification, Server, Trial
+from needlework.study.served import Server
+from needlework.study.served_records import Facts, Repeats, Served, ServedVerification, Trial
 from tests.asking_for_tests import echoing
 from tests.servers_for_tests import serving
 from tests.study_for_tests import small_plan

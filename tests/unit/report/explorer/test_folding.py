@@ -83,7 +83,7 @@ def test_answers_come_first_where_there_are_too_many_needles() -> None:
 
 
 def test_details_of_another_prompt_are_named() -> None:
-    with pytest.raises(RecordError, match="speak of 99 characters"):
+    with pytest.raises(RecordError, match="refer to 99 characters"):
         fold(*made("short", [], 99))
 
 

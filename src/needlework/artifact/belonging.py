@@ -1,0 +1,131 @@
+"""Which files an artifact may have, and which of them a review only believes.
+
+Knows what a study makes and what it was bundled with; does not compare contents.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Set
+from itertools import product
+from pathlib import Path
+
+from needlework import installed
+from needlework.artifact import own_tasks, reading, replanning
+from needlework.artifact.bundle import INPUTS, PACKAGED, STUDY, TIMES
+from needlework.errors import NeedleworkError
+from needlework.files import sha256
+from needlework.study.plan import Plan
+from needlework.study.variants import weights_of
+from needlework.tasks.specs import OWN
+
+PUBLISHED = "resources/published"
+SOURCES = ("Snakefile", "pyproject.toml")
+COMPARED = frozenset({".csv", ".jsonl"})
+"""Kinds of inputs that samples or the published numbers of this version are compared with."""
+READ = ("models.yaml", "models.lock.yaml", "tasks.yaml", "tables/paper.yaml")
+"""Files of `config` that the plan is made from, beside the one of the study."""
+
+
+def strange(artifact: Path, made: Iterable[str]) -> Iterator[str]:
+    """Files that nothing of the study asks for; `made` are the pages that commands make."""
+    try:
+        plan = replanning.planned_again(artifact)
+    except NeedleworkError:
+        return  # A check says so.
+    known = {*made, *_foundations(plan)}
+    for name in _names(artifact / STUDY):
+        if name not in known:
+            yield f"{STUDY}/{name}: follows from nothing; no command makes it"
+    asked = _asked_by(artifact)
+    for name in _names(artifact / INPUTS):
+        if not _is_input(name, plan, asked):
+            yield f"{INPUTS}/{name}: no input of the study; leave it out"
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    )
+
+
+def _foundations(plan: Plan) -> Iterator[str]:
+    """The files of a study from which its pages follow."""
+    yield from (f"plan/{part}.json" for part in (*plan.parts(), "costs"))
+    for data, end in product(plan.datasets(), ("jsonl", "details.jsonl")):
+        yield f"data/{data.prompts}/{data.length}/{data.task}.{end}"
+    for cell in plan.grid().cells():
+        place = "/".join(map(str, cell))
+        yield f"predictions/{place}.jsonl"
+        yield f"scores/{place}.parquet"
+        yield f"{TIMES}/predict/{place}.tsv"
+    for name in plan.models:
+        yield f"verified/{name}.json"
+        yield f"verified/{weights_of(name)}.json"
+
+
+def _is_input(name: str, plan: Plan, asked: Set[str]) -> bool:
+    """Whether a study is bundled with such a file."""
+    path = Path(name)
+    if path.parts[0] == PACKAGED:
+        path = path.relative_to(PACKAGED)
+    own = {spec.path for spec in plan.all_tasks.values() if isinstance(spec, OWN)}
+    return (
+        path.as_posix() in SOURCES
+        or name in own
+        or name in asked
+        or path.parts[0] == "workflow"
+        or (path.parts[0] == "config" and path.suffix == ".yaml")
+        or (path.parent == Path(PUBLISHED) and path.suffix == ".csv")
+    )
+
+
+def believed(artifact: Path) -> Iterator[str]:
+    """Every file that no check compares with anything but its own digest."""
+    read = {f"config/{name}" for name in READ} | _asked_by(artifact)
+    yield from (f"{STUDY}/{TIMES}/{name}" for name in _names(artifact / STUDY / TIMES))
+    for name in _names(artifact / INPUTS):
+        is_compared = name in read or Path(name).suffix in COMPARED or _is_ours(artifact, name)
+        if not is_compared:
+            yield f"{INPUTS}/{name}"
+
+
+def _asked_by(artifact: Path) -> Set[str]:
+    """The files of the inputs that ask for the study."""
+    try:
+        found = replanning.asked_by(artifact)
+    except NeedleworkError:
+        return frozenset()
+    return {path.relative_to(artifact / INPUTS).as_posix() for path in found}
+
+
+def _is_ours(artifact: Path, name: str) -> bool:
+    """Whether this version of needlework has the very same file."""
+    own = installed.root() / name.removeprefix(f"{PACKAGED}/")
+    return own.is_file() and sha256(own) == sha256(artifact / INPUTS / name)
+
+
+def not_shown(artifact: Path, *, asked_again: Mapping[str, int] | None) -> Iterator[str]:
+    """What a reader might take for shown, and is not."""
+    if asked_again is None:
+        yield (
+            "that these models gave these answers: who changes answers, scores and pages together, "
+            "or makes answers up, passes; `needlework review --recompute N` asks the models again"
+        )
+    else:
+        for what, count in asked_again.items():
+            yield f"that {what} gave the {count:,} answers for which nobody asked it again"
+    yield (
+        "that the samples are those that the tasks make: references and answers that were changed "
+        "together in data and predictions pass"
+    )
+    yield "when, where and with which packages it was computed, which environment.json only says"
+    if not any((artifact / STUDY / "verified").glob("*.json")):
+        yield "that the weights are those of the models, which nobody verified in this study"
+    yield from _own_programs(artifact)
+
+
+def _own_programs(artifact: Path) -> Iterator[str]:
+    """Tasks that a program of the study made."""
+    try:
+        tasks = reading.all_tasks(artifact)
+    except NeedleworkError:
+        return  # A check says so.
+    yield from own_tasks.not_shown(tasks)
