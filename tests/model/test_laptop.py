@@ -61,14 +61,17 @@ def made(model: str, suite: str, folder: Path, texts: Path) -> list[Prediction]:
 
 
 def committed(task: str) -> list[dict[str, str]]:
-    """What the committed tables say of a task at this length."""
+    """What the committed tables say of a task at this length; of the depth suite by its depth."""
+    depth = task.rpartition("_")[2]
+    places = [(task, ""), ("depth", depth)]
     rows = []
     for path in sorted((ROOT / "reports" / "laptop" / "tables").glob("*.csv")):
         with path.open(encoding="utf-8") as file:
             rows += [
                 row
                 for row in csv.DictReader(file)
-                if row.get("task") == task and row.get("length") == str(LENGTH)
+                if (row.get("task"), row.get("depth")) in places
+                and row.get("length") == str(LENGTH)
             ]
     return rows
 
