@@ -19,7 +19,7 @@ from needlework.files import read_records, write_records, write_text
 from needlework.records import Prediction, Sample, SampleDetail
 from needlework.rng import stream
 from needlework.study import plan as plans
-from needlework.study.config import Cell
+from needlework.study.grid import Cell
 from needlework.study.plan import Plan
 
 SAMPLES = 261

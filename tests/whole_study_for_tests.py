@@ -10,7 +10,7 @@ from needlework.files import write_records, write_text
 from needlework.records import Prediction, Sample, SampleDetail, Span
 from needlework.rng import stream
 from needlework.scores import cells
-from needlework.study.config import Cell
+from needlework.study.grid import Cell
 from needlework.study.plan import Plan
 from needlework.tasks.specs import Spec
 from tests.study_for_tests import small_plan

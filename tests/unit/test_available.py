@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from needlework.cluster import available
-from needlework.study.config import Cell
+from needlework.study.grid import Cell
 
 CELL = Cell("model", "ruler", 128)
 PLACE = "model/ruler/128"

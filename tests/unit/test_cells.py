@@ -11,7 +11,7 @@ from needlework.errors import RecordError
 from needlework.files import write_records
 from needlework.records import Prediction
 from needlework.scores.cells import collect, read_estimates, score_cell
-from needlework.study.config import Cell, Grid
+from needlework.study.grid import Cell, Grid
 from needlework.tasks.specs import NiahSpec, QaSpec, Spec
 
 TASKS: dict[str, Spec] = {

@@ -1,7 +1,7 @@
 """Parts: a lone table asks for what it shows; everything else asks for whole cells."""
 
 from needlework.study import parts
-from needlework.study.config import Cell
+from needlework.study.grid import Cell
 from needlework.study.plan import Plan
 from tests.study_for_tests import small_plan
 

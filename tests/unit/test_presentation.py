@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from needlework.errors import StudyError
-from needlework.study.config import Cell
 from needlework.study.definitions import TableDefinition
+from needlework.study.grid import Cell
 from needlework.study.presentation import Shown
 from needlework.study.selection import needs
 from tests.study_for_tests import small_plan, table_of

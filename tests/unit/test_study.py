@@ -6,7 +6,8 @@ import pytest
 
 from needlework.errors import StudyError
 from needlework.parsing import parse
-from needlework.study.config import Cell, Grid, Models, Study
+from needlework.study.config import Models, Study
+from needlework.study.grid import Cell, Grid
 from tests.study_for_tests import study_keys
 
 MODEL = {

@@ -20,7 +20,7 @@ from needlework.files import read_records, write_records
 from needlework.hazards.page import write_hazards
 from needlework.records import Prediction
 from needlework.report import rendering
-from needlework.study.config import Grid
+from needlework.study.grid import Grid
 from tests import study_for_tests
 from tests.browser_for_tests import Browser, chromium
 from tests.hostile_for_tests import ANSWER, LABELS, SCRIPT, hostile_config

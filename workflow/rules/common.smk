@@ -13,7 +13,7 @@ from needlework.cost import study as cost
 from needlework.errors import NeedleworkError
 from needlework.report.explorer.sources import fingerprint
 from needlework.sources import digest
-from needlework.study import file, plan
+from needlework.study import file, paper, plan
 
 # A study given with --configfile stands alone; where none is, --config changes the default one.
 if not workflow.configfiles and config.keys() <= workflow.config_settings.config.keys():
@@ -44,11 +44,8 @@ SHOWN = PLAN.shows
 SCORE_TABLES = [table.name for table in SHOWN.tables if table.value == "score"]
 MODEL_TABLES = [table.name for table in SHOWN.tables if table.value == "models"]
 FIGURES = [figure.name for figure in SHOWN.figures]
-TABLE_KINDS = ["md", "tex", "csv"]
-FIGURE_KINDS = [".svg", ".png", ".pdf", ".html"]
-PUBLISHED = [
-    str(installed.find(f"resources/published/{name}.csv")) for name in ("ruler", "depth", "format")
-]
+TABLE_KINDS, FIGURE_KINDS = ["md", "tex", "csv"], [".svg", ".png", ".pdf", ".html"]
+PUBLISHED = [str(installed.find(f"resources/published/{name}.csv")) for name in paper.SCORES]
 
 
 def either(names):

@@ -6,7 +6,7 @@ from needlework.cluster import model_code
 from needlework import sources
 from needlework.cost.study import cell_cost
 from needlework.study import parts
-from needlework.study.config import Cell
+from needlework.study.grid import Cell
 
 
 def template(name):

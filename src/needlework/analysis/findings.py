@@ -19,8 +19,9 @@ from needlework.statistics.bootstrap import bootstrap
 from needlework.statistics.contrasts import Interval
 from needlework.statistics.means import Estimate, estimate
 from needlework.statistics.power import detectable_difference, detectable_paired_difference
-from needlework.study.config import Grid, ShownModel, SuiteName
+from needlework.study.config import ShownModel, SuiteName
 from needlework.study.definitions import Name
+from needlework.study.grid import Grid
 
 TIMES = (2, 4, 8)
 SIGNIFICANCE = 0.05

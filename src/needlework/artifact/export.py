@@ -16,7 +16,8 @@ from needlework.parsing import parse, read
 from needlework.records import Prediction, Sample
 from needlework.report.explorer.packing import prompts_key
 from needlework.scores.cells import CellEstimate, read_estimates, read_scores, scored
-from needlework.study.config import Cell, Grid, ShownModel, Study
+from needlework.study.config import ShownModel, Study
+from needlework.study.grid import Cell, Grid
 from needlework.tasks.metrics import clean
 from needlework.tasks.specs import Spec
 

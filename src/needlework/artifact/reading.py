@@ -11,7 +11,8 @@ import polars as pl
 from needlework.artifact.bundle import INPUTS, STUDY
 from needlework.errors import ArtifactError
 from needlework.parsing import parse, read
-from needlework.study.config import Cell, Grid, ShownModel, Study
+from needlework.study.config import ShownModel, Study
+from needlework.study.grid import Cell, Grid
 from needlework.tasks.specs import Spec
 
 Content = TypeVar("Content")

@@ -20,7 +20,7 @@ from needlework.files import read_records
 from needlework.records import Prediction, Sample
 from needlework.statistics.means import estimate
 from needlework.study import variants
-from needlework.study.config import Cell
+from needlework.study.grid import Cell
 from needlework.study.plan import Plan
 from needlework.tasks.prompts import CHAT
 

@@ -32,8 +32,9 @@ from needlework.report.notes import Verified, read_verified
 from needlework.report.results import write_results
 from needlework.report.summary import write_report
 from needlework.report.tables import Measured, read_measured, write_models, write_table
-from needlework.study.config import Grid, ShownModel, Study
+from needlework.study.config import ShownModel, Study
 from needlework.study.definitions import FigureDefinition, TableDefinition
+from needlework.study.grid import Grid
 from needlework.study.presentation import Page, Shown
 from needlework.study.variants import StudiedModel
 

@@ -6,7 +6,7 @@ Files are looked for, not read.
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from needlework.study.config import Cell
+from needlework.study.grid import Cell
 
 
 def places(results: Path, cells: Iterable[Cell]) -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from needlework.cluster.failures import last_words
-from needlework.study.config import Cell
+from needlework.study.grid import Cell
 from needlework.study.plan import Plan
 
 State = Literal["done", "running", "failed", "waiting"]

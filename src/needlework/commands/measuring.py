@@ -126,7 +126,8 @@ def results(
 
     from needlework.parsing import parse, read
     from needlework.report.results import write_results
-    from needlework.study.config import Grid, ShownModel, Study
+    from needlework.study.config import ShownModel, Study
+    from needlework.study.grid import Grid
 
     write_results(
         parse(Study, read(config), where=str(config)),

@@ -11,7 +11,7 @@ from needlework.commands.options import FILE, PACKAGED
 if TYPE_CHECKING:
     from needlework.cost.study import PlannedCell
     from needlework.proving.rates import MeasuredMachine
-    from needlework.study.config import Cell
+    from needlework.study.grid import Cell
     from needlework.study.plan import Plan
 
     Needs = Mapping[Cell, set[str]]

@@ -41,7 +41,8 @@ def agreement(
     """
     from needlework.paper.agreement_page import write_agreement
     from needlework.parsing import parse, read
-    from needlework.study.config import Grid, ShownModel
+    from needlework.study.config import ShownModel
+    from needlework.study.grid import Grid
 
     write_agreement(
         published,
@@ -134,7 +135,7 @@ def claims(
     from needlework.paper.claims_page import write_claims
     from needlework.paper.evidence import read_evidence, read_models
     from needlework.parsing import parse, read
-    from needlework.study.config import Grid
+    from needlework.study.grid import Grid
     from needlework.study.presentation import Shown
     from needlework.study.presets import claim_tables
 
@@ -175,7 +176,8 @@ def explorer(
     """
     from needlework.parsing import parse, read
     from needlework.report.explorer.page import write_explorer
-    from needlework.study.config import Grid, ShownModel
+    from needlework.study.config import ShownModel
+    from needlework.study.grid import Grid
     from needlework.study.presentation import Shown
 
     write_explorer(
@@ -214,8 +216,9 @@ def figure(
     from needlework.cost.study import PlannedCell
     from needlework.parsing import parse, read
     from needlework.report.figures import write_figure
-    from needlework.study.config import Grid, ShownModel
+    from needlework.study.config import ShownModel
     from needlework.study.definitions import FigureDefinition
+    from needlework.study.grid import Grid
 
     shown = parse(tuple[ShownModel, ...], read(models), where=str(models))
     planned = parse(tuple[PlannedCell, ...], read(costs), where=str(costs)) if costs else ()
@@ -250,7 +253,8 @@ def findings(
     """Tell how far models read and which of two is better, as OUTPUT.md and two CSV files."""
     from needlework.parsing import parse, read
     from needlework.report.findings import write_findings
-    from needlework.study.config import Grid, ShownModel, Study
+    from needlework.study.config import ShownModel, Study
+    from needlework.study.grid import Grid
 
     write_findings(
         parse(Study, read(config), where=str(config)),

@@ -26,7 +26,7 @@ def collect(folder: Path, scores: Path, cells: Path, grid: Path, only: tuple[str
     """
     from needlework.parsing import parse, read
     from needlework.scores import cells as cell_files
-    from needlework.study.config import Grid
+    from needlework.study.grid import Grid
 
     wanted = parse(Grid, read(grid), where=str(grid))
     chosen = [wanted.cell(place) for place in only] if only else wanted.cells()
@@ -54,7 +54,7 @@ def score(
 ) -> None:
     """Score the PREDICTIONS of one cell; OUTPUT holds one row per sample."""
     from needlework.scores.cells import score_cell
-    from needlework.study.config import Cell
+    from needlework.study.grid import Cell
 
     specs = suite_tasks(tasks, only)
     cell = Cell(model, suite, length)

@@ -44,8 +44,9 @@ def comparison(
     """
     from needlework.paper.comparison_page import write_comparison
     from needlework.parsing import parse, read
-    from needlework.study.config import Grid, ShownModel
+    from needlework.study.config import ShownModel
     from needlework.study.definitions import TableDefinition
+    from needlework.study.grid import Grid
 
     write_comparison(
         parse(TableDefinition, read(definition), where=str(definition)),
@@ -114,8 +115,9 @@ def table(
     from needlework.parsing import parse, read
     from needlework.report.notes import read_verified
     from needlework.report.tables import read_measured, write_table
-    from needlework.study.config import Grid, ShownModel
+    from needlework.study.config import ShownModel
     from needlework.study.definitions import TableDefinition
+    from needlework.study.grid import Grid
 
     measured = read_measured(
         scores,

@@ -13,7 +13,8 @@ from needlework.cost.architectures import Weights, architecture
 from needlework.cost.work import Work
 from needlework.files import read_records
 from needlework.records import Sample
-from needlework.study.config import Cell, SuiteName
+from needlework.study.config import SuiteName
+from needlework.study.grid import Cell
 from needlework.study.plan import Plan
 from needlework.tokenizers.prefixes import Tokens, computed_tokens, plan_forest, plan_separately
 

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from needlework.cost.measured import read_job
 from needlework.cost.study import PlannedCell
-from needlework.study.config import Cell, SuiteName
+from needlework.study.config import SuiteName
+from needlework.study.grid import Cell
 
 
 class JobHours(NamedTuple):

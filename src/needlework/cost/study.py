@@ -14,8 +14,8 @@ from needlework.cost.estimate import WEIGHT_BYTES, CellCost, Estimate, of_work, 
 from needlework.cost.formulas import costs
 from needlework.cost.work import Work, expected
 from needlework.parsing import Closed
-from needlework.study.config import Cell
 from needlework.study.definitions import Name
+from needlework.study.grid import Cell
 from needlework.study.plan import Plan
 
 MEGABYTE = 1e6

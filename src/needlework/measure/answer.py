@@ -15,7 +15,8 @@ from needlework.scores.cells import read_estimates
 from needlework.scores.estimates import Scores
 from needlework.statistics.contrasts import Interval
 from needlework.statistics.means import Estimate
-from needlework.study.config import Grid, ShownModel
+from needlework.study.config import ShownModel
+from needlework.study.grid import Grid
 from needlework.study.presentation import Shown
 
 WEAKEST = 3

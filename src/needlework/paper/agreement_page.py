@@ -20,7 +20,8 @@ from needlework.report import charts
 from needlework.report.rendering import render
 from needlework.scores.cells import read_estimates
 from needlework.scores.estimates import Scores
-from needlework.study.config import Grid, ShownModel
+from needlework.study.config import ShownModel
+from needlework.study.grid import Grid
 
 COLUMNS = (
     "where",

@@ -10,7 +10,8 @@ from needlework.parsing import parse, read
 from needlework.scores.cells import read_estimates
 from needlework.scores.estimates import Scores
 from needlework.statistics.means import Estimate, macro_mean, wilson
-from needlework.study.config import Grid, Models, ShownModel
+from needlework.study.config import Models, ShownModel
+from needlework.study.grid import Grid
 from needlework.study.paper import FORMATS, TASKS
 
 

@@ -11,8 +11,9 @@ from needlework.cost.figure import JobHours
 from needlework.report.charts import estimate_tips, looks, spoken
 from needlework.report.curves import computed, tasks
 from needlework.scores.estimates import Scores
-from needlework.study.config import Cell, ShownModel
+from needlework.study.config import ShownModel
 from needlework.study.definitions import FigureDefinition
+from needlework.study.grid import Cell
 
 PANEL = "datum.length + ' tokens'"
 """What stands above a panel."""

@@ -18,8 +18,9 @@ from needlework.report import charts, costs, curves, needles
 from needlework.report.notes import named
 from needlework.scores.cells import estimated, gathered
 from needlework.scores.estimates import Scores
-from needlework.study.config import Grid, ShownModel
+from needlework.study.config import ShownModel
 from needlework.study.definitions import FigureDefinition, FigureKind
+from needlework.study.grid import Grid
 
 Draw = Callable[[Scores, Sequence[ShownModel], FigureDefinition], alt.TopLevelMixin]
 

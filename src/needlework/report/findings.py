@@ -28,7 +28,8 @@ from needlework.report.rendering import render
 from needlework.scores.cells import read_estimates, read_parquet
 from needlework.scores.estimates import Scores
 from needlework.statistics.contrasts import Interval
-from needlework.study.config import AskedSuite, Grid, ShownModel, Study
+from needlework.study.config import ShownModel, Study
+from needlework.study.grid import AskedSuite, Grid
 
 
 def write_findings(

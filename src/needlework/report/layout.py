@@ -11,8 +11,9 @@ from typing import Literal, NamedTuple
 from needlework.scores.estimates import NotComputedError, Scores
 from needlework.statistics.means import Estimate, macro_mean
 from needlework.study import presentation, selection
-from needlework.study.config import Cell, ShownModel, SuiteName
+from needlework.study.config import ShownModel, SuiteName
 from needlework.study.definitions import Multiples, Name, TableDefinition
+from needlework.study.grid import Cell
 from needlework.study.selection import Column, Line
 
 AVERAGE = "average"

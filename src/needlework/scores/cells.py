@@ -19,7 +19,7 @@ from needlework.records import LIBRARIES, Prediction
 from needlework.scores.remarks import mixed, parquet, place_of, remark, remarks, write
 from needlework.statistics import means
 from needlework.statistics.means import Estimate
-from needlework.study.config import Cell
+from needlework.study.grid import Cell
 from needlework.tasks import metrics
 from needlework.tasks.specs import Spec, needle_format
 

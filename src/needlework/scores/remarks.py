@@ -14,7 +14,7 @@ from needlework.errors import RecordError
 from needlework.files import atomic
 from needlework.parsing import Closed
 from needlework.records import END, LIBRARIES, NO_END, Prediction
-from needlework.study.config import Cell
+from needlework.study.grid import Cell
 from needlework.tasks.specs import Spec
 
 Told = TypeVar("Told")

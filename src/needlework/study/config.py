@@ -1,8 +1,7 @@
 """A study as data: the closed form of the files in `config/`."""
 
 import json
-from collections.abc import Collection
-from typing import Annotated, Literal, NamedTuple, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import (
     BeforeValidator,
@@ -16,7 +15,6 @@ from pydantic import (
 )
 
 from needlework.defects import StudyHazard
-from needlework.errors import StudyError
 from needlework.external.snapshots import Commit
 from needlework.parsing import Closed, Line, as_name, by_form, unknown
 from needlework.records import Reasoning
@@ -24,7 +22,7 @@ from needlework.study.definitions import Name, TableDefinition, TemplateOptions
 from needlework.study.entries import Family, Place, Prompts, TokenizerEntry, Wrappers
 from needlework.study.served import ServerKeys, entry_problem
 from needlework.tasks.prompts import CHAT, WordingName
-from needlework.tasks.specs import Spec, needle_format, question_group
+from needlework.tasks.specs import Spec
 
 SuiteName = Name
 RunName = Annotated[
@@ -278,82 +276,6 @@ class Models(Closed):
 
 SuiteTasks = dict[Name, dict[Name, Spec]]
 """The tasks of every suite of a study, by name."""
-
-
-class Cell(NamedTuple):
-    """One model on one suite at one length: one job on one device."""
-
-    model: str
-    suite: SuiteName
-    length: int
-
-
-class AskedTask(Closed):
-    """A task of a suite, as far as tables distinguish tasks."""
-
-    name: Name
-    format: str | None = None
-    """What its needle is made of, where its depth is fixed."""
-    depth: int | None = None
-    """Where its needle lies, in percent, where that is fixed."""
-    questions: Name
-    """Tasks with equal `questions` ask the same ones, sample by sample."""
-
-    @classmethod
-    def of(cls, name: Name, spec: Spec) -> "AskedTask":
-        """A task as tables see it."""
-        return cls(
-            name=name,
-            format=needle_format(spec),
-            depth=getattr(spec, "depth", None),
-            questions=question_group(spec, name),
-        )
-
-
-class AskedSuite(Closed):
-    """The tasks and lengths of a suite."""
-
-    tasks: tuple[AskedTask, ...] = Field(min_length=1)
-    lengths: tuple[PositiveInt, ...] = Field(min_length=1)
-
-    def names(self) -> list[Name]:
-        """Its tasks by name."""
-        return [task.name for task in self.tasks]
-
-    def independent(self, tasks: Collection[Name]) -> bool:
-        """Whether these tasks ask different questions."""
-        asked = [task.questions for task in self.tasks if task.name in tasks]
-        return len(set(asked)) == len(asked)
-
-
-class Grid(Closed):
-    """The cells of a study: every model, on every suite, at every length."""
-
-    models: tuple[RunName, ...]
-    suites: dict[Name, AskedSuite] = Field(min_length=1)
-    without: tuple[tuple[RunName, SuiteName], ...] = ()
-    """Variants and suites without cells: another variant answers there, or no answer is needed."""
-
-    def cells(self) -> list[Cell]:
-        """Every cell, in the order of the tables."""
-        return [
-            Cell(model, suite, length)
-            for model in self.models
-            for suite, asked in self.suites.items()
-            for length in asked.lengths
-            if (model, suite) not in self.without
-        ]
-
-    def cell(self, place: str) -> Cell:
-        """The cell that `place` names as model/suite/length.
-
-        Raises:
-            StudyError: the study has no such cell.
-        """
-        known = {f"{cell.model}/{cell.suite}/{cell.length}": cell for cell in self.cells()}
-        if place not in known:
-            raise StudyError(f"cell {unknown(place, known)}; a cell is MODEL/SUITE/LENGTH")
-        return known[place]
 
 
 def schema() -> str:

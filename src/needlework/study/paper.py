@@ -29,6 +29,9 @@ MODELS = (
 )
 """The models of its tables, by their names in config/models.yaml."""
 
+SCORES = ("ruler", "depth", "format")
+"""Its published scores: `resources/published/NAME.csv`."""
+
 FORMATS = ("essay-word-num", "essay-word-uuid", "repeat-word-num")
 DEPTHS = (0, 20, 40, 50, 60, 80, 100)
 FORMAT_DEPTHS = (0, 50, 100)

@@ -6,8 +6,8 @@ Which table shows what is decided in `presentation`.
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from needlework.study.config import Cell
 from needlework.study.definitions import Name
+from needlework.study.grid import Cell
 from needlework.study.plan import Plan
 
 JOIN = "+"

@@ -14,20 +14,10 @@ from needlework.external.registry import DIRECTORY
 from needlework.parsing import Closed, parse, unknown
 from needlework.study import consistency, inputs, pins, presets, selection, serving, variants
 from needlework.study.catalogue import MaterialTasks, read_models, read_tasks
-from needlework.study.config import (
-    AskedSuite,
-    AskedTask,
-    Cell,
-    Grid,
-    ModelEntry,
-    RunName,
-    ShownModel,
-    Study,
-    SuiteName,
-    SuiteTasks,
-)
+from needlework.study.config import ModelEntry, RunName, ShownModel, Study, SuiteName, SuiteTasks
 from needlework.study.definitions import FigureDefinition, Name, TableDefinition
 from needlework.study.entries import TokenizerEntry, Wrapper
+from needlework.study.grid import AskedSuite, AskedTask, Cell, Grid
 from needlework.study.paper import MODELS as PUBLISHED
 from needlework.study.presentation import Shown
 from needlework.tasks.code import dataset_code

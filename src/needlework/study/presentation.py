@@ -12,8 +12,9 @@ from pydantic import Field
 
 from needlework.errors import StudyError
 from needlework.parsing import Closed
-from needlework.study.config import AskedSuite, Grid, ShownModel, Study
+from needlework.study.config import ShownModel, Study
 from needlework.study.definitions import LONGEST, FigureDefinition, Name, Preset, TableDefinition
+from needlework.study.grid import AskedSuite, Grid
 from needlework.study.selection import depths, formats, problem, selected, task_problem
 
 Page = Literal[

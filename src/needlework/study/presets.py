@@ -10,8 +10,9 @@ from typing import TypeVar
 from needlework import installed
 from needlework.parsing import parse, read
 from needlework.study.catalogue import MaterialTasks
-from needlework.study.config import Grid, Models, ShownModel, Study
+from needlework.study.config import Models, ShownModel, Study
 from needlework.study.definitions import FigureDefinition, Name, Preset, TableDefinition
+from needlework.study.grid import Grid
 from needlework.study.paper import MODELS
 from needlework.study.presentation import Shown, present
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from typing import NamedTuple
 
-from needlework.study.config import AskedSuite, AskedTask, Cell, Grid, ShownModel
+from needlework.study.config import ShownModel
 from needlework.study.definitions import (
     FigureDefinition,
     Multiples,
@@ -15,6 +15,7 @@ from needlework.study.definitions import (
     Selection,
     TableDefinition,
 )
+from needlework.study.grid import AskedSuite, AskedTask, Cell, Grid
 
 
 class Column(NamedTuple):

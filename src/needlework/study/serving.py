@@ -4,7 +4,8 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from needlework.study.config import Cell, RunName
+from needlework.study.config import RunName
+from needlework.study.grid import Cell
 from needlework.study.served import ServedCell
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from needlework.engine import memory
 from needlework.models.decoder import Decoder
 from needlework.parsing import parse
 from needlework.study import plan
-from needlework.study.config import Cell
+from needlework.study.grid import Cell
 from needlework.tasks.specs import NiahSpec, Spec
 from tests.study_for_tests import CONFIG, small_plan
 from tests.tasks_for_tests import ENGLISH

@@ -15,7 +15,7 @@ from needlework.cost.study import PlannedCell, parts, planned
 from needlework.errors import RecordError
 from needlework.records import Sample
 from needlework.study import plan
-from needlework.study.config import Cell
+from needlework.study.grid import Cell
 from needlework.study.plan import Plan
 from needlework.tokenizers.prefixes import plan_forest
 from tests.study_for_tests import CONFIG, small_plan

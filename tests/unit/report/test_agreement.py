@@ -15,7 +15,7 @@ from needlework.paper.evidence import Published, read_models
 from needlework.paper.published import read_tables
 from needlework.report.charts import SUFFIXES
 from needlework.statistics.means import wilson
-from needlework.study.config import AskedSuite, Grid
+from needlework.study.grid import AskedSuite, Grid
 from needlework.study.paper import MODELS, TASKS
 
 TEMPLATES = Path("reports/templates")

@@ -9,8 +9,8 @@ from needlework.report.layout import Table, build
 from needlework.scores.cells import CellEstimate
 from needlework.scores.estimates import Scores
 from needlework.statistics.means import Estimate
-from needlework.study.config import Cell
 from needlework.study.definitions import TableDefinition
+from needlework.study.grid import Cell
 from needlework.study.paper import TASKS
 from tests.study_for_tests import estimates, right, score_tables, scores_of, small_plan, table_of
 

@@ -13,8 +13,8 @@ from needlework.report.explorer.packing import blocks
 from needlework.report.tables import read_measured, write_table
 from needlework.scores.cells import collect, score_cell
 from needlework.scores.remarks import mixed
-from needlework.study.config import Cell
 from needlework.study.definitions import TableDefinition
+from needlework.study.grid import Cell
 from tests.study_for_tests import small_plan
 from tests.whole_study_for_tests import _predictions, make_study
 

@@ -23,8 +23,9 @@ from needlework.report.standing import Samples, mark
 from needlework.scores.cells import CellEstimate, read_estimates, read_parquet
 from needlework.scores.estimates import Scores
 from needlework.scores.remarks import mixed, remarks
-from needlework.study.config import AskedSuite, Grid, ShownModel
+from needlework.study.config import ShownModel
 from needlework.study.definitions import TableDefinition
+from needlework.study.grid import AskedSuite, Grid
 
 PACKED = re.compile(
     rb'<script type="text/plain" data-key="([^"]*)">([A-Za-z0-9+/]*={0,2})</script>'

@@ -20,8 +20,8 @@ from needlework.parsing import parse, read
 from needlework.report.explorer.packing import Block, blocks
 from needlework.report.notes import read_verified
 from needlework.report.tables import read_measured, write_table
-from needlework.study.config import Grid
 from needlework.study.definitions import TableDefinition
+from needlework.study.grid import Grid
 from needlework.study.plan import Plan
 from tests.study_for_tests import table_of
 from tests.unit.report.test_tables import UNCOMPARED, proof
