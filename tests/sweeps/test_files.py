@@ -358,6 +358,11 @@ OURS = {
     "needlework.training.training": "reads what it wrote itself",
     "needlework.study.file": "a file that was read at the door a line before",
     "needlework.paper.published": "our own tables",
+    "needlework.bounded": "hears what its own child says",
+    "needlework.artifact.reading": "counts rows in a watched child; the reader refuses what fails",
+    "needlework.engine.servers.client": "a reply that is no JSON stays a text",
+    "needlework.external.packages": "a wheel with the digest of the registry",
+    "needlework.models.checkpoints.gguf_rounding": "within `strangers`, after the header was read",
 }
 """Modules that read no file of a stranger, and why."""
 

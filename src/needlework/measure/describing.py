@@ -3,7 +3,6 @@
 Each value is reported with the file it was read from; nothing is assumed silently.
 """
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from needlework import installed, tokenizers
 from needlework.cost.architectures import CONFIG, Weights, architecture
+from needlework.door import read_json
 from needlework.errors import ResourceError, StudyError
 from needlework.external.snapshots import is_hub_id
 from needlework.gguf_header import SUFFIX, is_gguf, quantisation_of, read_header
@@ -176,8 +176,8 @@ def _settings(place: Path) -> Mapping[str, Any]:
     if files := sorted(each.name for each in place.glob(f"*{SUFFIX}") if not path.exists()):
         raise StudyError(f"{place} has no {CONFIG}; name the file in it: {', '.join(files)}")
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        found = read_json(path, error=StudyError, kind=dict, way_out="is this a checkpoint?")
+    except OSError as error:
         raise StudyError(f"{path} cannot be read ({error}); is this a checkpoint?") from error
     inner = found.get("text_config")
     return found | inner if isinstance(inner, dict) else found

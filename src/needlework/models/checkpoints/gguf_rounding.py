@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from needlework import files
+from needlework.door import strangers, told
 from needlework.errors import CheckpointError
 from needlework.gguf_header import Header, Weight, is_gguf, read_header
 from needlework.models.checkpoints.gguf_tensors import dequantised
@@ -51,7 +52,9 @@ def _copy_settings(source: Path, writer: "GGUFWriter", file_type: int) -> None:
     """Everything that the file says, with the types in which it says it."""
     from gguf import GGUFReader
 
-    for field in GGUFReader(source).fields.values():
+    with strangers(lambda cause: CheckpointError(f"{source} cannot be read again ({told(cause)})")):
+        fields = GGUFReader(source).fields.values()
+    for field in fields:
         if field.name.startswith("GGUF.") or field.name == "general.architecture":
             continue
         value = file_type if field.name == "general.file_type" else field.contents()
