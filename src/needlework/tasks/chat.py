@@ -63,17 +63,19 @@ def wrapper(
         folder = _folder(path_or_hub_id, revision=revision)
         sidecars = Sidecars(folder)
     source = _source(folder, sidecars)
-    known = _variables(folder, source)
-    if strange := sorted(options.keys() - known):
-        raise ResourceError(f"the chat template of {folder} asks for no {', '.join(strange)}")
     values = {**sidecars.for_templates(), **options}
 
-    def around() -> list[tuple[str, str]]:
-        told = (_around(each, _render(folder, source, values, each), folder) for each in _PROBES)
-        return [(each.before, each.after) for each in told]
+    def read() -> tuple[list[str], list[tuple[str, str]]]:
+        variables = _variables(folder, source)
+        if strange := sorted(options.keys() - variables):
+            raise ResourceError(f"the chat template of {folder} asks for no {', '.join(strange)}")
+        told = [_around(each, _render(folder, source, values, each), folder) for each in _PROBES]
+        return sorted(variables), [(each.before, each.after) for each in told]
 
+    # Even to ask a template for its variables evaluates what is constant in it.
     what = f"the chat template of {folder}"
-    found = {Wrapper(*each) for each in bounded.in_child(around, what=what, limits=_LIMITS)}
+    variables, around = bounded.in_child(read, what=what, limits=_LIMITS)
+    found = {Wrapper(*each) for each in around}
     if len(found) > 1:
         raise ResourceError(
             f"the chat template of {folder} depends on the question, which must stand alone in it; "
@@ -81,7 +83,7 @@ def wrapper(
         )
     (only,) = found
     if not thinks:
-        _refuse_thoughts(only, known - options.keys(), folder)
+        _refuse_thoughts(only, set(variables) - options.keys(), folder)
     return replace(only, thinks=thinks)
 
 
