@@ -101,11 +101,10 @@ def read_models(path: Path, entries: Entries | None = None) -> Models:
     found = parse(Models, read_added(path, depth=2), where=str(path))
     if entries is None:
         return found
-    added = {
-        "tokenizers": {**found.tokenizers, **entries.tokenizers},
-        "models": {**found.models, **entries.models},
-    }
-    return parse(Models, added, where="study config: entries")
+    # Only the keys that somebody wrote: some may not stand where they mean nothing, even as null.
+    described, added = (each.model_dump(exclude_unset=True) for each in (found, entries))
+    joined = {kind: {**each, **added.get(kind, {})} for kind, each in described.items()}
+    return parse(Models, joined, where="study config: entries")
 
 
 def read_tasks(path: Path) -> Tasks:

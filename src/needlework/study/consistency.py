@@ -6,6 +6,7 @@ Every check raises a StudyError that names the key, the value and the way out.
 from collections.abc import Mapping
 from pathlib import Path
 
+from needlework import installed
 from needlework.errors import StudyError
 from needlework.external.registry import DIRECTORY
 from needlework.external.snapshots import is_hub_id
@@ -79,7 +80,7 @@ def check_sources(
         if not each.revision
     }
     for key, source in sources.items():
-        known = Path(source).exists() or _is_fetched(source)
+        known = installed.find(source).exists() or _is_fetched(source)
         if not known and not is_hub_id(source):
             home = (
                 "write the home folder out in place of `~`" if source[:1] == "~" else "correct it"

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from needlework import installed
 from needlework.errors import StudyError
 from needlework.external import locks
 from needlework.external.registry import DIRECTORY
@@ -186,7 +187,7 @@ class Plan(Closed):
     def checkpoint_files(self, model: str) -> list[str]:
         """The files of a model's weights; of a repository, what says that it is here."""
         entry = self.models[model]
-        if entry.endpoint is not None and not Path(entry.checkpoint).exists():
+        if entry.endpoint is not None and not installed.find(entry.checkpoint).exists():
             return []  # They are where the server is.
         return inputs.of_checkpoint(
             entry.checkpoint, entry.revision, runs_code=entry.trust_remote_code

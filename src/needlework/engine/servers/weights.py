@@ -6,6 +6,7 @@ torch is imported only when there is something to compare.
 import os
 from pathlib import Path
 
+from needlework import installed
 from needlework.errors import ResourceError
 from needlework.external import snapshots
 from needlework.files import sha256, write_text
@@ -23,7 +24,7 @@ SHARE_OF_MEMORY = 0.5
 
 def folder_of(server: Server) -> Path | None:
     """Where the weights lie here: a folder, a file, or what was fetched; None where they do not."""
-    path = Path(server.checkpoint)
+    path = installed.find(server.checkpoint)
     if path.exists():
         return path
     try:
@@ -37,7 +38,7 @@ def named(server: Server) -> str:
 
     What an endpoint really serves only its owner knows.
     """
-    path = Path(server.checkpoint)
+    path = installed.find(server.checkpoint)
     if server.revision is not None and not path.exists():
         return server.revision
     files = inputs.of_checkpoint(server.checkpoint, None, runs_code=False)
