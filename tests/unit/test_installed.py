@@ -9,11 +9,13 @@ import pytest
 import setuptools
 
 from needlework import installed
+from needlework.engine.servers import weights
 from needlework.errors import StudyError
 from needlework.external import locks
 from needlework.external.locks import Lock
 from needlework.study import plan
 from needlework.study.catalogue import read_models, read_tasks
+from needlework.study.served import Server
 from tests.locks_for_tests import locked
 from tests.study_for_tests import study_keys
 
@@ -27,6 +29,15 @@ models:
     {label: Other, family: attention, checkpoint: resources/nano/llama, tokenizer: nano,
      wrapper: base, trained_length: 128, licence: MIT}
 """
+MINE = {
+    "label": "Mine",
+    "family": "unknown",
+    "checkpoint": "resources/nano/llama",
+    "tokenizer": "nano",
+    "wrapper": "base",
+    "trained_length": 512,
+    "licence": "MIT",
+}
 
 
 @pytest.fixture
@@ -127,21 +138,22 @@ def test_a_study_without_a_folder_of_its_own_is_resolved_from_the_package(empty:
     assert found.models["nano-llama"].checkpoint == "resources/nano/llama"
 
 
-def test_a_study_may_describe_a_model_itself(empty: Path) -> None:
-    entry = {
-        "label": "Mine",
-        "family": "unknown",
-        "checkpoint": "resources/nano/llama",
-        "tokenizer": "nano",
-        "wrapper": "base",
-        "trained_length": 512,
-        "licence": "MIT",
-    }
+def test_packaged_weights_of_a_served_model_are_at_hand(empty: Path) -> None:
+    """They are read to be compared with what the server writes, so they are inputs too."""
+    entry = MINE | {"backend": "server", "endpoint": "http://127.0.0.1:1/v1"}
     keys = study_keys(models=["mine"], entries={"models": {"mine": entry}}, tables="auto")
+    assert plan.resolve(keys, Path("config")).checkpoint_files("mine")
+    server = Server(endpoint=entry["endpoint"], checkpoint=entry["checkpoint"])
+    assert weights.folder_of(server) == installed.root() / "resources/nano/llama"
+    assert weights.named(server) != server.checkpoint
+
+
+def test_a_study_may_describe_a_model_itself(empty: Path) -> None:
+    keys = study_keys(models=["mine"], entries={"models": {"mine": MINE}}, tables="auto")
     found = plan.resolve(keys, Path("config"))
     assert found.models["mine"].trained_length == 512
     assert "entries" not in found.study.model_dump()
-    keys["entries"] = {"models": {"mine": entry | {"tokenizer": "nono"}}}
+    keys["entries"] = {"models": {"mine": MINE | {"tokenizer": "nono"}}}
     with pytest.raises(StudyError, match=r"study config: entries: .*`nono` is unknown"):
         plan.resolve(keys, Path("config"))
 

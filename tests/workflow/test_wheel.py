@@ -125,7 +125,7 @@ def test_a_model_is_measured_from_an_empty_folder_and_goes_on_after_ctrl_c(
     until = time.monotonic() + 120
     while not list(empty.glob(f"{RESULTS}/data/*/*/*.jsonl")):
         assert time.monotonic() < until
-        assert first.poll() is None
+        assert first.poll() is None, first.communicate()[0]
         time.sleep(0.1)
     os.killpg(first.pid, signal.SIGINT)
     told, _ = first.communicate(timeout=120)
