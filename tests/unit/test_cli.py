@@ -13,7 +13,16 @@ from needlework import cli, commands
 from needlework.errors import NeedleworkError
 
 COMMANDS = sorted(cli.cli.commands)
-LIGHT = ("click", "collections", "pathlib", "typing", "needlework.commands", "needlework.errors")
+LIGHT = (
+    "click",
+    "collections",
+    "contextlib",
+    "pathlib",
+    "typing",
+    "needlework.commands",
+    "needlework.errors",
+    "needlework.terminal",
+)
 """What a command file may import at its top."""
 
 
@@ -74,11 +83,13 @@ def test_a_file_error_without_a_number_is_no_empty_line(
     assert capsys.readouterr().err == "needlework: FileNotFoundError: no such table\n"
 
 
-def test_our_own_mistake_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_our_own_mistake_keeps_its_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its exit code is that of no verdict of a review."""
     raise_in_command(monkeypatch, KeyError("bug"))
-    monkeypatch.setattr(sys, "argv", ["needlework", "boom"])
-    with pytest.raises(KeyError, match="bug"):
-        cli.main()
+    assert run(monkeypatch, "boom") == 3
+    assert capsys.readouterr().err.splitlines()[-1] == "KeyError: 'bug'"
 
 
 def test_an_output_that_cannot_be_written_is_named(

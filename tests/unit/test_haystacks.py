@@ -44,7 +44,7 @@ def test_absent_essays_are_named(tmp_path: Path) -> None:
 def test_an_essay_file_of_another_form_is_refused(content: str, tmp_path: Path) -> None:
     path = tmp_path / "essays.json"
     path.write_text(content)
-    with pytest.raises(ResourceError, match="fetch the essays again"):
+    with pytest.raises(ResourceError, match=r"essays\.json .*; fetch it again"):
         haystacks.read_essay(path)
 
 

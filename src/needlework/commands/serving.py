@@ -8,7 +8,6 @@ import click
 
 from needlework.commands.options import EXISTING, FILE, PROTOCOL, stopping
 from needlework.errors import StudyError
-from needlework.parsing import parse_json
 
 if TYPE_CHECKING:
     from needlework.engine.servers.predict import Model
@@ -89,6 +88,7 @@ def server_of(options: Mapping[str, Any]) -> "Server":
     Raises:
         StudyError: --server is missing, or is not JSON of its keys.
     """
+    from needlework.parsing import parse_json
     from needlework.study.served import Server, ServerKeys, problem
 
     if not options["server"]:

@@ -116,5 +116,5 @@ def test_the_explorer_shows_the_same_mark(tmp_path: Path) -> None:
 def test_a_file_that_tells_nonsense_is_named(told: str, tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
     pl.DataFrame({"a": [1]}).write_parquet(path, metadata={"libraries": told})
-    with pytest.raises(RecordError, match=r"x.parquet: its list of library versions is damaged"):
+    with pytest.raises(RecordError, match=r"x.parquet is not a table of scores that can be read"):
         mixed([path])

@@ -164,7 +164,7 @@ def test_a_generator_is_a_file_and_a_function(generator: str) -> None:
 
 
 def test_parameters_are_finite_values_of_json() -> None:
-    with pytest.raises(StudyError, match="parameters: numbers of a task are finite"):
+    with pytest.raises(StudyError, match="parameters: numbers of a task must be finite"):
         spec(parameters={"share": float("nan")})
 
 

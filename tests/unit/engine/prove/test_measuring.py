@@ -108,8 +108,8 @@ def test_answers_that_depend_on_the_batch_are_counted(monkeypatch: pytest.Monkey
 def test_an_answer_that_failed_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     original = answering.random_decoder
 
-    def spoilt(*words: Any) -> Any:
-        decoder = original(*words)
+    def spoilt(*words: Any, **named: Any) -> Any:
+        decoder = original(*words, **named)
         decoder.norm.weight.fill_(float("nan"))
         return decoder
 
