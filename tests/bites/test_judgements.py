@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from needlework.analysis import comparisons, findings
-from needlework.artifact import checks, unpacking
+from needlework.artifact import belonging, checks, unpacking
 from needlework.paper import audit as auditing
 from needlework.paper import granularity, published, verdicts
 from needlework.report import charts
@@ -77,13 +78,13 @@ def test_shared_needles_that_count_as_many_are_caught(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
-    ("skipped", "caught"),
+    ("module", "skipped", "caught"),
     [
-        ("differences", test_review.test_one_changed_prediction_is_named_with_its_sample),
-        ("answers", test_review.test_easier_references_are_named),
-        ("pages", partial(test_review.test_a_retouched_figure_is_named, suffix=".pdf")),
-        ("_unfounded", test_review.test_a_page_that_nothing_makes_is_named),
-        ("made", test_review.test_weights_that_failed_their_comparison_are_named),
+        (checks, "differences", test_review.test_one_changed_prediction_is_named_with_its_sample),
+        (checks, "answers", test_review.test_easier_references_are_named),
+        (checks, "pages", partial(test_review.test_a_retouched_figure_is_named, suffix=".pdf")),
+        (belonging, "strange", test_review.test_a_page_that_nothing_makes_is_named),
+        (checks, "made", test_review.test_weights_that_failed_their_comparison_are_named),
     ],
     ids=["stored scores", "references", "pages", "strange pages", "verifications"],
 )
@@ -91,10 +92,11 @@ def test_a_review_that_trusts_what_it_should_check_is_caught(
     study: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    module: ModuleType,
     skipped: str,
     caught: Callable[[Path, Path], None],
 ) -> None:
-    monkeypatch.setattr(checks, skipped, always(iter(())))
+    monkeypatch.setattr(module, skipped, always(iter(())))
     with pytest.raises(AssertionError):
         caught(study, tmp_path)
 

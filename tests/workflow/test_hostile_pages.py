@@ -12,14 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from markdown_it import MarkdownIt
 
+from needlework.artifact.bundle import MANIFEST, Manifest
 from needlework.artifact.rendering import Output, outputs
 from needlework.cost.study import parts
 from needlework.files import read_records, write_records
 from needlework.hazards.page import write_hazards
 from needlework.records import Prediction
 from needlework.report import rendering
+from needlework.report.card import card
+from needlework.report.results import read_results
 from needlework.study.grid import Grid
 from tests import study_for_tests
 from tests.browser_for_tests import Browser, chromium
@@ -74,6 +78,8 @@ def _nano(folder: Path, where: Path) -> None:
         path.parent.mkdir(exist_ok=True)
         path.write_text(proof(model, **told).model_dump_json())
     (where / "artifact").mkdir()
+    manifest = Manifest(study="nano", version="0.1.0", code="", finished="", files={})
+    (where / "artifact" / MANIFEST).write_text(manifest.model_dump_json())
     (where / "artifact/study").symlink_to(study)
     (where / "artifact/inputs/resources").mkdir(parents=True)
     (where / "artifact/inputs/resources/published").symlink_to(ROOT / "resources/published")
@@ -81,6 +87,17 @@ def _nano(folder: Path, where: Path) -> None:
     for name in ("scores.parquet", "estimates.parquet"):
         (folder / name).write_bytes((study / name).read_bytes())
     _make(outputs(where / "artifact", folder, TEMPLATES))
+    _cards(folder)
+
+
+def _cards(folder: Path) -> None:
+    """The card of every model without the block that hubs read, which is YAML and says the same."""
+    results = read_results(folder / "results.json")
+    for model in results.models:
+        block, _, body = card(results, model.name, templates=TEMPLATES).partition("\n---\n")
+        (index,) = yaml.safe_load(block.removeprefix("---\n"))["model-index"]
+        assert index["name"] == model.label
+        (folder / f"card_{model.name}.md").write_text(body, encoding="utf-8")
 
 
 def _paper(folder: Path) -> None:
@@ -142,7 +159,9 @@ def test_every_page_keeps_its_kinds_of_files(pages: Path) -> None:
     suffixes = {
         path.suffix for name in ("nano", "paper", "hazards") for path in (pages / name).rglob("*.*")
     }
-    assert suffixes == {".md", ".tex", ".csv", ".html", ".svg", ".png", ".pdf", ".parquet"}
+    assert suffixes == {
+        *(".md", ".tex", ".csv", ".html", ".svg", ".png", ".pdf", ".parquet", ".json"),
+    }
 
 
 def test_markdown_has_no_markup_of_a_strangers(pages: Path) -> None:

@@ -127,6 +127,7 @@ def test_the_name_of_an_environment_or_of_a_project_is_only_a_name(
     environment = home / "v$(touch $TRAP)\"{y}'"
     monkeypatch.setenv("TRAP", str(trap))
     project = home / "project"
+    project.mkdir(parents=True)
     copy_project(project)
     venv.EnvBuilder(symlinks=True, with_pip=False).create(environment)
     site = next((environment / "lib").glob("python*/site-packages"))

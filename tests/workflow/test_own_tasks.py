@@ -116,9 +116,10 @@ def test_the_artifact_holds_the_files_and_review_shows_what_it_can(finished: Pat
     done = review(finished, archive)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "10 of 10 checks passed" in done.stdout
-    notes = [text for text in done.stdout.splitlines() if text.startswith("note: ")]
-    assert notes == [
-        "note: whereabouts_1: not shown that its samples are those of "
+    not_shown = done.stdout.partition("\nnot shown\n")[2].partition("\n\n")[0]
+    told = [text for text in not_shown.splitlines() if ": not shown that " in text]
+    assert told == [
+        "  whereabouts_1: not shown that its samples are those of "
         "inputs/config/examples/whereabouts.py, a program of the study's own, which a review "
         "never runs"
     ]

@@ -16,7 +16,7 @@ rule artifact:
         "<benchmarks>/artifact.tsv"
     localrule: True
     conda:
-        "../../envs/cpu.yaml"
+        CPU
     threads: 1
     resources:
         mem_mb=1000,

@@ -11,7 +11,7 @@ rule dataset:
         "<benchmarks>/dataset/{prompts}/{length}/{task}.tsv"
     localrule: True
     conda:
-        "../../envs/cpu.yaml"
+        CPU
     threads: 1
     resources:
         mem_mb=2000,

@@ -34,7 +34,7 @@ rule hazards:
         "<benchmarks>/hazards.tsv"
     localrule: True
     conda:
-        "../../envs/cpu.yaml"
+        CPU
     threads: 1
     resources:
         mem_mb=2000,

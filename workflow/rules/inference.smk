@@ -15,7 +15,7 @@ rule predict:
     benchmark:
         "<benchmarks>/predict/{model}/{suite}/{length}.tsv"
     conda:
-        "../../envs/cpu.yaml"
+        CPU
     threads: 1
     resources:
         **CLUSTER.words(),
@@ -95,7 +95,7 @@ if PLAN.study.shards > 1:
             "<benchmarks>/merge/{model}/{suite}/{length}.tsv"
         localrule: True
         conda:
-            "../../envs/cpu.yaml"
+            CPU
         threads: 1
         resources:
             mem_mb=1000,

@@ -17,7 +17,7 @@ rule audit:
         "<benchmarks>/audit.tsv"
     localrule: True
     conda:
-        "../../envs/cpu.yaml"
+        CPU
     threads: 1
     resources:
         mem_mb=1000,
@@ -52,7 +52,7 @@ rule claims:
         "<benchmarks>/claims.tsv"
     localrule: True
     conda:
-        "../../envs/cpu.yaml"
+        CPU
     threads: 1
     resources:
         mem_mb=1000,
@@ -85,7 +85,7 @@ rule published_claims:
         "<benchmarks>/published_claims.tsv"
     localrule: True
     conda:
-        "../../envs/cpu.yaml"
+        CPU
     threads: 1
     resources:
         mem_mb=1000,
@@ -123,7 +123,7 @@ rule findings:
         "<benchmarks>/findings.tsv"
     localrule: True
     conda:
-        "../../envs/cpu.yaml"
+        CPU
     threads: 1
     resources:
         mem_mb=2000,
@@ -157,7 +157,7 @@ rule explorer:
         "<benchmarks>/explorer.tsv"
     localrule: True
     conda:
-        "../../envs/cpu.yaml"
+        CPU
     threads: 1
     resources:
         mem_mb=2000,
@@ -191,7 +191,7 @@ rule agreement:
         "<benchmarks>/agreement.tsv"
     localrule: True
     conda:
-        "../../envs/cpu.yaml"
+        CPU
     threads: 1
     resources:
         mem_mb=1000,

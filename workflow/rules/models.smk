@@ -21,7 +21,7 @@ rule train_nano_model:
     wildcard_constraints:
         architecture="|".join(NANO),
     conda:
-        "../../envs/cpu.yaml"
+        CPU
     threads: 1
     resources:
         mem_mb=4000,
@@ -47,7 +47,7 @@ rule round_weights:
         kind="F16|BF16|Q4_0|Q4_1|Q5_0|Q5_1|Q8_0",
     localrule: True
     conda:
-        "../../envs/cpu.yaml"
+        CPU
     threads: 1
     resources:
         mem_mb=4000,
@@ -70,7 +70,7 @@ rule verify_model:
     benchmark:
         "<benchmarks>/verify/{model}.tsv"
     conda:
-        "../../envs/cpu.yaml"
+        CPU
     threads: 1
     resources:
         **CLUSTER.words(),

@@ -26,7 +26,7 @@ rule table:
         "<benchmarks>/table/{table}.tsv"
     localrule: True
     conda:
-        "../../envs/cpu.yaml"
+        CPU
     threads: 1
     resources:
         mem_mb=1000,
@@ -88,7 +88,7 @@ rule comparison:
         "<benchmarks>/comparison/{comparison}.tsv"
     localrule: True
     conda:
-        "../../envs/cpu.yaml"
+        CPU
     threads: 1
     resources:
         mem_mb=1000,
@@ -122,7 +122,7 @@ rule models_table:
         "<benchmarks>/table/{models_table}.tsv"
     localrule: True
     conda:
-        "../../envs/cpu.yaml"
+        CPU
     threads: 1
     resources:
         mem_mb=1000,
@@ -157,7 +157,7 @@ rule figure:
         "<benchmarks>/figure/{figure}.tsv"
     localrule: True
     conda:
-        "../../envs/cpu.yaml"
+        CPU
     threads: 1
     resources:
         mem_mb=1000,
@@ -188,7 +188,7 @@ rule summary:
         "<benchmarks>/summary.tsv"
     localrule: True
     conda:
-        "../../envs/cpu.yaml"
+        CPU
     threads: 1
     resources:
         mem_mb=1000,
@@ -218,7 +218,7 @@ rule results:
         "<benchmarks>/results.tsv"
     localrule: True
     conda:
-        "../../envs/cpu.yaml"
+        CPU
     threads: 1
     resources:
         mem_mb=1000,

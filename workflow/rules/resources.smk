@@ -19,7 +19,7 @@ rule external:
         path=r"(?!.*\.\.)[\w.+@-]+(/[\w.+@-]+)*",
     localrule: True
     conda:
-        "../../envs/cpu.yaml"
+        CPU
     threads: 1
     resources:
         mem_mb=1000,
@@ -39,7 +39,7 @@ rule plan:
         "<benchmarks>/plan/{part}.tsv"
     localrule: True
     conda:
-        "../../envs/cpu.yaml"
+        CPU
     threads: 1
     resources:
         mem_mb=100,

@@ -11,7 +11,7 @@ rule score:
         "<benchmarks>/score/{model}/{suite}/{length}.tsv"
     localrule: True
     conda:
-        "../../envs/cpu.yaml"
+        CPU
     threads: 1
     resources:
         mem_mb=1000,
@@ -56,7 +56,7 @@ rule collect:
         "<benchmarks>/collect.tsv"
     localrule: True
     conda:
-        "../../envs/cpu.yaml"
+        CPU
     threads: 1
     resources:
         mem_mb=2000,

@@ -33,7 +33,7 @@ if REMOTE + STARTED:
         wildcard_constraints:
             model=either(STARTED),
         conda:
-            "../../envs/cpu.yaml"
+            CPU
         threads: 1
         resources:
             **{name: word for name, word in CLUSTER.words().items() if name != "gpu"},
@@ -116,7 +116,7 @@ if STARTED:
             model=either(STARTED),
         localrule: True
         conda:
-            "../../envs/cpu.yaml"
+            CPU
         threads: 1
         resources:
             mem_mb=100,
