@@ -447,9 +447,7 @@ def test_every_generation_setting_counts(field: str) -> None:
 @pytest.mark.parametrize("changed", [{"end": "8"}, {"tokens": 4}])
 def test_every_setting_of_thoughts_counts(changed: dict[str, Any]) -> None:
     thinks = Reasoning(end="7", tokens=3)
-    one, other = (
-        Decoding(reasoning=each) for each in (thinks, thinks.model_copy(update=changed))
-    )
+    one, other = (Decoding(reasoning=each) for each in (thinks, thinks.model_copy(update=changed)))
     assert key_of([5], decoding=one) != key_of([5], decoding=other)
 
 
