@@ -19,6 +19,7 @@ def forget() -> None:
 def edit(monkeypatch: pytest.MonkeyPatch, module: str, change: Edit) -> None:
     """Let a module have other text, for digests alone; undone with the patch and `forget`."""
     original = sources._source.__wrapped__
+    original(module)  # One that does not exist cannot be changed, and would prove nothing.
 
     def altered(name: str) -> bytes:
         text = original(name)

@@ -1,7 +1,7 @@
 """Would a verification notice? Models broken as real libraries were, and what 64 tokens saw."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,9 @@ from needlework.errors import CheckpointError
 from needlework.models import convolution, load, rwkv6
 from needlework.models.attention import Attention
 from needlework.models.decoder import Decoder
-from needlework.models.hub_model import HubModel, Row
+from needlework.models.hub_model import PROBE, HubModel, Row
 from needlework.models.state import KeyValueState
+from needlework.tokenizers.prefixes import Tokens
 from tests.bites.test_mixers import zeros
 from tests.reference.test_against_upstream import llama, randomise
 from tests.unit.engine.test_verification import NANO, candidate, verified
@@ -114,15 +115,28 @@ def test_a_state_that_is_not_carried_is_caught_and_one_call_did_not_see_it(
 def test_a_cache_that_only_the_short_probe_finds_right_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It forgets what was before a long piece; whether it may be kept was tried on 13 tokens."""
-    model = llama()
-    randomise(model)
-    model.save_pretrained(tmp_path / "llama")
+    """It forgets what was before a long piece; whether it may be kept was once tried on 13 tokens.
+
+    Tried at the lengths that are read it is not kept; kept all the same, it is no pass.
+    """
+    upstream = llama()
+    randomise(upstream)
+    upstream.save_pretrained(tmp_path / "llama")
     honest = HubModel._read
 
     def forgetful(self: HubModel, tokens_T: Tensor, row: Row) -> tuple[Tensor, Row]:
         return honest(self, tokens_T, row if len(tokens_T) < FORMER else Row((), None))
 
+    model = candidate(tmp_path / "llama", backend="transformers")
     monkeypatch.setattr(HubModel, "_read", forgetful)
+    found = verified(tmp_path, model)
+    assert found.decoded == 0
+    assert found.reason.endswith("in one pass, as its cache cannot be continued")
+    prepare = HubModel.prepare
+
+    def short(self: HubModel, prompts: Sequence[Tokens], written: int) -> None:
+        prepare(self, [prompt[:PROBE] for prompt in prompts], 1)
+
+    monkeypatch.setattr(HubModel, "prepare", short)
     with pytest.raises(CheckpointError, match="try another version of transformers"):
-        verified(tmp_path, candidate(tmp_path / "llama", backend="transformers"))
+        verified(tmp_path, model)

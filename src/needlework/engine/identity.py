@@ -42,7 +42,9 @@ BESIDE = frozenset(
         "needlework.models.kernels",
         "needlework.models.layer",
         "needlework.tokenizers",
-        # Where files are, and how mistakes, records and interruptions are told.
+        # Where files are, and how limits, mistakes, records and interruptions are told.
+        "needlework.bounded",
+        "needlework.door",
         "needlework.engine.interruption",
         "needlework.engine.memory",
         "needlework.errors",

@@ -174,8 +174,11 @@ def _window(decoder: Decoder) -> int:
 
 
 def _needed(decoder: Decoder) -> int:
-    """Tokens of a prompt that is longer than the window and than two chunks of any layer."""
-    chunk = max(layer.chunk_tokens for layer in decoder.config.layers)
+    """Tokens of a prompt that is longer than the window and than two chunks of any layer.
+
+    The layers of a model of transformers are not known, and so they have no chunks here.
+    """
+    chunk = max((layer.chunk_tokens for layer in decoder.config.layers), default=0)
     return max(_window(decoder), 2 * chunk) + 1
 
 

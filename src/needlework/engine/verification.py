@@ -91,12 +91,13 @@ def _verify_hub_model(name: str, model: Candidate, device: str) -> Verification:
         dtype=getattr(torch, model.dtype),
         trust_remote_code=model.trust_remote_code,
     )
+    # Whether its cache can be continued is found out with the prompts that are read here.
+    shown = _shown(decoder, len(list(decoder.parameters())), model)
     reason = "transformers computes it itself"
     if not decoder.keeps_cache:
         reason += ", in one pass, as its cache cannot be continued"
     if decoder.unused:
         reason += f"; it has no place for {listed(decoder.unused)} of the checkpoint"
-    shown = _shown(decoder, len(list(decoder.parameters())), model)
     return _record(name, model, shown, Reference(ITSELF, decoder.logits_at), reason=reason)
 
 

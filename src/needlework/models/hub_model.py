@@ -227,7 +227,13 @@ class HubModel(Decoder):
             return self._call(everything_1T, use_cache=False).logits[0, -1], Row(tokens, None)
         given = {} if row.cache is None else {self.cache_name: copy.deepcopy(row.cache)}
         output = self._call(tokens_T[None], use_cache=True, **given)
-        return output.logits[0, -1], Row((), getattr(output, self.cache_name))
+        cache = getattr(output, self.cache_name, None)
+        if cache is None:
+            raise ForwardError(
+                f"{type(self.model).__name__} of transformers gives no cache that another call "
+                "could continue; choose another version of transformers"
+            )
+        return output.logits[0, -1], Row((), cache)
 
     def _call(self, tokens_1T: Tensor, **arguments: Any) -> Any:  # noqa: ANN401 - the library's
         self._forget()

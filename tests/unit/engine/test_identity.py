@@ -23,7 +23,7 @@ from needlework.engine.stopping import Decoding, StopRule
 from needlework.files import read_records, write_records
 from needlework.models import cuda, kernels
 from needlework.parsing import parse, read
-from needlework.records import Prediction, Sample
+from needlework.records import Prediction, Reasoning, Sample
 from needlework.scores.shards import Shard
 from needlework.tasks.specs import Spec
 from tests.engine_for_tests import VOCABULARY, in_child, shared_cell
@@ -219,12 +219,13 @@ AGAIN: dict[str, Change] = {
     ),
     "the dtype": model(dtype="float64"),
     "how tokens are chosen": model(hazards=("mamba-sampling",)),
+    "`reasoning`": model(reasoning=Reasoning(end="7", tokens=3)),
     "a kernel that the model uses": kernel("attention"),
     "code of the engine": code("engine.decode"),
     "code of a mixer that the model has": code("models.attention"),
     "code of the loader of its format": code("models.checkpoints.native"),
     "code of the reader of its tokenizer": code("tokenizers.hub"),
-    "code that compares answers with references": code("scoring"),
+    "code that compares answers with references": code("tasks.metrics"),
 }
 KEPT: dict[str, Change] = {
     "nothing": lambda run: None,
@@ -245,7 +246,7 @@ KEPT: dict[str, Change] = {
     "the layout of `config.json`": lambda run: rewrite(
         run.folder / "checkpoint/config.json", ",", ",\n "
     ),
-    "a file that nobody reads": file("checkpoint/modeling_x.py", "x = 1"),
+    "a file that is not read": file("checkpoint/modeling_x.py", "x = 1"),
 }
 
 
@@ -438,8 +439,16 @@ def test_the_order_of_end_tokens_is_nothing() -> None:
 @pytest.mark.parametrize("field", Decoding.model_fields)
 def test_every_generation_setting_counts(field: str) -> None:
     old = getattr(Decoding(), field)
-    new = "sample" if field == "kind" else not old if isinstance(old, bool) else old + 1
+    others: dict[str, Any] = {"kind": "sample", "reasoning": Reasoning(end="7", tokens=3)}
+    new = others[field] if field in others else not old if isinstance(old, bool) else old + 1
     assert key_of([5]) != key_of([5], decoding=Decoding(**{field: new}))
+
+
+@pytest.mark.parametrize("changed", [{"end": "8"}, {"tokens": 4}])
+def test_every_setting_of_thoughts_counts(changed: dict[str, Any]) -> None:
+    thinks = Reasoning(end="7", tokens=3)
+    one, other = (Decoding(reasoning=each) for each in (thinks, thinks.model_copy(update=changed)))
+    assert key_of([5], decoding=one) != key_of([5], decoding=other)
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -477,6 +486,7 @@ ENGINE = {
     "rng",
     "tasks.metrics",
     "tokenizers.hub",
+    "tokenizers.sidecars",
 }
 
 

@@ -97,6 +97,7 @@ def test_predictions_say_what_made_them(folder: Path) -> None:
         "checkpoint",
         "revision",
         "tokenizer",
+        "end",
         "protocol",
         "decoding",
         "dtype",
@@ -151,6 +152,7 @@ def test_a_truncated_checkpoint_is_one_line(folder: Path) -> None:
 
 def test_an_output_that_cannot_be_written_is_one_line(folder: Path) -> None:
     (folder / "out").write_text("not a folder")
+    (folder / "tokenizer_config.json").write_text('{"eos_token": "31"}')
     code, said = run(folder)
     assert (code, said.count("\n")) == (2, 1)
     assert "out" in said

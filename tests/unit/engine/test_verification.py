@@ -233,8 +233,9 @@ def test_a_formula_that_is_not_upstreams_is_refused_with_the_numbers(
     mistaken = replace(checkpoints.FAMILIES["llama"], config=forgetful)
     monkeypatch.setattr(checkpoints, "FAMILIES", {"llama": mistaken})
     match = (
-        r"LlamaForCausalLM: after a prompt of \d+ tokens and \d+ more a logit differs by [\d.]+ of "
-        r"the largest, where 0\.001 would pass in float32; check config.json, or set `backend: "
+        r"logits differ from transformers \S+ LlamaForCausalLM: max difference [\d.]+ of the "
+        r"largest logit, after \d+ prompt tokens and \d+ more \(tolerance 0\.001 in float32\); "
+        r"check config.json, or set `backend: "
     )
     refused(tmp_path, candidate(tiny), match)
 
@@ -263,7 +264,7 @@ def test_a_dtype_that_computes_something_else_is_refused(
     monkeypatch.setattr(
         verification, "TOLERANCES", TOLERANCES | {("bfloat16", "cpu"): 1e-6}, raising=True
     )
-    match = r"a logit differs by 0\.\d+ of the largest, where 1e-06 would pass in bfloat16"
+    match = r"max difference 0\.\d+ of the largest logit, .* \(tolerance 1e-06 in bfloat16\)"
     refused(tmp_path, candidate(tiny, dtype="bfloat16"), match)
 
 

@@ -27,6 +27,8 @@ from needlework.study.served import Server
 
 log = logging.getLogger(__name__)
 
+KEEPER_SECONDS = 3.0
+"""For the keeper of a server to see that it has ended, and to end itself."""
 STARTS = 2
 """Of a server that ends while a cell is asked."""
 
@@ -151,7 +153,8 @@ def _with_restart(
         except ServerError as error:
             if work.setting.interruption.requested:
                 return  # A job that ends takes its server along.
-            if not work.service.died():
+            # A connection breaks before the keeper has seen why.
+            if not work.service.died(within=KEEPER_SECONDS):
                 raise
             words = work.service.last_words()
             if start == STARTS:

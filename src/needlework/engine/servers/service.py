@@ -61,8 +61,9 @@ class Endpoint:
         del interruption
         return self._server.url()
 
-    def died(self) -> bool:
+    def died(self, within: float = 0.0) -> bool:
         """Not known of somebody else's server."""
+        del within
         return False
 
     def last_words(self) -> str:
@@ -109,9 +110,13 @@ class Process:
             self._await(interruption)
         return self._url
 
-    def died(self) -> bool:
-        """Whether it was started and has ended."""
-        return self._process is not None and self._process.poll() is not None
+    def died(self, within: float = 0.0) -> bool:
+        """Whether it was started and has ended, or does so within some seconds."""
+        if self._process is None:
+            return False
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(within)
+        return self._process.returncode is not None
 
     def last_words(self) -> str:
         """The last lines of its log, on one line."""
