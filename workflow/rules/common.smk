@@ -73,10 +73,6 @@ wildcard_constraints:
     figure=either(FIGURES),
 
 
-# The environment of every rule. Snakemake fills in braces, those of the folder's name among them.
-ENVIRONMENT_FILE = Path(workflow.snakefile).absolute().parents[2] / "envs/cpu.yaml"
-CPU = str(ENVIRONMENT_FILE).replace("{", "{{").replace("}", "}}")
-
 # Jobs find `needlework` beside the Snakemake that started them, unless their environment has one.
 # Only `external` reaches for the network: nodes that compute may have none.
 PROGRAMS = shlex.quote(str(Path(sys.executable).parent)).replace("{", "{{").replace("}", "}}")

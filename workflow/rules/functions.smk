@@ -8,6 +8,10 @@ from needlework.cost.study import cell_cost
 from needlework.study import parts
 from needlework.study.grid import Cell
 
+# The environment of every rule. Snakemake fills in braces, those of the folder's name among them.
+ENVIRONMENT_FILE = Path(workflow.snakefile).absolute().parents[2] / "envs/cpu.yaml"
+CPU = str(ENVIRONMENT_FILE).replace("{", "{{").replace("}", "}}")
+
 
 def template(name):
     """A template of the reports, from here or, where this workflow is a module, from its source."""
