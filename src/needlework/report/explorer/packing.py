@@ -300,7 +300,3 @@ def _check_models(scores: pl.DataFrame, models: Sequence[ShownModel]) -> None:
         raise RecordError(
             f"scores of {', '.join(strange)}, which this study does not name; collect them again"
         )
-
-
-def _marks(row: Row, known: Known) -> str:
-    return signs(row_marks(row, known.verified, known.samples))
