@@ -2,11 +2,11 @@
 
 import os
 import shutil
-import socket
 from pathlib import Path
 
 import pytest
 
+from tests.network_for_tests import allow_loopback
 from tests.served.checkpoint import write
 
 
@@ -20,14 +20,7 @@ def environment() -> None:
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """As everywhere, but for loopback."""
-    real = socket.socket.connect
-
-    def near(self: socket.socket, address: object) -> None:
-        if not (isinstance(address, tuple) and address[0] in ("127.0.0.1", "::1")):
-            raise OSError(f"a test tried to connect to {address!r}")
-        real(self, address)
-
-    monkeypatch.setattr(socket.socket, "connect", near)
+    allow_loopback(monkeypatch)
 
 
 @pytest.fixture(scope="session")

@@ -18,14 +18,14 @@ from needlework.engine.interruption import on_sigterm
 from needlework.engine.memory import all_free_bytes, refuse_too_long
 from needlework.engine.processor import prepare_processor
 from needlework.engine.progress import cells_done
+from needlework.engine.samples import read_samples
 from needlework.engine.stopping import PUBLISHED_SAMPLING, Decoding
-from needlework.errors import EngineError
-from needlework.files import read_records, write_records
+from needlework.files import write_records
 from needlework.gguf_header import quantisation_of
 from needlework.models.checkpoints import described, hub
 from needlework.models.decoder import Decoder
 from needlework.models.hub_model import load_hub_model
-from needlework.records import END, NO_END, Prediction, Reasoning, Sample
+from needlework.records import END, NO_END, Prediction, Reasoning
 from needlework.scores.shards import Shard, is_part, sibling_journals
 from needlework.tasks.specs import Spec
 from needlework.tokenizers import Tokenizer
@@ -285,19 +285,13 @@ def _origin(model: Model, named: identity.Files | str, decoder: Decoder) -> dict
 
 def _read(paths: Sequence[Path], tasks: Mapping[str, Spec]) -> dict[str, Dataset]:
     """Every task's samples, in the order of `tasks`."""
-    found = {path.stem: path for path in paths}
-    if found.keys() != tasks.keys():
-        raise EngineError(
-            f"datasets without a task: {sorted(found.keys() - tasks.keys())}; "
-            f"tasks without a dataset: {sorted(tasks.keys() - found.keys())}"
-        )
     return {
         task: Dataset(
-            samples=read_records(found[task], Sample),
-            tokens_to_generate=spec.tokens_to_generate,
-            metric=spec.metric,
+            samples=samples,
+            tokens_to_generate=tasks[task].tokens_to_generate,
+            metric=tasks[task].metric,
         )
-        for task, spec in tasks.items()
+        for task, samples in read_samples(paths, tasks).items()
     }
 
 

@@ -14,15 +14,15 @@ from pathlib import Path
 
 from needlework.engine.interruption import Interruption, StoppedError, on_sigterm
 from needlework.engine.progress import cells_done
+from needlework.engine.samples import read_samples
 from needlework.engine.servers.cell import Setting, predict_cell
 from needlework.engine.servers.purse import Purse
 from needlework.engine.servers.questions import SENT, Asked, Reader
 from needlework.engine.servers.record import record
 from needlework.engine.servers.service import Service, StartError, service
 from needlework.engine.servers.weights import folder_of, named
-from needlework.errors import EngineError, ServerError
-from needlework.files import read_records, write_records, write_text
-from needlework.records import Sample
+from needlework.errors import ServerError
+from needlework.files import write_records, write_text
 from needlework.scores.shards import Shard, is_part, sibling_journals
 from needlework.study.served import ServedCell, Server
 from needlework.tasks.specs import Spec
@@ -227,13 +227,7 @@ def _study(output: Path) -> Path:
 
 def _read(paths: Sequence[Path], tasks: Mapping[str, Spec]) -> dict[str, Asked]:
     """Every task's samples, in the order of `tasks`."""
-    found = {path.stem: path for path in paths}
-    if found.keys() != tasks.keys():
-        raise EngineError(
-            f"datasets without a task: {sorted(found.keys() - tasks.keys())}; "
-            f"tasks without a dataset: {sorted(tasks.keys() - found.keys())}"
-        )
     return {
-        task: Asked(read_records(found[task], Sample), spec.tokens_to_generate)
-        for task, spec in tasks.items()
+        task: Asked(samples, tasks[task].tokens_to_generate)
+        for task, samples in read_samples(paths, tasks).items()
     }

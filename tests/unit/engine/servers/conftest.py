@@ -1,24 +1,16 @@
 """Servers on this machine may be reached; everything else may not."""
 
-import socket
-
 import pytest
 
 from needlework.engine.servers import client, questions
 from tests.engine_for_tests import NumberTokenizer
+from tests.network_for_tests import allow_loopback
 
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """As everywhere, but for loopback."""
-    real = socket.socket.connect
-
-    def near(self: socket.socket, address: object) -> None:
-        if not (isinstance(address, tuple) and address[0] in ("127.0.0.1", "::1")):
-            raise OSError(f"a test tried to connect to {address!r}")
-        real(self, address)
-
-    monkeypatch.setattr(socket.socket, "connect", near)
+    allow_loopback(monkeypatch)
 
 
 @pytest.fixture(autouse=True)
