@@ -29,9 +29,9 @@ from tests import study_for_tests
 from tests.browser_for_tests import Browser, chromium
 from tests.hostile_for_tests import ANSWER, LABELS, SCRIPT, hostile_config
 from tests.study_for_tests import estimates
-from tests.unit.report.test_hazards import STUDY
+from tests.unit.hazards.test_effects import MODELS, frame, scores
+from tests.unit.hazards.test_page import STUDY
 from tests.unit.report.test_tables import cells_file, proof
-from tests.unit.test_hazard_effects import MODELS, frame, scores
 from tests.whole_study_for_tests import make_study
 
 ROOT = Path(__file__).parents[2]

@@ -25,7 +25,7 @@ from needlework.files import write_text
 from needlework.report.explorer.packing import Block, packed
 from tests.unit.artifact.conftest import INPUTS, bundle, run
 from tests.unit.report.test_tables import proof
-from tests.unit.test_variants import hazard_plan
+from tests.unit.study.test_variants import hazard_plan
 
 TEMPLATES = Path("reports/templates")
 

@@ -16,7 +16,7 @@ from needlework.rng import stream_seed
 from needlework.statistics.bootstrap import RESAMPLES
 from needlework.study.paper import DEPTHS, FORMATS, TASKS
 from needlework.study.variants import StudiedModel
-from tests.unit.test_variants import hazard_plan
+from tests.unit.study.test_variants import hazard_plan
 
 SAMPLES, LENGTHS = 6, (256, 512)
 MODELS = hazard_plan("nano-mamba2attn", "nano-llama").studied
