@@ -20,6 +20,7 @@ from needlework.artifact.rendering import Output, outputs
 from needlework.cost.study import parts
 from needlework.files import read_records, write_records
 from needlework.hazards.page import write_hazards
+from needlework.paper.outputs import OUTPUTS
 from needlework.records import Prediction
 from needlework.report import rendering
 from needlework.report.card import card
@@ -86,7 +87,7 @@ def _nano(folder: Path, where: Path) -> None:
     folder.mkdir()
     for name in ("scores.parquet", "estimates.parquet"):
         (folder / name).write_bytes((study / name).read_bytes())
-    _make(outputs(where / "artifact", folder, TEMPLATES))
+    _make(outputs(where / "artifact", folder, TEMPLATES, OUTPUTS))
     _cards(folder)
 
 
@@ -118,7 +119,7 @@ def _paper(folder: Path) -> None:
     cells_file(folder, estimates(plan))
     _make(
         each
-        for each in outputs(artifact, folder, TEMPLATES)
+        for each in outputs(artifact, folder, TEMPLATES, OUTPUTS)
         if "comparison" in each.command or "agreement" in each.command
     )
 
