@@ -194,7 +194,7 @@ def _keep() -> None:
     """Keep what is new, where the folder can be written to: all of it in one step."""
     if _NEW:
         _NEW.clear()
-        written = _file().with_suffix(f".{os.getpid()}")
+        written = Path(f"{_file()}.{os.getpid()}")
         try:
             written.parent.mkdir(exist_ok=True)
             written.write_text(json.dumps(_kept()), encoding="utf-8")
