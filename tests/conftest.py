@@ -9,9 +9,10 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # What one process compiled serves all others, of which tests start hundreds.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-sys.dont_write_bytecode = False
 
 import pytest
+
+sys.dont_write_bytecode = False
 
 
 @pytest.hookimpl(tryfirst=True)
