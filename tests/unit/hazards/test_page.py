@@ -32,6 +32,7 @@ def row(*costs: Cost) -> Breakdown:
         model="m",
         label="M2A",
         suite="ruler",
+        asked=MODELS[0].suites["ruler"],
         length=None,
         published=0.5,
         corrected=0.8,
