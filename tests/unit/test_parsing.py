@@ -115,7 +115,7 @@ print([each.__name__ for each in below(Closed) if not each.__pydantic_complete__
 
 
 def test_every_record_is_whole_when_it_is_imported() -> None:
-    """One that names a record defined after it is finished at its first use, and until then pydantic
-    before 2.14 cannot write it as a part of something else. In a process that has used none."""
+    """One that names a record defined after it is finished at its first use; until then pydantic
+    before 2.14 cannot write it as a part of something else. Asked of a process that used none."""
     told = subprocess.run([sys.executable, "-c", UNFINISHED], capture_output=True, text=True)
     assert told.stdout == "[]\n", told.stderr
