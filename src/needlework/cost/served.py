@@ -36,7 +36,7 @@ def served_costs(plan: Plan, *, needs: Mapping[Cell, Set[Name]] | None = None) -
         entry = plan.models[cell.model]
         if entry.backend != "server":
             continue
-        specs = [spec for name, spec in plan.suite_tasks(cell.suite).items() if name in tasks]
+        specs = [spec for name, spec in plan.tasks[cell.suite].items() if name in tasks]
         samples = plan.study.samples
         work = list(expected(specs, samples=samples, length=cell.length, sharing=False))
         read, written = sum(each.asked for each in work), sum(each.written for each in work)

@@ -3,14 +3,12 @@
 Agreement is decided in `needlework.paper.agreement`.
 """
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from needlework.errors import StudyError
-from needlework.files import write_text
+from needlework.files import write_csv, write_text
 from needlework.paper.agreement import Agreement, agreements
 from needlework.paper.audit import describe
 from needlework.paper.evidence import OfStudy
@@ -22,18 +20,6 @@ from needlework.scores.cells import read_estimates
 from needlework.scores.estimates import Scores
 from needlework.study.config import ShownModel
 from needlework.study.grid import Grid
-
-COLUMNS = (
-    "where",
-    "ours",
-    "published",
-    "difference",
-    "low",
-    "high",
-    "verdict",
-    "count",
-    "place",
-)
 
 
 def write_agreement(
@@ -69,7 +55,7 @@ def write_agreement(
         name=output.name,
     )
     write_text(output.with_suffix(".md"), page)
-    write_text(output.with_suffix(".csv"), _csv(rows))
+    write_csv(output.with_suffix(".csv"), rows)
     charts.save(scatter(found), output)
 
 
@@ -92,11 +78,3 @@ def _by_table(found: Sequence[Agreement]) -> Mapping[int, tuple[int, int]]:
     tables = sorted({one.number.table for one in found})
     own = {table: [one for one in found if one.number.table == table] for table in tables}
     return {table: (len(ones), sum(one.is_inside for one in ones)) for table, ones in own.items()}
-
-
-def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

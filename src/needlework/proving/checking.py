@@ -5,7 +5,6 @@ Not yet run on a GPU.
 
 # Shapes: B batch, T tokens, D width.
 import copy
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -13,8 +12,7 @@ from torch import Tensor
 
 from needlework.errors import EngineError
 from needlework.models import kernels
-from needlework.models.config import RGLRU, SSD, Attention, MixerConfig, TimeMix
-from needlework.models.layer import Operation
+from needlework.models.config import Attention, MixerConfig
 from needlework.models.mixer import Mixer
 from needlework.models.random_weights import random_layer
 from needlework.proving.comparing import largest_share, state_tensors
@@ -151,17 +149,4 @@ def _kernels(spec: MixerConfig, scale: Scale) -> dict[str, str]:
 
 def chosen_for(spec: MixerConfig, device: torch.device, dtype: torch.dtype) -> dict[str, str]:
     """Who computes the operations of a layer; nothing for a layer without any."""
-    return {what: kernels.chosen(what, device, dtype) for what in _operations(spec)}
-
-
-def _operations(spec: MixerConfig) -> Iterator[Operation]:
-    if isinstance(spec, Attention):
-        yield "attention"
-    if isinstance(spec, SSD):
-        yield "selective_scan"
-    if isinstance(spec, RGLRU):
-        yield "diagonal_scan"
-    if isinstance(spec, TimeMix):
-        yield "weighted_key_values"
-    if getattr(spec, "convolution", None):
-        yield "convolution"
+    return {what: kernels.chosen(what, device, dtype) for what in spec.operations}

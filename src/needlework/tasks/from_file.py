@@ -11,7 +11,7 @@ from pydantic import Field, JsonValue, StringConstraints, ValidationError
 
 from needlework.errors import BudgetError, RecordError, ResourceError
 from needlework.parsing import Closed
-from needlework.records import Sample, SampleDetail
+from needlework.records import Reference, Sample, SampleDetail
 from needlework.tasks.fitting import Counter
 from needlework.tasks.metrics import plain_words
 from needlework.tasks.prompts import Wrapper
@@ -19,7 +19,6 @@ from needlework.tasks.specs import FileSpec
 from needlework.tokenizers import Tokenizer
 
 Text = Annotated[str, StringConstraints(min_length=1)]
-Reference = Annotated[str, StringConstraints(pattern=r"\S")]
 
 
 class Line(Closed):
