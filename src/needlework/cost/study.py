@@ -86,15 +86,11 @@ def planned(
 
 
 def _shown(cell: Cell, device: Device, cost: Estimate) -> PlannedCell:
+    known = cost._asdict()
     return PlannedCell(
         **cell._asdict(),
+        **{name: known[name] for name in known.keys() & PlannedCell.model_fields.keys()},
         device=device.name,
-        prompts=cost.prompts,
-        prompt_tokens=cost.prompt_tokens,
-        shared_tokens=cost.shared_tokens,
-        answer_tokens=cost.answer_tokens,
-        flops=cost.flops,
-        rows=cost.rows,
         memory_mb=round(cost.memory / MEGABYTE),
         hours=cost.seconds / 3600,
     )

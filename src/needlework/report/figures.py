@@ -8,7 +8,7 @@ from pathlib import Path
 
 import altair as alt
 
-from needlework.cost.figure import job_hours
+from needlework.cost.measured import job_hours
 from needlework.cost.study import PlannedCell
 from needlework.files import write_csv
 from needlework.report import charts, costs, curves, needles

@@ -1,7 +1,4 @@
-"""What is known of models that a server answers for, as files tell it.
-
-Knows what servers say of themselves; how they are asked is the business of `engine.servers`.
-"""
+"""What is known of models that a server answers for, as files tell it."""
 
 from typing import Literal
 

@@ -81,7 +81,15 @@ def generate(
         taken = tokens + spec.tokens_to_generate
         yield (
             Sample(index=index, input=text, outputs=line.outputs, length=taken),
-            _detail(index, tokens, len(wrapper.before) + len(line.input)),
+            # Where the needles of such a prompt lie is not known.
+            SampleDetail(
+                index=index,
+                prompt_tokens=tokens,
+                depths=(),
+                needles=(),
+                answers=(),
+                question_start=len(wrapper.before) + len(line.input),
+            ),
         )
 
 
@@ -108,18 +116,6 @@ def _wrapped(line: Line, wrapper: Wrapper) -> str:
     if wrapper.thinks:
         return wrapper.before + line.input + line.answer_prefix.rstrip() + wrapper.after
     return wrapper.before + line.input + after + line.answer_prefix
-
-
-def _detail(index: int, tokens: int, end: int) -> SampleDetail:
-    """What is known of a prompt whose needles are not given, and whose own part ends at `end`."""
-    return SampleDetail(
-        index=index,
-        prompt_tokens=tokens,
-        depths=(),
-        needles=(),
-        answers=(),
-        question_start=end,
-    )
 
 
 def _places(path: Path, spec: FileSpec) -> Iterator[_Place]:

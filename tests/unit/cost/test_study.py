@@ -9,8 +9,7 @@ import yaml
 from needlework.cost import listing, study
 from needlework.cost.devices import DEVICES, Rates
 from needlework.cost.exact import count
-from needlework.cost.figure import job_hours
-from needlework.cost.measured import read_job
+from needlework.cost.measured import job_hours, read_job
 from needlework.cost.study import PlannedCell, parts, planned
 from needlework.errors import RecordError
 from needlework.records import Sample
