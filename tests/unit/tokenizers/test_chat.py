@@ -348,7 +348,8 @@ CONSTRUCTS = {
     "line ends of Windows": "{% if true %}\r\nA\r\n{% endif %}\r\n",
     "a plus that keeps blanks": "  {%+ if true %}x{% endif +%}\n y",
     "what the last turns hold": "{% for m in messages[::-1] %}"
-    "{{ (messages | length - 1) - loop.index0 }}{{ m.get('tool_calls') }}{{ 'name' in m }}{{ m.tool_calls is defined }}{% endfor %}",
+    "{{ (messages | length - 1) - loop.index0 }}{{ m.get('tool_calls') }}{{ 'name' in m }}"
+    "{{ m.tool_calls is defined }}{% endfor %}",
     "numbers": "{{ 1 / 3 }}{{ 7 // 2 }}{{ 2 ** 10 }}{{ '5' | int + 1 }}{{ 2.567 | round(1) }}",
     "letters": "<\uff5cbegin\u2581of\u2581sentence\uff5c>\U0001f642{{ '\\u00e9' }}{{ '<' | e }}",
     "dates in words": "{{ strftime_now('%A, %B %d, %Y') }}",
