@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from needlework.door import read_json
+from needlework.door import read_json, shown
 from needlework.errors import CheckpointError, NeedleworkError, ResourceError
 
 CONFIG, SPECIAL, ADDED = "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"
@@ -95,7 +95,7 @@ def content(token: object, path: Path, name: str) -> str:
     text = token.get("content") if isinstance(token, dict) else token
     if not isinstance(text, str) or not text:
         raise ResourceError(
-            f"{path}: {name} is {_shown(token)}, which is no token; write its text, or null"
+            f"{path}: {name} is {shown(token)}, which is no token; write its text, or null"
         )
     return text
 
@@ -121,7 +121,7 @@ def _ends(path: Path) -> Iterator[int]:
                 continue
             if not isinstance(each, int) or isinstance(each, bool) or each < 0:
                 raise CheckpointError(
-                    f"{path}: {_END} is {_shown(value)}, which is no id; correct it"
+                    f"{path}: {_END} is {shown(value)}, which is no id; correct it"
                 )
             yield each
 
@@ -134,10 +134,5 @@ def _object(path: Path, error: type[NeedleworkError] = ResourceError) -> dict[st
 def _id(number: object, path: Path) -> int:
     text = str(number)
     if isinstance(number, bool) or not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise ResourceError(f"{path}: {_shown(number)} is no id of a token; fetch it again")
+        raise ResourceError(f"{path}: {shown(number)} is no id of a token; fetch it again")
     return int(text)
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
