@@ -24,7 +24,7 @@ from needlework.tasks.released.niah import Niah
 from needlework.tasks.specs import NiahSpec
 from needlework.tokenizers.sentencepiece import SentencePieceTokenizer
 from tests.reference import test_against_upstream as upstream
-from tests.unit.test_cells import COMPLETE, scored
+from tests.unit.scores.test_cells import COMPLETE, scored
 
 # --- models
 

@@ -19,9 +19,9 @@ from needlework.study.config import ShownModel
 from needlework.study.paper import FORMAT_DEPTHS, FORMATS
 from tests.published_for_tests import clean_tables
 from tests.study_for_tests import right, scores_of, small_plan, table_of
-from tests.unit.test_audit import Tables, audited
-from tests.unit.test_claims import MODELS, TRAINED, World
-from tests.unit.test_findings import scored
+from tests.unit.analysis.test_findings import scored
+from tests.unit.paper.test_audit import Tables, audited
+from tests.unit.paper.test_claims import MODELS, TRAINED, World
 
 MANY = 200_000
 """Samples of a score whose interval is narrower than what is tried around a limit."""

@@ -17,7 +17,7 @@ from needlework.study.plan import Plan
 from needlework.tasks.specs import NiahSpec, QaSpec, Spec
 from tests.study_for_tests import small_plan, table_of
 
-TEMPLATES = Path(__file__).parents[2] / "reports/templates"
+TEMPLATES = Path(__file__).parents[3] / "reports/templates"
 TASKS: dict[str, Spec] = {
     "needle": NiahSpec(haystack="essay", tokens_to_generate=30),
     "question": QaSpec(source="facts", tokens_to_generate=20),
