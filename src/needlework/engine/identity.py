@@ -44,6 +44,10 @@ BESIDE = frozenset(
         "needlework.tokenizers",
         # Where files are, and how limits, mistakes, records and interruptions are told.
         "needlework.bounded",
+        "needlework.bounded.apart",
+        "needlework.bounded.going_on",
+        "needlework.bounded.limits",
+        "needlework.bounded.once",
         "needlework.door",
         "needlework.engine.interruption",
         "needlework.engine.memory",
