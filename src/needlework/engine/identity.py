@@ -58,7 +58,8 @@ BESIDE = frozenset(
         "needlework.records",
         "needlework.external.registry",
         "needlework.external.snapshots",
-        # How a text may be cut while a dataset is made.
+        # How texts reach a tokenizer, and may be cut while a dataset is made.
+        "needlework.tokenizers.apart",
         "needlework.tokenizers.cuts",
     }
 )
