@@ -69,6 +69,8 @@ def read(path: Path) -> object:
         return strict_yaml.from_json(text) if kind == "JSON" else strict_yaml.from_yaml(text)
     except FileNotFoundError as error:
         raise StudyError(f"{path} does not exist; copy it from the repository") from error
+    except strict_yaml.TooLongError as error:
+        raise StudyError(f"{path}: {error}") from error
     except (ValueError, RecursionError) as error:
         raise StudyError(f"{path} is not {kind}: {' '.join(str(error).split())[:300]}") from error
 

@@ -2,12 +2,14 @@
 
 import ctypes
 import os
+import select
 import shutil
 import signal
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from needlework.bounded.limits import PULSE, Limits, resident_megabytes
@@ -16,9 +18,10 @@ _PARENT_DIES = 1
 """PR_SET_PDEATHSIG of Linux's prctl: a child does not outlive its parent."""
 
 
-def go_on_in_child(*, what: str, limits: Limits) -> None:
+def go_on_in_child(*, what: str, limits: Limits) -> Callable[[], None]:
     """Return in a child process; the parent watches it, and ends with its exit code.
 
+    What is returned ends the watch, for what the user has asked for and may take what it needs.
     Nothing happens in a process that has begun other threads, which a child would not have.
     Temporary files of the child are removed however it ends.
 
@@ -27,21 +30,29 @@ def go_on_in_child(*, what: str, limits: Limits) -> None:
         SystemExit: in the parent: the child has ended.
     """
     if _has_threads():
-        return
+        return lambda: None
     limits = limits.here()
     scratch = tempfile.mkdtemp(prefix="needlework-")
+    freed, free = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
     child = os.fork()
     if not child:
+        os.close(freed)
         tempfile.tempdir = scratch
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(_PARENT_DIES, signal.SIGKILL)
-        return
+        return lambda: _say(free)
+    os.close(free)
     try:
-        sys.exit(_watched(child, what, limits))
+        sys.exit(_watched(child, freed, what, limits))
     finally:
+        os.close(freed)
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _say(free: int) -> None:
+    os.write(free, b"x")
 
 
 def _has_threads() -> bool:
@@ -50,11 +61,14 @@ def _has_threads() -> bool:
     return len(list(tasks.iterdir())) > 1 if tasks.is_dir() else threading.active_count() > 1
 
 
-def _watched(child: int, what: str, limits: Limits) -> int:
-    """The exit code of a child that stays within its limits."""
+def _watched(child: int, freed: int, what: str, limits: Limits) -> int:
+    """The exit code of a child that stays within its limits, as long as it has some."""
     began = time.monotonic()
     try:
         while not (ended := os.waitpid(child, os.WNOHANG))[0]:
+            if select.select([freed], [], [], 0)[0] and os.read(freed, 1):
+                ended = os.waitpid(child, 0)
+                break
             if time.monotonic() - began > limits.seconds:
                 raise limits.exceeded(what, by="time")
             if resident_megabytes(child) > limits.megabytes:

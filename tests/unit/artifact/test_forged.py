@@ -508,14 +508,21 @@ def vast_grid(parts: Parts) -> None:
 
 
 def vast_study(parts: Parts) -> None:
-    """More lengths than there are predictions of, in no more values than YAML may have."""
+    """A million lengths, of which there are predictions of three."""
 
     def grow(study: dict[str, Any]) -> None:
         for suite in study["suites"].values():
-            suite["lengths"] = list(range(1, 20_001))
+            suite["lengths"] = list(range(1, 1_000_001))
 
     edited("study/plan/study.json", grow)(parts)
     parts[f"inputs/{STUDY}"] = parts["study/plan/study.json"]
+
+
+def vast_config(parts: Parts) -> None:
+    """The same in the configuration alone."""
+    study = json.loads(parts["study/plan/study.json"])
+    study["suites"]["ruler"]["lengths"] = list(range(1, 1_000_001))
+    parts[f"inputs/{STUDY}"] = json.dumps(study).encode()
 
 
 def vast_parquet(parts: Parts) -> None:
@@ -535,9 +542,10 @@ def vast_parquet(parts: Parts) -> None:
         (aliases, "inputs/config/tasks.yaml"),
         (vast_grid, "files of study/predictions"),
         (vast_study, "files of study/predictions"),
+        (vast_config, "suites.ruler.lengths` in line 1 is too long"),
         (vast_parquet, "scores.parquet: 40,000,000 rows where"),
     ],
-    ids=["aliases", "grid", "study", "parquet"],
+    ids=["aliases", "grid", "study", "config", "parquet"],
 )
 def test_what_would_take_for_ever_is_refused_at_once(
     archive: Path, tmp_path: Path, change: Change, told: str
