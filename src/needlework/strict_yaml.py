@@ -99,8 +99,8 @@ def _check_events(text: str) -> None:
 class _Open:
     """A list, or keys with values, whose end has not come yet."""
 
-    def __init__(self, event: yaml.Event) -> None:
-        self.line = event.start_mark.line + 1
+    def __init__(self, event: yaml.CollectionStartEvent) -> None:
+        self.line = event.start_mark.line + 1 if event.start_mark else 1
         self.values, self.name = 1, ""
         self._has_keys = isinstance(event, yaml.MappingStartEvent)
         self._next_is_key = self._has_keys

@@ -579,3 +579,32 @@ def test_a_signature_names_its_signer_and_no_other_bytes(archive: Path, tmp_path
     allowed.write_text("")
     stranger = CliRunner().invoke(cli, ["review", str(mine), "--signers", str(allowed)])
     assert "not by anybody whom" in str(stranger.exception)
+
+
+def test_what_fails_after_something_did_not_agree_is_no_mistake_of_ours(
+    archive: Path, tmp_path: Path
+) -> None:
+    """A task of another name in the grid alone once ended a review in a traceback."""
+
+    def rename(grid: dict[str, Any]) -> None:
+        grid["suites"]["ruler"]["tasks"][0]["name"] = "x"
+
+    forged = sealed(archive, tmp_path, edited("study/plan/grid.json", rename))
+    done = CliRunner().invoke(cli, ["review", str(forged)])
+    assert done.exit_code == 1, done.exception
+    assert "plan/grid.json: suites.ruler.tasks[0].name: 'x', but" in done.output
+
+
+def test_asking_models_again_is_watched_too(archive: Path, tmp_path: Path) -> None:
+    """What reads the artifact for it has the limits of any review."""
+    done = ran(archive, "--recompute", "1", NEEDLEWORK_LIMITS="0.001")
+    assert done.returncode == 2
+    assert re.search(
+        r"the review of .*: needs more than 4\.\d+ MB of memory.*NEEDLEWORK_LIMITS=4", done.stderr
+    )
+    assert done.stderr.count("\n") == 1
+
+
+def test_what_is_only_told_is_listed(archive: Path, tmp_path: Path) -> None:
+    told = list(belonging.believed(opened(archive, tmp_path)))
+    assert "study/plan/costs.json" in told
