@@ -26,7 +26,7 @@ from needlework.artifact.bundle import (
     installed_versions,
 )
 from needlework.artifact.checklist import Verdict, verdicts
-from needlework.artifact.rendering import outputs
+from needlework.artifact.rendering import Output, PresetOutputs, outputs
 from needlework.artifact.unpacking import unpack
 from needlework.door import strangers, told
 from needlework.errors import ArtifactError, NeedleworkError
@@ -104,9 +104,15 @@ class Review:
 
 
 def review(
-    archive: Path, *, templates: Path, again: Callable[[Path], Recomputed] | None = None
+    archive: Path,
+    *,
+    templates: Path,
+    preset: PresetOutputs,
+    again: Callable[[Path], Recomputed] | None = None,
 ) -> Review:
     """Check an artifact from its bytes to its tables; `again` asks its models again.
+
+    What `preset` renders is rendered and compared as all else.
 
     Raises:
         ArtifactError: the file is no artifact, or unsafe to unpack.
@@ -116,7 +122,8 @@ def review(
         made.mkdir()
         unpack(archive, artifact)
         manifest = checks.read_manifest(artifact)
-        lines = list(_lines(artifact, made, templates))
+        shown = partial(outputs, artifact, made, templates, preset)
+        lines = list(_lines(artifact, made, shown))
         asked = None if again is None else again(artifact)
         if asked is not None:
             lines.append(_asked_line(asked))
@@ -124,10 +131,7 @@ def review(
         return Review(
             lines=tuple(lines),
             remarks=found(_remarks(manifest, artifact, made)) + (asked.remarks if asked else ()),
-            commands=found(
-                (output.command, ", ".join(output.names))
-                for output in outputs(artifact, made, templates)
-            ),
+            commands=found((output.command, ", ".join(output.names)) for output in shown()),
             claims=found(_claims(made)),
             believed=found(belonging.believed(artifact)),
             not_shown=found(
@@ -157,12 +161,11 @@ def _consequences(after_a_failure: bool) -> AbstractContextManager[None]:
     return strangers(lambda cause: ArtifactError(told(cause))) if after_a_failure else nullcontext()
 
 
-def _lines(artifact: Path, again: Path, templates: Path) -> Iterator[Line]:
+def _lines(artifact: Path, again: Path, shown: Callable[[], Iterator[Output]]) -> Iterator[Line]:
     """Every check, in the order in which results follow from each other."""
-
     failed: list[str] = []
 
-    def line(key: str, check: str, find: Callable[..., Iterator[str]], *given: Path) -> Line:
+    def line(key: str, check: str, find: Callable[..., Iterator[str]], *given: object) -> Line:
         done = carried_out(key, check, find, artifact, *given, after_a_failure=bool(failed))
         failed.extend(done.problems)
         return done
@@ -181,7 +184,7 @@ def _lines(artifact: Path, again: Path, templates: Path) -> Iterator[Line]:
         "estimates give every table, figure and page, byte for byte",
         checks.pages,
         again,
-        templates,
+        shown,
     )
 
 
@@ -190,7 +193,7 @@ def carried_out(
     check: str,
     find: Callable[..., Iterator[str]],
     artifact: Path,
-    *given: Path,
+    *given: object,
     after_a_failure: bool = False,
 ) -> Line:
     """Carry out a check; what stops it is a problem like any other."""

@@ -13,6 +13,7 @@ import yaml
 from needlework.artifact.bundle import MANIFEST, Manifest, write_artifact
 from needlework.artifact.rendering import outputs
 from needlework.artifact.review import Review, review
+from needlework.paper.outputs import OUTPUTS
 from needlework.parsing import read_keys
 from needlework.study import plan
 from needlework.study.plan import Plan
@@ -61,7 +62,7 @@ def bundled(name: str, folder: Path) -> Path:
     (made / MANIFEST).write_text(manifest.model_dump_json())
     (made / "study").symlink_to(study)
     (made / "inputs").symlink_to(project)
-    for output in outputs(made, study, TEMPLATES):
+    for output in outputs(made, study, TEMPLATES, preset=OUTPUTS):
         output.make()
     shutil.rmtree(study / "explored", ignore_errors=True)
     with chdir(project):
@@ -72,7 +73,7 @@ def bundled(name: str, folder: Path) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LENGTHS)
 def test_the_artifact_of_a_committed_study_passes(name: str, tmp_path: Path) -> None:
-    found: Review = review(bundled(name, tmp_path), templates=TEMPLATES)
+    found: Review = review(bundled(name, tmp_path), templates=TEMPLATES, preset=OUTPUTS)
     assert [(line.check, line.problems) for line in found.lines if not line.passed] == []
     assert not any("published numbers of this version" in remark for remark in found.remarks)
     assert found.commands
