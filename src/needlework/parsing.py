@@ -219,6 +219,8 @@ def by_form(value: object) -> str:
 def unknown(name: str, known: Iterable[str]) -> str:
     """Says that a name is unknown, with the nearest known one."""
     near = _nearest(name, known)
+    if near == name:
+        return f"`{name}` does not belong here"
     suggestion = f"did you mean `{near}`?" if near else f"known: {', '.join(sorted(known))}"
     return f"`{name}` is unknown; {suggestion}"
 
