@@ -39,7 +39,7 @@ def test_what_passes_is_survived(name: str, place: str, tmp_path: Path) -> None:
     with serving(server):
         right = ask(tmp_path / "right", model(server.url))
         server.faults = [None, fault] if place == "first" else [None] * 5 + [fault, fault]
-        found = ask(tmp_path / "wrong", model(server.url))
+        found = ask(tmp_path / "wrong", model(server.url, timeout=1.0))
     assert found == right
     assert all(each.error is None for each in found)
 
