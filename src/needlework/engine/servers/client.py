@@ -35,6 +35,9 @@ MOST_PATIENT = 3600.0
 CONNECT_SECONDS = 15.0
 AGAIN = frozenset({408, 409, 425, 429})
 """What a server says when the same question may succeed later; so may all from 500 on."""
+BUSY = frozenset({502, 503, 504})
+"""What makes a page about the server worth another look; it is no answer that somebody pays for."""
+LOOKS = 3
 GATEWAYS = frozenset({502, 504})
 """What a proxy says of a server that may have answered all the same."""
 OURS = frozenset({"host", "accept", "accept-encoding", "connection", "content-type"})
@@ -193,19 +196,36 @@ class Client:
             ServerError: it cannot be reached, sends elsewhere, or does not let us in.
         """
         address = path if path.startswith("http") else f"{self._url}/{path}"
+        for attempt in range(LOOKS):
+            if attempt:
+                await asyncio.sleep(_wait(attempt, None))
+            with suppress(_AgainError):
+                return await self._looked(address)
+        return None
+
+    async def _looked(self, address: str) -> Mapping[str, Any] | None:
+        """The same of an address that is read once.
+
+        Raises:
+            _AgainError: the server is busy, or was cut off.
+        """
         try:
             async with asyncio.timeout(min(60.0, self._server.timeout)):
                 said = await self._openai.get(address, cast_to=object)
                 found = json.loads(self.clean(json.dumps(said)))
         except openai.APIStatusError as error:
             self._stop_if_final(error)
+            if error.status_code in AGAIN | BUSY:
+                raise _AgainError(f"status {error.status_code}") from error
             return None
-        except (ValueError, TimeoutError, RecursionError):
+        except TimeoutError as error:
+            raise self._too_late() from error
+        except (ValueError, RecursionError):
             return None
         except openai.APIConnectionError as error:
             told = self._unreachable(error)
             if not _was_never_there(error):
-                return None
+                raise told from error
             raise ServerError(f"{self._url}: {told}; start it, or correct endpoint") from error
         return found if isinstance(found, dict) else None
 
