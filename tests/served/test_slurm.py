@@ -72,7 +72,8 @@ def harmed(state: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathFacto
     """The second cell is under way when the first job is cancelled, and when the command of the
     second one gets SIGKILL."""
     folder = _project(tmp_path_factory.mktemp("served-slurm"), checkpoint)
-    run = snakemake(folder, f"results/slice/predictions/{MODEL}/retrieval/512.jsonl")
+    target = f"results/slice/predictions/{MODEL}/retrieval/512.jsonl"
+    run = snakemake(folder, target, "--seconds-between-status-checks=2")
     jobs: list[str] = []
     kept = []
     try:
