@@ -106,7 +106,8 @@ def _project(folder: Path, checkpoint: Path) -> Path:
     path.write_text(text.replace("    serve: transf", keys), encoding="utf-8")
     path = folder / "config/cluster.yaml"
     cluster = yaml.safe_load(path.read_text(encoding="utf-8"))
-    cluster |= {"gpus": 0, "memory": 4000, "constraint": None}
+    # Of 6000 a node; it grows with every try.
+    cluster |= {"gpus": 0, "memory": 1900, "constraint": None}
     path.write_text(yaml.safe_dump(cluster), encoding="utf-8")
     return folder
 
@@ -152,8 +153,7 @@ def test_one_job_answers_all_cells_with_its_gpus(harmed: Harmed) -> None:
     asked = accounted(set(harmed.jobs), "ReqTRES")
     assert all("gres/gpu:a100=1" in line or "gres/gpu=1" in line for line in asked)
     for length in LENGTHS:
-        path = harmed.folder / f"results/slice/predictions/{MODEL}/retrieval/{length}.jsonl"
-        assert len(path.read_text().splitlines()) == 2 * SAMPLES
+        assert len(_cell(harmed.folder, length).read_text().splitlines()) == 2 * SAMPLES
 
 
 def test_the_harmed_jobs_failed_and_the_last_one_went_on(harmed: Harmed) -> None:
@@ -171,6 +171,6 @@ def test_nothing_answered_is_asked_again(harmed: Harmed) -> None:
     assert 0 < counts[0] < counts[1] < 2 * SAMPLES
 
 
-def test_each_job_had_one_server(harmed: Harmed) -> None:
+def test_the_last_job_had_one_server(harmed: Harmed) -> None:
     log = harmed.folder / f"logs/slice/served/{MODEL}.server.txt"
-    assert log.read_text().count("Uvicorn running") == 3
+    assert log.read_text().count("Uvicorn running") == 1

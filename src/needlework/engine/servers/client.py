@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 TRIES = 7
 """Of one question: with the waits between them somewhat over a minute."""
+TRIAL_TRIES = 3
+"""Of a prompt that the server may not take: enough for what passes."""
 LONGEST_WAIT = 30.0
 """Seconds between two tries, unless the server asks for more."""
 MOST_PATIENT = 3600.0
@@ -116,15 +118,18 @@ class Client:
         return text.replace(self._key, HIDDEN)
 
     async def ask(
-        self, prompt: str | list[int], limit: int, *, read: int, tries: int = TRIES
+        self, prompt: str | list[int], limit: int, *, read: int, on_trial: bool = False
     ) -> Reply:
         """The greedy answer to a prompt of `read` tokens, of at most `limit` tokens.
+
+        A prompt `on_trial` is one that the server may not take: status 500 says so, too.
 
         Raises:
             RefusedError: the server will never answer this question.
             ServerError: it cannot be reached, does not do what servers do, or the budget is spent.
         """
         said = _AgainError("never asked")
+        tries = TRIAL_TRIES if on_trial else TRIES
         for attempt in range(tries):
             if attempt:
                 seconds = _wait(attempt, said.seconds)
@@ -144,6 +149,8 @@ class Client:
                 said = error
                 if not said.answered:
                     self._purse.give_back(aside)
+                if on_trial and said.status == 500:
+                    raise RefusedError(500, str(said)) from error
             else:
                 self._purse.settle(aside, reply, read=read, limit=limit)
                 return reply
@@ -241,8 +248,10 @@ class Client:
         if error.status_code not in AGAIN and error.status_code < 500:
             raise RefusedError(error.status_code, said) from error
         seconds = _asked_to_wait(error.response.headers.get("retry-after"))
-        answered = error.status_code in GATEWAYS
-        return _AgainError(f"status {error.status_code}: {said}", seconds, answered=answered)
+        status = error.status_code
+        return _AgainError(
+            f"status {status}: {said}", seconds, status=status, answered=status in GATEWAYS
+        )
 
     def _stop_if_final(self, error: openai.APIStatusError) -> None:
         """Raise what no other question would change either: a redirect, or no way in."""
@@ -293,8 +302,16 @@ class _AgainError(Exception):
     `answered`: it may have written an answer, which nobody has read.
     """
 
-    def __init__(self, said: str, seconds: float | None = None, *, answered: bool = False) -> None:
+    def __init__(
+        self,
+        said: str,
+        seconds: float | None = None,
+        *,
+        status: int | None = None,
+        answered: bool = False,
+    ) -> None:
         self.seconds = seconds
+        self.status = status
         self.answered = answered
         super().__init__(said)
 

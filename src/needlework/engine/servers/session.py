@@ -28,8 +28,6 @@ MORE_CONTEXT = (
     "--n_ctx), or choose a shorter length"
 )
 MOST_NAMES = 12
-ID_TRIES = 3
-"""Of the first question as token ids: enough for what passes, few where ids break a server."""
 LOOK_SECONDS = 0.5
 """Between two looks at whether somebody asked to stop."""
 Thing = TypeVar("Thing")
@@ -98,7 +96,7 @@ class Session:
         """Whether the server reads token ids as such, tried with one token of an answer."""
         read = len(question.tokens)
         try:
-            reply = await self._client.ask(list(question.tokens), 1, read=read, tries=ID_TRIES)
+            reply = await self._client.ask(list(question.tokens), 1, read=read, on_trial=True)
         except (RefusedError, ServerError):
             return False
         return reply.prompt_tokens == read

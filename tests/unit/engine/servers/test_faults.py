@@ -86,6 +86,14 @@ def test_ids_are_tried_again_when_a_server_is_busy(tmp_path: Path) -> None:
     assert found[0].others[LIBRARIES].endswith("prompts as token ids")
 
 
+def test_a_server_that_breaks_at_ids_is_not_asked_again(tmp_path: Path) -> None:
+    """llama-cpp-python answers a list of numbers with status 500."""
+    with serving(echoing(faults=[faults.status(500)])) as server:
+        found = ask(tmp_path, model(server.url))
+    assert [type(body["prompt"]) for body in server.asked] == [list] + [str] * 12
+    assert found[0].others[LIBRARIES].endswith("prompts as text")
+
+
 def test_retry_after_is_honoured(tmp_path: Path) -> None:
     server = echoing(faults=[None, faults.status(429, retry_after="1")])
     with serving(server):
