@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks import pieces
-from benchmarks.jobs import Cell, Contender, Job, Run, Task, address
+from benchmarks.jobs import Cell, Contender, Job, Run, Runs, Task, address
 from benchmarks.measure import run_job
 from needlework import tasks, tokenizers
 from needlework.models.checkpoints.gguf_rounding import round_weights
@@ -75,6 +75,8 @@ class Laptop(Closed):
 def measure(asked: Asked, folder: Path, resources: Path) -> Laptop:
     """Let everybody answer everything; files of the work lie in `folder`.
 
+    Stopped, it goes on with the contender it had come to.
+
     Raises:
         EngineError: a contender failed; its last line says why.
         NeedleworkError: RULER's texts are not in `resources`, or the file is no such model.
@@ -133,9 +135,18 @@ def _rounds(asked: Asked, cells: tuple[Cell, ...], folder: Path) -> Iterator[Rou
                 threads=asked.threads,
                 cells=cells,
             )
-            runs = run_job(job, folder / contender, python)
+            runs = _runs(job, folder / str(number + 1) / contender, python)
             for cell, run in zip(cells, runs, strict=True):
                 yield Round(number=number, contender=contender, run=run, score=scored(cell, run))
+
+
+def _runs(job: Job, folder: Path, python: Path) -> tuple[Run, ...]:
+    """The runs of a job; one that was done before, word for word, is not done again."""
+    asked, done = folder / "job.json", folder / "runs.json"
+    if done.exists() and asked.read_text(encoding="utf-8") == job.model_dump_json():
+        return Runs.model_validate_json(done.read_bytes()).runs
+    done.unlink(missing_ok=True)
+    return run_job(job, folder, python)
 
 
 def _contenders(asked: Asked, folder: Path) -> Iterator[tuple[Contender, Path, Path]]:

@@ -53,7 +53,7 @@ def _speed_rows(found: Laptop) -> Iterator[str]:
             texts = own[0].run.answers.texts
             same = sum(ours[key] == text for key, text in texts.items())
             ratios = (
-                f"{cost[rival] / cost[name]:.1f}x" if rival in cost else "" for rival in RIVALS
+                f"{cost[rival] / cost[name]:.1f}x" if rival in cost else "-" for rival in RIVALS
             )
             score = own[0].score
             yield (
