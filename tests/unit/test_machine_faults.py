@@ -12,12 +12,14 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
+from needlework.errors import NoLocksError
 from needlework.tokenizers.prefixes import Tokens  # noqa: F401 - loaded before another user is one
 
 ROOT = Path(__file__).parents[2]
@@ -204,6 +206,52 @@ def test_a_file_system_without_locks_is_told_and_nothing_is_written(
     assert told["text.md"]["error"] is None
 
 
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL])
+def test_whatever_takes_a_lock_says_that_there_are_none(
+    tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also the sum that a server's questions cost, their turns, the status and the lock file."""
+    import fcntl
+
+    from needlework.cluster import progress, status
+    from needlework.engine.interruption import Interruption
+    from needlework.engine.servers import predict
+    from needlework.engine.servers.purse import Purse
+    from needlework.external import locks
+
+    def no_locks(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "x.journal"
+    file.write_bytes(b"")
+    purse = Purse.__new__(Purse)
+    vars(purse).update(_ledger=tmp_path / "spent")
+    tried: dict[str, Callable[[], object]] = {
+        "purse": lambda: purse._spent().__enter__(),
+        "turn": lambda: predict._turn(file, Interruption()).__enter__(),
+        "status": lambda: status._is_held(file),
+        "models.lock.yaml": lambda: locks._alone(file).__enter__(),
+        "snakemake": progress._alone,
+    }
+    with file.open("rb") as orphan:
+        tried["orphan"] = lambda: progress._await_orphan(orphan, file)
+        for take in tried.values():
+            with pytest.raises(NoLocksError, match=r"has no locks .* put the folder on one that"):
+                take()
+
+
+def test_locks_are_taken_in_one_place() -> None:
+    """So that the next one says so, too."""
+    found = [
+        path.name
+        for path in (ROOT / "src").rglob("*.py")
+        if re.search(r"fcntl|lockf|\bflock\(", path.read_text(encoding="utf-8"))
+    ]
+    assert found == ["files.py"]
+
+
 def needlework(*words: object) -> list[str]:
     return ["-c", "from needlework.cli import main; main()", *map(str, words)]
 
@@ -355,18 +403,23 @@ def as_user(user: int, work: Callable[[], object]) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that others reach; every start of pytest closes those of all runs of pytest."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
 @makes("two users share a project")
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
-def test_a_colleague_goes_on_where_the_other_stopped(tmp_path: Path) -> None:
+def test_a_colleague_goes_on_where_the_other_stopped(open_folder: Path) -> None:
     """One cell, begun by one user and finished by another, and what both write beside it."""
     from needlework.engine.journal import Entry, Journal
     from needlework.external import downloading, locks
     from needlework.files import write_text
 
-    for folder in [tmp_path, *tmp_path.parents]:
-        if folder.name.startswith("pytest-") or folder.is_relative_to(tmp_path.parent):
-            folder.chmod(0o755)
-    shared = tmp_path / "project"
+    shared = open_folder / "project"
     shared.mkdir()
     os.chown(shared, 0, GROUP)
     shared.chmod(0o2775)

@@ -9,6 +9,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field, JsonValue, StringConstraints, ValidationError
 
+from needlework.door import opens
 from needlework.errors import BudgetError, RecordError, ResourceError
 from needlework.parsing import Closed
 from needlework.records import Reference, Sample, SampleDetail
@@ -69,7 +70,7 @@ def generate(
         ResourceError: the file cannot be read.
     """
     counter = Counter(tokenizer)
-    lines = chosen_lines(spec, Path(spec.path), length=length, samples=samples)
+    lines = chosen_lines(Path(spec.path), spec, length=length, samples=samples)
     for index, (number, line) in enumerate(lines):
         text = _wrapped(line, wrapper)
         tokens = counter(text)
@@ -93,8 +94,9 @@ def generate(
         )
 
 
+@opens("a dataset", "dataset.jsonl", error=RecordError, way_out="correct it")
 def chosen_lines(
-    spec: FileSpec, path: Path, *, length: int, samples: int
+    path: Path, spec: FileSpec, *, length: int, samples: int
 ) -> Iterator[tuple[int, Line]]:
     """Yield the lines of a dataset with their numbers, from the file of the task at `path`.
 
