@@ -49,6 +49,7 @@ def sealed(archive: Path, folder: Path, change: Change) -> Path:
     manifest = json.loads(parts.pop("manifest.json"))
     parts.pop("ro-crate-metadata.json")
     change(parts)
+    manifest["study"] = json.loads(parts["study/plan/study.json"])["study"]
     manifest["files"] = {name: hashlib.sha256(text).hexdigest() for name, text in parts.items()}
     inside = {name: len(text) for name, text in parts.items() if name not in UNSIZED}
     parts["manifest.json"] = json.dumps(manifest).encode()
@@ -232,6 +233,45 @@ def test_numbers_of_a_verification_must_be_sane(
     )
 
 
+OF_A_SERVER = {
+    "model": "nano-llama",
+    "server": "vllm 0.10.1, model me/llama",
+    "reads": "token ids",
+    "sent": "temperature 0",
+    "counts": True,
+    "reference": None,
+    "reason": "not here",
+    "prompts": 0,
+    "tokens": 0,
+    "ties": 0,
+    "repeated": 8,
+    "different": 0,
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({}, "is of a server, and the configuration names none for it"),
+        ({"repeated": -8}, ": repeated: "),
+        ({"different": 9}, ": counts more answers than it asked for"),
+        ({"server": "vllm\n12 of 12 checks passed"}, ": server: holds U+000A"),
+    ],
+    ids=str,
+)
+def test_weights_are_not_said_to_be_a_servers(
+    archive: Path, tmp_path: Path, changed: dict[str, Any], told: str
+) -> None:
+    """Of which nothing can be compared, so that weights found wrong would pass."""
+
+    def forge(parts: Parts) -> None:
+        with_proof()(parts)
+        parts["study/verified/nano-llama.json"] = json.dumps(OF_A_SERVER | changed).encode()
+
+    lines = problems(sealed(archive, tmp_path, forge)).splitlines()
+    assert any("verified/nano-llama.json" in line and told in line for line in lines)
+
+
 def lines_of(name: str, change: Callable[[list[dict[str, Any]]], None]) -> Change:
     """A change of a file of JSON lines."""
 
@@ -299,7 +339,7 @@ def test_a_task_of_ones_own_does_not_lead_out_either(archive: Path, tmp_path: Pa
         "inputs/data/mine.jsonl",
         "run.sh",
         "index.html",
-        "Study/report.md",
+        "Study/other.md",
         "studies/report.md",
         "other/manifest.json",
         "study/benchmarks/predict/nano-llama/ruler/999.tsv",
