@@ -50,6 +50,7 @@ def sealed(archive: Path, folder: Path, change: Change) -> Path:
     parts.pop("ro-crate-metadata.json")
     change(parts)
     manifest["study"] = json.loads(parts["study/plan/study.json"])["study"]
+    parts[README] = readme(manifest["study"], manifest["version"]).encode()
     manifest["files"] = {name: hashlib.sha256(text).hexdigest() for name, text in parts.items()}
     inside = {name: len(text) for name, text in parts.items() if name not in UNSIZED}
     parts["manifest.json"] = json.dumps(manifest).encode()

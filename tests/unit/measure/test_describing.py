@@ -15,6 +15,7 @@ from needlework.measure.describing import Described, describe, slug
 from needlework.study.catalogue import read_models
 from needlework.study.config import Models
 from needlework.terminal import printable
+from tests.gguf_for_tests import tokenizer_settings
 from tests.gguf_for_tests import write as write_gguf
 
 ROOT = Path(__file__).parents[3]
