@@ -11,7 +11,7 @@ ARCHITECTURES ?= 80 90
 export PYTHON CUDA
 
 .PHONY: study test sweeps test-lowest test-newest check report hazards nano-report bench bench-data
-.PHONY: laptop test-model prove prove-bundle env-cuda env-cuda-source clean
+.PHONY: laptop laptop-bench test-model prove prove-bundle env-cuda env-cuda-source clean
 
 study: $(READY)  ## the default study, to every table; `snakemake -n` explains what it would do
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh envs/snakemake.sh
@@ -45,7 +45,8 @@ test-served: $(SERVED)/ready  ## the same and more, tested: two minutes on two c
 	  $(BIN)/python -m pytest -n0 -q tests/served
 
 test-servers: $(SERVERS)/ready  ## llama.cpp's server with SmolLM2; by command, its build takes a while
-	SERVED_TESTS=1 $(SERVERS)/bin/python -m pytest -n0 -q tests/served/test_llama_cpp.py
+	PATH="$(CURDIR)/$(SERVERS)/bin:$(CURDIR)/$(BIN):$$PATH" SERVED_TESTS=1 \
+	  $(SERVERS)/bin/python -m pytest -n0 -q tests/served/test_llama_cpp.py
 
 check: $(READY)  ## style, types and the workflow's own linter
 	$(BIN)/ruff check .
@@ -119,6 +120,16 @@ test-model: $(READY)  ## a slice of reports/laptop, made again from the model it
 bench: $(BENCH)/ready  ## the engine beside transformers and lm-evaluation-harness; an hour and more
 	$(BIN)/python -m benchmarks engine $(BENCH)/engine.json --harness $(BENCH)/venv/bin/python
 
+# LLAMA_CPP names a Python that has llama-cpp-python; without it one is built, and left out where
+# that fails.
+LAPTOP_BENCH ?= --samples 5 --rounds 1
+laptop-bench: $(BENCH)/ready  ## a real model: transformers, the harness, llama.cpp and the engine
+	$(if $(LLAMA_CPP),,-$(MAKE) $(SERVERS)/ready)
+	$(BIN)/needlework fetch $(MODEL) prompts essays
+	$(BIN)/python -m benchmarks laptop $(BENCH)/laptop.json $(LAPTOP_BENCH) \
+	  --checkpoint resources/external/$(MODEL) --harness $(BENCH)/venv/bin/python \
+	  --llama-cpp $(or $(LLAMA_CPP),$(SERVERS)/bin/python)
+
 # The harness beside our environment, not in it: it sees the same torch and transformers.
 $(BENCH)/ready: $(READY)
 	$(BIN)/python -m venv --clear --without-pip $(BENCH)/venv
@@ -156,14 +167,15 @@ $(SERVED)/ready: $(READY) envs/served.txt
 	chmod +x $(SERVED)/bin/transformers
 	@touch $@
 
-# The same for llama.cpp, which is built from source.
+# The same for llama.cpp, which is built from source, without its part for images.
 $(SERVERS)/ready: $(READY) envs/servers.txt
 	$(BIN)/python -m venv --clear --without-pip $(SERVERS)
 	SITE='import sysconfig; print(sysconfig.get_path("purelib"))'; \
 	  { $(BIN)/python -c "$$SITE"; echo "$(CURDIR)/src"; } \
 	  > "$$($(SERVERS)/bin/python -c "$$SITE")/needlework-environment.pth"
 	PIP=$(BIN)/python; $(BIN)/python -m pip --version >/dev/null 2>&1 || PIP=$(PYTHON); \
-	  $$PIP -m pip --python $(SERVERS)/bin/python install -r envs/servers.txt
+	  CMAKE_ARGS=-DLLAVA_BUILD=OFF $$PIP -m pip --python $(SERVERS)/bin/python install \
+	  -r envs/servers.txt
 	@touch $@
 
 bench-data: $(READY)  ## what released datasets cost, beside the artifact (after `needlework fetch`)

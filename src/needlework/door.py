@@ -11,8 +11,9 @@ import functools
 import inspect
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -21,6 +22,7 @@ from needlework.errors import NeedleworkError
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
+LONGEST_SHOWN = 60
 AGAIN = "fetch it again"
 """The usual way out."""
 
@@ -98,6 +100,16 @@ def strangers(refused: Callable[[Exception], NeedleworkError]) -> Iterator[None]
         raise refused(cause) from cause
 
 
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Keep what the code of strangers prints from the user, bars of progress above all.
+
+    Each library has a switch of its own for that, or none; what matters is an error, and raised.
+    """
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        yield
+
+
 def _pass_the_machines(cause: Exception) -> None:
     """Raise what the machine says again, a full disk or a file that is gone: no fault of a file."""
     if isinstance(cause, OSError) and cause.errno in MACHINE:
@@ -109,6 +121,12 @@ def told(cause: BaseException) -> str:
     text = " ".join(str(cause).split())[:200]
     words = text if text.isprintable() else text.encode("unicode_escape").decode()
     return words if isinstance(cause, NeedleworkError) else f"{type(cause).__name__}: {words}"
+
+
+def shown(value: object) -> str:
+    """A value of a stranger's as a message repeats it: in one line, and not all of a long one."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 3]}..."
 
 
 def read_json(
