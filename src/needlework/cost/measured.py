@@ -5,9 +5,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from needlework.cost.study import PlannedCell
+from needlework.door import opens
 from needlework.errors import RecordError
 from needlework.study.config import SuiteName
 from needlework.study.grid import Cell
+
+LONGEST = 10 * 365 * 86_400
+"""Seconds: ten years."""
+LARGEST = 1 << 30
+"""Megabytes: a thousand terabytes, more than any machine has."""
 
 
 class Measured(NamedTuple):
@@ -25,20 +31,26 @@ def read_job(folder: Path, cell: PlannedCell) -> Measured | None:
     Of a job that continued an interrupted one these are the seconds of the last part.
 
     Raises:
-        RecordError: the file is not a benchmark of Snakemake; names it.
+        RecordError: the file is not a benchmark of Snakemake, or no job took so much; names it.
     """
     path = folder / "predict" / cell.model / cell.suite / f"{cell.length}.tsv"
     if not path.is_file():
         return None
-    rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()]
-    try:
-        values = dict(zip(rows[0], rows[-1], strict=True))
-        seconds = float(values["s"])
-        # Sampled every few seconds, so a short job has a dash.
-        memory = _number(values["max_rss"])
-    except (IndexError, KeyError, ValueError) as error:
-        raise RecordError(f"{path} is not a benchmark file of Snakemake; delete it") from error
+    seconds, memory = _told(path)
+    if not (0 <= seconds <= LONGEST and 0 <= memory <= LARGEST):
+        raise RecordError(
+            f"{path}: no job takes {seconds:g} seconds and {memory:g} MB; delete the file"
+        )
     return Measured(seconds, round(memory * (1 << 20) / 1e6))
+
+
+@opens("a benchmark file of Snakemake", "256.tsv", error=RecordError, way_out="delete it")
+def _told(path: Path) -> tuple[float, float]:
+    """Seconds and megabytes of the last row."""
+    rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()]
+    values = dict(zip(rows[0], rows[-1], strict=True))
+    # Sampled every few seconds, so a short job has a dash.
+    return float(values["s"]), _number(values["max_rss"])
 
 
 def _number(text: str) -> float:

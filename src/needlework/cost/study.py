@@ -4,7 +4,7 @@ The formulas are in `estimate` and `formulas`.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Set
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -22,6 +22,7 @@ MEGABYTE = 1e6
 TEXT_BYTES = 5.0
 """Of dataset files for each prompt token: 4.3 of released English prompts of 4,096 tokens with the
 GPT-NeoX tokenizer, 5.7 of nano ones of 2,048."""
+Count = Annotated[int, Field(ge=0, lt=1 << 63)]
 
 
 class PlannedCell(Closed):
@@ -29,19 +30,19 @@ class PlannedCell(Closed):
 
     model: str
     suite: str
-    length: int
+    length: Count
     device: DeviceName
-    prompts: int
-    prompt_tokens: int
+    prompts: Count
+    prompt_tokens: Count
     """Of all prompts."""
-    shared_tokens: int
+    shared_tokens: Count
     """Of those, how many need not be read again."""
-    answer_tokens: int
+    answer_tokens: Count
     """At most."""
     flops: float = Field(ge=0, allow_inf_nan=False)
-    rows: int
+    rows: Count
     """Answers written together."""
-    memory_mb: int
+    memory_mb: Count
     """Peak on the device, in 10^6 bytes."""
     hours: float = Field(ge=0, allow_inf_nan=False)
 

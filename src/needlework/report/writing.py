@@ -19,8 +19,11 @@ _ENTITY = re.compile(r"&(?=#|\w+;)")
 _TAG = re.compile(r"<(?=[A-Za-z/!?]|$)")
 _MARKUP = re.compile(
     r"[|*`]|\\(?=[!-/:-@\[-`{-~]|$)|~(?=~)|\](?=[(\[:])|(?<![^\W_])_(?=\S)|(?<=\S)_(?![^\W_])"
+    r"|:(?=//)|(?<=\bwww)\.(?=\w)"
 )
-"""What Markdown reads as more than the character: an underscore within a word is none."""
+"""What Markdown reads as more than the character: an underscore within a word is none, and an
+address that stands alone becomes a link.
+"""
 _TICKS = re.compile("`+")
 
 

@@ -174,6 +174,25 @@ def test_a_torn_benchmark_is_named(tmp_path: Path) -> None:
         read_job(tmp_path, cell)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "memory"),
+    [("nan", "1"), ("inf", "1"), ("-5", "1"), ("1e308", "1"), ("9" * 6000, "1"), ("5", "1e400")],
+)
+def test_hours_and_memory_that_no_job_takes_are_named(
+    tmp_path: Path, seconds: str, memory: str
+) -> None:
+    """Memory without end was once a traceback, and so were bytes that are no text."""
+    cell = planned(small_plan())[0]
+    place = Cell(cell.model, "ruler", cell.length)
+    write_job(tmp_path, place, f"{seconds}\t0:00:01\t{memory}" + "\t-" * 7)
+    with pytest.raises(RecordError, match=r"128\.tsv: no job takes .*; delete the file"):
+        read_job(tmp_path, cell)
+    (path,) = tmp_path.rglob("128.tsv")
+    path.write_bytes(b"\xff\xfe\0")
+    with pytest.raises(RecordError, match=r"128\.tsv is not a benchmark file"):
+        read_job(tmp_path, cell)
+
+
 def test_the_figure_has_the_hours_of_every_cell_of_its_suite() -> None:
     found = small_plan()
     hours = job_hours(planned(found), "ruler")
