@@ -26,7 +26,9 @@ from needlework.study.served import Server
 pytestmark = [pytest.mark.served, pytest.mark.slow]
 
 SERVE = f"{sys.executable} -m llama_cpp.server --model {{checkpoint}} --host 127.0.0.1"
-SERVE += " --port {port} --n_ctx 2048 --n_threads 1 --n_threads_batch 1 --seed 0 --model_alias smollm2"
+SERVE += (
+    " --port {port} --n_ctx 2048 --n_threads 1 --n_threads_batch 1 --seed 0 --model_alias smollm2"
+)
 BOOKS, QUESTIONS, SENTENCES = 3, 5, 30
 LIMIT = 8
 GAIN = 1.5

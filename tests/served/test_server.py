@@ -14,7 +14,7 @@ import pytest
 from needlework.engine.interruption import Interruption
 from needlework.engine.servers import client
 from needlework.engine.servers.cell import predict_cell
-from needlework.engine.servers.comparison import _written
+from needlework.engine.servers.comparison import follow
 from needlework.engine.servers.purse import Purse
 from needlework.engine.servers.questions import Asked, Reader
 from needlework.engine.servers.service import Endpoint, Process, Service
@@ -95,9 +95,10 @@ def texts(found: list[Prediction]) -> list[str]:
 def test_answers_are_those_of_our_decoder(right: list[Prediction], checkpoint: Path) -> None:
     decoder, own = load(checkpoint), reader(model(checkpoint))
     for (_, _, question), answer in zip(own.questions(tasks(24)), right, strict=True):
-        tokens, margins = _written(decoder, question.tokens, own.tokenizer.end)
-        ours = own.tokenizer.decode(tokens[:LIMIT]).strip()
-        assert answer.pred.strip() == ours or min(margins[:LIMIT]) < MARGIN
+        found = follow(
+            decoder, question.tokens, answer.pred, own.tokenizer, limit=LIMIT, tolerance=MARGIN
+        )
+        assert found.whole
         assert answer.prompt_tokens == len(question.tokens)
 
 

@@ -89,7 +89,7 @@ class ServedVerification(Closed, strict=True):
     tokens: int
     """Most tokens after each."""
     ties: int
-    """Prompts whose answers part where the two best logits are closer than the tolerance."""
+    """Prompts whose answers have a token that is only nearly the best one."""
     repeated: int
     different: int
 
