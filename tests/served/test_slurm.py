@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -49,6 +50,7 @@ STUDY = {
     "models": [MODEL],
 }
 LENGTHS = (256, 512)
+KEY = "sk-the-key-of-a-cluster-0123456789"
 ENDED_SECONDS = 60
 """For a server that was told to end on a busy machine; its keeper gives it ten."""
 LOOPBACK = """#!/bin/sh
@@ -102,13 +104,19 @@ def _project(folder: Path, checkpoint: Path) -> Path:
     path = folder / "config/models.yaml"
     text = path.read_text(encoding="utf-8")
     # One question at a time, so that there is a middle of a cell to harm.
-    keys = "    gpus: 1\n    concurrency: 1\n    serve: transf"
+    keys = "    gpus: 1\n    concurrency: 1\n    key: SERVER_KEY\n    serve: transf"
     path.write_text(text.replace("    serve: transf", keys), encoding="utf-8")
     path = folder / "config/cluster.yaml"
     cluster = yaml.safe_load(path.read_text(encoding="utf-8"))
     # Of 6000 a node; it grows with every try.
     cluster |= {"gpus": 0, "memory": 1900, "constraint": None}
     path.write_text(yaml.safe_dump(cluster), encoding="utf-8")
+    secrets = folder / "keys"
+    secrets.touch(mode=0o600)
+    secrets.write_text(f"export SERVER_KEY={KEY}\n", encoding="utf-8")
+    path = folder / "profiles/slurm/config.yaml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("precommand: ", f"precommand: . {secrets} && "), encoding="utf-8")
     return folder
 
 
@@ -174,3 +182,11 @@ def test_nothing_answered_is_asked_again(harmed: Harmed) -> None:
 def test_the_last_job_had_one_server(harmed: Harmed) -> None:
     log = harmed.folder / f"logs/slice/served/{MODEL}.server.txt"
     assert log.read_text().count("Uvicorn running") == 1
+
+
+def test_a_key_from_a_file_is_on_no_disk(harmed: Harmed, state: Path) -> None:
+    """Slurm writes down the environment of `sbatch`, which has no key; the jobs read it."""
+    assert any(path.stat().st_size for path in state.rglob("job.*/environment"))
+    words = ["grep", "-rlaF", KEY, str(harmed.folder), str(state)]
+    found = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert found.stdout.split() == [str(harmed.folder / "keys")]

@@ -18,7 +18,7 @@ from needlework.models.state import DecoderState
 from needlework.study.served import Server
 from needlework.study.served_records import Served, Trial
 from needlework.tokenizers import Tokenizer
-from needlework.tolerances import PLAIN, ROUNDED, TOLERANCES, Dtype
+from needlework.tolerances import GGUF, ROUNDED, TOLERANCES, Dtype
 
 MOST_READS = 8 * TRIAL_TOKENS
 """Tokens read in search of those that a text was written as; without a tie it takes one each."""
@@ -93,9 +93,10 @@ def _loaded(folder: Path, dtype: Dtype) -> tuple[Decoder, str]:
 
 
 def _tolerance(weights: Path, dtype: Dtype) -> float:
-    """How far the two best logits may be apart, as a share of the largest, for another choice."""
-    if is_gguf(weights) and {each.kind for each in read_header(weights).weights} - PLAIN:
-        return ROUNDED
+    """How far a token may lie below the best one, as a share of the largest logit."""
+    if is_gguf(weights):
+        kinds = {each.kind for each in read_header(weights).weights}
+        return max(GGUF.get(kind, ROUNDED) for kind in kinds)
     return TOLERANCES[dtype, "cpu"]
 
 
