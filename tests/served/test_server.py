@@ -146,6 +146,21 @@ def test_sixty_four_at_a_time_hold(
     assert texts(found)[: len(right)] == texts(right)
 
 
+def test_a_budget_stops_before_it_is_passed(
+    running: Process, right: list[Prediction], checkpoint: Path, tmp_path: Path
+) -> None:
+    """A price of one for each token: an answer costs about 35, and 24 are asked for."""
+    prices, journal = {"input": 1e6, "output": 1e6}, tmp_path / "cell.jsonl.journal"
+    with pytest.raises(ServerError, match=r"the budget of 400 .* would be passed"):
+        ask(tmp_path, model(checkpoint, prices=prices, budget=400.0), running)
+    assert 300 < float((tmp_path / ".spent").read_text()) <= 400
+    kept = journal.read_bytes()
+    found = ask(tmp_path, model(checkpoint, prices=prices, budget=1e4), running)
+    assert texts(found) == texts(right)
+    assert journal.read_bytes().startswith(kept)
+    assert 0 < kept.count(b"\n") < journal.read_bytes().count(b"\n") == len(right)
+
+
 def test_a_killed_client_goes_on(
     running: Process, right: list[Prediction], checkpoint: Path, tmp_path: Path
 ) -> None:
