@@ -129,13 +129,19 @@ def _cancel(folder: Path, job: str) -> None:
 
 
 def _kill(folder: Path, job: str) -> None:
-    (pid,) = [pid for pid in _of(folder, "served") if str(COMMAND) in words(pid)]
+    # A child of the command, which reads with the tokenizer, is called as it is, and ends with it.
+    commands = [pid for pid in _of(folder, "served") if str(COMMAND) in words(pid)]
+    (pid,) = [pid for pid in commands if _parent(pid) not in commands]
     os.kill(pid, signal.SIGKILL)
 
 
 def _of(folder: Path, word: str) -> list[int]:
     """Processes of a project with a word in their command line."""
     return [pid for pid in processes() if word in words(pid) and _place(pid) == folder]
+
+
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def _place(pid: int) -> Path | None:
@@ -146,9 +152,9 @@ def _place(pid: int) -> Path | None:
 
 
 def _until_ended(folder: Path) -> None:
-    """Wait until no server is left."""
+    """Wait until no server is left, and nothing of the command."""
     end = time.monotonic() + ENDED_SECONDS
-    while _of(folder, "serve"):
+    while _of(folder, "serve") or _of(folder, "served"):
         assert time.monotonic() < end, f"a server is left after {ENDED_SECONDS} s"
         time.sleep(0.1)
 
