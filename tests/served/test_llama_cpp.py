@@ -47,9 +47,9 @@ LIMIT = 8
 MARGIN = 2e-5
 """Of the largest logit: by how much a token may be worse than the best one; measured 4e-6 between
 single logits of both, with weights, keys and values in float32, on 449 tokens."""
-LENGTHS = (256, 320)
+LENGTHS = (192, 256)
 TASKS = ("niah_single_2", "vt")
-SAMPLES = 3
+SAMPLES = 1
 MODELS = ("plain", "plain-served")
 PLAIN = "resources/plain/smollm2.gguf"
 GAIN = 1.5
@@ -210,7 +210,7 @@ def test_a_study_has_the_scores_of_our_decoder(studied: Path, length: int) -> No
 def test_the_weights_are_compared(studied: Path) -> None:
     path = studied / "results/behind/verified/plain-served.json"
     found = parse(ServedVerification, read(path), where=str(path))
-    assert (found.reference, found.prompts, found.different) == ("our decoder", 3, 0)
+    assert (found.reference, found.prompts, found.different) == ("our decoder", 2, 0)
 
 
 def _scores(folder: Path, model: str, length: int) -> pl.DataFrame:
