@@ -87,7 +87,7 @@ class ServedVerification(Closed, strict=True):
     tokens: NonNegativeInt
     """Most tokens after each."""
     ties: NonNegativeInt
-    """Prompts whose answers part where the two best logits are closer than the tolerance."""
+    """Prompts whose answers have a token that is only nearly the best one."""
     repeated: NonNegativeInt
     different: NonNegativeInt
 
