@@ -143,10 +143,10 @@ class Plan(Closed):
         from those of others: a wording that is not its language's, or what spoils them."""
         entry = self.models[model]
         words = variants.of_template(self.study, entry)
-        words += ["plain"] if self._wording(model) == "plain" else []
+        words += ["plain"] if self.wording(model) == "plain" else []
         return "+".join([self._format(entry), *words, *variants.of_data(entry.hazards)])
 
-    def _wording(self, model: str) -> WordingName | None:
+    def wording(self, model: str) -> WordingName | None:
         """Whose words a model is asked in, where there is a choice."""
         chosen = self.study.material == "english" and self.study.protocol == "corrected"
         return variants.wording_of(self.study, model) if chosen else None
@@ -168,7 +168,7 @@ class Plan(Closed):
         reader, spec = self._reader(prompts), self.all_tasks[task]
         own = [spec.path] if isinstance(spec, OWN) else []
         tokenizer = self._tokenizer_files(self.models[reader].tokenizer)
-        return [*tokenizer, *own, *self._material(spec, self._wording(reader))]
+        return [*tokenizer, *own, *self._material(spec, self.wording(reader))]
 
     def dataset_code(self, task: str) -> str:
         """A digest of our code that decides the samples of a task."""
@@ -222,7 +222,7 @@ class Plan(Closed):
     def dataset_options(self, prompts: str, task: str) -> str:
         """What `needlework dataset` needs to know beside paths, task name and length."""
         run = self._reader(prompts)
-        reader, wording = self.models[run], self._wording(run)
+        reader, wording = self.models[run], self.wording(run)
         tokenizer = self.tokenizers[reader.tokenizer]
         spec = variants.misread(self.all_tasks[task], reader.hazards)
         questions = self._material(spec, wording)[-1:] if isinstance(spec, QaSpec) else []
