@@ -114,11 +114,11 @@ def _tokens(found: EffectiveLength | None) -> str:
     return length if low == length == high else f"{length} [{low}, {high}]"
 
 
-def _shown(found: Interval | None) -> str:
+def _shown(found: Interval | None, *, scale: float = 1.0, digits: int = 2) -> str:
     """A statistic with its interval."""
     if found is None:
         return "not measured"
-    value, low, high = (f"{number:.2f}" for number in found)
+    value, low, high = (f"{scale * number:.{digits}f}" for number in found)
     return f"{value} [{low}, {high}]"
 
 
