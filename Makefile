@@ -72,6 +72,13 @@ hazards: $(READY)  ## what each published defect costs the small models; renews 
 	cp results/hazards/hazards.md results/hazards/hazards.csv reports/hazards/
 	cp $(addprefix results/hazards/figures/hazard_waterfall,.svg .png) reports/hazards/figures/
 
+architectures: $(READY)  ## a kind of layer that the paper did not have; renews reports/architectures
+	PATH="$(CURDIR)/$(BIN):$$PATH" sh envs/snakemake.sh --configfile config/architectures.yaml
+	rm -rf reports/architectures && mkdir -p reports/architectures
+	cp -r $(addprefix results/architectures/,tables figures report.md) reports/architectures/
+	rm reports/architectures/figures/*.html
+	cp results/architectures/findings.* reports/architectures/
+
 DOCS := .venv-docs
 .PHONY: docs
 docs: $(DOCS)/ready  ## the documentation as one site; a broken link is an error
