@@ -1,7 +1,7 @@
 """How any text is written into Markdown, LaTeX and HTML so that it is read as that text.
 
 The only place that escapes: templates pass every value through here (`rendering`), pages every
-JSON. Knows the three languages; does not know what is said in them.
+JSON.
 """
 
 import json

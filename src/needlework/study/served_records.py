@@ -1,7 +1,4 @@
-"""What is known of models that a server answers for, as files tell it.
-
-Knows what servers say of themselves; how they are asked is the business of `engine.servers`.
-"""
+"""What is known of models that a server answers for, as files tell it."""
 
 from typing import Literal, Self
 
@@ -90,7 +87,7 @@ class ServedVerification(Closed, strict=True):
     tokens: NonNegativeInt
     """Most tokens after each."""
     ties: NonNegativeInt
-    """Prompts whose answers part where the two best logits are closer than the tolerance."""
+    """Prompts whose answers have a token that is only nearly the best one."""
     repeated: NonNegativeInt
     different: NonNegativeInt
 

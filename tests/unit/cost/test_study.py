@@ -9,8 +9,7 @@ import yaml
 from needlework.cost import listing, study
 from needlework.cost.devices import DEVICES, Rates
 from needlework.cost.exact import count
-from needlework.cost.figure import job_hours
-from needlework.cost.measured import read_job
+from needlework.cost.measured import job_hours, read_job
 from needlework.cost.study import PlannedCell, parts, planned
 from needlework.errors import RecordError
 from needlework.records import Sample
@@ -107,7 +106,7 @@ def test_a_checkpoint_lies_on_the_disk_once() -> None:
 def test_datasets_that_exist_are_counted(tmp_path: Path) -> None:
     found = small_plan(models=["nano-llama"], samples=3)
     made: list[Sample] = []
-    for task in found.suite_tasks("ruler"):
+    for task in found.tasks["ruler"]:
         samples = [sample for sample, _ in rows(task, length=256, samples=3)]
         made += samples
         path = tmp_path / "data" / found.prompts("nano-llama") / "256" / f"{task}.jsonl"
@@ -134,7 +133,7 @@ def test_datasets_that_exist_are_counted(tmp_path: Path) -> None:
 def test_expected_shares_come_close_to_counted_ones(tmp_path: Path) -> None:
     """A suite of 20 samples a task: within a tenth of all tokens."""
     found = small_plan(models=["nano-llama"], samples=20)
-    for task in found.suite_tasks("depth"):
+    for task in found.tasks["depth"]:
         path = tmp_path / "data" / found.prompts("nano-llama") / "512" / f"{task}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         samples = [sample for sample, _ in rows(task, length=512, samples=20)]
