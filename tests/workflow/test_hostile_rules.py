@@ -204,10 +204,8 @@ def test_words_for_sbatch_are_words(tmp_path: Path) -> None:
         quoted = shlex.quote(f"--reservation={word}")
         for extra in (quoted, f"--comment=a {quoted}"):
             told = Cluster(extra=extra).words()["slurm_extra"]
-            done = subprocess.run(
-                ["bash", "-c", f"printf '%s\\0' {told}"], capture_output=True, text=True, check=True
-            )
-            assert done.stdout.rstrip("\0").split("\0")[-1] == f"--reservation={word}"
+            said = subprocess.check_output(["bash", "-c", f"printf '%s\\0' {told}"])
+            assert said.decode().rstrip("\0").split("\0")[-1] == f"--reservation={word}"
     told = Cluster(extra=f"--reservation=$(touch {trap})").words()["slurm_extra"]
     subprocess.run(["bash", "-c", f"true {told}"], check=True)
     assert not trap.exists()
