@@ -18,6 +18,9 @@ from needlework.models.padding import last_token
 from needlework.models.rotary import rotate, rotation
 from needlework.models.state import KeyValueState, RowState, extent
 
+HALF = (torch.bfloat16, torch.float16)
+"""Numbers of 16 bits, in which torch on a CPU has no fast product of a vector and a matrix."""
+
 
 @dataclass(frozen=True)
 class ConvolutionTail(RowState):
@@ -168,7 +171,7 @@ class Attention(Mixer[AttentionState]):
             # falls back to one that writes the scores of all pairs down in float32.
             k_BGSP, v_BGSP = (for_every_head(each, self.spec.heads) for each in (k_BGSP, v_BGSP))
             grouped = False
-        if q_BHTP.shape[2] == 1 and q_BHTP.dtype is torch.bfloat16 and q_BHTP.device.type == "cpu":
+        if q_BHTP.shape[2] == 1 and q_BHTP.dtype in HALF and q_BHTP.device.type == "cpu":
             return from_one_token(q_BHTP, k_BGSP, v_BGSP, visible["attn_mask"])
         return F.scaled_dot_product_attention(q_BHTP, k_BGSP, v_BGSP, **visible, enable_gqa=grouped)
 
@@ -237,11 +240,12 @@ def for_every_head(k_BGSP: Tensor, heads: int) -> Tensor:
 def from_one_token(
     q_BH1P: Tensor, k_BGSP: Tensor, v_BGSP: Tensor, mask_B11S: Tensor | None
 ) -> Tensor:
-    """Attention of one token a row in bfloat16 on a CPU, (B, H, 1, P).
+    """Attention of one token a row in bfloat16 or float16 on a CPU, (B, H, 1, P).
 
     A head's lone query times its keys is a vector times a matrix, for which torch has no fast form
-    in bfloat16; two queries and more are a product of matrices, five times faster. So the queries
-    of a group are asked together, and where every head has its own keys, each is asked twice.
+    in either; two queries and more are a product of matrices, two to five times faster. So the
+    queries of a group are asked together, and where every head has its own keys, each is asked
+    twice.
     """
     rows, heads, _, width = q_BH1P.shape
     groups = k_BGSP.shape[1]

@@ -189,7 +189,7 @@ sys.stdout.write(str("torch" in sys.modules))
 
 
 def test_asking_does_not_wait_for_torch(tmp_path: Path) -> None:
-    spec = small_plan().suite_tasks("ruler")["vt"].model_dump_json()
+    spec = small_plan().tasks["ruler"]["vt"].model_dump_json()
     (tmp_path / "tasks.json").write_text(f'{{"vt": {spec}}}', encoding="utf-8")
     sample = '{"index": 0, "input": "the magic number", "outputs": ["7"], "length": 9}\n'
     (tmp_path / "vt.jsonl").write_text(sample, encoding="utf-8")
