@@ -194,6 +194,7 @@ def studied(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.xfail(strict=True, reason="llama_cpp.server penalises repeated tokens by 1.1")
 @pytest.mark.parametrize("length", LENGTHS)
 def test_a_study_has_the_scores_of_our_decoder(studied: Path, length: int) -> None:
     ours, theirs = (_scores(studied, model, length) for model in MODELS)
@@ -231,9 +232,9 @@ def _followed(folder: Path, task: str, length: int, index: int, answer: str) -> 
     checkpoint = str(folder / PLAIN)
     place = {"tokenizer": checkpoint, "revision": None, "begins": False}
     own = Reader(model(folder / PLAIN), **place, weights="w")
-    limit = Spec.model_validate(
-        read(folder / "results/behind/plan/suites/retrieval.json")[task]
-    ).tokens_to_generate
+    tasks_file = folder / "results/behind/plan/suites/retrieval.json"
+    specs = parse(dict[str, Spec], read(tasks_file), where=str(tasks_file))
+    limit = specs[task].tokens_to_generate
     (question,) = own.made([asked.input], limit, [task])
     return follow(
         _decoder(checkpoint), question.tokens, answer, own.tokenizer, limit=limit, tolerance=MARGIN
