@@ -123,7 +123,7 @@ def test_the_name_of_an_environment_or_of_a_project_is_only_a_name(
 ) -> None:
     """A folder's name once ran in the shell of every job, and its braces were filled in."""
     trap = tmp_path / "trap"
-    home = tmp_path / "a $(touch $TRAP)`touch $TRAP`'\"; touch $TRAP; {x} <results> é"
+    home = tmp_path / "a $(touch $TRAP)`touch $TRAP`'\"; touch $TRAP; {x} <results> é %s\\n #&"
     environment = home / "v$(touch $TRAP)\"{y}'"
     monkeypatch.setenv("TRAP", str(trap))
     project = home / "project"

@@ -121,7 +121,9 @@ class Run:
         """Say what the jobs that failed in this run had to say, one line each; then, where cells of
         other models are there, make the tables that can be made of them.
         """
-        logs = (log for log in sorted(self.logs.glob("**/*.log")) if _changed(log) >= self.began)
+        logs = (
+            log for log in sorted(self.logs.glob("**/*.log")) if log.stat().st_mtime >= self.began
+        )
         others = [f"{log}: {line}" for log in logs for line in last_words(log)]
         stopped = self.stopped() or failures.interrupted(self.failures.jobs)
         told = failures.told(self.failures.jobs, stopped=stopped) or others
@@ -176,8 +178,3 @@ def _await_orphan(file: IO[bytes], journal: Path) -> None:
     except BlockingIOError:
         click.echo(f"needlework: waiting for a job that still writes {journal}", err=True)
         files.lock(file.fileno(), journal, waits=True, shared=True)
-
-
-def _changed(file: Path) -> float:
-    """Seconds since the epoch."""
-    return file.stat().st_mtime

@@ -54,7 +54,7 @@ def measure(question: Question, *, dtype: str) -> int:
         dtype=dtype,
     )
     for line in described.said:
-        click.echo(line)
+        click.echo(terminal.printable(line))
     path = write_study(question, described, _tasks(question, described, fetcher))
     _prepare(path, replace(fetcher, lock=locks.known(locks.PATH)))
     code = _run(path)

@@ -83,7 +83,7 @@ class Plan(Closed):
         wanted = (
             WantedDataset(self.prompts(cell.model), cell.length, task)
             for cell in self.grid().cells()
-            for task in self.suite_tasks(cell.suite)
+            for task in self.tasks[cell.suite]
         )
         return list(dict.fromkeys(wanted))
 
@@ -120,10 +120,6 @@ class Plan(Closed):
         """The first run with the weights of this one: what is verified there holds here."""
         weights = variants.weights_of(run)
         return next(name for name in self.models if variants.weights_of(name) == weights)
-
-    def suite_tasks(self, suite: SuiteName) -> dict[Name, Spec]:
-        """The tasks of a suite, by name."""
-        return self.tasks[suite]
 
     def metrics(self, suite: SuiteName) -> dict[Name, str]:
         """How answers to the tasks of a suite are scored, by which one is found to be decided."""
@@ -297,7 +293,11 @@ def resolve(config: Mapping[str, Any], folder: Path, *, runs: bool = True) -> Pl
     models = {name: catalogue.models[name] for name in study.models}
     used = {model.tokenizer: catalogue.tokenizers[model.tokenizer] for model in models.values()}
     known: MaterialTasks = getattr(tasks, study.material)
-    suites, absent = _suites(study, known)
+    named = {
+        name: known.chosen(name, suite.tasks, where=f"study config: suites.{name}.tasks")
+        for name, suite in study.suites.items()
+    }
+    suites, absent = inputs.without_absent(named, study.where_fetched)
     consistency.check_labels(models, folder)
     if runs:
         consistency.check_own(study, suites)
@@ -322,15 +322,6 @@ def resolve(config: Mapping[str, Any], folder: Path, *, runs: bool = True) -> Pl
     )
     told = shows.model_copy(update={"left_out": (*shows.left_out, *absent)})
     return plan.model_copy(update={"shows": told})
-
-
-def _suites(study: Study, known: MaterialTasks) -> tuple[SuiteTasks, list[str]]:
-    """The tasks of every suite, and a line on each that is left out as its files are not here."""
-    named = {
-        name: known.chosen(name, suite.tasks, where=f"study config: suites.{name}.tasks")
-        for name, suite in study.suites.items()
-    }
-    return inputs.without_absent(named, study.where_fetched)
 
 
 def _options(**values: str | int | None) -> str:
