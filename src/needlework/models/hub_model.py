@@ -340,5 +340,6 @@ def _source(path_or_hub_id: str, revision: str | None) -> dict[str, str]:
 
 
 def _refused(name: str, cause: Exception, *, trusted: bool) -> CheckpointError:
-    hint = "" if trusted else "; code of its own needs `trust_remote_code: true`"
+    has_code = not trusted and not is_gguf(name)
+    hint = "; code of its own needs `trust_remote_code: true`" if has_code else ""
     return CheckpointError(f"transformers cannot load {name}: {told(cause)}{hint}")
