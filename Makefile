@@ -75,7 +75,7 @@ hazards: $(READY)  ## what each published defect costs the small models; renews 
 architectures: $(READY)  ## a kind of layer that the paper did not have; renews reports/architectures
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh envs/snakemake.sh --configfile config/architectures.yaml
 	rm -rf reports/architectures && mkdir -p reports/architectures
-	cp -r $(addprefix results/architectures/,tables figures report.md) reports/architectures/
+	cp -r $(addprefix results/architectures/,tables figures report.md explorer.html) reports/architectures/
 	rm reports/architectures/figures/*.html
 	cp results/architectures/findings.* reports/architectures/
 
