@@ -194,7 +194,6 @@ def studied(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.xfail(strict=True, reason="llama_cpp.server penalises repeated tokens by 1.1")
 @pytest.mark.parametrize("length", LENGTHS)
 def test_a_study_has_the_scores_of_our_decoder(studied: Path, length: int) -> None:
     ours, theirs = (_scores(studied, model, length) for model in MODELS)
