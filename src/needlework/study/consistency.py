@@ -99,9 +99,9 @@ def _is_rounded(source: str) -> bool:
     """Whether the workflow rounds a GGUF file of the registry to this one (`STEM-KIND.gguf`)."""
     path = Path(source)
     stem, dash, _ = path.stem.rpartition("-")
-    original = path.with_name(f"{stem}{path.suffix}")
     if not (dash and path.suffix == SUFFIX and path.is_relative_to(ROUNDED)):
         return False
+    original = path.with_name(f"{stem}{path.suffix}")
     return _is_fetched(str(DIRECTORY / "checkpoints" / original.relative_to(ROUNDED)))
 
 
