@@ -122,9 +122,9 @@ def attention_of_cuda(
     k: Tensor,
     v: Tensor,
     *,
-    attn_mask: Tensor | None = None,
-    is_causal: bool = False,
-    enable_gqa: bool = False,
+    attn_mask: Tensor | None,
+    is_causal: bool,
+    enable_gqa: bool,
 ) -> Tensor:
     """torch's attention, where it has a kernel for CUDA that writes no float32 scores down.
 

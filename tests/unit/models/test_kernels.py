@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from needlework.models import cuda, kernels
+from needlework.models import attention, cuda, kernels
 from needlework.models.random_weights import random_layer
 from needlework.proving.checking import largest_share
 from tests.kernels.extensions import attention_of_cuda
@@ -96,6 +96,8 @@ def test_grouped_attention_on_cuda_never_asks_for_the_math_kernel(
     """It writes the scores of all pairs in float32: 10.7 GB for one row of 16,384 tokens."""
     monkeypatch.setattr(kernels, "accelerated", lambda device: True)
     monkeypatch.setattr(kernels, "installed", lambda module: False)
+    # A GPU has no need of what a CPU does about a token alone.
+    monkeypatch.setattr(attention, "HALF", ())
     layer = random_layer(SPECS[name], WIDTH, dtype=dtype)
     with torch.inference_mode():
         expected = layer_results(layer, WIDTH, rows=2, tokens=20)
