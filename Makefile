@@ -40,7 +40,7 @@ served: $(SERVED)/ready  ## a study of a model behind a real server, which a job
 	PATH="$(CURDIR)/$(SERVED)/bin:$(CURDIR)/$(BIN):$$PATH" \
 	  $(BIN)/snakemake --quiet all --configfile config/served.yaml
 
-test-served: $(SERVED)/ready  ## the same and more, tested: two minutes on two cores
+test-served: $(SERVED)/ready  ## the same and more, tested; with Slurm four minutes on two cores
 	PATH="$(CURDIR)/$(SERVED)/bin:$(CURDIR)/$(BIN):$$PATH" SERVED_TESTS=1 \
 	  $(BIN)/python -m pytest -n0 -q tests/served
 
