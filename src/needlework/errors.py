@@ -51,3 +51,7 @@ class ServerError(NeedleworkError):
 
 class ArtifactError(NeedleworkError):
     """An artifact that is not one, or that would harm the machine it is unpacked on."""
+
+
+class LimitError(NeedleworkError):
+    """Something of a stranger's that takes more time or memory than it may have."""

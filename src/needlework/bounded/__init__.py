@@ -6,7 +6,8 @@ what a stranger's program wants to be is never half of a file of ours.
 
 from needlework.bounded.apart import Apart
 from needlework.bounded.going_on import go_on_in_child
-from needlework.bounded.limits import FACTOR, MEGABYTE, LimitError, Limits
+from needlework.bounded.limits import FACTOR, MEGABYTE, Limits
 from needlework.bounded.once import in_child
+from needlework.errors import LimitError
 
 __all__ = ["FACTOR", "MEGABYTE", "Apart", "LimitError", "Limits", "go_on_in_child", "in_child"]

@@ -3,19 +3,17 @@
 import json
 import os
 import resource
-import select
 import signal
 import struct
 import sys
 import threading
-import time
 import traceback
 import weakref
 from collections.abc import Callable
 from types import TracebackType
 
 from needlework import errors
-from needlework.bounded.limits import MEGABYTE, PULSE, Limits, resident_megabytes
+from needlework.bounded.limits import Limits, heard, resident_megabytes
 from needlework.errors import NeedleworkError
 
 _SIZE = struct.Struct("<Q")
@@ -24,8 +22,6 @@ _REQUEST = struct.Struct("<dQ")
 _RESULT, _REFUSED = b"=", b"!"
 _DIED = ""
 """The kind of an error of a library that does not go on after it."""
-_ANSWERED = 16
-"""So many bytes a byte of an answer may come to be here."""
 
 
 class Apart:
@@ -53,12 +49,17 @@ class Apart:
 
         Raises:
             LimitError: it needs more.
+            TimeoutError: it has set itself a limit of processor time, and reached it.
             NeedleworkError: what answers raised one, or died of the request.
         """
         with self._turn:
             if self._owner != os.getpid() or not self._end.alive:
                 self._begin()
             return self._heard(what, limits.here(), request)
+
+    def end(self) -> None:
+        """End the child; who asks again begins another."""
+        self._end()
 
     def _begin(self) -> None:
         limits = self._limits.here()
@@ -77,20 +78,20 @@ class Apart:
 
     def _heard(self, what: str, limits: Limits, request: bytes | None = None) -> bytes:
         """What the child says, to a request or when it has begun; it does not outlive an error."""
-        fine = False
+        told, status = b"", 0
         try:
             if request is not None:
                 _send(self._ask, _REQUEST.pack(limits.seconds, len(request)) + request)
             told = self._awaited(what, limits)
-            fine = True
         except BrokenPipeError:
-            told = b""
+            pass
         finally:
-            if not fine:
-                self._end()
+            if told[:1] != _RESULT:
+                status = self._end()
         if told[:1] == _RESULT:
             return told[1:]
-        self._end()
+        if status == signal.SIGXCPU:
+            raise TimeoutError(what)
         kind, content = json.loads(told[1:]) if told else (_DIED, "the process ended")
         if kind == _DIED:
             raise errors.ResourceError(
@@ -99,29 +100,21 @@ class Apart:
             )
         if kind in vars(errors):
             raise getattr(errors, kind)(content)
-        if kind == MemoryError.__name__:
-            raise limits.exceeded(what, by="memory")
+        if kind in (MemoryError.__name__, RecursionError.__name__):
+            raise limits.out_of_memory(what)
         raise RuntimeError(f"{what}: {kind} in a child process\n{content}")
 
     def _awaited(self, what: str, limits: Limits) -> bytes:
         """The next message of the child; empty where it has died."""
-        end, found, size = time.monotonic() + limits.seconds, bytearray(), _SIZE.size
-        while len(found) < size:
-            if not select.select([self._hear], [], [], PULSE)[0]:
-                if time.monotonic() > end:
-                    raise limits.exceeded(what, by="time")
-                if resident_megabytes(self._child) - self._before > limits.megabytes:
-                    raise limits.exceeded(what, by="memory")
-                continue
-            piece = os.read(self._hear, min(MEGABYTE, size - len(found)))
-            if not piece:
-                return b""
+        found, size = bytearray(), _SIZE.size
+        for piece in heard(self._child, self._hear, what=what, limits=limits, before=self._before):
             found += piece
-            if size == _SIZE.size == len(found):
-                size += _SIZE.unpack(found)[0]
-                if size * _ANSWERED > limits.megabytes * MEGABYTE:
-                    raise limits.exceeded(what, by="memory")
-        return bytes(memoryview(found)[_SIZE.size :])
+            if size == _SIZE.size <= len(found):
+                size += _SIZE.unpack_from(found)[0]
+                limits.check_answer(what, size)
+            if len(found) == size:
+                return bytes(memoryview(found)[_SIZE.size :])
+        return b""
 
 
 def _send(file: int, message: bytes) -> None:
@@ -130,13 +123,14 @@ def _send(file: int, message: bytes) -> None:
         left = left[os.write(file, left) :]
 
 
-def _end(child: int, files: tuple[int, ...], owner: int) -> None:
-    """End a child of this process; a fork of it only closes what it has inherited."""
+def _end(child: int, files: tuple[int, ...], owner: int) -> int:
+    """End a child of this process, and how it ended; a fork only closes what it has inherited."""
     for file in files:
         os.close(file)
-    if owner == os.getpid():
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+    if owner != os.getpid():
+        return 0
+    os.kill(child, signal.SIGKILL)
+    return os.waitpid(child, 0)[1]
 
 
 def _answer(

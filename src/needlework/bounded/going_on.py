@@ -2,17 +2,15 @@
 
 import ctypes
 import os
-import select
 import shutil
 import signal
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
-from needlework.bounded.limits import PULSE, Limits, resident_megabytes
+from needlework.bounded.limits import Limits, heard
 
 _PARENT_DIES = 1
 """PR_SET_PDEATHSIG of Linux's prctl: a child does not outlive its parent."""
@@ -62,21 +60,13 @@ def _has_threads() -> bool:
 
 
 def _watched(child: int, freed: int, what: str, limits: Limits) -> int:
-    """The exit code of a child that stays within its limits, as long as it has some."""
-    began = time.monotonic()
+    """The exit code of a child that stays within its limits, until it says that it has none."""
+    ended = None
     try:
-        while not (ended := os.waitpid(child, os.WNOHANG))[0]:
-            if select.select([freed], [], [], 0)[0] and os.read(freed, 1):
-                ended = os.waitpid(child, 0)
-                break
-            if time.monotonic() - began > limits.seconds:
-                raise limits.exceeded(what, by="time")
-            if resident_megabytes(child) > limits.megabytes:
-                raise limits.exceeded(what, by="memory")
-            time.sleep(PULSE)
-        child = 0
+        next(heard(child, freed, what=what, limits=limits), None)
+        ended = os.waitpid(child, 0)
     finally:
-        if child:
+        if ended is None:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(ended[1]) % 256

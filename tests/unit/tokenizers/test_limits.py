@@ -180,8 +180,25 @@ def test_a_child_that_grows_or_says_too_much_is_ended() -> None:
     child = serving(grow)
     with pytest.raises(LimitError, match=r"more than 100 MB of memory"):
         child.ask(b"grow", what="x", limits=Limits(seconds=20, megabytes=100))
-    with pytest.raises(LimitError, match=r"more than 100 MB of memory"):
+    with pytest.raises(LimitError, match=r"x: needs an answer of 16 MB, more than 6.25 MB"):
         child.ask(b"talk", what="x", limits=Limits(seconds=20, megabytes=100))
+
+
+@pytest.mark.parametrize(
+    ("function", "need"),
+    [
+        (lambda: "a" * (20 << 20), r"an answer of 20 MB, more than 12.5 MB"),
+        (lambda: len(bytearray(10**10)), r"more than 200 MB of memory"),
+        (lambda: 10 ** (10**9), r"more than 1 seconds"),
+    ],
+)
+def test_each_limit_of_a_child_that_is_asked_once_is_told_by_its_name(
+    function: Callable[[], object], need: str
+) -> None:
+    """An answer that is too long was told as one that takes too long."""
+    limits = Limits(seconds=1, megabytes=200)
+    with pytest.raises(LimitError, match=rf"^x: needs {need}, .*set NEEDLEWORK_LIMITS=4"):
+        bounded.in_child(function, what="x", limits=limits)
 
 
 def test_a_child_that_dies_is_told_and_one_of_ours_keeps_its_traceback() -> None:
