@@ -80,7 +80,7 @@ def dataset(
     spec = catalogue.find_spec(
         task, protocol=protocol, parameters=parameters, tasks_file=tasks, material=material
     )
-    wanted = datasets.Dataset(
+    wanted = datasets.asked(
         task=task,
         spec=spec,
         length=length,
@@ -88,10 +88,10 @@ def dataset(
         seed=seed,
         protocol=protocol,
         material=material,
-        wrapper=datasets.find_wrapper(protocol=protocol, **reader),
         wording=wording,
         resources=resources,
         questions=questions,
+        **reader,
     )
     loaded = tokenizers.load(
         reader["tokenizer"], revision=reader["revision"], begins=reader["wrapper"] != CHAT

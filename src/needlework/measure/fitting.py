@@ -1,18 +1,16 @@
 """Whether the tasks of a measurement fit into its lengths, known before anything is computed."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from needlework import tokenizers
 from needlework.errors import BudgetError
 from needlework.external.registry import DIRECTORY
-from needlework.study import datasets, inputs
+from needlework.study import datasets
 from needlework.study.datasets import Dataset
 from needlework.study.plan import Plan
-from needlework.study.variants import reasoning, template_options
 from needlework.tasks.prompts import CHAT
 from needlework.tasks.shortest import shortest_length
-from needlework.tasks.specs import FileSpec, QaSpec
+from needlework.tasks.specs import FileSpec
 from needlework.tokenizers import Tokenizer
 
 
@@ -41,38 +39,13 @@ def check(plan: Plan) -> None:
 
 def _wanted(plan: Plan) -> Iterator[Dataset]:
     """The datasets of the shortest length of every task."""
+    (prompts,) = map(plan.prompts, plan.models)
     for suite, tasks in plan.tasks.items():
         length = min(plan.study.suites[suite].lengths)
         for task, spec in tasks.items():
             if not isinstance(spec, FileSpec):
-                yield _dataset(plan, task, length)
-
-
-def _dataset(plan: Plan, task: str, length: int) -> Dataset:
-    ((name, entry),) = plan.models.items()
-    asked, tokenizer = plan.study, plan.tokenizers[entry.tokenizer]
-    spec, wording = plan.all_tasks[task], plan.wording(name)
-    questions = inputs.of_samples(spec, wording) if isinstance(spec, QaSpec) else []
-    return Dataset(
-        task=task,
-        spec=spec,
-        length=length,
-        samples=asked.samples,
-        seed=asked.seed,
-        protocol="corrected",
-        material=asked.material,
-        wrapper=datasets.find_wrapper(
-            entry.wrapper.corrected,
-            "corrected",
-            tokenizer=tokenizer.source,
-            revision=tokenizer.revision,
-            template_options=template_options(asked, entry),
-            thinks=reasoning(asked, entry) is not None,
-        ),
-        wording=wording,
-        resources=DIRECTORY,
-        questions=Path(questions[-1]) if asked.material == "english" and questions else None,
-    )
+                asked = plan.dataset_asked(prompts, task)
+                yield datasets.asked(task=task, length=length, resources=DIRECTORY, **asked)
 
 
 def _shortest(dataset: Dataset, tokenizer: Tokenizer) -> int:

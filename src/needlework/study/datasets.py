@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from needlework import files, tasks
 from needlework.errors import StudyError
@@ -46,41 +46,43 @@ def details_path(output: Path) -> Path:
     return output.with_name(f"{output.stem}.details.jsonl")
 
 
-def find_wrapper(
-    wrapper: str,
-    protocol: Protocol,
+def asked(
     *,
+    protocol: Protocol,
     tokenizer: str,
     revision: str | None,
-    template_options: str | None = None,
-    thinks: bool = False,
-) -> str | Wrapper:
-    """The prompt format of a name, which may stand for the chat template of a tokenizer.
+    wrapper: str,
+    template_options: str | None,
+    thinks: bool,
+    **decided: Any,  # noqa: ANN401 - the other fields of Dataset
+) -> Dataset:
+    """A dataset for who reads it with this tokenizer, in the prompt format of a name.
 
-    That is told `template_options`, an object of JSON. Where the model `thinks` first, answers are
-    begun in the request.
+    The name may stand for the chat template of the tokenizer. That is told `template_options`, an
+    object of JSON. Where the model `thinks` first, answers are begun in the request.
 
     Raises:
         ResourceError: the tokenizer has no chat template that can be used.
         StudyError: no format has that name.
     """
-    if protocol == "released" and wrapper != CHAT:
-        return wrapper
-    if protocol == "released":
+    found: str | Wrapper = wrapper
+    if protocol == "released" and wrapper == CHAT:
         raise StudyError(
             f"--wrapper {CHAT}: the artifact used fixed formats only; name one of them, or set "
             "--protocol corrected"
         )
-    if wrapper == CHAT:
+    if protocol == "corrected" and wrapper == CHAT:
         from needlework.tasks import chat
 
         told = {}
         if template_options:
             told = parse_json(dict[str, object], template_options, where="--template-options")
-        return chat.wrapper(tokenizer, revision=revision, options=told, thinks=thinks)
-    if wrapper not in WRAPPERS:
-        raise StudyError(f"--wrapper: {unknown(wrapper, [*WRAPPERS, CHAT])}")
-    return replace(WRAPPERS[wrapper], thinks=thinks)
+        found = chat.wrapper(tokenizer, revision=revision, options=told, thinks=thinks)
+    elif protocol == "corrected":
+        if wrapper not in WRAPPERS:
+            raise StudyError(f"--wrapper: {unknown(wrapper, [*WRAPPERS, CHAT])}")
+        found = replace(WRAPPERS[wrapper], thinks=thinks)
+    return Dataset(protocol=protocol, wrapper=found, **decided)
 
 
 def write(dataset: Dataset, output: Path, tokenizer: Tokenizer, *, watch: Watch) -> None:
@@ -129,7 +131,7 @@ def _rows(dataset: Dataset, tokenizer: Tokenizer) -> Rows:
 
 
 def _from_file(dataset: Dataset, spec: FileSpec, tokenizer: Tokenizer) -> Rows:
-    assert isinstance(dataset.wrapper, Wrapper), "names are looked up by find_wrapper"
+    assert isinstance(dataset.wrapper, Wrapper), "`asked` has looked the name up"
     from needlework.tasks import from_file
 
     return from_file.generate(
@@ -168,7 +170,7 @@ def material(dataset: Dataset) -> Material:
     Raises:
         ResourceError: a file of them is not here, or damaged.
     """
-    assert isinstance(dataset.wrapper, Wrapper), "names are looked up by find_wrapper"
+    assert isinstance(dataset.wrapper, Wrapper), "`asked` has looked the name up"
     if dataset.material == "nano":
         from needlework.nano import language
 

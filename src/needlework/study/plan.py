@@ -221,25 +221,31 @@ class Plan(Closed):
 
     def dataset_options(self, prompts: str, task: str) -> str:
         """What `needlework dataset` needs to know beside paths, task name and length."""
+        asked = self.dataset_asked(prompts, task)
+        spec = asked.pop("spec")
+        return _options(parameters=spec.model_dump_json(), **asked)
+
+    def dataset_asked(self, prompts: str, task: str) -> dict[str, Any]:
+        """The same by name, as `datasets.asked` takes it."""
         run = self._reader(prompts)
         reader, wording = self.models[run], self.wording(run)
         tokenizer = self.tokenizers[reader.tokenizer]
         spec = variants.misread(self.all_tasks[task], reader.hazards)
         questions = self._material(spec, wording)[-1:] if isinstance(spec, QaSpec) else []
-        return _options(
-            parameters=spec.model_dump_json(),
-            protocol=self.study.protocol,
-            material=self.study.material,
-            wording=wording,
-            seed=self.study.seed,
-            samples=self.study.samples,
-            tokenizer=tokenizer.source,
-            revision=tokenizer.revision,
-            wrapper=self._format(reader),
-            template_options=variants.template_options(self.study, reader),
-            thinks=variants.reasoning(self.study, reader) is not None,
-            questions="".join(questions) or None,
-        )
+        return {
+            "spec": spec,
+            "protocol": self.study.protocol,
+            "material": self.study.material,
+            "wording": wording,
+            "seed": self.study.seed,
+            "samples": self.study.samples,
+            "tokenizer": tokenizer.source,
+            "revision": tokenizer.revision,
+            "wrapper": self._format(reader),
+            "template_options": variants.template_options(self.study, reader),
+            "thinks": variants.reasoning(self.study, reader) is not None,
+            "questions": Path(questions[0]) if questions else None,
+        }
 
     def predict_options(self, model: str) -> str:
         """What `needlework predict` needs to know about a model."""
@@ -324,7 +330,7 @@ def resolve(config: Mapping[str, Any], folder: Path, *, runs: bool = True) -> Pl
     return plan.model_copy(update={"shows": told})
 
 
-def _options(**values: str | int | None) -> str:
+def _options(**values: object) -> str:
     """Command-line options with their values, quoted for the shell; None and False are left out."""
     words = []
     for name, value in values.items():

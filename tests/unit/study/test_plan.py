@@ -1,15 +1,19 @@
 """Plan: what rules are told, and the mistakes that only several files together show."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from needlework import tokenizers
+from needlework.commands.data import dataset
 from needlework.errors import StudyError
 from needlework.external import locks
 from needlework.external.locks import Locked
-from needlework.study import plan
+from needlework.external.registry import DIRECTORY
+from needlework.study import datasets, plan
 from needlework.study.plan import Plan
 from tests.study_for_tests import CONFIG, small_plan, study_keys
 
@@ -312,6 +316,23 @@ def test_a_job_is_told_all_that_decides_its_result(protocol: str, folder: Path) 
         f"{protocol} --material english{wording} --seed 1 --samples 10 --tokenizer me/words "
         f"--revision {WORDS} --wrapper base"
     )
+
+
+@pytest.mark.parametrize("task", ["niah_single_2", "qa_1", "vt"])
+@pytest.mark.parametrize("protocol", ["released", "corrected"])
+def test_the_command_of_a_job_makes_the_dataset_that_the_plan_asks_for(
+    protocol: str, task: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a measurement finds out of these very samples whether they fit."""
+    made, written = of_the_hub(folder, protocol), []
+    (prompts,) = {dataset.prompts for dataset in made.datasets()}
+    monkeypatch.setattr(tokenizers, "load", lambda *_, **__: None)
+    monkeypatch.setattr(datasets, "write", lambda wanted, *_, **__: written.append(wanted))
+    words = ["--task", task, "--length", "1024", "--output", f"{task}.jsonl"]
+    dataset.main([*words, *shlex.split(made.dataset_options(prompts, task))], standalone_mode=False)
+    asked = made.dataset_asked(prompts, task) | {"spec": written[0].spec}
+    assert written == [datasets.asked(task=task, length=1024, resources=DIRECTORY, **asked)]
+    assert protocol == "released" or written[0].spec == made.all_tasks[task]
 
 
 def test_a_job_depends_on_every_file_that_decides_its_result(folder: Path) -> None:
