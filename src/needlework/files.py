@@ -122,7 +122,7 @@ def write_csv(
 
 @opens("records, one a line", "records.jsonl", error=RecordError, way_out=AGAIN)
 def read_records(path: Path, kind: type[Record]) -> list[Record]:
-    """Every record of a file.
+    """Every record of a file; a number is what was written, so 0.0 is no index.
 
     Raises:
         RecordError: a line is torn, is not JSON or is not a `kind`; names the file and the line.
@@ -131,7 +131,7 @@ def read_records(path: Path, kind: type[Record]) -> list[Record]:
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             try:
-                records.append(kind.model_validate_json(line))
+                records.append(kind.model_validate_json(line, strict=True))
             except ValidationError as error:
                 first = error.errors()[0]
                 place = ".".join(map(str, first["loc"])) or "line"

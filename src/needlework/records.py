@@ -118,7 +118,7 @@ class Verification(Closed, strict=True):
     model: Line
     tensors: int = Field(ge=0)
     parameters: int = Field(ge=0)
-    quantisation: str | None = None
+    quantisation: Line | None = None
     """What the weights were rounded to in their file, by share; None where nothing is known."""
     dtype: Dtype
     device: DeviceKind

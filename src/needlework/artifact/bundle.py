@@ -21,7 +21,7 @@ from needlework import installed
 from needlework.artifact.crate import README, crate, readme
 from needlework.errors import ArtifactError, RecordError
 from needlework.files import atomic, read_records
-from needlework.parsing import Closed
+from needlework.parsing import Closed, Line
 from needlework.records import Prediction
 from needlework.scores.cells import MACHINE
 from needlework.sources import digest
@@ -80,9 +80,9 @@ class Manifest(Closed):
 class Environment(Closed):
     """The machine that bundles, its packages, and what made each cell: `environment.json`."""
 
-    python: str
-    platform: str
-    packages: dict[str, str]
+    python: Line
+    platform: Line
+    packages: dict[Line, Line]
     """Versions by name."""
     cells: dict[str, dict[str, str]]
     """By model/suite/length: model revision, protocol, device and kernels, as predictions say."""

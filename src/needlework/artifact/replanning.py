@@ -10,18 +10,22 @@ from typing import Any
 
 from pydantic_core import to_jsonable_python
 
+from needlework import installed
 from needlework.artifact import reading
 from needlework.artifact.bundle import INPUTS, STUDY
+from needlework.cost.architectures import Weights, architecture
+from needlework.cost.published import published
 from needlework.cost.study import PlannedCell
 from needlework.errors import ArtifactError, NeedleworkError
 from needlework.parsing import parse, read
-from needlework.study.config import Study
+from needlework.study.config import ModelEntry, Study
 from needlework.study.grid import Cell
 from needlework.study.plan import Plan, resolve
 
 CONFIG = Path("config")
 NEEDED = frozenset({"study", "grid", "models", "shown"})
 """Parts that every study has, beside its suites."""
+NANO = installed.root() / "resources/nano"
 QUOTED = 60
 """Characters of a value that are shown where it differs."""
 
@@ -105,17 +109,32 @@ def unlike(artifact: Path) -> Iterator[str]:
 
 
 def _impossible_costs(artifact: Path, plan: Plan) -> Iterator[str]:
-    """Planned hours of cells that are none, or that no study of this size could have."""
-    left = set(plan.grid().cells())
+    """Planned hours of cells that are none, or that no study of this size could have; and cells
+    without any, of models that others are told of or that the package itself describes.
+    """
+    left = dict.fromkeys(plan.grid().cells())
     if not (artifact / STUDY / "plan/costs.json").is_file():
         return
+    costed = {name for name, entry in plan.models.items() if _is_described(entry)}
     for row in reading.plan_part(artifact, "costs", tuple[PlannedCell, ...]):
         cell = Cell(row.model, row.suite, row.length)
         tasks = plan.tasks.get(row.suite, {})
         if cell not in left or row.prompts != plan.study.samples * len(tasks):
             told = "/".join(map(str, cell))
             yield f"plan/costs.json: {told}: no cell of the study, or of its size, or told twice"
-        left.discard(cell)
+        left.pop(cell, None)
+        costed.add(row.model)
+    for cell in left:
+        if cell.model in costed:
+            yield f"plan/costs.json: {'/'.join(map(str, cell))}: missing"
+
+
+def _is_described(entry: ModelEntry) -> bool:
+    """Whether the sizes of a model are known wherever this package is, so that its cost is."""
+    if entry.backend == "server":
+        return False
+    packaged = (installed.root() / entry.checkpoint).resolve().is_relative_to(NANO.resolve())
+    return (packaged or bool(published(entry.checkpoint))) and bool(architecture(Weights.of(entry)))
 
 
 def _differences(found: Any, wanted: Any, place: str = "") -> Iterator[str]:  # noqa: ANN401

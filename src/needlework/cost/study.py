@@ -13,7 +13,7 @@ from needlework.cost.devices import DEVICES, Device, DeviceName, Rates, assumed,
 from needlework.cost.estimate import WEIGHT_BYTES, CellCost, Estimate, of_work, reserved
 from needlework.cost.formulas import costs
 from needlework.cost.work import Work, expected
-from needlework.parsing import Closed
+from needlework.parsing import Closed, Line
 from needlework.study.definitions import Name
 from needlework.study.grid import Cell
 from needlework.study.plan import Plan
@@ -28,8 +28,8 @@ Count = Annotated[int, Field(ge=0, lt=1 << 63)]
 class PlannedCell(Closed):
     """The estimated cost of one cell on one device."""
 
-    model: str
-    suite: str
+    model: Line
+    suite: Line
     length: Count
     device: DeviceName
     prompts: Count

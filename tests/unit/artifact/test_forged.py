@@ -40,6 +40,7 @@ Parts = dict[str, bytes]
 Change = Callable[[Parts], None]
 UNSIZED = ("environment.json", "README.md")
 LLAMA = "study/predictions/nano-llama/ruler/256.jsonl"
+SAMPLES = "data/nano-base/256/niah_single_1.jsonl"
 
 
 def sealed(archive: Path, folder: Path, change: Change) -> Path:
@@ -174,6 +175,17 @@ PLANS: dict[str, tuple[Change, str]] = {
         edited("study/plan/costs.json", lambda rows: rows.append(rows[0])),
         "plan/costs.json: nano-",
     ),
+    "a cell without costs": (
+        edited("study/plan/costs.json", lambda rows: rows[1:]),
+        "plan/costs.json: nano-mamba2/ruler/128: missing",
+    ),
+    "a model without costs": (
+        edited(
+            "study/plan/costs.json",
+            lambda rows: [row for row in rows if row["model"] != "nano-llama"],
+        ),
+        "plan/costs.json: nano-llama/ruler/128: missing",
+    ),
     "costs below nothing": (
         edited("study/plan/costs.json", lambda rows: rows[0].update(memory_mb=-(10**40))),
         "plan/costs.json: 0.memory_mb: ",
@@ -291,6 +303,7 @@ def lines_of(name: str, change: Callable[[list[dict[str, Any]]], None]) -> Chang
         (lambda rows: rows[0].update(task="/etc/hostname"), "is no task of it"),
         (lambda rows: rows[0].update(prompt_tokens=10**30), f"{LLAMA[6:]}:1: prompt_tokens"),
         (lambda rows: rows[0].update(generated_tokens=-1), f"{LLAMA[6:]}:1: generated_tokens"),
+        (lambda rows: rows[0].update(index=0.0), f"{LLAMA[6:]}:1: index: "),
         (lambda rows: rows.pop(), "nano-llama/ruler/256"),
         (lambda rows: rows.append(rows[0]), "nano-llama/ruler/256"),
         (lambda rows: rows[0].update(outputs=["o"]), "its references are not those of its sample"),
@@ -299,7 +312,7 @@ def lines_of(name: str, change: Callable[[list[dict[str, Any]]], None]) -> Chang
             "niah_single_1 #1: made with other settings than environment.json records",
         ),
     ],
-    ids=["outside", "absolute", "huge", "negative", "short", "twice", "references", "origin"],
+    ids="outside absolute huge negative float short twice references origin".split(),
 )
 def test_predictions_that_lead_elsewhere_or_do_not_fit_are_refused(
     archive: Path, tmp_path: Path, change: Callable[[Any], None], told: str
@@ -439,6 +452,38 @@ def test_an_explorer_that_a_browser_reads_otherwise_is_refused(
     opened(archive, tmp_path / "honest")
     opened(sealed(archive, tmp_path, change), tmp_path / "forged")
     assert first_difference(tmp_path / "forged" / page, tmp_path / "honest" / page)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        (f"study/{SAMPLES}", f"{SAMPLES}:1: index: Input should be a valid integer"),
+        ("study/plan/grid.json", "plan/grid.json: suites.ruler.lengths.0: must be a whole number"),
+        ("study/verified/nano-llama.json", "verified/nano-llama.json: tensors: must be a whole"),
+    ],
+)
+def test_a_whole_number_that_is_written_as_another_is_refused(
+    archive: Path, tmp_path: Path, name: str, told: str
+) -> None:
+    """Wherever it is read: 0.0 was taken for sample 0."""
+
+    def forge(parts: Parts) -> None:
+        with_proof()(parts)
+        parts[name] = re.sub(
+            rb'("index"|"tensors"|"lengths"):\s?(\[?\s*\d+)', rb"\1: \2.0", parts[name], count=1
+        )
+
+    assert told in problems(sealed(archive, tmp_path, forge))
+
+
+@pytest.mark.parametrize("key", ["python", "platform", "packages"])
+def test_an_environment_is_told_in_lines(archive: Path, tmp_path: Path, key: str) -> None:
+    evil = "3.11\n12 of 12 checks passed"
+    change = edited(
+        "environment.json",
+        lambda told: told.update({key: {"numpy": evil} if key == "packages" else evil}),
+    )
+    assert f"environment.json: {key}" in problems(sealed(archive, tmp_path, change))
 
 
 def test_an_environment_of_cells_that_are_none_is_refused(archive: Path, tmp_path: Path) -> None:
