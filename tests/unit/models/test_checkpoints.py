@@ -88,12 +88,18 @@ def test_name_tables_fill_every_row_of_every_parameter(name: str) -> None:
     assert accounting.unfilled(known.places(spec), decoder) is None
 
 
+def saved(folder: Path, name: str) -> Path:
+    """A tiny checkpoint of one of our families, in our own format."""
+    decoder = family(name, dtype=torch.float32)
+    (folder / "config.json").write_text(decoder.config.model_dump_json())
+    tensors = {name: tensor.clone() for name, tensor in decoder.state_dict().items()}
+    save_file(tensors, folder / "model.safetensors")
+    return folder
+
+
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    decoder = family("llama", dtype=torch.float32)
-    (tmp_path / "config.json").write_text(decoder.config.model_dump_json())
-    save_file(decoder.state_dict(), tmp_path / "model.safetensors")
-    return tmp_path
+    return saved(tmp_path, "llama")
 
 
 def change(folder: Path, **changes: torch.Tensor | None) -> None:
@@ -112,11 +118,7 @@ def test_a_whole_checkpoint_loads_in_the_asked_dtype(checkpoint: Path) -> None:
 
 def test_decays_stay_in_float32(tmp_path: Path) -> None:
     """In bfloat16 a decay of 0.999 rounds to 1."""
-    source = family("mamba2", dtype=torch.float32)
-    (tmp_path / "config.json").write_text(source.config.model_dump_json())
-    tensors = {name: tensor.clone() for name, tensor in source.state_dict().items()}
-    save_file(tensors, tmp_path / "model.safetensors")
-    decoder = load(tmp_path, dtype=torch.bfloat16)
+    decoder = load(saved(tmp_path, "mamba2"), dtype=torch.bfloat16)
     assert decoder.layers[0].mixer.log_rate_H.dtype is torch.float32
     assert decoder.head.weight is decoder.embedding.weight
 
@@ -155,16 +157,21 @@ def test_a_truncated_archive_is_one_line(checkpoint: Path) -> None:
         load(checkpoint)
 
 
-def test_shards_are_read_through_their_index(checkpoint: Path) -> None:
+def sharded(checkpoint: Path, whole: str, save: Callable[..., None]) -> dict[str, torch.Tensor]:
+    """Let a checkpoint be two files with the index of `whole`; what it is loaded as before."""
     tensors = load_file(checkpoint / "model.safetensors")
     expected = load(checkpoint).state_dict()
     (checkpoint / "model.safetensors").unlink()
-    names = sorted(tensors)
-    parts = {"a.safetensors": names[::2], "b.safetensors": names[1::2]}
-    for file, part in parts.items():
-        save_file({name: tensors[name] for name in part}, checkpoint / file)
-    index = {"weight_map": {name: file for file, part in parts.items() for name in part}}
-    (checkpoint / "model.safetensors.index.json").write_text(json.dumps(index))
+    files = [f"{letter}{Path(whole).suffix}" for letter in "ab"]
+    places = {name: files[place % 2] for place, name in enumerate(sorted(tensors))}
+    for file in files:
+        save({name: tensors[name] for name in tensors if places[name] == file}, checkpoint / file)
+    (checkpoint / f"{whole}.index.json").write_text(json.dumps({"weight_map": places}))
+    return expected
+
+
+def test_shards_are_read_through_their_index(checkpoint: Path) -> None:
+    expected = sharded(checkpoint, "model.safetensors", save_file)
     for name, tensor in load(checkpoint).state_dict().items():
         assert torch.equal(tensor, expected[name]), name
 
@@ -173,15 +180,7 @@ def test_shards_of_archives_are_mapped_and_never_unpickled(
     checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As Sheared-LLaMA is published: two `.bin` files and their index."""
-    tensors = load_file(checkpoint / "model.safetensors")
-    expected = load(checkpoint).state_dict()
-    (checkpoint / "model.safetensors").unlink()
-    names = sorted(tensors)
-    parts = {"a.bin": names[::2], "b.bin": names[1::2]}
-    for file, part in parts.items():
-        torch.save({name: tensors[name] for name in part}, checkpoint / file)
-    index = {"weight_map": {name: file for file, part in parts.items() for name in part}}
-    (checkpoint / "pytorch_model.bin.index.json").write_text(json.dumps(index))
+    expected = sharded(checkpoint, "pytorch_model.bin", torch.save)
     calls = []
     honest: Callable[..., Any] = torch.load
 
@@ -271,11 +270,9 @@ def test_an_absent_shard_is_named(checkpoint: Path) -> None:
 
 
 def test_a_tied_head_that_differs_is_refused(tmp_path: Path) -> None:
-    source = family("mamba2", dtype=torch.float32)
-    (tmp_path / "config.json").write_text(source.config.model_dump_json())
-    tensors = {name: tensor.clone() for name, tensor in source.state_dict().items()}
-    tensors["head.weight"][3, 3] += 1
-    save_file(tensors, tmp_path / "model.safetensors")
+    head = load_file(saved(tmp_path, "mamba2") / "model.safetensors")["head.weight"]
+    head[3, 3] += 1
+    change(tmp_path, **{"head.weight": head})
     with pytest.raises(CheckpointError, match="differs from the embedding"):
         load(tmp_path)
 
