@@ -34,7 +34,11 @@ STUDY = {
     "samples": 2,
     "protocol": "corrected",
     "material": "nano",
-    "suites": {"ruler": {"lengths": [128]}, "depth": {"lengths": [256, 512]}},
+    "suites": {
+        "ruler": {"lengths": [128], "tasks": ["niah_single_2", "vt"]},
+        "depth": {"lengths": [256, 512], "tasks": ["niah_essay_uuids_0", "niah_repeat_numbers_50"]},
+    },
+    "tables": "auto",
     "models": ["nano-llama"],
 }
 CELLS = [
@@ -44,14 +48,15 @@ CELLS = [
 LONG = [
     f"results/slice/predictions/nano-llama/ruler/{length}.jsonl" for length in (512, 1024, 2048)
 ]
-HARMED_SAMPLES = 25
+HARMED_TASKS = ["niah_single_2", "niah_multikey_2", "niah_multiquery", "vt", "fwe"]
+HARMED_SAMPLES = 65
 """Enough that a cell whose first samples are finished has not yet read all its prompts.
 
 Of the 325 of a cell 64 are answered together, and its second run is harmed after 64 more.
 """
 HARMED = STUDY | {
     "samples": HARMED_SAMPLES,
-    "suites": {"ruler": {"lengths": [512, 1024, 2048]}, "depth": {"lengths": [256, 512]}},
+    "suites": {"ruler": {"lengths": [512, 1024, 2048], "tasks": HARMED_TASKS}},
 }
 
 
@@ -149,7 +154,7 @@ def test_nothing_finished_is_computed_again(harmed: tuple[Path, dict[str, Caught
         lines = journal_lines(folder / cell)
         assert lines[: len(before.finished)] == before.finished
         keys = [json.loads(line)["key"] for line in lines]
-        assert len(set(keys)) == len(keys) == HARMED_SAMPLES * 13
+        assert len(set(keys)) == len(keys) == HARMED_SAMPLES * len(HARMED_TASKS)
         assert len((folder / cell).read_text().splitlines()) == len(keys)
 
 
