@@ -86,6 +86,15 @@ def lock(file: int, path: Path, *, waits: bool, shared: bool = False) -> None:
         ) from error
 
 
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Wait until no other process changes a file; the lock lies beside it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f".{path.name}.lock").open("a") as guard:
+        lock(guard.fileno(), path, waits=True)
+        yield
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8, all of it or nothing."""
     with atomic(path) as temporary:

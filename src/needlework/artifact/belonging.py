@@ -66,10 +66,9 @@ def _foundations(plan: Plan) -> Iterator[str]:
     for data, end in product(plan.datasets(), ("jsonl", "details.jsonl")):
         yield f"data/{data.prompts}/{data.length}/{data.task}.{end}"
     for cell in plan.grid().cells():
-        place = "/".join(map(str, cell))
-        yield f"predictions/{place}.jsonl"
-        yield f"scores/{place}.parquet"
-        yield f"{TIMES}/predict/{place}.tsv"
+        yield f"predictions/{cell.place}.jsonl"
+        yield f"scores/{cell.place}.parquet"
+        yield f"{TIMES}/predict/{cell.place}.tsv"
     for name in plan.models:
         yield f"verified/{name}.json"
         yield f"verified/{weights_of(name)}.json"

@@ -129,7 +129,7 @@ def inputs(artifact: Path) -> Iterator[str]:
 def made(artifact: Path) -> Iterator[str]:
     """Cells that do not say what made them, and models that were found wrong or not looked at."""
     told = read_environment(artifact).cells
-    names = ["/".join(map(str, cell)) for cell in reading.cells(artifact)]
+    names = [cell.place for cell in reading.cells(artifact)]
     for name in names:
         if not told.get(name):
             yield f"{ENVIRONMENT}: no record of what made predictions/{name}.jsonl"
@@ -187,7 +187,7 @@ def answers(artifact: Path) -> Iterator[str]:
     references: dict[Path, dict[int, tuple[str, ...]]] = {}
     asked = {name: suite.names() for name, suite in reading.grid(artifact).suites.items()}
     for cell in reading.cells(artifact):
-        place = "/".join(map(str, cell))
+        place = cell.place
         data = artifact / STUDY / "data" / prompts.get(cell.model, "") / str(cell.length)
         try:
             found = read_records(artifact / STUDY / f"predictions/{place}.jsonl", Prediction)
@@ -224,7 +224,7 @@ def scores(artifact: Path, again: Path) -> Iterator[str]:
     study = reading.study(artifact)
     for cell in reading.cells(artifact):
         tasks = plan_part(artifact, f"suites/{cell.suite}", dict[Name, Spec])
-        place = f"{cell.model}/{cell.suite}/{cell.length}"
+        place = cell.place
         path = again / "scores" / f"{place}.parquet"
         predictions = artifact / STUDY / "predictions" / f"{place}.jsonl"
         try:

@@ -6,13 +6,13 @@ import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import polars as pl
 
+from needlework.artifact.reading import part_of
 from needlework.errors import RecordError
 from needlework.files import json_line, read_records, write_text
-from needlework.parsing import parse, read
 from needlework.records import Prediction, Sample
 from needlework.report.explorer.packing import prompts_key
 from needlework.scores.cells import CellEstimate, read_estimates, read_scores, scored
@@ -20,8 +20,6 @@ from needlework.study.config import ShownModel, Study
 from needlework.study.grid import Cell, Grid
 from needlework.tasks.metrics import clean
 from needlework.tasks.specs import Spec
-
-Content = TypeVar("Content")
 
 METRIC = "{length},none"
 """How lm-evaluation-harness names the score of a RULER task at a length."""
@@ -78,9 +76,9 @@ FORMATS: Mapping[str, Callable[[Path, Path], None]] = {
 def _checked_scores(study: Path) -> pl.DataFrame:
     """The scores of a study, every one of which its answers give."""
     scores = read_scores(study / "scores.parquet")
-    samples = _plan(study, "study", Study).samples
-    suites = _plan(study, "grid", Grid).suites
-    tasks = {suite: _plan(study, f"suites/{suite}", dict[str, Spec]) for suite in suites}
+    samples = part_of(study, "study", Study).samples
+    suites = part_of(study, "grid", Grid).suites
+    tasks = {suite: part_of(study, f"suites/{suite}", dict[str, Spec]) for suite in suites}
     for key, rows in scores.partition_by(*Cell._fields, as_dict=True).items():
         cell = Cell(*key)
         path = study / "predictions" / cell.model / cell.suite / f"{cell.length}.jsonl"
@@ -91,15 +89,11 @@ def _checked_scores(study: Path) -> pl.DataFrame:
     return scores
 
 
-def _plan(study: Path, part: str, kind: type[Content]) -> Content:
-    return parse(kind, read(study / "plan" / f"{part}.json"), where=f"plan/{part}.json")
-
-
 class _Content:
     """The answers and samples of a study, of which only the last used are kept in memory."""
 
     def __init__(self, study: Path) -> None:
-        models = _plan(study, "models", tuple[ShownModel, ...])
+        models = part_of(study, "models", tuple[ShownModel, ...])
         self._study = study
         self._prompts = {model.name: prompts_key(model) for model in models}
         self._samples: tuple[Path | None, dict[int, Sample]] = (None, {})

@@ -31,8 +31,12 @@ def plan_part(artifact: Path, part: str, kind: type[Content]) -> Content:
     Raises:
         StudyError: it is absent, or something else.
     """
-    path = artifact / STUDY / "plan" / f"{part}.json"
-    return parse(kind, read(path), where=f"plan/{part}.json")
+    return part_of(artifact / STUDY, part, kind)
+
+
+def part_of(study: Path, part: str, kind: type[Content]) -> Content:
+    """A part of the plan in the folder of a study; raises as `plan_part` does."""
+    return parse(kind, read(study / "plan" / f"{part}.json"), where=f"plan/{part}.json")
 
 
 def grid(artifact: Path) -> Grid:

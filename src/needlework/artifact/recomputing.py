@@ -78,8 +78,8 @@ class Asking:
                     f"its weights are {answering.revision} here, and answers were given by "
                     f"{', '.join(map(str, sorted(map(str, told))))}; fetch those"
                 )
-            place = "/".join(map(str, cell))
-            yield cell, answering.again(chosen(stored, self.count, seed=self.seed, place=place))
+            drawn = chosen(stored, self.count, seed=self.seed, place=cell.place)
+            yield cell, answering.again(drawn)
 
 
 def _named(plan: Plan, run: str) -> Model:
@@ -107,7 +107,6 @@ def _stored(artifact: Path, plan: Plan, cell: Cell) -> list[Stored]:
         RecordError: a file is absent or damaged, or an answer is without its question.
     """
     study = artifact / STUDY
-    place = "/".join(map(str, cell))
     questions = {
         (task, sample.index): sample
         for task in plan.tasks[cell.suite]
@@ -115,10 +114,12 @@ def _stored(artifact: Path, plan: Plan, cell: Cell) -> list[Stored]:
             study / "data" / plan.prompts(cell.model) / str(cell.length) / f"{task}.jsonl", Sample
         )
     }
-    found = read_records(study / f"predictions/{place}.jsonl", Prediction)
+    found = read_records(study / f"predictions/{cell.place}.jsonl", Prediction)
     strange = [each for each in found if (each.task, each.index) not in questions]
     if strange:
-        raise NeedleworkError(f"predictions/{place}.jsonl: {strange[0].task!r} asks nothing here")
+        raise NeedleworkError(
+            f"predictions/{cell.place}.jsonl: {strange[0].task!r} asks nothing here"
+        )
     tasks = plan.tasks[cell.suite]
     return [
         Stored(
@@ -141,7 +142,7 @@ def _problems(cell: Cell, found: Sequence[Again]) -> Iterator[str]:
     for each in found:
         if each.outcome in ("other", "failed"):
             stored = each.stored.prediction
-            place = f"predictions/{'/'.join(map(str, cell))}.jsonl: {stored.task} #{stored.index}"
+            place = f"predictions/{cell.place}.jsonl: {stored.task} #{stored.index}"
             why = (
                 "one of them failed"
                 if each.outcome == "failed"
@@ -159,7 +160,7 @@ def _agreement(cell: Cell, found: Sequence[Again]) -> str:
     near = sum(each.outcome == "near" for each in found)
     rounding = f", {near} more part where two tokens are equally likely" if near else ""
     return (
-        f"{'/'.join(map(str, cell))}: {100 * same.mean:.0f} % "
+        f"{cell.place}: {100 * same.mean:.0f} % "
         f"[{100 * same.low:.0f}, {100 * same.high:.0f}] of {same.count} answers are the same"
         f"{rounding}"
     )

@@ -120,13 +120,13 @@ def _impossible_costs(artifact: Path, plan: Plan) -> Iterator[str]:
         cell = Cell(row.model, row.suite, row.length)
         tasks = plan.tasks.get(row.suite, {})
         if cell not in left or row.prompts != plan.study.samples * len(tasks):
-            told = "/".join(map(str, cell))
-            yield f"plan/costs.json: {told}: no cell of the study, or of its size, or told twice"
+            told = "no cell of the study, or of its size, or told twice"
+            yield f"plan/costs.json: {cell.place}: {told}"
         left.pop(cell, None)
         costed.add(row.model)
     for cell in left:
         if cell.model in costed:
-            yield f"plan/costs.json: {'/'.join(map(str, cell))}: missing"
+            yield f"plan/costs.json: {cell.place}: missing"
 
 
 def _is_described(entry: ModelEntry) -> bool:

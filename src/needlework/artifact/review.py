@@ -257,8 +257,7 @@ def _other_versions(artifact: Path) -> Iterator[str]:
 def _mixed(scores: Path) -> Iterator[str]:
     """Cells whose answers were computed by several versions of packages, as their tables say."""
     for cell, versions in (mixed([scores]) if scores.is_file() else {}).items():
-        place = f"{cell.model}/{cell.suite}/{cell.length}"
-        yield f"predictions/{place}.jsonl: answers of several versions: {'; '.join(versions)}"
+        yield f"predictions/{cell.place}.jsonl: answers of several versions: {'; '.join(versions)}"
 
 
 def _claims(again: Path) -> Iterator[Claim]:

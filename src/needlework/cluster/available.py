@@ -15,11 +15,7 @@ def places(results: Path, cells: Iterable[Cell]) -> list[str]:
     A score without its predictions, or of a model that is no longer verified, is left from before:
     the job that should have renewed it failed.
     """
-    found = [
-        f"{cell.model}/{cell.suite}/{cell.length}"
-        for cell in cells
-        if verified(results, [cell.model])
-    ]
+    found = [cell.place for cell in cells if verified(results, [cell.model])]
     return [
         place
         for place in found

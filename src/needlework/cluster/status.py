@@ -112,18 +112,14 @@ def lines(found: list[CellStatus]) -> Iterator[str]:
     yield f"{len(found)} cells: " + ", ".join(f"{counts[each]} {each}" for each in states)
     for each in found:
         if each.state == "running":
-            yield f"running {_name(each.cell)}{each.why and f': {each.why}'}"
+            yield f"running {each.cell.place}{each.why and f': {each.why}'}"
     reasons: dict[tuple[str, str], list[Cell]] = {}
     for each in found:
         if each.state == "failed":
             reasons.setdefault((each.cell.model, each.why), []).append(each.cell)
     for (_, why), cells in reasons.items():
         more = f" and {len(cells) - 1} more of its cells" if len(cells) > 1 else ""
-        yield f"failed {_name(cells[0])}{more}: {why}"
-
-
-def _name(cell: Cell) -> str:
-    return f"{cell.model}/{cell.suite}/{cell.length}"
+        yield f"failed {cells[0].place}{more}: {why}"
 
 
 def _how_far(logs: list[Path]) -> str:

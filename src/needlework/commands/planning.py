@@ -97,7 +97,7 @@ def status(configfile: Path, cells: bool) -> None:
 
     found = status.read(resolve(read_keys(configfile), Path("config")), Path())
     for each in found if cells else ():
-        click.echo(f"{each.state:8}{'/'.join(map(str, each.cell))}{each.why and f': {each.why}'}")
+        click.echo(f"{each.state:8}{each.cell.place}{each.why and f': {each.why}'}")
     for line in status.lines(found):
         click.echo(line)
 

@@ -8,8 +8,8 @@ import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from io import BufferedIOBase
 from pathlib import Path
@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import IO, Any
 
 from needlework.errors import ResourceError
-from needlework.files import lock
+from needlework.files import alone
 from needlework.terminal import Meter, silent
 
 _CHUNK = 1 << 20
@@ -36,14 +36,6 @@ _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 Open = Callable[[urllib.request.Request], AbstractContextManager[Any]]
 Check = Callable[[Path], None]
 """Raises ResourceError for a file that has other bytes than it should."""
-
-
-@contextmanager
-def _alone(part: Path) -> Iterator[None]:
-    """Wait until no other process writes to `part`."""
-    with part.with_name(f".{part.name}.lock").open("a") as guard:
-        lock(guard.fileno(), part, waits=True)
-        yield
 
 
 def open_url(request: urllib.request.Request) -> AbstractContextManager[Any]:
@@ -90,9 +82,8 @@ class Downloader:
         Raises:
             ResourceError: no URL serves them.
         """
-        target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f"{target.name}.part")
-        with _alone(part):
+        with alone(part):
             if target.is_file() and _accepted(target, check):
                 return target
             failures = []

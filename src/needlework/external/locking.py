@@ -131,27 +131,17 @@ class Puller:
         need_network(f"{snapshot.folder}/{name}", offline=self.offline)
         url = repositories.address(snapshot.hub, name, commit=snapshot.revision)
         headers = repositories.ask(url, snapshot.hub)
-        check = _Check(snapshot, name, stored, said_by)
+
+        def check(path: Path) -> None:
+            found = files.sha256(path)
+            if found != stored.sha256:
+                raise ResourceError(
+                    f"{snapshot.hub} at {snapshot.revision}: {name} has sha256 {found}, {said_by} "
+                    f"says {stored.sha256}: the hub serves other bytes; do not use them, try "
+                    "elsewhere or ask its owners"
+                )
+
         self.downloader.get([url], target, check=check, size=stored.bytes, headers=headers)
-
-
-@dataclass(frozen=True)
-class _Check:
-    """Accepts the bytes that were locked, and no others."""
-
-    snapshot: Snapshot
-    name: str
-    stored: Stored
-    said_by: str
-
-    def __call__(self, path: Path) -> None:
-        found = files.sha256(path)
-        if found != self.stored.sha256:
-            raise ResourceError(
-                f"{self.snapshot.hub} at {self.snapshot.revision}: {self.name} has sha256 {found}, "
-                f"{self.said_by} says {self.stored.sha256}: the hub serves other bytes; do not use "
-                "them, try elsewhere or ask its owners"
-            )
 
 
 def lock(wanted: Repository, path: Path, puller: Puller) -> tuple[Lock, bool]:

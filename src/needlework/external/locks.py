@@ -4,8 +4,7 @@
 Commits are taken from this file, unless `revision` in models.yaml says another.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, NamedTuple, Self, get_args
 
@@ -194,7 +193,7 @@ def change(path: Path, make: Callable[[Lock], Mapping[str, Locked]]) -> Lock:
     Raises:
         StudyError: there is a file that is no lock.
     """
-    with _alone(path):
+    with files.alone(path):
         lock = load(path)
         changed = Lock(repositories={**lock.repositories, **make(lock)})
         if changed != lock or not path.exists():
@@ -229,15 +228,6 @@ def _text(lock: Lock) -> str:
         {"repositories": content}, sort_keys=False, default_flow_style=None, width=1000
     )
     return f"{_HEADER}{body}{_END}\n"
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Wait until no other process changes the file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f".{path.name}.lock").open("a") as guard:
-        files.lock(guard.fileno(), path, waits=True)
-        yield
 
 
 def differences(old: Contents, new: Contents) -> Sequence[str]:

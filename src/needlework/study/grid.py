@@ -19,6 +19,11 @@ class Cell(NamedTuple):
     suite: SuiteName
     length: int
 
+    @property
+    def place(self) -> str:
+        """What it is called, and where its files lie: MODEL/SUITE/LENGTH."""
+        return f"{self.model}/{self.suite}/{self.length}"
+
 
 class AskedTask(Closed):
     """A task of a suite, as far as tables distinguish tasks."""
@@ -82,7 +87,7 @@ class Grid(Closed):
         Raises:
             StudyError: the study has no such cell.
         """
-        known = {f"{cell.model}/{cell.suite}/{cell.length}": cell for cell in self.cells()}
+        known = {cell.place: cell for cell in self.cells()}
         if place not in known:
             raise StudyError(f"cell {unknown(place, known)}; a cell is MODEL/SUITE/LENGTH")
         return known[place]

@@ -36,7 +36,7 @@ class Part(NamedTuple):
         return f"{self._folder('scores')}.parquet"
 
     def _folder(self, whole: str) -> str:
-        place = "/".join(map(str, self.cell))
+        place = self.cell.place
         return f"shards/{place}/{self.tables}" if self.tables else f"{whole}/{place}"
 
 

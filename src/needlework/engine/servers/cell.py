@@ -6,6 +6,7 @@ gets another chance.
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -125,7 +126,7 @@ def _known(journals: Sequence[Path]) -> dict[str, Answered]:
 def _answer_missing(rows: Sequence[_Row], work: _Work) -> None:
     """Ask what is not known, once where two samples are the same question."""
     wanted = {row.question.key: row.question for row in rows}
-    total = {key: sum(row.question.key == key for row in rows) for key in wanted} if rows else {}
+    total = Counter(row.question.key for row in rows)
     missing = [each for key, each in wanted.items() if key not in work.entries]
     if not missing:
         return
