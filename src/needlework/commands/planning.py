@@ -43,7 +43,8 @@ def plan(
     measured: Path | None,
     document: Path | None,
 ) -> None:
-    """Say what a study will cost before it runs: tokens, FLOPs, memory and hours of every cell.
+    """Say what a study will cost before it runs: tokens, FLOPs, memory and hours of every cell, and
+    whether compute or bandwidth bounds it.
 
     With TARGETS, tables by the names that `snakemake` takes, what these cost alone.
 
@@ -164,8 +165,7 @@ def _show(
     study = the_plan.study
     click.echo(
         f"\n{study.study}: {len(cells)} cells, {study.samples} samples a task, "
-        f"{listing.duration(sum(cell.hours for cell in cells))} on one device; "
-        f"{disk / 1e9:.1f} GB of weights and datasets on disk"
+        f"{listing.spent(cells)}; {disk / 1e9:.1f} GB of weights and datasets on disk"
     )
     for name in unknown:
         click.echo(

@@ -5,7 +5,7 @@ Every answer is taken to be as long as its task allows, an upper bound.
 
 import math
 from functools import cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from needlework.cost.architectures import Weights, architecture
 from needlework.cost.devices import START_SECONDS, Device, Rates, assumed, home
@@ -53,6 +53,24 @@ UNKNOWN = CellCost(runtime_minutes=240, memory_mb=32_000, gpu_memory_mb=80_000)
 """What is asked for where nothing describes the model; the log of `plan` says for which."""
 
 
+Bound = Literal["compute", "bandwidth", "launches", "start"]
+"""What limits the speed: matrix products, what is read from memory, or what each step and each job
+takes beside both."""
+
+
+class Writing(NamedTuple):
+    """Seconds of writing, by what limits the steps; an answer's steps have one limit all along."""
+
+    compute: float = 0.0
+    bandwidth: float = 0.0
+    launches: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """All of them."""
+        return sum(self)
+
+
 class Estimate(NamedTuple):
     """What one cell costs; times in seconds, memory in bytes."""
 
@@ -64,7 +82,8 @@ class Estimate(NamedTuple):
     rows: int
     """Answers written together."""
     reading: float
-    writing: float
+    """Bound by compute."""
+    writing: Writing
     starting: float
     memory: int
     """Peak on the device."""
@@ -74,7 +93,18 @@ class Estimate(NamedTuple):
     @property
     def seconds(self) -> float:
         """All of it."""
-        return self.reading + self.writing + self.starting
+        return self.reading + self.writing.seconds + self.starting
+
+    @property
+    def bound(self) -> Bound:
+        """What most of the time is spent on."""
+        spent: dict[Bound, float] = {
+            "compute": self.reading + self.writing.compute,
+            "bandwidth": self.writing.bandwidth,
+            "launches": self.writing.launches,
+            "start": self.starting,
+        }
+        return max(spent, key=spent.__getitem__)
 
 
 @cache
@@ -128,7 +158,7 @@ def of_work(
         flops=read + written,
         rows=rows,
         reading=read / rates.flops,
-        writing=_writing_seconds(decoder, work, rows, width, rates),
+        writing=_writing(decoder, work, rows, width, rates),
         starting=START_SECONDS[device.kind],
         memory=memory + (CONTEXT if on_gpu else process),
         # Weights pass through the page cache on their way to a GPU.
@@ -148,19 +178,22 @@ def _written_flops(decoder: Decoder, work: Work) -> float:
     return work.written * decoder.write_flops(middle)
 
 
-def _writing_seconds(
-    decoder: Decoder, work: list[Work], rows: int, width: int, rates: Rates
-) -> float:
+def _writing(decoder: Decoder, work: list[Work], rows: int, width: int, rates: Rates) -> Writing:
     """Steps of a batch: every weight is read once a step, every state in use read and written."""
     in_use = max(1.0, OCCUPANCY * rows)
-    total = 0.0
+    compute = bandwidth = launches = 0.0
     for each in work:
         tokens = round(each.prompt_tokens + each.answer_tokens / 2)
+        steps = each.written / in_use
         states = 2 * decoder.fixed_bytes(width) + decoder.key_bytes(tokens, width)
         moving = (decoder.step_bytes(width) + in_use * states) / rates.bandwidth
         computing = in_use * decoder.write_flops(tokens) / rates.flops
-        total += each.written / in_use * (rates.step + max(moving, computing))
-    return total
+        launches += steps * rates.step
+        if computing > moving:
+            compute += steps * computing
+        else:
+            bandwidth += steps * moving
+    return Writing(compute, bandwidth, launches)
 
 
 def _rows(decoder: Decoder, longest: int, weights: int, width: int, device: Device) -> int:

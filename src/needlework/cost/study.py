@@ -10,8 +10,15 @@ from pydantic import Field
 
 from needlework.cost.architectures import Weights, architecture
 from needlework.cost.devices import DEVICES, Device, DeviceName, Rates, assumed, home
-from needlework.cost.estimate import WEIGHT_BYTES, CellCost, Estimate, of_work, reserved
-from needlework.cost.formulas import costs
+from needlework.cost.estimate import (
+    WEIGHT_BYTES,
+    Bound,
+    CellCost,
+    Estimate,
+    of_work,
+    reserved,
+)
+from needlework.cost.formulas import Decoder, costs
 from needlework.cost.work import Work, expected
 from needlework.parsing import Closed, Line
 from needlework.study.definitions import Name
@@ -23,6 +30,7 @@ TEXT_BYTES = 5.0
 """Of dataset files for each prompt token: 4.3 of released English prompts of 4,096 tokens with the
 GPT-NeoX tokenizer, 5.7 of nano ones of 2,048."""
 Count = Annotated[int, Field(ge=0, lt=1 << 63)]
+Hours = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class PlannedCell(Closed):
@@ -44,7 +52,18 @@ class PlannedCell(Closed):
     """Answers written together."""
     memory_mb: Count
     """Peak on the device, in 10^6 bytes."""
-    hours: float = Field(ge=0, allow_inf_nan=False)
+    hours: Hours
+    reading_hours: Hours
+    writing_hours: Hours
+    starting_hours: Hours
+    """To import, load the weights and tokenize."""
+    bound: Bound
+    """What most of the hours are spent on."""
+    bound_share: float | None = Field(ge=0, allow_inf_nan=False)
+    """The share of the device's peak that is assumed or was measured there; None where no peak is
+    known, or neither compute nor bandwidth is the bound."""
+    hours_at_peak: Hours | None
+    """Of reading and writing at the peaks of compute and bandwidth; None where one is unknown."""
 
     @property
     def read_tokens(self) -> int:
@@ -81,12 +100,24 @@ def planned(
             length=cell.length,
             sharing=not spec.one_shot,
         )
-        cost = of_work(costs(spec), list(work), dtype=entry.dtype, device=on, rates=speed)
-        found.append(_shown(cell, on, cost))
+        decoder, work = costs(spec), list(work)
+        cost = of_work(decoder, work, dtype=entry.dtype, device=on, rates=speed)
+        at_peak = _at_peak(decoder, work, on, entry.dtype)
+        found.append(_shown(cell, on, entry.dtype, cost, speed, at_peak))
     return found
 
 
-def _shown(cell: Cell, device: Device, cost: Estimate) -> PlannedCell:
+def _at_peak(decoder: Decoder, work: list[Work], device: Device, dtype: str) -> Estimate | None:
+    """The cost where every product runs at the peak and all memory is read at full bandwidth."""
+    if not (device.peak(dtype) and device.bandwidth):
+        return None
+    rates = Rates(device.peak(dtype), device.bandwidth)
+    return of_work(decoder, work, dtype=dtype, device=device, rates=rates)
+
+
+def _shown(
+    cell: Cell, device: Device, dtype: str, cost: Estimate, speed: Rates, at_peak: Estimate | None
+) -> PlannedCell:
     known = cost._asdict()
     return PlannedCell(
         **cell._asdict(),
@@ -94,7 +125,23 @@ def _shown(cell: Cell, device: Device, cost: Estimate) -> PlannedCell:
         device=device.name,
         memory_mb=round(cost.memory / MEGABYTE),
         hours=cost.seconds / 3600,
+        reading_hours=cost.reading / 3600,
+        writing_hours=cost.writing.seconds / 3600,
+        starting_hours=cost.starting / 3600,
+        bound=cost.bound,
+        bound_share=_share(cost.bound, speed, device, dtype),
+        hours_at_peak=at_peak and (at_peak.reading + at_peak.writing.seconds) / 3600,
     )
+
+
+def _share(bound: Bound, speed: Rates, device: Device, dtype: str) -> float | None:
+    """How much of the device's peak a bound is taken to reach."""
+    peaks = {
+        "compute": (speed.flops, device.peak(dtype)),
+        "bandwidth": (speed.bandwidth, device.bandwidth),
+    }
+    reached, peak = peaks.get(bound, (0.0, 0.0))
+    return reached / peak if peak else None
 
 
 def parts(plan: Plan) -> dict[str, Any]:

@@ -38,7 +38,9 @@ def test_it_shows_cells_models_and_the_study(tmp_path: Path) -> None:
     assert len(found["cells"]) == found["totals"]["cells"] == 72
     assert sum(line.startswith("mamba2 ") for line in shown) == 9 + 1
     (total,) = (line for line in shown if line.startswith("all models"))
-    assert total.split()[-1] == f"{found['totals']['hours']:.2f}"
+    hours, _, at_peak = total.split()[-3:]
+    assert hours == f"{found['totals']['hours']:.2f}"
+    assert at_peak == f"{found['totals']['hours_at_peak']:.2f}"
     assert any("not" not in line and "assumed:" in line for line in shown)
     assert found["undescribed"] == []
 

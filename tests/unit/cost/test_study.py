@@ -70,6 +70,43 @@ def test_totals_are_the_sum_of_the_cells() -> None:
     assert total["flops"] == pytest.approx(sum(part["flops"] for part in parts))
 
 
+def test_hours_are_read_written_and_started() -> None:
+    for cell in planned(paper()):
+        parts = cell.reading_hours + cell.writing_hours + cell.starting_hours
+        assert cell.hours == pytest.approx(parts)
+        assert cell.hours_at_peak is not None
+        # The best that is assumed of a phase is two thirds of its peak, the worst a third.
+        assert 0.34 <= cell.hours_at_peak / (cell.reading_hours + cell.writing_hours) <= 0.67
+
+
+def test_a_cell_says_what_bounds_it_and_how_near_it_is_taken_to_come() -> None:
+    found = {(cell.model, cell.suite, cell.length): cell for cell in planned(paper())}
+    long, many = found["mamba2", "ruler", 16_384], found["transformerpp", "depth", 8192]
+    assert (long.bound, long.bound_share) == ("compute", 0.5)
+    assert (many.bound, many.bound_share) == ("bandwidth", pytest.approx(2 / 3))
+    rates = {"mamba2": Rates(0.6 * 312e12, 0.5 * 2.039e12)}
+    (measured,) = (
+        cell
+        for cell in planned(paper(), rates=rates)
+        if (cell.model, cell.suite, cell.length) == ("mamba2", "ruler", 16_384)
+    )
+    assert measured.bound_share == pytest.approx(0.6)
+    assert "compute 60%" in list(listing.lines([measured]))[1]
+
+
+def test_no_peak_is_known_of_a_core() -> None:
+    cells = planned(small_plan())
+    assert {cell.hours_at_peak for cell in cells} == {None}
+    assert listing.totals(cells)["hours_at_peak"] is None
+    assert "peaks" not in listing.spent(cells)
+
+
+def test_steps_may_be_bound_by_what_they_take_beside_what_they_move() -> None:
+    rates = {"nano-llama": Rates(1e15, 1e15, step=10.0)}
+    found = planned(small_plan(models=["nano-llama"]), rates=rates)
+    assert {(cell.bound, cell.bound_share) for cell in found} == {("launches", None)}
+
+
 def test_the_plan_part_of_costs_is_what_is_shown() -> None:
     found = small_plan()
     assert parts(found)["costs"] == planned(found)
