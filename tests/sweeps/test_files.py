@@ -39,6 +39,7 @@ from needlework.scores import remarks
 from needlework.tasks.specs import FileSpec
 from needlework.tokenizers.sidecars import Sidecars, ends_of_checkpoint
 from tests import gguf_for_tests
+from tests.configurations_for_tests import MAMBA
 from tests.hub_for_tests import Hub, serving
 from tests.network_for_tests import allow_loopback
 from tests.published_for_tests import clean_tables, write_tables
@@ -316,20 +317,7 @@ def configurations() -> dict[str, dict[str, Any]]:
         "head_size": 32,
         "intermediate_size": 96,
     }
-    found["mamba_ssm"] = {
-        "d_model": 64,
-        "d_intermediate": 0,
-        "n_layer": 2,
-        "vocab_size": 61,
-        "ssm_cfg": {"layer": "Mamba2"},
-        "attn_layer_idx": [],
-        "attn_cfg": {},
-        "rms_norm": True,
-        "residual_in_fp32": True,
-        "fused_add_norm": True,
-        "pad_vocab_size_multiple": 8,
-        "tie_embeddings": True,
-    }
+    found["mamba_ssm"] = MAMBA | {"d_model": 64, "n_layer": 2, "vocab_size": 61}
     return found
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import transformers
 import yaml
 
+from tests.own_code_for_tests import write_with_code
 from tests.workflow.conftest import ROOT, copy_project, run_snakemake
 
 Ended = tuple[Path, "subprocess.CompletedProcess[str]"]
@@ -24,43 +24,8 @@ BROKEN = {
     "memory": "none of 1 samples is answered: prompt and answer of ",
 }
 """How a model is broken, and what is said of it."""
-MODELING = """
-import os, signal, sys, torch
-from transformers import LlamaConfig, LlamaForCausalLM
-
-class XConfig(LlamaConfig):
-    model_type = "x"
-
-class XForCausalLM(LlamaForCausalLM):
-    config_class = XConfig
-
-    def forward(self, *given, **named):
-        if sys.argv[1] == "predict":
-            {act}
-        return super().forward(*given, **named)
-"""
-"""Code of a model that is verified, and ends its process, or its memory, when it is to answer."""
 ACTS = {"crash": "os.kill(os.getpid(), signal.SIGSEGV)", "memory": "torch.empty(1 << 50)"}
-
-
-def of_its_own_code(folder: Path, act: str) -> None:
-    """A small Llama that transformers computes, with code in its folder."""
-    config = transformers.LlamaConfig(
-        vocab_size=512,
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-    )
-    transformers.LlamaForCausalLM(config).save_pretrained(folder)
-    raw = json.loads((folder / "config.json").read_text()) | {"model_type": "x"}
-    raw["auto_map"] = {
-        "AutoConfig": "modeling_x.XConfig",
-        "AutoModelForCausalLM": "modeling_x.XForCausalLM",
-    }
-    (folder / "config.json").write_text(json.dumps(raw))
-    (folder / "modeling_x.py").write_text(MODELING.format(act=act))
+"""What ends a model's process, or its memory, which is verified, when it is to answer."""
 
 
 def break_models(folder: Path, catalogue: dict[str, Any]) -> None:
@@ -76,7 +41,8 @@ def break_models(folder: Path, catalogue: dict[str, Any]) -> None:
         path = folder / "broken" / name
         path.write_bytes(path.read_bytes()[:5000])
     for name, act in ACTS.items():
-        of_its_own_code(folder / "broken" / name, act)
+        when = f'if sys.argv[1] == "predict": {act}'
+        write_with_code(folder / "broken" / name, vocabulary=512, act=when)
         models[f"broken-{name}"] |= {"backend": "transformers", "trust_remote_code": True}
     for name in BROKEN.keys() - {"tokenizer"}:
         models[f"broken-{name}"]["checkpoint"] = f"broken/{name}"

@@ -56,6 +56,11 @@ def sealed(archive: Path, folder: Path, change: Change) -> Path:
     inside = {name: len(text) for name, text in parts.items() if name not in UNSIZED}
     parts["manifest.json"] = json.dumps(manifest).encode()
     parts["ro-crate-metadata.json"] = json.dumps(Manifest(**manifest).description(inside)).encode()
+    return zipped(parts, folder)
+
+
+def zipped(parts: Parts, folder: Path) -> Path:
+    """An artifact of these files."""
     with zipfile.ZipFile(folder / "forged.zip", "w", zipfile.ZIP_DEFLATED) as new:
         for name, text in parts.items():
             new.writestr(name, text)
@@ -749,10 +754,7 @@ def of_the_manifest(archive: Path, folder: Path, **words: str) -> Path:
     parts["manifest.json"] = json.dumps(manifest).encode()
     told = Manifest.model_construct(**manifest).description(sizes)
     parts["ro-crate-metadata.json"] = json.dumps(told).encode()
-    with zipfile.ZipFile(folder / "forged.zip", "w", zipfile.ZIP_DEFLATED) as new:
-        for name, text in parts.items():
-            new.writestr(name, text)
-    return folder / "forged.zip"
+    return zipped(parts, folder)
 
 
 def test_a_manifest_is_about_the_study_of_the_plan(archive: Path, tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 import torch
-import transformers
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 
@@ -28,6 +27,7 @@ from needlework.scores.shards import Shard
 from needlework.tasks.specs import Spec
 from tests.engine_for_tests import VOCABULARY, in_child, shared_cell
 from tests.models_for_tests import SPECS, WIDTH, family, mixer
+from tests.own_code_for_tests import write_with_code
 from tests.sources_for_tests import Edit, comment, docstring, edit, forget, statement
 
 PAGE = Path(__file__).parents[3] / "docs/answers.md"
@@ -285,47 +285,13 @@ def test_answers_keep_the_versions_that_computed_them(run: Run) -> None:
 
 # Models of transformers, with code of their own.
 
-MODELING = """
-from transformers import LlamaConfig, LlamaForCausalLM
-
-class XConfig(LlamaConfig):
-    model_type = "x"
-
-class XForCausalLM(LlamaForCausalLM):
-    config_class = XConfig
-
-    def forward(self, *args, **kwargs):
-        out = super().forward(*args, **kwargs)
-        out.logits = SCALE * out.logits
-        return out
-
-SCALE = 1
-"""
-
 
 @pytest.fixture(scope="module")
 def answered_by_transformers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same cell, answered by a small Llama whose folder brings code of its own."""
     folder = tmp_path_factory.mktemp("transformers")
     write_inputs(folder)
-    torch.manual_seed(0)
-    config = transformers.LlamaConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-    )
-    transformers.LlamaForCausalLM(config).save_pretrained(folder / "checkpoint")
-    path = folder / "checkpoint/config.json"
-    raw = json.loads(path.read_text())
-    raw["auto_map"] = {
-        "AutoConfig": "modeling_x.XConfig",
-        "AutoModelForCausalLM": "modeling_x.XForCausalLM",
-    }
-    path.write_text(json.dumps(raw | {"model_type": "x"}))
-    (folder / "checkpoint/modeling_x.py").write_text(MODELING)
+    write_with_code(folder / "checkpoint", vocabulary=VOCABULARY)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_MODULES_CACHE", str(folder / "modules"))
         run = Run(folder, patch, theirs(folder))

@@ -5,12 +5,14 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from needlework import tokenizers
 from needlework.cli import cli
 from needlework.errors import ResourceError, StudyError
 from needlework.records import Sample, SampleDetail
@@ -148,9 +150,10 @@ def test_a_full_disk_leaves_no_file(shared: Path, tmp_path: Path) -> None:
 
 
 def test_every_task_of_the_artifact_has_its_documented_command(
-    shared: Path, tmp_path: Path
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Names of `synthetic.yaml` and `niah_depth_ablation.yaml`, each with the options it needs."""
+    monkeypatch.setattr(tokenizers, "load", cache(tokenizers.load))
     for task in catalog.TASKS:
         options = ["--task", task, "--length", "1024", "--samples", "1", "--wrapper", "base"]
         source = {"qa_1": "squad", "qa_2": "hotpotqa"}.get(task)
