@@ -44,19 +44,23 @@ def importing(made: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_another_workflow_plans_the_same_jobs(made: Path, importing: Path) -> None:
+@pytest.fixture(scope="module")
+def ours(made: Path) -> dict[str, int]:
+    """The jobs of a run that makes everything."""
+    return planned(made, "--forceall")
+
+
+def test_another_workflow_plans_the_same_jobs(ours: dict[str, int], importing: Path) -> None:
     theirs = planned(importing)
-    ours = planned(made, "--forceall")
     named = {name.removeprefix("needlework_"): jobs for name, jobs in theirs.items()}
     assert {name for name in theirs if not name.startswith("needlework_")} == set()
     assert named == {name: jobs for name, jobs in ours.items() if name != "table_all"}
 
 
-def test_both_entry_points_plan_the_same(made: Path) -> None:
-    root = planned(made, "--forceall")
+def test_both_entry_points_plan_the_same(ours: dict[str, int], made: Path) -> None:
     inner = planned(made, "--forceall", "--snakefile", "workflow/Snakefile")
     assert {k: v for k, v in inner.items() if k != "table_all"} == {
-        k: v for k, v in root.items() if k != "table_all"
+        k: v for k, v in ours.items() if k != "table_all"
     }
 
 
