@@ -142,7 +142,7 @@ def read_json(
     Raises:
         NeedleworkError: an `error`: it is not JSON, or something else stands in it.
     """
-    return _json(path, error, kind, way_out)
+    return parse_json(path.read_bytes(), path, error=error, kind=kind, way_out=way_out)
 
 
 def read_settings(
@@ -211,7 +211,3 @@ def _torn(text: str | bytes, content: object) -> bool:
     except UnicodeEncodeError:
         return True
     return False
-
-
-def _json(path: Path, error: type[NeedleworkError], kind: type[Result], way_out: str) -> Result:
-    return parse_json(path.read_bytes(), path, error=error, kind=kind, way_out=way_out)
