@@ -13,6 +13,8 @@ from pathlib import Path
 
 import click
 
+from needlework.terminal import printable
+
 SNAKEMAKE = "snakemake.logging"
 ENDED = re.compile(r"(?:died with <Signals\.(\w+): \d+>|returned non-zero exit status (\d+))\.?$")
 SLURM = re.compile(r"SLURM-job '?(\w+)'? failed, SLURM status is: '?(\w+)'?")
@@ -104,13 +106,13 @@ def _signal(number: int) -> str:
 
 
 def last_words(log: Path) -> list[str]:
-    """The last line of a log, if it is that of a mistake or of a traceback."""
+    """The last line of a log, as a terminal shows it, if that of a mistake or of a traceback."""
     try:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return []
     failed = any(line.startswith(OURS) for line in lines)
-    return [line for line in lines if line.strip()][-1:] if failed else []
+    return [printable(line) for line in lines if line.strip()][-1:] if failed else []
 
 
 def interrupted(jobs: Iterable[Failed]) -> bool:

@@ -15,6 +15,7 @@ from needlework.commands.options import (
     PACKAGED_FOLDER,
     SAMPLES,
 )
+from needlework.terminal import printable
 
 SHOWN = click.option("--shown", type=EXISTING, required=True, help="What the study shows.")
 
@@ -75,9 +76,10 @@ def audit(folder: Path, output: Path | None, samples: int, templates: Path) -> N
 
     result = auditing.audit(read_tables(folder), samples=samples)
     for finding in result.findings:
-        click.echo(f"{finding.grade}: {finding.where}: {finding.printed}; {finding.explanation}")
+        told = f"{finding.grade}: {finding.where}: {finding.printed}; {finding.explanation}"
+        click.echo(printable(told))
     for line in result.unchecked:
-        click.echo(f"not checked: {line}")
+        click.echo(printable(f"not checked: {line}"))
     click.echo(f"{len(result.findings)} findings in {sum(result.checked.values())} checks")
     if output is not None:
         from needlework.paper.audit_page import write_audit

@@ -58,6 +58,13 @@ def test_the_end_is_left_in_the_log_for_later(tmp_path: Path) -> None:
     assert log.read_text().startswith("samples=3/50\n")
 
 
+def test_words_of_a_log_move_no_terminal(tmp_path: Path) -> None:
+    """A library may colour what it says, or a stranger's code erase the screen."""
+    log = tmp_path / "128.log"
+    log.write_text("Traceback (most recent call last):\nError: \x1b[2Jall is well\n")
+    assert failures.last_words(log) == [r"Error: \x1b[2Jall is well"]
+
+
 def test_what_a_job_said_itself_comes_first(tmp_path: Path) -> None:
     log = tmp_path / "128.log"
     log.write_text("needlework: the longest prompt does not fit\n")

@@ -41,6 +41,15 @@ def test_clean_tables_say_so(tmp_path: Path) -> None:
     assert "Nothing found" in (tmp_path / "audit.md").read_text()
 
 
+def test_the_words_of_a_table_move_no_terminal(tmp_path: Path) -> None:
+    """A label erased the findings above it."""
+    tables = clean_tables(0)
+    tables["ruler"][0] |= {"label": "First\x1b[2J", "1024": "33.33"}
+    printed = run(write_tables(tmp_path, tables))
+    assert r"First\x1b[2J" in printed
+    assert all(line.isprintable() for line in printed.splitlines())
+
+
 def test_a_mistake_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
