@@ -41,6 +41,7 @@ def test_a_dropped_blank_is_caught(shared: Path) -> None:
         def __init__(self) -> None:
             self._inner = Material(shared).tokenizer("llama-2")
             self.cuts, self.encode = Cuts("leads"), self._inner.encode
+            self.encode_batch = self._inner.encode_batch
 
     with pytest.raises(AssertionError):
         laws.check_sums(Wrong(), "two words and more of them")  # type: ignore[arg-type]

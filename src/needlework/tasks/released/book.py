@@ -89,7 +89,7 @@ class Book:
         spans = list(self._splitter.spans(self._text))
         self._starts = [start for start, _ in spans]
         self.sentences = [self._text[start:end] for start, end in spans]
-        tokens = (self._counter.inner(f" {sentence}") for sentence in self.sentences)
+        tokens = self._counter.inners([f" {sentence}" for sentence in self.sentences])
         self.sums = list(accumulate(tokens, initial=0))
         """Tokens of all sentences before a position, each with the blank before it."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from needlework.tasks import words
 from needlework.tasks.released.counting import Counter, Rope
@@ -41,17 +42,18 @@ class _Tally:
         self._words: dict[str, int] = {}
         self._numbers = [0, 0]
 
-    def word(self, word: str) -> int:
-        """The tokens of a word after its number."""
-        if word not in self._words:
-            self._words[word] = self._counter.inner(f" {word}")
-        return self._words[word]
+    def words(self, words: Sequence[str]) -> int:
+        """The tokens of words, each after its number."""
+        new = [word for word in words if word not in self._words]
+        self._words.update(
+            zip(new, self._counter.inners([f" {word}" for word in new]), strict=True)
+        )
+        return sum(map(self._words.__getitem__, words))
 
     def numbers(self, last: int) -> int:
         """The tokens of the numbers from 2 to `last`."""
-        while len(self._numbers) <= last:
-            number = self._counter.inner(f" {len(self._numbers)}.")
-            self._numbers.append(self._numbers[-1] + number)
+        new = [f" {number}." for number in range(len(self._numbers), last + 1)]
+        self._numbers += accumulate(self._counter.inners(new), initial=self._numbers.pop())
         return self._numbers[last]
 
 
@@ -77,10 +79,9 @@ class _Numbered:
     def ends(self) -> tuple[str, int, str]:
         """The first number; all words and numbers between; the last word."""
         last = self._word(last_of_order(self.seed, self._size()))
-        word = self.tally.word
-        inside = sum(map(word, self.common)) * self.repeats[0]
-        inside += sum(map(word, self.uncommon)) * self.repeats[1]
-        return "1.", inside - word(last) + self.tally.numbers(self._size()), f" {last}"
+        words = self.tally.words
+        inside = words(self.common) * self.repeats[0] + words(self.uncommon) * self.repeats[1]
+        return "1.", inside - words([last]) + self.tally.numbers(self._size()), f" {last}"
 
     def _word(self, place: int) -> str:
         often = len(self.common) * self.repeats[0]

@@ -7,6 +7,7 @@ texts are counted.
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Protocol
 
 from needlework.tokenizers import Tokenizer
@@ -127,48 +128,52 @@ class Counter:
 
     def _tokens(self, pieces: Sequence[str]) -> int:
         """The tokens of pieces within a text."""
-        total, new = self._look_up(pieces)
-        if new and self._cuts.words:
-            words: list[str] = []
-            for piece in new:
-                words += PLAIN_WORD.findall(piece) if PLAIN.fullmatch(piece) else [piece]
-            more, new = self._look_up(words)
-            total += more
-        return total + self._learn(new)
-
-    def _look_up(self, pieces: Sequence[str]) -> tuple[int, list[str]]:
-        """The tokens of all known pieces, and the others."""
         found = list(map(self._known.get, pieces))
         total = sum(filter(None, found))
         if None not in found:
-            return total, []
-        return total, [piece for piece, each in zip(pieces, found, strict=True) if each is None]
+            return total
+        new = self._words(piece for piece, each in zip(pieces, found, strict=True) if each is None)
+        lengths = self._lengths(new)
+        return total + sum(map(lengths.__getitem__, new))
 
-    def _learn(self, pieces: Iterable[str]) -> int:
-        """The tokens of pieces not seen before.
+    def _words(self, pieces: Iterable[str]) -> list[str]:
+        """The pieces, and in place of a plain one its words, where it is their sum."""
+        found: list[str] = []
+        for piece in pieces:
+            plain = self._cuts.words and PLAIN.fullmatch(piece)
+            found += PLAIN_WORD.findall(piece) if plain else [piece]
+        return found
 
-        What will hardly come again, such as a number, is tokenized in one go and forgotten.
+    def _lengths(self, pieces: Iterable[str]) -> dict[str, int]:
+        """The tokens of each piece; those not seen before are tokenized at once.
+
+        What will hardly come again, such as a number, is forgotten.
         """
         if len(self._known) > _MEMORY:
             self._known.clear()
-        drop, encode = self._drop, self._tokenizer.encode
-        passing, total = [], 0
-        for piece in pieces:
-            if _PASSING.fullmatch(piece) and not self._cuts.barred:
-                passing.append(piece)
-                continue
-            tokens = self._known[piece] = len(encode(piece[drop:]))
-            total += tokens
-        return total + len(encode("".join(passing)[drop:])) if passing else total
+        asked = dict.fromkeys(pieces)
+        new = [piece for piece in asked if piece not in self._known]
+        encoded = (
+            self._tokenizer.encode_batch([piece[self._drop :] for piece in new]) if new else []
+        )
+        found = dict(zip(new, map(len, encoded), strict=True))
+        lengths = {piece: found.get(piece) or self._known.get(piece, 0) for piece in asked}
+        for piece in new:
+            if self._cuts.barred or not _PASSING.fullmatch(piece):
+                self._known[piece] = found[piece]
+        return lengths
 
     def inner(self, text: str) -> int:
         """The tokens of a text that begins with a blank, between two words."""
+        return self.inners([text])[0]
+
+    def inners(self, texts: Sequence[str]) -> list[int]:
+        """The same of many texts, all of which are tokenized at once."""
         if not self.additive:
-            return 0
-        if self._cuts.words and PLAIN.fullmatch(text):
-            total, new = self._look_up(PLAIN_WORD.findall(text))
-            return total + self._learn(new)
-        return self._tokens(self._cut.split(text))
+            return [0] * len(texts)
+        inside = [self._words(self._cut.split(text)) for text in texts]
+        lengths = self._lengths(chain.from_iterable(inside))
+        return [sum(map(lengths.__getitem__, pieces)) for pieces in inside]
 
     def known(self, text: str) -> str | Known:
         """A text to be used again; one that cannot be cut stays as it is."""

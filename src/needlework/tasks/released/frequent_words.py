@@ -137,7 +137,7 @@ class FrequentWords:
         if not repeats:
             return [self._before, " ", self._after]
         codes = codes[: len(repeats)]
-        tokens = [self._counter.inner(f" {code}") for code in codes]
+        tokens = self._counter.inners([f" {code}" for code in codes])
         return [self._before, _Coded(codes, tokens, repeats, self._draws.seed), self._after]
 
     def _tokens(self, codes: Sequence[str], size: int) -> int:
