@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from needlework.models import attention, cuda
+from needlework.models import attending, cuda
 from tests.kernels import interpreter, test_decoders, test_extensions, test_scans
 
 pytestmark = interpreter.KERNELS
@@ -90,17 +90,14 @@ def test_masked_attention_that_shares_keys_is_caught(
 ) -> None:
     """torch answers with float32 scores of all pairs: 10.7 GB for 16,384 tokens of ten heads."""
 
-    def sharing(
-        self: attention.Attention, q: Tensor, k: Tensor, v: Tensor, visible: attention.Visible
-    ) -> Tensor:
-        if q.dtype is torch.bfloat16 and visible["attn_mask"] is None:
-            return cuda.attention(q, k, v, causal=visible["is_causal"])
-        grouped = self.spec.heads != self.spec.kv_heads
-        return F.scaled_dot_product_attention(q, k, v, **visible, enable_gqa=grouped)
+    def sharing(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+        return F.scaled_dot_product_attention(
+            q, k, v, attn_mask=mask, is_causal=False, enable_gqa=True
+        )
 
-    monkeypatch.setattr(attention.Attention, "_attend", sharing)
+    monkeypatch.setattr(attending, "_grouped", sharing)
     with pytest.raises(RuntimeError, match="math kernel"):
-        test_extensions.test_attention_of_any_heads(name, torch.bfloat16)
+        test_extensions.test_attention_without_flash_attn(name, monkeypatch)
 
 
 def test_a_state_changed_in_place_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,14 +1,17 @@
 """Compiled packages: called as their C++ wants to be, with the answers of torch."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from needlework.models import attention, config, cuda, kernels
+from needlework.models import attending, config, cuda, kernels
 from needlework.models.convolution import CausalConvolution
 from needlework.models.kernel_checks import (
     difference_from_torch,
+    largest_share,
     layer_results,
     share,
 )
@@ -121,24 +124,72 @@ def test_attention_without_flash_attn(name: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(kernels, "installed", lambda module: module != "flash_attn")
     for dtype in DTYPES:
         layer = random_layer(HEADS[name], 64, dtype=dtype)
-        found = difference_from_torch(
-            lambda layer=layer: layer_results(layer, 64, rows=2, tokens=9)
+        found = difference_from_the_cpu(
+            lambda layer=layer: layer_results(layer, 64, rows=2, tokens=40)
         )
         assert found <= TOLERANCE[dtype]
 
 
-def test_keys_for_every_head_are_the_keys_of_its_group() -> None:
-    q, k, v = torch.randn(2, 6, 5, 8), torch.randn(2, 3, 9, 8), torch.randn(2, 3, 9, 8)
+def difference_from_the_cpu(run: Callable[[], list[Tensor]]) -> float:
+    """The largest share by which `run` differs as on a GPU and as without one."""
+    found = run()
+    with pytest.MonkeyPatch.context() as without:
+        without.setattr(kernels, "accelerated", lambda device: False)
+        without.setattr(F, "scaled_dot_product_attention", extensions._attend)
+        return largest_share(found, run())
+
+
+@pytest.mark.parametrize("groups", [1, 3, 6])
+def test_keys_for_every_head_are_views_of_those_of_its_group(
+    groups: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of a buffer's columns, two rows, a mask of each row's own."""
+    q, buffer = torch.randn(2, 6, 5, 8), torch.randn(2, 2, groups, 18, 8)
+    k, v = buffer[0, :, :, :9], buffer[1, :, :, :9]
     mask = torch.rand(2, 1, 5, 9) > 0.3
     mask[..., 0] = True
-    repeated = (attention.for_every_head(each, 6) for each in (k, v))
-    ours = extensions.attention_of_cuda(
-        q, *repeated, attn_mask=mask, is_causal=False, enable_gqa=False
-    )
+    given = []
+
+    def watched(*tensors: Tensor, **settings: object) -> Tensor:
+        given.extend(tensors[1:])
+        return extensions.attention_of_cuda(*tensors, **settings)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", watched)
+    ours = attending._grouped(q, k, v, mask)
     theirs = extensions._attend(q, k, v, attn_mask=mask, enable_gqa=True)
     assert share(ours, theirs) <= TOLERANCE[torch.float32]
+    assert [each.data_ptr() for each in given] == [k.data_ptr(), v.data_ptr()]
 
 
-def test_keys_of_one_group_are_not_copied() -> None:
-    keys_BGSP = torch.randn(2, 1, 9, 8)
-    assert attention.for_every_head(keys_BGSP, 10).data_ptr() == keys_BGSP.data_ptr()
+@pytest.mark.parametrize("flash", [True, False])
+@pytest.mark.parametrize("pairs", [1 << 24, 60])
+@pytest.mark.parametrize("window", [None, 7])
+def test_attention_of_rows_that_begin_and_end_anywhere(
+    window: int | None, pairs: int, flash: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unequal histories, unequal continuations with padding, steps; in blocks of few queries."""
+    spec = config.Attention(heads=4, kv_heads=2, head_width=16, rotary_width=8, window=window)
+    layer = random_layer(spec, 32, dtype=torch.bfloat16)
+    monkeypatch.setattr(kernels, "installed", lambda module: flash or module != "flash_attn")
+    monkeypatch.setattr(attending, "MASKED_PAIRS", pairs)
+    monkeypatch.setattr(attending, "WINDOWED_QUERIES", 4)
+
+    def run() -> list[Tensor]:
+        torch.manual_seed(0)
+        x = torch.randn(3, 40, 32).to(torch.bfloat16)
+        histories, lengths = [2, 9, 21], [19, 1, 6]
+        states, found = [], []
+        for row, length in enumerate(histories):
+            y, state = layer(x[row : row + 1, :length], layer.init_state(1), None)
+            found.append(y)
+            states.append(state)
+        state = type(states[0]).stack(states)
+        y, state = layer(x[:, 20:39], state, torch.tensor(lengths))
+        found += [row[:length] for row, length in zip(y, lengths, strict=True)]
+        for _ in range(3):
+            y, state = layer(x[:, 39:], state, None)
+            found.append(y)
+        y, _ = layer.read(x[:, :5], state, torch.tensor([5, 1, 3]))
+        return [*found, y]
+
+    assert difference_from_the_cpu(run) <= TOLERANCE[torch.bfloat16]

@@ -4,13 +4,13 @@
 # S cached columns, C channels of q, k and v together, J inputs the convolution carries.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self, TypedDict
+from typing import Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from needlework.models import config, cuda, kernels
+from needlework.models import config
+from needlework.models.attending import Sight, attend, attend_masked
 from needlework.models.convolution import CausalConvolution, last_valid
 from needlework.models.mixer import Mixer
 from needlework.models.padding import last_token
@@ -62,13 +62,6 @@ class AttentionState:
         return self.cache.bytes + self.tail.bytes
 
 
-class Visible(TypedDict):
-    """The mask argument of `scaled_dot_product_attention`: what a query sees."""
-
-    attn_mask: Tensor | None
-    is_causal: bool
-
-
 class Attention(Mixer[AttentionState]):
     """Queries see the keys of their own row, up to and including their own token.
 
@@ -101,9 +94,10 @@ class Attention(Mixer[AttentionState]):
         if self._reads_shifted(x_BTD, state):
             y_BHTP, cache = self._attend_shifted(q_BHTP, k_BGTP, v_BGTP, state.cache, lengths_B)
         else:
-            cache = state.cache.append(k_BGTP, v_BGTP, lengths_B, self.spec.window)
-            visible = self._visible(state.cache, cache, q_BHTP.shape[2], lengths_B)
-            y_BHTP = self._attend(q_BHTP, cache.keys_BHSP, cache.values_BHSP, visible)
+            before = state.cache.drop_invisible(self.spec.window)
+            cache = before.append(k_BGTP, v_BGTP, lengths_B)
+            sight = Sight.between(before, cache, q_BHTP.shape[2], self.spec.window)
+            y_BHTP = attend(q_BHTP, cache, sight)
         return self.project_out(y_BHTP.transpose(1, 2).flatten(2)), AttentionState(cache, tail)
 
     def read(
@@ -113,10 +107,10 @@ class Attention(Mixer[AttentionState]):
         if self._reads_shifted(x_BTD, state):
             return super().read(x_BTD, state, lengths_B)
         q_BHTP, k_BGTP, v_BGTP, tail = self._project(x_BTD, state, lengths_B)
-        cache = state.cache.append(k_BGTP, v_BGTP, lengths_B, self.spec.window)
+        before = state.cache.drop_invisible(self.spec.window)
+        cache = before.append(k_BGTP, v_BGTP, lengths_B)
         q_BH1P = last_token(q_BHTP.transpose(1, 2), lengths_B).transpose(1, 2)
-        visible = self._visible(state.cache, cache, 1, None)
-        y_BH1P = self._attend(q_BH1P, cache.keys_BHSP, cache.values_BHSP, visible)
+        y_BH1P = attend(q_BH1P, cache, Sight.at_end(cache, self.spec.window))
         return self.project_out(y_BH1P.transpose(1, 2).flatten(2)), AttentionState(cache, tail)
 
     def _reads_shifted(self, x_BTD: Tensor, state: AttentionState) -> bool:
@@ -157,18 +151,6 @@ class Attention(Mixer[AttentionState]):
         q, k = torch.split(qk, [spec.heads, spec.kv_heads], dim=1)
         return q, k, v
 
-    def _attend(self, q_BHTP: Tensor, k_BGSP: Tensor, v_BGSP: Tensor, visible: Visible) -> Tensor:
-        fused = visible["attn_mask"] is None and cuda.attends(self.spec.head_width, q_BHTP.dtype)
-        if fused and kernels.chosen("attention", q_BHTP.device, q_BHTP.dtype) != kernels.TORCH:
-            return cuda.attention(q_BHTP, k_BGSP, v_BGSP, causal=visible["is_causal"])
-        grouped = self.spec.heads != self.spec.kv_heads
-        if grouped and not fused and kernels.accelerated(q_BHTP.device):
-            # On CUDA torch's kernel for masks wants a key for every head; told to share keys, torch
-            # falls back to one that writes the scores of all pairs down in float32.
-            k_BGSP, v_BGSP = (for_every_head(each, self.spec.heads) for each in (k_BGSP, v_BGSP))
-            grouped = False
-        return F.scaled_dot_product_attention(q_BHTP, k_BGSP, v_BGSP, **visible, enable_gqa=grouped)
-
     def _attend_shifted(
         self,
         q_BHTP: Tensor,
@@ -192,40 +174,9 @@ class Attention(Mixer[AttentionState]):
         )
         keys, values = k_BGTP.gather(2, index), v_BGTP.gather(2, index)
         mask_TS = column_S <= torch.arange(tokens, device=column_S.device)[:, None]
-        y_BHTP = self._attend(q_BHTP, keys, values, {"attn_mask": mask_TS, "is_causal": False})
+        y_BHTP = attend_masked(q_BHTP, keys, values, mask_TS)
         kept_B = end_B.clamp(max=self.spec.window)
-        after = cache.append(keys, values, kept_B, self.spec.window)
+        after = cache.append(keys, values, kept_B)
         position_B = cache.position_B + end_B
         _, uniform = extent(after.length_B, position_B)
         return y_BHTP, replace(after, position_B=position_B, uniform=uniform)
-
-    def _visible(
-        self, before: KeyValueState, after: KeyValueState, tokens: int, lengths_B: Tensor | None
-    ) -> Visible:
-        """Which columns each query sees, in the cheapest form that says it."""
-        window = self.spec.window or after.longest
-        if after.longest <= window:
-            if before.longest == 0 and tokens > 1:
-                return {"attn_mask": None, "is_causal": True}
-            if tokens == 1 and after.uniform:
-                return {"attn_mask": None, "is_causal": False}
-        rows = slice(0, 1) if after.uniform and lengths_B is None else slice(None)
-        end_B = after.length_B[rows]
-        start_B = end_B - (tokens if lengths_B is None else lengths_B)
-        own_BT = start_B[:, None] + torch.arange(tokens, device=end_B.device)
-        # A padded query looks where the last valid one does: what it finds is dropped, but a query
-        # that sees nothing would be NaN and poison the layers above.
-        own_BT = own_BT.minimum(end_B[:, None] - 1).clamp(min=0)
-        # Compared, not subtracted: a mask takes a byte for every pair, a difference eight.
-        column_S = torch.arange(after.longest, device=end_B.device)
-        mask_BTS = column_S <= own_BT[:, :, None]
-        if self.spec.window is not None:
-            mask_BTS &= column_S > own_BT[:, :, None] - window
-        return {"attn_mask": mask_BTS[:, None], "is_causal": False}
-
-
-def for_every_head(k_BGSP: Tensor, heads: int) -> Tensor:
-    """Each group's keys or values once per head, (B, H, S, P); a view where there is one group."""
-    rows, groups, columns, width = k_BGSP.shape
-    each_BGHSP = k_BGSP[:, :, None].expand(-1, -1, heads // groups, -1, -1)
-    return each_BGHSP.reshape(rows, heads, columns, width)

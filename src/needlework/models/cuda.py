@@ -32,12 +32,35 @@ def attends(head_width: int, dtype: torch.dtype) -> bool:
     return head_width <= WIDEST_HEAD and dtype in (torch.float16, torch.bfloat16)
 
 
-def attention(q_BHTP: Tensor, k_BGSP: Tensor, v_BGSP: Tensor, *, causal: bool) -> Tensor:
-    """flash-attn, which expects heads after tokens and shares keys among heads by itself."""
+def attention(q_BHTP: Tensor, k_BGSP: Tensor, v_BGSP: Tensor, *, window: int | None) -> Tensor:
+    """flash-attn for rows whose last query sees the last column, and at most `window` of them.
+
+    It expects heads after tokens and shares keys among heads by itself.
+    """
     from flash_attn import flash_attn_func
 
     q, k, v = (tensor.transpose(1, 2) for tensor in (q_BHTP, k_BGSP, v_BGSP))
-    return cast(Tensor, flash_attn_func(q, k, v, causal=causal)).transpose(1, 2)
+    found = flash_attn_func(q, k, v, causal=True, window_size=_window(window))
+    return cast(Tensor, found).transpose(1, 2)
+
+
+def attention_of_rows(
+    q_BHTP: Tensor, k_BGSP: Tensor, v_BGSP: Tensor, length_B: Tensor, *, window: int | None
+) -> Tensor:
+    """The same where the last query of row b stands at column `length_B[b] - 1`."""
+    from flash_attn import flash_attn_with_kvcache
+
+    q, k, v = (tensor.transpose(1, 2) for tensor in (q_BHTP, k_BGSP, v_BGSP))
+    lengths = length_B.to(torch.int32)
+    found = flash_attn_with_kvcache(
+        q, k, v, cache_seqlens=lengths, causal=True, window_size=_window(window)
+    )
+    return cast(Tensor, found).transpose(1, 2)
+
+
+def _window(keys: int | None) -> tuple[int, int]:
+    """Keys to the left of a query's own and to its right; -1 for all of them."""
+    return (-1, 0) if keys is None else (keys - 1, 0)
 
 
 def convolves(channels: int, taps: int) -> bool:

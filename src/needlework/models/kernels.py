@@ -34,7 +34,11 @@ class Kernel:
 
 
 KERNELS: Mapping[Operation, Kernel] = {
-    "attention": Kernel("flash-attn", "flash_attn", ("flash_attn:flash_attn_func",)),
+    "attention": Kernel(
+        "flash-attn",
+        "flash_attn",
+        ("flash_attn:flash_attn_func", "flash_attn:flash_attn_with_kvcache"),
+    ),
     "convolution": Kernel("causal-conv1d", "causal_conv1d", ("causal_conv1d:causal_conv1d_fn",)),
     "selective_scan": Kernel(
         "mamba-ssm",

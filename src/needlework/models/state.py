@@ -115,26 +115,23 @@ class KeyValueState:
         keys = self.buffer.keys_BHSP
         return 2 * keys.numel() * keys.element_size()
 
-    def append(
-        self, keys_BHTP: Tensor, values_BHTP: Tensor, lengths_B: Tensor | None, window: int | None
-    ) -> Self:
+    def append(self, keys_BHTP: Tensor, values_BHTP: Tensor, lengths_B: Tensor | None) -> Self:
         """The state after T more columns per row, of which row b keeps the first `lengths_B[b]`."""
         new = keys_BHTP.shape[2]
-        state = self if window is None else self._drop_invisible(window)
-        buffer = state._room_for(new)
-        if state.uniform:
-            columns = slice(state.longest, state.longest + new)
+        buffer = self._room_for(new)
+        if self.uniform:
+            columns = slice(self.longest, self.longest + new)
             buffer.keys_BHSP[:, :, columns] = keys_BHTP
             buffer.values_BHSP[:, :, columns] = values_BHTP
         else:
-            column_BT = state.length_B[:, None] + torch.arange(new, device=keys_BHTP.device)
+            column_BT = self.length_B[:, None] + torch.arange(new, device=keys_BHTP.device)
             index = column_BT[:, None, :, None].expand_as(keys_BHTP)
             buffer.keys_BHSP.scatter_(2, index, keys_BHTP)
             buffer.values_BHSP.scatter_(2, index, values_BHTP)
         buffer.newest += 1
-        added_B = torch.full_like(state.length_B, new) if lengths_B is None else lengths_B
-        length_B, position_B = state.length_B + added_B, state.position_B + added_B
-        longest, uniform = state.longest + new, state.uniform
+        added_B = torch.full_like(self.length_B, new) if lengths_B is None else lengths_B
+        length_B, position_B = self.length_B + added_B, self.position_B + added_B
+        longest, uniform = self.longest + new, self.uniform
         if lengths_B is not None:
             longest, uniform = extent(length_B, position_B)
         return type(self)(buffer, buffer.newest, length_B, position_B, longest, uniform)
@@ -194,11 +191,11 @@ class KeyValueState:
         _fill(values_BHSP, self.values_BHSP)
         return KeyValueBuffer(keys_BHSP, values_BHSP)
 
-    def _drop_invisible(self, window: int) -> Self:
+    def drop_invisible(self, window: int | None) -> Self:
         """Forget columns no future query can see, once they outnumber the visible ones."""
-        if self.longest < 2 * window:
+        if window is None or self.longest < 2 * window:
             return self
-        excess = int(self.length_B.min()) - window
+        excess = (self.longest if self.uniform else int(self.length_B.min())) - window
         if excess < window:
             return self
         buffer = KeyValueBuffer(

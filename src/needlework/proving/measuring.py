@@ -183,7 +183,7 @@ def _filled(decoder: Decoder, tokens: int) -> DecoderState:
             cache = layer.cache
             _, heads, _, width = cache.buffer.keys_BHSP.shape
             zeros_BHSP = cache.buffer.keys_BHSP.new_zeros(1, heads, tokens, width)
-            cache = cache.append(zeros_BHSP, zeros_BHSP, None, None)
+            cache = cache.append(zeros_BHSP, zeros_BHSP, None)
             layer = AttentionState(cache, layer.tail)
         layers.append(layer)
     return DecoderState(tuple(layers))
