@@ -24,7 +24,7 @@ from torch.nn import functional as F
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from needlework.models import kernels
+from needlework.models import attending, kernels
 
 if TYPE_CHECKING:
     from triton.runtime.autotuner import Autotuner
@@ -153,6 +153,7 @@ def _replacements() -> Iterator[tuple[Any, str, Callable[..., Any]]]:
     from triton.runtime import autotuner, interpreter
 
     yield kernels, "accelerated", lambda _: True
+    yield attending, "causal_lower_right", lambda *_: None
     yield torch.cuda, "device", lambda _: contextlib.nullcontext()
     yield interpreter.GridExecutor, "__call__", _launch
     yield autotuner.Autotuner, "run", _run_first

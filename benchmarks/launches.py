@@ -75,7 +75,7 @@ def _tokens(rows: int, tokens: int) -> Tensor:
 
 def _write(decoder: Decoder, state: DecoderState, rows: int) -> None:
     """A step, to its logits; what chooses a token of them is the same for all."""
-    hidden_RD, _ = decoder.read(_tokens(rows, 1), state)
+    hidden_RD, _ = decoder.write(_tokens(rows, 1), state)
     decoder.logits(hidden_RD)
 
 

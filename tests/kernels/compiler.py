@@ -18,6 +18,7 @@ from triton.runtime import autotuner, driver, jit
 from needlework.models import cuda
 from needlework.models.config import RGLRU, SSD, MixerConfig, TimeMix
 from needlework.models.kernel_checks import (
+    SCANS,
     Arguments,
     Draws,
     diagonal_scan_arguments,
@@ -90,7 +91,7 @@ def scan(layer: MixerConfig, tokens: int) -> None:
     arguments: Arguments
     if isinstance(layer, SSD):
         arguments = selective_scan_arguments(layer, 1, tokens, draws=draws)
-        cuda.selective_scan(*arguments, chunk=layer.chunk)
+        SCANS["selective_scan"][0]()(*arguments, chunk=layer.chunk)
     elif isinstance(layer, RGLRU):
         cuda.diagonal_scan(*diagonal_scan_arguments(layer.width, 1, tokens, draws=draws))
     elif isinstance(layer, TimeMix):

@@ -17,7 +17,7 @@ def test_a_single_token_without_a_bias_is_caught(monkeypatch: pytest.MonkeyPatch
     honest = module.selective_state_update
 
     def without(*arguments: Tensor, **nothing: Tensor) -> Tensor:
-        assert set(nothing) == {"D", "dt_bias"}
+        assert set(nothing) == {"D", "dt_bias", "dt_softplus"}
         return honest(*arguments)
 
     monkeypatch.setattr(module, "selective_state_update", without)
@@ -110,8 +110,8 @@ def test_a_state_changed_in_place_is_caught(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_step_that_reads_its_padding_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     honest = cuda.selective_scan
 
-    def unpadded(x: Tensor, step: Tensor, *rest: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
-        return honest(x, step.clamp(min=0.1), *rest, chunk=chunk)
+    def unpadded(x: Tensor, steps: cuda.Steps, *rest: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
+        return honest(x, steps._replace(raw_BTH=steps.raw_BTH.clamp(min=-2)), *rest, chunk=chunk)
 
     monkeypatch.setattr(cuda, "selective_scan", unpadded)
     with pytest.raises(AssertionError):

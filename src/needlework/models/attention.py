@@ -14,7 +14,9 @@ from needlework.models.attending import Sight, attend, attend_masked
 from needlework.models.convolution import CausalConvolution, last_valid
 from needlework.models.mixer import Mixer
 from needlework.models.padding import last_token
+from needlework.models.pointwise import fuses
 from needlework.models.rotary import rotate, rotation
+from needlework.models.sharing import once
 from needlework.models.state import KeyValueState, RowState, extent
 
 
@@ -90,12 +92,12 @@ class Attention(Mixer[AttentionState]):
         self, x_BTD: Tensor, state: AttentionState, lengths_B: Tensor | None = None
     ) -> tuple[Tensor, AttentionState]:
         """Attend from T new tokens to everything read so far."""
-        q_BHTP, k_BGTP, v_BGTP, tail = self._project(x_BTD, state, lengths_B)
+        qkv_BTC, tail = self._project(x_BTD, state, lengths_B)
         if self._reads_shifted(x_BTD, state):
-            y_BHTP, cache = self._attend_shifted(q_BHTP, k_BGTP, v_BGTP, state.cache, lengths_B)
+            heads = self._heads(qkv_BTC, state.cache)
+            y_BHTP, cache = self._attend_shifted(*heads, state.cache, lengths_B)
         else:
-            before = state.cache.drop_invisible(self.spec.window)
-            cache = before.append(k_BGTP, v_BGTP, lengths_B)
+            q_BHTP, before, cache = self._appended(qkv_BTC, state.cache, lengths_B)
             sight = Sight.between(before, cache, q_BHTP.shape[2], self.spec.window)
             y_BHTP = attend(q_BHTP, cache, sight)
         return self.project_out(y_BHTP.transpose(1, 2).flatten(2)), AttentionState(cache, tail)
@@ -106,20 +108,42 @@ class Attention(Mixer[AttentionState]):
         """Attend from the last tokens alone."""
         if self._reads_shifted(x_BTD, state):
             return super().read(x_BTD, state, lengths_B)
-        q_BHTP, k_BGTP, v_BGTP, tail = self._project(x_BTD, state, lengths_B)
-        before = state.cache.drop_invisible(self.spec.window)
-        cache = before.append(k_BGTP, v_BGTP, lengths_B)
+        qkv_BTC, tail = self._project(x_BTD, state, lengths_B)
+        q_BHTP, _, cache = self._appended(qkv_BTC, state.cache, lengths_B)
         q_BH1P = last_token(q_BHTP.transpose(1, 2), lengths_B).transpose(1, 2)
         y_BH1P = attend(q_BH1P, cache, Sight.at_end(cache, self.spec.window))
         return self.project_out(y_BH1P.transpose(1, 2).flatten(2)), AttentionState(cache, tail)
+
+    def _appended(
+        self, qkv_BTC: Tensor, cache: KeyValueState, lengths_B: Tensor | None
+    ) -> tuple[Tensor, KeyValueState, KeyValueState]:
+        """Queries, and the cache before and after the new keys and values were appended."""
+        before = cache.drop_invisible(self.spec.window)
+        if not fuses(qkv_BTC):
+            q_BHTP, k_BGTP, v_BGTP = self._heads(qkv_BTC, cache)
+            return q_BHTP, before, before.append(k_BGTP, v_BGTP, lengths_B)
+        from needlework.models import fused
+
+        tokens = qkv_BTC.shape[1]
+        angles = self._angles(cache, tokens, torch.float32)
+        buffer = before.room_for(tokens)
+        q_BHTP = fused.rotate_append(
+            qkv_BTC,
+            angles,
+            before.length_B,
+            buffer.keys_BHSP,
+            buffer.values_BHSP,
+            heads=self.spec.heads,
+        )
+        return q_BHTP, before, before.written(buffer, tokens, lengths_B)
 
     def _reads_shifted(self, x_BTD: Tensor, state: AttentionState) -> bool:
         return self.spec.shifted_window and state.cache.longest == 0 and x_BTD.shape[1] > 1
 
     def _project(
         self, x_BTD: Tensor, state: AttentionState, lengths_B: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor, ConvolutionTail]:
-        """Queries, keys and values of the new tokens, and what a convolution carries on."""
+    ) -> tuple[Tensor, ConvolutionTail]:
+        """Channels of q, k and v of the new tokens, and what a convolution carries on."""
         qkv_BTC = self.project_in(x_BTD)
         tail = state.tail
         if self.convolution:
@@ -129,15 +153,29 @@ class Attention(Mixer[AttentionState]):
                 joined = torch.cat([outputs, qkv_BTC], dim=1)
                 outputs = last_valid(joined, outputs.shape[1], lengths_B)
             tail = ConvolutionTail(inputs, outputs)
-        return *self._heads(qkv_BTC, state.cache), tail
+        return qkv_BTC, tail
 
     def _heads(self, qkv_BTC: Tensor, cache: KeyValueState) -> tuple[Tensor, Tensor, Tensor]:
         """Split into heads and rotate queries and keys."""
-        spec, tokens = self.spec, qkv_BTC.shape[1]
+        spec = self.spec
         heads = torch.unflatten(qkv_BTC, 2, (-1, spec.head_width)).transpose(1, 2)
         # Queries and keys turn by the same angles: one rotation serves both.
         qk, v = torch.split(heads, [spec.heads + spec.kv_heads, spec.kv_heads], dim=1)
-        if spec.rotary_width:
+        angles = self._angles(cache, qkv_BTC.shape[1], qkv_BTC.dtype)
+        if angles is not None:
+            qk = rotate(qk, *angles)
+        q, k = torch.split(qk, [spec.heads, spec.kv_heads], dim=1)
+        return q, k, v
+
+    def _angles(
+        self, cache: KeyValueState, tokens: int, dtype: torch.dtype
+    ) -> tuple[Tensor, Tensor] | None:
+        """Cosines and sines of the new tokens, the same in every layer of this kind."""
+        spec = self.spec
+        if not spec.rotary_width:
+            return None
+
+        def make() -> tuple[Tensor, Tensor]:
             # Rows that have read equally many tokens share one row of angles.
             start = cache.position_B[:1] if cache.uniform else cache.position_B
             position_BT = start[:, None] + torch.arange(tokens, device=start.device)
@@ -147,9 +185,9 @@ class Attention(Mixer[AttentionState]):
                 base=spec.rotary_base,
                 divisors=spec.rotary_divisors,
             )
-            qk = rotate(qk, cos, sin)
-        q, k = torch.split(qk, [spec.heads, spec.kv_heads], dim=1)
-        return q, k, v
+            return cos.to(dtype), sin.to(dtype)
+
+        return once(("angles", spec, dtype), make)
 
     def _attend_shifted(
         self,

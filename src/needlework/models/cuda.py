@@ -9,7 +9,7 @@ Not yet run on a GPU.
 # Shapes: B batch, T tokens, H heads, G groups, P channels per head, N state channels, E width,
 # K = V channels per head (RWKV), C convolution channels, J inputs carried, S cached columns,
 # L tokens per chunk, R rows of chunks.
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -69,7 +69,7 @@ def convolves(channels: int, taps: int) -> bool:
 
 
 def convolution(
-    x_BTC: Tensor, tail_BJC: Tensor, weight_CK: Tensor, bias_C: Tensor | None
+    x_BTC: Tensor, tail_BJC: Tensor, weight_CK: Tensor, bias_C: Tensor | None, *, silu: bool
 ) -> Tensor:
     """causal-conv1d, which expects channels before tokens in memory order of the tokens."""
     from causal_conv1d import causal_conv1d_fn
@@ -79,6 +79,7 @@ def convolution(
         weight_CK,
         bias_C,
         initial_states=_in_vectors(tail_BJC).transpose(1, 2),
+        activation="silu" if silu else None,
     )
     return cast(Tensor, y_BCT).transpose(1, 2)
 
@@ -96,31 +97,51 @@ def _in_vectors(x_BTC: Tensor) -> Tensor:
     return x_BTC.clone(memory_format=torch.contiguous_format)
 
 
+class Steps(NamedTuple):
+    """How long the steps of a selective scan are, softplus(raw + bias), and what skips it."""
+
+    raw_BTH: Tensor
+    """In any dtype; minus infinity where there is no step."""
+    bias_H: Tensor
+    skip_H: Tensor
+
+
 def selective_scan(
     x_BTHP: Tensor,
-    step_BTH: Tensor,
+    steps: Steps,
     rate_H: Tensor,
     write_BTGN: Tensor,
     read_BTGN: Tensor,
     state_BHPN: Tensor,
     *,
     chunk: int,
+    in_place: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """mamba-ssm: chunks for prompts; single tokens update a state in place, so on a copy."""
+    """mamba-ssm: chunks for prompts; single tokens update a state in place, or a copy of it.
+
+    Inputs are multiplied as they come, half precision as such; decays, sums and the state are
+    float32. Outputs, in the dtype of the inputs, include what skips the scan.
+    """
     if x_BTHP.shape[1] == 1:
-        y_BHP, state_BHPN = _selective_step(
-            x_BTHP[:, 0], step_BTH[:, 0], rate_H, write_BTGN[:, 0], read_BTGN[:, 0], state_BHPN
+        if not in_place:
+            state_BHPN = state_BHPN.clone()
+        first = steps._replace(raw_BTH=steps.raw_BTH[:, 0])
+        y_BHP = _selective_step(
+            x_BTHP[:, 0], first, rate_H, write_BTGN[:, 0], read_BTGN[:, 0], state_BHPN
         )
         return y_BHP[:, None], state_BHPN
     from mamba_ssm.ops.triton.ssd_combined import mamba_chunk_scan_combined
 
     y_BTHP, state_BHPN = mamba_chunk_scan_combined(
         x_BTHP,
-        step_BTH,
+        steps.raw_BTH,
         rate_H,
         write_BTGN,
         read_BTGN,
         chunk_size=chunk,
+        D=steps.skip_H,
+        dt_bias=steps.bias_H,
+        dt_softplus=True,
         initial_states=state_BHPN,
         return_final_states=True,
     )
@@ -129,29 +150,48 @@ def selective_scan(
 
 def _selective_step(
     x_BHP: Tensor,
-    step_BH: Tensor,
+    steps: Steps,
     rate_H: Tensor,
     write_BGN: Tensor,
     read_BGN: Tensor,
     state_BHPN: Tensor,
-) -> tuple[Tensor, Tensor]:
+) -> Tensor:
+    """One token; the state is overwritten."""
     from mamba_ssm.ops.triton.selective_state_update import selective_state_update
 
-    # Its wrapper reads strides of a skip and of a bias even where they are None. Expanded like step
-    # and rate, they keep the branch with one decay per head.
-    nothing_HP = torch.zeros_like(rate_H)[:, None].expand(x_BHP.shape[1:])
-    state_BHPN = state_BHPN.clone()
-    y_BHP = selective_state_update(
+    # Expanded, step and rate take the branch with one decay per head.
+    heads = x_BHP.shape[1:]
+    found = selective_state_update(
         state_BHPN,
         x_BHP,
-        step_BH[..., None].expand_as(x_BHP),
+        steps.raw_BTH[..., None].expand_as(x_BHP),
         rate_H[:, None, None].expand_as(state_BHPN[0]),
         write_BGN,
         read_BGN,
-        D=nothing_HP,
-        dt_bias=nothing_HP,
+        D=steps.skip_H[:, None].expand(heads),
+        dt_bias=steps.bias_H[:, None].expand(heads),
+        dt_softplus=True,
     )
-    return y_BHP, state_BHPN
+    return cast(Tensor, found)
+
+
+def gated_norm(x: Tensor, gate: Tensor, weight_D: Tensor, *, eps: float, groups: int) -> Tensor:
+    """mamba-ssm: x * silu(gate) over its root mean square, each group for itself."""
+    from mamba_ssm.ops.triton.layernorm_gated import rmsnorm_fn
+
+    width = x.shape[-1] // groups
+    found = rmsnorm_fn(x, weight_D, None, z=gate, eps=eps, group_size=width, norm_before_gate=False)
+    return cast(Tensor, found).to(weight_D.dtype)
+
+
+def wide_products(left: Tensor, right: Tensor) -> Tensor:
+    """Batched matrix products in float32 of factors in any dtype, which are not converted.
+
+    Products of half precision are exact in float32; elsewhere than on CUDA the factors are widened.
+    """
+    if left.dtype is torch.float32 or left.device.type not in ("cuda", "meta"):
+        return left.float() @ right.float()
+    return torch.bmm(left, right, out_dtype=torch.float32)
 
 
 def diagonal_scan(

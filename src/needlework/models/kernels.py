@@ -52,6 +52,7 @@ KERNELS: Mapping[Operation, Kernel] = {
     "weighted_key_values": Kernel(
         "fla-core", "fla", ("fla.ops.rwkv6:chunk_rwkv6", "fla.ops.rwkv6:fused_recurrent_rwkv6")
     ),
+    "pointwise": Kernel("triton", "triton", ("triton:jit",)),
 }
 """The kernel of each operation; without it, on a CPU and in float64 torch computes it."""
 

@@ -1,8 +1,9 @@
 """What every layer of a decoder can do; history is an argument and a result."""
 
 # Shapes: B batch, T tokens, D width.
+import operator
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import ClassVar, Generic, TypeVar, cast
 
 import torch
@@ -60,3 +61,16 @@ def uniform(like: Tensor, low: float, high: float, generator: torch.Generator) -
 def inverse_softplus(x: Tensor) -> Tensor:
     """What softplus turns into x, which is positive."""
     return x + torch.log(-torch.expm1(-x))
+
+
+def derived(layer: nn.Module, name: str, make: Callable[[], Tensor], *weights: Tensor) -> Tensor:
+    """What follows from weights alone, made once and kept beside them; anew for other weights.
+
+    For inference: weights that are changed in place afterwards are not noticed.
+    """
+    kept: dict[str, tuple[tuple[Tensor, ...], Tensor]] = layer.__dict__.setdefault("_derived", {})
+    known = kept.get(name)
+    same = known is not None and all(map(operator.is_, known[0], weights))
+    if known is None or not same:
+        known = kept[name] = (weights, make())
+    return known[1]

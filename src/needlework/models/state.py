@@ -11,6 +11,8 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor
 
+from needlework.models.sharing import once
+
 
 @dataclass(frozen=True)
 class RowState:
@@ -118,7 +120,7 @@ class KeyValueState:
     def append(self, keys_BHTP: Tensor, values_BHTP: Tensor, lengths_B: Tensor | None) -> Self:
         """The state after T more columns per row, of which row b keeps the first `lengths_B[b]`."""
         new = keys_BHTP.shape[2]
-        buffer = self._room_for(new)
+        buffer = self.room_for(new)
         if self.uniform:
             columns = slice(self.longest, self.longest + new)
             buffer.keys_BHSP[:, :, columns] = keys_BHTP
@@ -128,13 +130,22 @@ class KeyValueState:
             index = column_BT[:, None, :, None].expand_as(keys_BHTP)
             buffer.keys_BHSP.scatter_(2, index, keys_BHTP)
             buffer.values_BHSP.scatter_(2, index, values_BHTP)
+        return self.written(buffer, new, lengths_B)
+
+    def written(self, buffer: KeyValueBuffer, new: int, lengths_B: Tensor | None) -> Self:
+        """The state after `new` columns were written into a buffer that has room for them."""
         buffer.newest += 1
-        added_B = torch.full_like(self.length_B, new) if lengths_B is None else lengths_B
-        length_B, position_B = self.length_B + added_B, self.position_B + added_B
-        longest, uniform = self.longest + new, self.uniform
-        if lengths_B is not None:
-            longest, uniform = extent(length_B, position_B)
-        return type(self)(buffer, buffer.newest, length_B, position_B, longest, uniform)
+
+        def advanced() -> tuple[Tensor, Tensor, int, bool]:
+            if lengths_B is None:
+                ends = self.length_B + new, self.position_B + new
+                return *ends, self.longest + new, self.uniform
+            length_B, position_B = self.length_B + lengths_B, self.position_B + lengths_B
+            return length_B, position_B, *extent(length_B, position_B)
+
+        # Layers that keep equally many columns have the same ones in use.
+        ends = once(("columns", self.longest, lengths_B), advanced)
+        return type(self)(buffer, buffer.newest, *ends)
 
     def fork(self, copies: int) -> Self:
         """Each row `copies` times, copies of a row next to each other."""
@@ -178,7 +189,7 @@ class KeyValueState:
         buffer = KeyValueBuffer(keys_BHSP, values_BHSP)
         return cls(buffer, 0, length_B, position_B, longest, uniform)
 
-    def _room_for(self, new: int) -> KeyValueBuffer:
+    def room_for(self, new: int) -> KeyValueBuffer:
         """A buffer with room for `new` columns that no other state has written to."""
         buffer, needed = self.buffer, self.longest + new
         if buffer.newest == self.version and buffer.capacity >= needed:
