@@ -14,7 +14,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import torch
@@ -65,13 +65,13 @@ def counted() -> Iterator[Tally]:
     global _tally
     before, _tally = _tally, Tally()
     try:
-        with _Launches(), torch.no_grad():
+        with _Launches(), torch.no_grad():  # type: ignore[no-untyped-call]
             yield _tally
     finally:
         _tally = before
 
 
-class _Launches(TorchDispatchMode):
+class _Launches(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Tells the tally of every operation of torch that is no view."""
 
     def __torch_dispatch__(
@@ -94,11 +94,10 @@ class _Launches(TorchDispatchMode):
 
 def _aliases(func: OpOverload, result: object, args: tuple[object, ...]) -> bool:
     """Whether the operation only gave its argument another shape."""
-    if func._schema.is_mutable or not (
-        torch.is_tensor(result) and args and torch.is_tensor(args[0])
-    ):
+    given = args[0] if args else None
+    if func._schema.is_mutable or not (isinstance(result, Tensor) and isinstance(given, Tensor)):
         return False
-    return cast(bool, torch._C._is_alias_of(result, args[0]))
+    return bool(result.untyped_storage()._cdata == given.untyped_storage()._cdata)
 
 
 def _moved(name: str, func: OpOverload, inside: list[Tensor], result: object) -> int:

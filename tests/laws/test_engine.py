@@ -10,11 +10,12 @@ import torch
 
 from needlework import models
 from needlework.defects import LayerHazard
+from needlework.engine import choosing, decode
 from needlework.engine.cell import Dataset, Setting, predict_cell
 from needlework.engine.choosing import Sampled
 from needlework.engine.running import last_logits
 from needlework.engine.schedule import Limits
-from needlework.engine.stopping import PUBLISHED_SAMPLING
+from needlework.engine.stopping import PUBLISHED_SAMPLING, Decoding
 from needlework.models.decoder import Decoder
 from needlework.models.hazards import with_hazards
 from needlework.records import Prediction
@@ -59,6 +60,21 @@ def test_the_engine_answers_as_a_plain_loop_does(name: str, tmp_path: Path) -> N
     decoder, cell = model(name), shared_cell(samples=3)
     predictions = run_cell(decoder, cell, tmp_path / "journal")
     assert answers(predictions) == expected(decoder, cell)
+
+
+@pytest.mark.parametrize("decoding", [Decoding(), PUBLISHED_SAMPLING], ids=["greedy", "drawn"])
+@pytest.mark.parametrize("limits", [ROOMY, TINY], ids=["roomy", "tiny"])
+def test_tokens_that_nobody_looked_at_change_no_answer(
+    limits: Limits, decoding: Decoding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows end for every reason within four tokens that are written at once."""
+    decoder, cell = model("llama"), shared_cell(samples=3)
+    monkeypatch.setattr(choosing, "close_share", lambda logits: None)
+    expected = run_cell(decoder, cell, tmp_path / "a", limits=limits, decoding=decoding)
+    assert len({each.generated_tokens % 4 for each in expected}) > 2
+    monkeypatch.setattr(decode, "unseen_tokens", lambda device: 4)
+    found = run_cell(decoder, cell, tmp_path / "b", limits=limits, decoding=decoding)
+    assert found == expected
 
 
 def test_the_cell_of_these_laws_stops_for_every_reason(tmp_path: Path) -> None:

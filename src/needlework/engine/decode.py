@@ -97,6 +97,11 @@ def _up_to(rows: int, ready: Iterator[Ready]) -> list[Ready]:
     return groups
 
 
+def unseen_tokens(device: torch.device) -> int:
+    """Tokens that a row may write before anybody looks at them."""
+    return UNSEEN if kernels.accelerated(device) else 1
+
+
 class _Batch:
     """Rows in step with each other; a finished row lingers, unread, until others join."""
 
@@ -108,8 +113,7 @@ class _Batch:
         self.choose = choose
         self.vocabulary = vocabulary
         self.device = decoder.embedding.weight.device
-        self.unseen = UNSEEN if kernels.accelerated(self.device) else 1
-        """Tokens that a row may write before anybody looks."""
+        self.unseen = unseen_tokens(self.device)
         self.prompts: list[int] = []
         """Prompts whose answers are being written."""
         self.places: list[int] = []
