@@ -3,16 +3,16 @@
 #
 #   envs/mutants.sh PYTHON ROOM        (ROOM: a folder or module of src/needlework, without .py)
 #
-# Slow on purpose: every changed line runs the unit tests, laws and second opinions that import the
-# room. Started again it goes on; the copy is in results/mutants/ROOM.
+# Slow on purpose: every changed line runs the room's own tests, and the laws and second opinions that
+# import it, until one fails. Started again it goes on; the copy is in results/mutants/ROOM.
 set -eu
 python=$(cd "$(dirname "$1")" && pwd)/$(basename "$1") room=$2
 say() { echo "needlework: $*" >&2; }
 
 if [ -d "src/needlework/$room" ]; then
-    files="src/needlework/$room/*"
+    files="src/needlework/$room/*" own="tests/unit/$room"
 elif [ -f "src/needlework/$room.py" ]; then
-    files="src/needlework/$room.py"
+    files="src/needlework/$room.py" own="tests/unit/$(dirname "$room")/test_$(basename "$room").py"
 else
     say "ROOM=$room is neither a folder nor a module of src/needlework;" \
         "try one of: $(cd src/needlework && echo */ | tr -d /)"
@@ -23,9 +23,10 @@ fi
 dotted=$(echo "$room" | tr / .)
 named="needlework\.$dotted\b"
 case $room in */*) named="$named|needlework\.${dotted%.*} import .*\b${dotted##*.}\b" ;; esac
-tests=$(grep -rlE "$named" --include='test_*.py' tests/unit tests/laws tests/reference || true)
+tests=$(grep -rlE "$named" --include='test_*.py' tests/laws tests/reference || true)
+[ ! -e "$own" ] || tests="$own $tests"
 if [ -z "$tests" ]; then
-    say "no test imports needlework.$dotted; write one first"
+    say "there is no $own, and no law imports needlework.$dotted; write one first"
     exit 2
 fi
 
@@ -46,7 +47,7 @@ git ls-files -z --cached --others --exclude-standard |
 } > "$copy/setup.cfg"
 
 cd "$copy"
-say "$(echo "$tests" | wc -l) files of tests import needlework.$dotted"
+say "tests of $room:" $tests
 "$python" -m mutmut run --max-children "${JOBS:-2}"
 say "changes that no test noticed; \`(cd $copy && $python -m mutmut show NAME)\` prints one:"
 "$python" -m mutmut results

@@ -3,11 +3,16 @@
 import gc
 import os
 import socket
+import sys
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# What one process compiled serves all others, of which tests start hundreds.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import pytest
+
+sys.dont_write_bytecode = False
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -14,6 +14,7 @@ def forget() -> None:
     sources._read.cache_clear()
     sources._code.cache_clear()
     sources._source.cache_clear()
+    sources._kept.cache_clear()
 
 
 def edit(monkeypatch: pytest.MonkeyPatch, module: str, change: Edit) -> None:

@@ -3,11 +3,18 @@
 Snakemake sees files and parameters, not package code; a rule that carries this digest among its
 parameters runs again when the code behind it changes, and only then: comments, docstrings and the
 layout of a file are no code. The journal's key holds such a digest too (`engine.identity`).
+
+Every start of Snakemake asks for nearly all modules, so what was read of them is kept in a file, as
+Python keeps modules that it compiled.
 """
 
 import ast
 import hashlib
+import importlib.util
+import json
+import os
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -40,6 +47,7 @@ def digest_of(modules: Iterable[str], *, without: Collection[str] = ()) -> str:
     for name in sorted(modules):
         code = _code(name, left_out & _imports(name))
         total.update(name.encode() + b"\0" + code.encode() + b"\0")
+    _keep()
     return total.hexdigest()[:16]
 
 
@@ -151,8 +159,49 @@ def _read(name: str) -> tuple[str, frozenset[str]]:
     It has no comments and no text that nobody reads: docstrings, below a field as well. Trees are
     not kept, through all of which Python would look for garbage with every further one.
     """
-    tree, imports = _parsed(_source(name))
-    return ast.unparse(tree), imports
+    source = _source(name)
+    key = hashlib.sha256(source).hexdigest()
+    known = _kept()
+    if name not in known or known[name][0] != key:
+        tree, imports = _parsed(source)
+        known[name] = (key, ast.unparse(tree), sorted(imports))
+        _NEW.add(name)
+    return known[name][1], frozenset(known[name][2])
+
+
+Kept = dict[str, tuple[str, str, list[str]]]
+"""By module the digest of a source, its code and its imports."""
+_NEW: set[str] = set()
+"""Modules of which the file knows nothing yet."""
+
+
+def _file() -> Path:
+    """Where it is kept: beside compiled modules, by the version of Python that wrote the code."""
+    return Path(importlib.util.cache_from_source(str(ROOT / "sources.py"))).with_suffix(".json")
+
+
+@cache
+def _kept() -> Kept:
+    """What was read before; nothing where there is no such file, or none that can be read."""
+    try:
+        known: Kept = json.loads(_file().read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return known
+
+
+def _keep() -> None:
+    """Keep what is new, where the folder can be written to: all of it in one step."""
+    if _NEW:
+        _NEW.clear()
+        written = Path(f"{_file()}.{os.getpid()}")
+        try:
+            written.parent.mkdir(exist_ok=True)
+            written.write_text(json.dumps(_kept()), encoding="utf-8")
+            written.replace(_file())
+        except OSError:
+            with suppress(OSError):
+                written.unlink()
 
 
 def _parsed(source: bytes) -> tuple[ast.Module, frozenset[str]]:

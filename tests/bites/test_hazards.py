@@ -7,20 +7,21 @@ import pytest
 
 from needlework.hazards import effects
 from needlework.study import variants
-from tests.unit import test_hazard_effects, test_variants
+from tests.unit.hazards import test_effects
+from tests.unit.study import test_variants
 
 
 def test_formats_that_are_never_mixed_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     shares = effects._shares
     monkeypatch.setattr(effects, "_shares", lambda *, mixed: shares(mixed=False))
     with pytest.raises(AssertionError):
-        test_hazard_effects.test_mixed_formats_are_a_mean_over_fewer_answers()
+        test_effects.test_mixed_formats_are_a_mean_over_fewer_answers()
 
 
 def test_tests_that_are_not_corrected_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(effects, "holm", list)
     with pytest.raises(AssertionError):
-        test_hazard_effects.test_tests_are_exact_and_corrected_together()
+        test_effects.test_tests_are_exact_and_corrected_together()
 
 
 def test_samples_that_are_drawn_without_their_tasks_are_caught(
@@ -33,9 +34,9 @@ def test_samples_that_are_drawn_without_their_tasks_are_caught(
         repeated = [np.tile(each.reshape(1, -1), 2) for each in differences]
         return honest(repeated, **options)
 
-    monkeypatch.setattr(test_hazard_effects, "intervals", careless)
+    monkeypatch.setattr(test_effects, "intervals", careless)
     with pytest.raises(AssertionError):
-        test_hazard_effects.test_intervals_cover_the_truth()
+        test_effects.test_intervals_cover_the_truth()
 
 
 def test_defective_samples_that_are_right_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:

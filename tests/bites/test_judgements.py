@@ -13,9 +13,10 @@ from needlework.artifact import belonging, checks, unpacking
 from needlework.paper import audit as auditing
 from needlework.paper import granularity, published, verdicts
 from needlework.report import charts
-from tests.unit import test_audit, test_claims, test_findings
+from tests.unit.analysis import test_findings
 from tests.unit.artifact import test_review
 from tests.unit.artifact.conftest import archive, finished, study
+from tests.unit.paper import test_audit, test_claims
 from tests.unit.report import test_charts
 
 __all__ = ["archive", "finished", "study"]

@@ -81,7 +81,7 @@ def test_draws_that_are_not_taken_back_are_caught(
     shared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Texts that are tokenized whole are drawn ahead."""
-    from tests.unit.released import test_replay
+    from tests.unit.tasks.released import test_replay
 
     monkeypatch.setattr(Draws, "back", lambda self, mark: None)
     with pytest.raises(AssertionError):

@@ -14,8 +14,8 @@ from needlework.statistics import means
 from needlework.statistics.means import Estimate
 from needlework.study.config import ShownModel
 from tests.laws import test_statistics as laws
-from tests.unit import test_agreement as verdicts
-from tests.unit.report import test_comparison as comparisons
+from tests.unit.paper import test_agreement as verdicts
+from tests.unit.paper import test_comparison_page as comparisons
 from tests.unit.report import test_layout as tables
 from tests.unit.report import test_standing as marks
 

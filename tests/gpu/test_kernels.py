@@ -13,22 +13,20 @@ from needlework.engine.schedule import Limits
 from needlework.models import config, kernels
 from needlework.models.config import DecoderConfig, Norm
 from needlework.models.decoder import Decoder
-from needlework.models.kernel_checks import (
+from needlework.models.kernels import KERNELS
+from needlework.models.layer import Operation
+from needlework.models.random_weights import random_decoder, random_layer
+from needlework.proving.comparing import largest_share, share, state_tensors
+from tests.kernels_for_tests import (
     Draws,
     decoder_results,
     diagonal_scan_arguments,
     difference_from_torch,
-    largest_share,
     layer_results,
     scan_difference,
     selective_scan_arguments,
-    share,
-    state_tensors,
     weighted_key_values_arguments,
 )
-from needlework.models.kernels import KERNELS
-from needlework.models.layer import Operation
-from needlework.models.random_weights import random_decoder, random_layer
 from tests.models_for_tests import REMEMBERED_TOKENS, WIDE_SPECS, WIDE_WIDTH
 
 pytestmark = [

@@ -17,7 +17,7 @@ from triton.runtime import autotuner, driver, jit
 
 from needlework.models import cuda
 from needlework.models.config import RGLRU, SSD, MixerConfig, TimeMix
-from needlework.models.kernel_checks import (
+from tests.kernels_for_tests import (
     SCANS,
     Arguments,
     Draws,

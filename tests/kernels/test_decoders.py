@@ -9,14 +9,11 @@ from needlework.engine.prefill import read
 from needlework.engine.schedule import Limits
 from needlework.models import kernels
 from needlework.models.config import DecoderConfig
-from needlework.models.kernel_checks import (
-    decoder_results,
-    difference_from_torch,
-    share,
-)
 from needlework.models.random_weights import random_decoder
 from needlework.nano.architectures import LAYERS, nano_config
+from needlework.proving.comparing import share
 from tests.kernels import interpreter
+from tests.kernels_for_tests import decoder_results, difference_from_torch
 
 pytestmark = interpreter.KERNELS
 

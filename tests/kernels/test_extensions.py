@@ -9,14 +9,10 @@ from torch.nn import functional as F
 
 from needlework.models import attending, config, cuda, kernels
 from needlework.models.convolution import CausalConvolution
-from needlework.models.kernel_checks import (
-    difference_from_torch,
-    largest_share,
-    layer_results,
-    share,
-)
 from needlework.models.random_weights import random_layer
+from needlework.proving.comparing import largest_share, share
 from tests.kernels import extensions, interpreter
+from tests.kernels_for_tests import difference_from_torch, layer_results
 
 pytestmark = interpreter.KERNELS
 

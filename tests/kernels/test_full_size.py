@@ -12,7 +12,10 @@ import torch
 from needlework.cost.published import CHECKPOINTS, published
 from needlework.models import kernels
 from needlework.models.config import SSD, Attention, MixerConfig, TimeMix
-from needlework.models.kernel_checks import (
+from needlework.models.random_weights import random_layer
+from tests.kernels import interpreter, test_scans
+from tests.kernels.compiler import SHARED_BYTES
+from tests.kernels_for_tests import (
     Draws,
     diagonal_scan_arguments,
     difference_from_torch,
@@ -21,9 +24,6 @@ from needlework.models.kernel_checks import (
     selective_scan_arguments,
     weighted_key_values_arguments,
 )
-from needlework.models.random_weights import random_layer
-from tests.kernels import interpreter, test_scans
-from tests.kernels.compiler import SHARED_BYTES
 
 pytestmark = [*interpreter.KERNELS, pytest.mark.full_size]
 

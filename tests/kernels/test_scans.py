@@ -6,7 +6,9 @@ from torch import Tensor
 
 from needlework.models import cuda
 from needlework.models.config import SSD, TimeMix
-from needlework.models.kernel_checks import (
+from needlework.models.layer import Operation
+from tests.kernels import interpreter
+from tests.kernels_for_tests import (
     Arguments,
     Draws,
     diagonal_scan_arguments,
@@ -14,8 +16,6 @@ from needlework.models.kernel_checks import (
     selective_scan_arguments,
     weighted_key_values_arguments,
 )
-from needlework.models.layer import Operation
-from tests.kernels import interpreter
 
 pytestmark = interpreter.KERNELS
 

@@ -13,6 +13,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from docs import floors
+from needlework.cli import cli
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("config", "docs", "envs", "reports", "resources/nano", "resources/published")
@@ -136,3 +137,47 @@ def test_modules_that_pages_name_exist(page: Path) -> None:
         if not each.startswith(made) and not any((root / each).exists() for root in roots)
     ]
     assert gone == []
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """The words of every command of ours that a page shows, in its text or in a block of code."""
+    for each in tokens(page):
+        if each.type in {"code_inline", "fence"}:
+            joined = each.content.replace("\\\n", " ")
+            for line in joined.splitlines():
+                called = re.sub(r"^\$ ", "", line.partition(" #")[0].strip())
+                for command in re.split(r"&&|\|", called):
+                    words = command.split()
+                    if len(words) > 1 and words[0].rpartition("/")[2] in {"needlework", "make"}:
+                        yield words
+
+
+def unknown(words: list[str]) -> list[str]:
+    """What of a command does not exist: its name, or options of that name."""
+    program, command = words[0].rpartition("/")[2], words[1]
+    if program == "make":
+        made = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.M))
+        return [command] if re.fullmatch(r"[a-z][\w-]*", command) and command not in made else []
+    if not re.fullmatch(r"[a-z][\w-]*", command):
+        return []
+    if command not in cli.commands:
+        return [command]
+    known = {"--help", *(name for each in cli.commands[command].params for name in each.opts)}
+    asked = [word.partition("=")[0] for word in words[2:] if word.startswith("--")]
+    return [each for each in asked if each not in known]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_commands_that_pages_show_exist(page: Path) -> None:
+    assert {" ".join(words): gone for words in commands(page) if (gone := unknown(words))} == {}
+
+
+def test_commands_that_do_not_exist_are_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "`make tea`, `needlework knit`, `needlework plan --colour red`, `make study`\n\n"
+        "```\n$ .venv/bin/needlework fetch --everything  # and more\n```\n",
+        encoding="utf-8",
+    )
+    found = [each for words in commands(page) for each in unknown(words)]
+    assert found == ["tea", "knit", "--colour", "--everything"]

@@ -1,5 +1,6 @@
 """Sources: what a module imports, at its top or inside a function, and nothing else."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,32 @@ def test_a_change_anywhere_below_changes_the_digest(package: Path) -> None:
 def test_a_change_elsewhere_does_not(package: Path) -> None:
     before = sources.digest("needlework.late")
     (package / "inner/other.py").write_text("x = 1\n", encoding="utf-8")
+    forget()
+    assert sources.digest("needlework.late") == before
+
+
+def test_what_was_read_is_kept_for_the_next_process(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a second of every start of Snakemake went into reading the same modules again."""
+    before = sources.digest("needlework.late")
+    forget()
+    monkeypatch.setattr(sources, "_parsed", None)
+    assert sources.digest("needlework.late") == before
+
+
+@pytest.mark.parametrize("left", [b"", b'{"needlework.late": ["'])
+def test_what_was_kept_in_part_is_read_anew(package: Path, left: bytes) -> None:
+    before = sources.digest("needlework.late")
+    sources._file().write_bytes(left)
+    forget()
+    assert sources.digest("needlework.late") == before
+
+
+def test_where_nothing_can_be_kept_everything_is_read(package: Path) -> None:
+    before = sources.digest("needlework.late")
+    shutil.rmtree(package / "__pycache__")
+    (package / "__pycache__").touch()
     forget()
     assert sources.digest("needlework.late") == before
 

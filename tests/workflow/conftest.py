@@ -2,6 +2,7 @@
 this machine.
 """
 
+import compileall
 import fcntl
 import os
 import shutil
@@ -42,11 +43,13 @@ def edit(path: Path, old: str, new: str) -> None:
 
 
 def copy_project(folder: Path) -> Path:
-    """Copy to `folder` what a run needs, and return it."""
+    """Copy to `folder` what a run needs, and return it; its jobs find the package compiled."""
+    compileall.compile_dir(ROOT / "src", quiet=2)
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():
-            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+            half_written = shutil.ignore_patterns("*.cpython-*.*.*")
+            shutil.copytree(source, folder / part, ignore=half_written)
         else:
             shutil.copy2(source, folder / part)
     return folder

@@ -20,6 +20,7 @@ from needlework.artifact.rendering import Output, outputs
 from needlework.cost.study import parts
 from needlework.files import read_records, write_records
 from needlework.hazards.page import write_hazards
+from needlework.paper.outputs import OUTPUTS
 from needlework.records import Prediction
 from needlework.report import rendering
 from needlework.report.card import card
@@ -29,9 +30,9 @@ from tests import study_for_tests
 from tests.browser_for_tests import Browser, chromium
 from tests.hostile_for_tests import ANSWER, LABELS, SCRIPT, hostile_config
 from tests.study_for_tests import estimates
-from tests.unit.report.test_hazards import STUDY
+from tests.unit.hazards.test_effects import MODELS, frame, scores
+from tests.unit.hazards.test_page import STUDY
 from tests.unit.report.test_tables import cells_file, proof
-from tests.unit.test_hazard_effects import MODELS, frame, scores
 from tests.whole_study_for_tests import make_study
 
 ROOT = Path(__file__).parents[2]
@@ -86,7 +87,7 @@ def _nano(folder: Path, where: Path) -> None:
     folder.mkdir()
     for name in ("scores.parquet", "estimates.parquet"):
         (folder / name).write_bytes((study / name).read_bytes())
-    _make(outputs(where / "artifact", folder, TEMPLATES))
+    _make(outputs(where / "artifact", folder, TEMPLATES, OUTPUTS))
     _cards(folder)
 
 
@@ -118,7 +119,7 @@ def _paper(folder: Path) -> None:
     cells_file(folder, estimates(plan))
     _make(
         each
-        for each in outputs(artifact, folder, TEMPLATES)
+        for each in outputs(artifact, folder, TEMPLATES, OUTPUTS)
         if "comparison" in each.command or "agreement" in each.command
     )
 

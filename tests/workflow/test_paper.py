@@ -23,7 +23,7 @@ STUDY = {
     "samples": 1,
     "protocol": "released",
     "material": "english",
-    "suites": {"ruler": {"lengths": [2048], "tasks": ["niah_single_2", "vt", "fwe"]}},
+    "suites": {"ruler": {"lengths": [1024, 2048], "tasks": ["niah_single_2", "vt", "fwe"]}},
     "tables": [{"name": "mean", "suite": "ruler"}],
     "models": list(
         yaml.safe_load((ROOT / "config/paper.yaml").read_text(encoding="utf-8"))["models"]
@@ -101,7 +101,7 @@ def test_it_runs_on_a_cluster_without_a_network(
     folder, _ = fetched
     finish(snakemake(folder), seconds=1800)
     cells = list((folder / "results/tiny/predictions").glob("*/ruler/*.jsonl"))
-    assert len(cells) == 8
+    assert len(cells) == 8 * 2
     assert all(len(cell.read_text(encoding="utf-8").splitlines()) == 3 for cell in cells)
     notes = (folder / "notes").read_text(encoding="utf-8").splitlines()
     assert len(notes) == len(cells)

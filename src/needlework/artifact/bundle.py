@@ -38,7 +38,7 @@ TIMES = "benchmarks"
 """The folder of a study with what its jobs took; a figure shows those of predictions alone."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time that a zip file gives for every part: the earliest that the format allows."""
-CODE = ("needlework.scores.cells", "needlework.artifact.rendering")
+CODE = ("needlework.scores.cells", "needlework.artifact.rendering", "needlework.paper.outputs")
 """The modules whose sources decide what a review computes."""
 MADE_WITH = ("altair", "jinja2", "numpy", "polars", "scipy", "vl-convert-python")
 """The packages that decide the bytes of tables and figures."""

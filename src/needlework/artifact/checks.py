@@ -3,7 +3,7 @@
 `checklist` states which question of a conference a check answers.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from needlework.artifact.bundle import (
 from needlework.artifact.comparing import first_difference
 from needlework.artifact.crate import README, readme
 from needlework.artifact.reading import plain, plan_part
-from needlework.artifact.rendering import outputs
+from needlework.artifact.rendering import Output
 from needlework.errors import ArtifactError, NeedleworkError
 from needlework.files import read_records, sha256
 from needlework.parsing import parse, read
@@ -258,9 +258,9 @@ def estimates(artifact: Path, again: Path) -> Iterator[str]:
         yield from differences(name, read_parquet(artifact / STUDY / name), known)
 
 
-def pages(artifact: Path, again: Path, templates: Path) -> Iterator[str]:
+def pages(artifact: Path, again: Path, outputs: Callable[[], Iterator[Output]]) -> Iterator[str]:
     """Stored tables, figures and pages that the estimates, computed anew, do not give."""
-    wanted = list(outputs(artifact, again, templates))
+    wanted = list(outputs())
     made = (name for output in wanted for name in output.names)
     yield from belonging.strange(artifact, (*ESTIMATED, *made))
     for output in wanted:

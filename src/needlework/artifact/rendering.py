@@ -1,6 +1,7 @@
 """Every page and table of an unpacked artifact, rendered again from its scores.
 
-Templates are those of this project, never the artifact's: a template is a program.
+Templates are those of this project, never the artifact's: a template is a program. What the pages
+of a preset show, its own room renders, which is above this one: the command hands it in.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -15,14 +16,6 @@ from needlework.artifact.comparing import EXPLORER
 from needlework.cost.study import PlannedCell
 from needlework.errors import ArtifactError
 from needlework.hazards.page import write_hazards
-from needlework.paper.agreement_page import write_agreement
-from needlework.paper.audit import audit
-from needlework.paper.audit_page import write_audit
-from needlework.paper.claims import judge
-from needlework.paper.claims_page import write_claims
-from needlework.paper.comparison_page import write_comparison
-from needlework.paper.evidence import Evidence, Published, read_evidence, read_models
-from needlework.paper.published import read_tables
 from needlework.parsing import parse, read
 from needlework.report.charts import SUFFIXES
 from needlework.report.explorer.page import write_explorer
@@ -40,9 +33,6 @@ from needlework.study.variants import StudiedModel
 
 Content = TypeVar("Content")
 
-SAMPLES = 250
-"""Samples behind each published score."""
-
 
 class Output(NamedTuple):
     """Files that one command makes, and how."""
@@ -52,8 +42,23 @@ class Output(NamedTuple):
     make: Callable[[], object]
 
 
+class PageOutput(NamedTuple):
+    """Of one page the suffixes of its files, its command, and what carries it out."""
+
+    suffixes: tuple[str, ...]
+    command: str
+    make: Callable[[], object]
+
+
+class PresetOutputs(NamedTuple):
+    """What a preset shows beside the tables and figures that any study may have."""
+
+    tables: "Callable[[Again], Iterator[Output]]"
+    pages: "Callable[[Again], dict[Page, PageOutput]]"
+
+
 @dataclass(frozen=True)
-class _Again:
+class Again:
     """Where the scores of an artifact lie that were computed anew, and what its pages need."""
 
     artifact: Path
@@ -62,33 +67,40 @@ class _Again:
 
     @property
     def cells(self) -> Path:
+        """The estimates of all cells."""
         return self.again / "estimates.parquet"
 
     @property
     def scores(self) -> Path:
+        """The score of every sample."""
         return self.again / "scores.parquet"
 
     @property
     def published(self) -> Path:
+        """The folder of the published tables, as they are in the artifact."""
         return self.artifact / INPUTS / "resources/published"
 
     def models(self) -> tuple[ShownModel, ...]:
+        """The models of the study, as its tables show them."""
         found = reading.models(self.artifact)
         if {model.name for model in found} != set(self.grid().models):
             raise ArtifactError("plan/models.json: not the models of plan/grid.json")
         return found
 
     def study(self) -> Study:
+        """What was asked for."""
         return self._plan("study", Study)
 
     def _plan(self, part: str, kind: type[Content]) -> Content:
-        return parse(kind, read(self._path(part)), where=f"plan/{part}.json")
+        return parse(kind, read(self.path(part)), where=f"plan/{part}.json")
 
-    def _path(self, part: str) -> Path:
+    def path(self, part: str) -> Path:
+        """The file of a part of the plan."""
         return self.artifact / STUDY / "plan" / f"{part}.json"
 
     @cached_property
     def measured(self) -> Measured:
+        """The numbers of every table."""
         return read_measured(
             [self.scores],
             grid=self.grid(),
@@ -97,12 +109,15 @@ class _Again:
         )
 
     def grid(self) -> Grid:
+        """The cells of the study."""
         return reading.grid(self.artifact)
 
     def shown(self) -> Shown:
+        """Its tables, figures and pages."""
         return self._plan("shown", Shown)
 
     def table(self, definition: TableDefinition, stem: str, *, intervals: bool = False) -> None:
+        """Make a table."""
         output, templates = self.again / stem, self.templates
         if definition.value == "models":
             write_models(
@@ -116,6 +131,7 @@ class _Again:
             write_table(definition, output, self.measured, templates=templates, intervals=intervals)
 
     def figure(self, figure: FigureDefinition, stem: str) -> None:
+        """Make a figure."""
         write_figure(
             figure,
             [self.scores],
@@ -127,6 +143,7 @@ class _Again:
         )
 
     def hazards(self) -> None:
+        """Make the page of a hazard study."""
         write_hazards(
             self.study(),
             self._plan("hazards", tuple[StudiedModel, ...]),
@@ -136,7 +153,7 @@ class _Again:
         )
 
     def explorer(self) -> None:
-        """The page names the study by its folder, which has another name in an artifact."""
+        """Make the explorer, which names the study by its folder: it has another name here."""
         folder = self.again / "explored" / self.study().study
         folder.parent.mkdir()
         folder.symlink_to(self.artifact / STUDY, target_is_directory=True)
@@ -148,58 +165,13 @@ class _Again:
             tables=self.shown().tables,
         )
 
-    def comparison(self, table: TableDefinition, stem: str) -> None:
-        write_comparison(
-            table,
-            self.published,
-            self.cells,
-            self.again / stem,
-            grid=self.grid(),
-            models=self.models(),
-            samples=SAMPLES,
-            templates=self.templates,
-        )
-
-    def agreement(self) -> None:
-        write_agreement(
-            self.published,
-            self.cells,
-            self.again / "agreement",
-            grid=self.grid(),
-            models=self.models(),
-            samples=SAMPLES,
-            templates=self.templates,
-        )
-
     def verified(self) -> Verified | None:
+        """What the models were compared with; None where nothing says it."""
         paths = sorted((self.artifact / STUDY / "verified").glob("*.json"))
         return read_verified(paths) if paths else None
 
-    def claims(self) -> None:
-        evidence = read_evidence(self.cells, samples=SAMPLES, grid=self.grid())
-        self._judge(evidence, self._path("models"), "claims")
-
-    def published_claims(self) -> None:
-        evidence = read_evidence(self.published, samples=SAMPLES)
-        self._judge(evidence, self._path("published_models"), "published_claims")
-
-    def _judge(self, evidence: Evidence, described: Path, name: str) -> None:
-        is_published = isinstance(evidence, Published)
-        write_claims(
-            judge(evidence, read_models(described, evidence)),
-            self.again / name,
-            tables=self.shown().claims,
-            files=() if is_published else {table.name for table in self.shown().tables},
-            templates=self.templates,
-            inferred=SAMPLES if is_published else None,
-            explorer=None if is_published else EXPLORER,
-        )
-
-    def audit(self) -> None:
-        result = audit(read_tables(self.published), samples=SAMPLES)
-        write_audit(result, self.again / "audit", samples=SAMPLES, templates=self.templates)
-
     def findings(self) -> None:
+        """Make the page of findings."""
         write_findings(
             self.study(),
             self.again / "findings",
@@ -211,10 +183,12 @@ class _Again:
         )
 
     def report(self) -> None:
+        """Make the short report."""
         template = self.templates / "report.md.j2"
         write_report(self.study(), self.shown(), self.again, scores=self.scores, template=template)
 
     def results(self) -> None:
+        """Make the file of all numbers for programs."""
         write_results(
             self.study(),
             self.again / "results.json",
@@ -227,9 +201,11 @@ class _Again:
         )
 
 
-def outputs(artifact: Path, again: Path, templates: Path) -> Iterator[Output]:
+def outputs(
+    artifact: Path, again: Path, templates: Path, preset: PresetOutputs
+) -> Iterator[Output]:
     """What a study shows: each output is made below `again`, from the scores that lie there."""
-    made = _Again(artifact, again, templates)
+    made = Again(artifact, again, templates)
     shown = made.shown()
     if "hazards" in shown.pages:
         yield Output((EXPLORER,), f"needlework explorer study {EXPLORER}", made.explorer)
@@ -237,7 +213,7 @@ def outputs(artifact: Path, again: Path, templates: Path) -> Iterator[Output]:
         yield Output(names, "needlework hazards study/scores.parquet .", made.hazards)
         return
     yield from _tables(made, shown)
-    yield from _comparisons(made, shown)
+    yield from preset.tables(made)
     for figure in shown.figures:
         stem = f"figures/{figure.name}"
         yield Output(
@@ -245,14 +221,13 @@ def outputs(artifact: Path, again: Path, templates: Path) -> Iterator[Output]:
             f"needlework figure study/plan/{stem}.json {stem} study/scores.parquet",
             partial(made.figure, figure, stem),
         )
-    pages = _pages(made)
+    pages = _pages(made) | preset.pages(made)
     for page in shown.pages:
-        suffixes, command, make = pages[page]
-        names = tuple(f"{page}{end}" for end in suffixes)
-        yield Output(names, f"needlework {command}", make)
+        names = tuple(f"{page}{suffix}" for suffix in pages[page].suffixes)
+        yield Output(names, f"needlework {pages[page].command}", pages[page].make)
 
 
-def _tables(made: _Again, shown: Shown) -> Iterator[Output]:
+def _tables(made: Again, shown: Shown) -> Iterator[Output]:
     """Every table, and with the interval of every number those that were made so."""
     for table in shown.tables:
         stem, definition = f"tables/{table.name}", f"study/plan/tables/{table.name}.json"
@@ -273,39 +248,19 @@ def _kinds(stem: str) -> tuple[str, ...]:
     return tuple(f"{stem}.{kind}" for kind in ("md", "tex", "csv"))
 
 
-def _comparisons(made: _Again, shown: Shown) -> Iterator[Output]:
-    """Each table of the paper beside the published one, where the study has its models."""
-    for name, table in shown.comparisons.items():
-        stem = f"tables/{name}"
-        yield Output(
-            (f"{stem}.md", f"{stem}.csv"),
-            f"needlework comparison study/plan/comparisons/{name}.json inputs/resources/published"
-            " study/estimates.parquet",
-            partial(made.comparison, table, stem),
-        )
-
-
 def _figure(name: str, suffixes: Iterable[str]) -> tuple[str, ...]:
     return tuple(f"figures/{name}{suffix}" for suffix in suffixes)
 
 
-def _pages(made: _Again) -> dict[Page, tuple[tuple[str, ...], str, Callable[[], object]]]:
-    """Of each page the suffixes of its files, the command and what carries it out."""
-    published, scores = "inputs/resources/published", "study/scores.parquet"
-    page = (".md", ".csv")
-    findings = (".md", ".pairs.csv", ".bootstrap.csv")
-    cells = "study/estimates.parquet"
+def _pages(made: Again) -> dict[Page, PageOutput]:
+    scores, cells = "study/scores.parquet", "study/estimates.parquet"
     return {
-        "explorer": ((".html",), "explorer study explorer.html", made.explorer),
-        "claims": (page, f"claims {cells} claims", made.claims),
-        "published_claims": (page, f"claims {published} published_claims", made.published_claims),
-        "audit": (page, f"audit {published} --output audit", made.audit),
-        "findings": (findings, f"findings {scores} {cells} findings", made.findings),
-        "agreement": (
-            (*page, *SUFFIXES),
-            f"agreement {published} {cells} agreement",
-            made.agreement,
+        "explorer": PageOutput((".html",), "explorer study explorer.html", made.explorer),
+        "findings": PageOutput(
+            (".md", ".pairs.csv", ".bootstrap.csv"),
+            f"findings {scores} {cells} findings",
+            made.findings,
         ),
-        "report": ((".md",), f"report study {scores}", made.report),
-        "results": ((".json",), f"results {scores} {cells} results.json", made.results),
+        "report": PageOutput((".md",), f"report study {scores}", made.report),
+        "results": PageOutput((".json",), f"results {scores} {cells} results.json", made.results),
     }

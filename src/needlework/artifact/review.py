@@ -7,6 +7,7 @@ import csv
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -24,7 +25,7 @@ from needlework.artifact.bundle import (
     installed_versions,
 )
 from needlework.artifact.checklist import Verdict, verdicts
-from needlework.artifact.rendering import outputs
+from needlework.artifact.rendering import Output, PresetOutputs, outputs
 from needlework.artifact.unpacking import unpack
 from needlework.errors import NeedleworkError
 from needlework.files import sha256
@@ -101,9 +102,15 @@ class Review:
 
 
 def review(
-    archive: Path, *, templates: Path, again: Callable[[Path], Recomputed] | None = None
+    archive: Path,
+    *,
+    templates: Path,
+    preset: PresetOutputs,
+    again: Callable[[Path], Recomputed] | None = None,
 ) -> Review:
     """Check an artifact from its bytes to its tables; `again` asks its models again.
+
+    What `preset` renders is rendered and compared as all else.
 
     Raises:
         ArtifactError: the file is no artifact, or unsafe to unpack.
@@ -113,17 +120,15 @@ def review(
         made.mkdir()
         unpack(archive, artifact)
         manifest = checks.read_manifest(artifact)
-        lines = list(_lines(artifact, made, templates))
+        shown = partial(outputs, artifact, made, templates, preset)
+        lines = list(_lines(artifact, made, shown))
         asked = None if again is None else again(artifact)
         if asked is not None:
             lines.append(_asked_line(asked))
         return Review(
             lines=tuple(lines),
             remarks=_found(_remarks(manifest, artifact, made)) + (asked.remarks if asked else ()),
-            commands=_found(
-                (output.command, ", ".join(output.names))
-                for output in outputs(artifact, made, templates)
-            ),
+            commands=_found((output.command, ", ".join(output.names)) for output in shown()),
             claims=_found(_claims(made)),
             believed=_found(belonging.believed(artifact)),
             not_shown=_found(
@@ -145,10 +150,10 @@ def _found(things: Iterator[Thing]) -> tuple[Thing, ...]:
         return ()
 
 
-def _lines(artifact: Path, again: Path, templates: Path) -> Iterator[Line]:
+def _lines(artifact: Path, again: Path, shown: Callable[[], Iterator[Output]]) -> Iterator[Line]:
     """Every check, in the order in which results follow from each other."""
 
-    def line(key: str, check: str, find: Callable[..., Iterator[str]], *given: Path) -> Line:
+    def line(key: str, check: str, find: Callable[..., Iterator[str]], *given: object) -> Line:
         return carried_out(key, check, find, artifact, *given)
 
     yield line("whole", "every file has the digest of the manifest", checks.digests)
@@ -165,12 +170,12 @@ def _lines(artifact: Path, again: Path, templates: Path) -> Iterator[Line]:
         "estimates give every table, figure and page, byte for byte",
         checks.pages,
         again,
-        templates,
+        shown,
     )
 
 
 def carried_out(
-    key: str, check: str, find: Callable[..., Iterator[str]], artifact: Path, *given: Path
+    key: str, check: str, find: Callable[..., Iterator[str]], artifact: Path, *given: object
 ) -> Line:
     """Carry out a check; what stops it is a problem like any other."""
     problems: list[str] = []

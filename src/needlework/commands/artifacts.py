@@ -98,10 +98,12 @@ def review(
         limits = bounded.Limits(seconds=3600 + 60 * size, megabytes=4000 + 10 * size)
         bounded.go_on_in_child(what=f"the review of {archive}", limits=limits)
     from needlework.artifact.review import review as check
+    from needlework.paper.outputs import OUTPUTS
 
     found = check(
         archive,
         templates=templates or installed.root() / "reports/templates",
+        preset=OUTPUTS,
         again=None if recompute is None else _asking(recompute, seed, device),
     )
     _tell(found, signed_by)

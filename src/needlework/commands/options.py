@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import click
 
+from needlework.study.paper import SAMPLES as PUBLISHED_SAMPLES
+
 if TYPE_CHECKING:
     import os
 
@@ -103,6 +105,13 @@ GRID = click.option(
     "--grid", type=EXISTING, required=True, help="The cells that the study asks for."
 )
 MODELS = click.option("--models", type=EXISTING, required=True, help="What to say of every model.")
+SAMPLES = click.option(
+    "--samples",
+    type=click.IntRange(min=1),
+    default=PUBLISHED_SAMPLES,
+    show_default=True,
+    help="Samples behind each published score.",
+)
 ONLY = click.option(
     "--task", "only", multiple=True, help="Only this task of the suite; may be given several times."
 )

@@ -13,6 +13,7 @@ from needlework.commands.options import (
     MODELS,
     PACKAGED,
     PACKAGED_FOLDER,
+    SAMPLES,
 )
 
 SHOWN = click.option("--shown", type=EXISTING, required=True, help="What the study shows.")
@@ -24,7 +25,7 @@ SHOWN = click.option("--shown", type=EXISTING, required=True, help="What the stu
 @click.argument("output", type=FILE)
 @GRID
 @MODELS
-@click.option("--samples", type=click.IntRange(min=1), default=250, show_default=True)
+@SAMPLES
 @click.option("--templates", type=PACKAGED_FOLDER, default="reports/templates", show_default=True)
 def agreement(
     published: Path,
@@ -58,13 +59,7 @@ def agreement(
 @click.command()
 @click.argument("folder", type=EXISTING_FOLDER)
 @click.option("--output", type=FILE, help="Also write OUTPUT.md, a page, and OUTPUT.csv.")
-@click.option(
-    "--samples",
-    type=click.IntRange(min=1),
-    default=250,
-    show_default=True,
-    help="Samples behind each score, as the publication states them.",
-)
+@SAMPLES
 @click.option("--templates", type=PACKAGED_FOLDER, default="reports/templates", show_default=True)
 def audit(folder: Path, output: Path | None, samples: int, templates: Path) -> None:
     """Find what the published tables in FOLDER cannot be, by their own numbers alone.
@@ -100,13 +95,7 @@ def audit(folder: Path, output: Path | None, samples: int, templates: Path) -> N
     show_default=True,
     help="What to say of every model: of a study, or of all.",
 )
-@click.option(
-    "--samples",
-    type=click.IntRange(min=1),
-    default=250,
-    show_default=True,
-    help="Samples behind each published score.",
-)
+@SAMPLES
 @click.option("--grid", type=EXISTING, help="The cells that the study of a cells file asks for.")
 @click.option(
     "--shown",

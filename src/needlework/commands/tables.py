@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from needlework.commands.options import EXISTING, EXISTING_FOLDER, FILE, GRID, MODELS
+from needlework.commands.options import EXISTING, EXISTING_FOLDER, FILE, GRID, MODELS, SAMPLES
 
 VERIFIED = click.option(
     "--verified",
@@ -25,7 +25,7 @@ SCORES = click.argument("scores", type=EXISTING, nargs=-1)
 @click.argument("output", type=FILE)
 @GRID
 @MODELS
-@click.option("--samples", type=click.IntRange(min=1), default=250, show_default=True)
+@SAMPLES
 @click.option("--templates", type=EXISTING_FOLDER, required=True)
 def comparison(
     definition: Path,

@@ -4,7 +4,6 @@ Efficiencies are **assumed** until `needlework prove` has measured them on a mac
 `needlework plan --measured`.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
@@ -68,19 +67,6 @@ DEVICES: Mapping[DeviceName, Device] = {
         source="one core, at the rates of the nano models on the machine of reports/benchmarks.md",
     ),
 }
-
-
-def of_gpu(title: str, memory: int) -> Device | None:
-    """The device that a driver calls so, as "NVIDIA A100-SXM4-80GB"; None for another.
-
-    Drivers count up to a tenth more than data sheets do; an A100 of 40 GB has half as much.
-    """
-    words = set(re.split(r"[\s-]+", title.lower()))
-    for device in DEVICES.values():
-        model = device.name.partition("-")[0]
-        if device.kind == "cuda" and model in words and 0.9 < memory / device.memory < 1.15:
-            return device
-    return None
 
 
 READING: Mapping[str, float] = {"rwkv6": 0.35, "recurrent_gemma": 0.35}

@@ -18,14 +18,13 @@ from needlework.rng import stream_seed
 from needlework.statistics.bootstrap import RESAMPLES
 from needlework.statistics.contrasts import Interval
 from needlework.study.config import SuiteName
-from needlework.study.paper import DEPTHS, FORMAT_DEPTHS, FORMATS, TASKS
+from needlework.study.paper import DEPTHS, FORMAT_DEPTHS, FORMATS
 from needlework.study.variants import (
     CORRECTED,
     PUBLISHED,
-    SUITES,
     StudiedModel,
+    StudiedSuite,
     switched_on,
-    touches,
 )
 
 # Shapes: K costs, S strata (tasks), N samples of each, R resamples.
@@ -60,6 +59,7 @@ class Breakdown:
     model: str
     label: str
     suite: SuiteName
+    asked: StudiedSuite
     length: int | None
     """None: the mean over all lengths of the suite."""
     published: float
@@ -83,8 +83,7 @@ class _Scored:
         corrected = self.scores[CORRECTED]
         alone = {
             defect: corrected - self.scores[defect]
-            for defect in self.model.defects
-            if touches(defect, self.suite)
+            for defect in self.model.suites[self.suite].defects
         }
         total = corrected - self.scores[PUBLISHED]
         several = {REMAINDER: total - sum(alone.values())} if len(alone) > 1 else {}
@@ -103,11 +102,11 @@ def breakdowns(
         RecordError: a sample has no score under some variant.
     """
     found: list[Breakdown] = []
-    for suite in SUITES:
+    for suite in models[0].suites:
         scored = [
             each
             for model in models
-            if suite in model.answers
+            if model.suites[suite].answers
             for each in _scored(scores, model, suite)
         ]
         differences = [part_SN for each in scored for part_SN in each.differences().values()]
@@ -161,6 +160,7 @@ def _broken_down(scored: _Scored, limits: Iterator[Interval]) -> Breakdown:
         model=scored.model.name,
         label=scored.model.label,
         suite=scored.suite,
+        asked=scored.model.suites[scored.suite],
         length=scored.length,
         published=means[PUBLISHED],
         corrected=means[CORRECTED],
@@ -190,13 +190,14 @@ def _adjusted(found: Sequence[Breakdown]) -> list[Breakdown]:
 
 def _scored(scores: pl.DataFrame, model: StudiedModel, suite: SuiteName) -> Iterator[_Scored]:
     """The scores over all lengths, then at each."""
-    answers = model.answers[suite]
+    asked = model.suites[suite]
+    answers = asked.answers
     rows = scores.filter(pl.col("suite") == suite, pl.col("model").is_in(set(answers.values())))
     lengths = sorted(rows["length"].unique())
     found = {
         (variant, length): _samples(
             rows.filter(pl.col("model") == run, pl.col("length") == length),
-            suite,
+            asked,
             where=f"{run} at length {length}",
             mixed="format-mix" in switched_on(model, variant),
         )
@@ -213,25 +214,25 @@ def _scored(scores: pl.DataFrame, model: StudiedModel, suite: SuiteName) -> Iter
         yield _Scored(model=model, suite=suite, length=length, scores=here)
 
 
-def _samples(cell: pl.DataFrame, suite: SuiteName, *, where: str, mixed: bool) -> Array:
-    """The score of every sample of a cell: RULER's by task, or those of the depth suite's needles.
+def _samples(cell: pl.DataFrame, suite: StudiedSuite, *, where: str, mixed: bool) -> Array:
+    """The score of every sample of a cell: by task, or over the paper's depths and formats.
 
     Raises:
         RecordError: a task has no scores.
     """
     by_task = {
         key: rows.sort("index")["score"].fill_null(0.0).to_numpy()
-        for key, rows in cell.group_by("task" if suite == "ruler" else ["format", "depth"])
+        for key, rows in cell.group_by(["format", "depth"] if suite.formats else ["task"])
     }
     wanted: Mapping[tuple[str | int, ...], float] = (
-        {(task,): 1.0 for task in TASKS} if suite == "ruler" else _shares(mixed=mixed)
+        _shares(mixed=mixed) if suite.formats else {(task,): 1.0 for task in suite.tasks}
     )
     missing = [key for key in wanted if key not in by_task]
     if missing:
         task = " at depth ".join(map(str, missing[0]))
         raise RecordError(f"no scores of {where} on {task}; collect the scores of the study again")
     columns = [share * by_task[key] for key, share in wanted.items()]
-    return np.stack(columns) if suite == "ruler" else np.sum(columns, axis=0)[None]
+    return np.sum(columns, axis=0)[None] if suite.formats else np.stack(columns)
 
 
 def _shares(*, mixed: bool) -> dict[tuple[str | int, ...], float]:

@@ -28,10 +28,6 @@ SUBJECTS = {
     "format-mix": "leaving essays out between the depths",
 }
 """What is said to cost points."""
-TITLES = {
-    "ruler": "RULER (mean over the 13 tasks)",
-    "depth": "One needle (mean over depths of the mean over formats)",
-}
 HEADS = {**LABELS, REMAINDER: "interaction", TOTAL: "total"}
 FIGURE = "hazard_waterfall"
 
@@ -56,7 +52,7 @@ def write_hazards(
         study=study,
         figure=f"figures/{FIGURE}.svg",
         suites=_by_suite(found),
-        titles=TITLES,
+        title=_title,
         heads=HEADS,
         tests=sum(cost.p_value is not None for each in found for cost in each.costs),
         significance=100 * SIGNIFICANCE,
@@ -68,6 +64,15 @@ def write_hazards(
     write_text(folder / "hazards.md", page)
     write_text(folder / "hazards.csv", _csv(found))
     charts.save(hazard_waterfall(found), folder / "figures" / FIGURE)
+
+
+def _title(row: Breakdown) -> Written:
+    """What the scores of a suite are means over."""
+    if row.asked.formats:
+        return Written("One needle (mean over depths of the mean over formats)")
+    name = markdown(charts.spoken(row.suite))
+    tasks = len(row.asked.tasks)
+    return Written(f"{name} (mean over the {tasks} tasks)" if tasks > 1 else name)
 
 
 def sentence(row: Breakdown) -> Written:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import altair as alt
 
 from needlework.hazards.effects import REMAINDER, TOTAL, Breakdown, Cost
+from needlework.report import charts
 from needlework.study.variants import CORRECTED, LABELS, PUBLISHED
 
 COLOURS: Mapping[str, str] = {
@@ -16,7 +17,6 @@ COLOURS: Mapping[str, str] = {
     "mending lowers": "#E69F00",
 }
 """Told apart with any colour vision, and by the sign of the number beside the bar."""
-SUITES = {"ruler": "RULER, mean over 13 tasks and", "depth": "One needle, mean over"}
 STEPS = {**LABELS, REMAINDER: "interaction"}
 COLUMNS = 2
 TICKS = [0, 20, 40, 60, 80, 100]
@@ -34,7 +34,10 @@ def hazard_waterfall(rows: Sequence[Breakdown]) -> alt.TopLevelMixin:
     for suite in suites:
         lengths = sorted({row.length for row in rows if row.suite == suite and row.length})
         panels = [_panel(row, scale) for row in over_lengths if row.suite == suite]
-        title = f"{SUITES[suite]} lengths {', '.join(map(str, lengths))}"
+        asked = next(row.asked for row in over_lengths if row.suite == suite)
+        name = "One needle" if asked.formats else charts.spoken(suite)
+        tasks = "" if asked.formats else f"{len(asked.tasks)} tasks and "
+        title = f"{name}, mean over {tasks}lengths {', '.join(map(str, lengths))}"
         parts.append(alt.concat(*panels, columns=COLUMNS, title=title))
     return alt.vconcat(*parts)
 

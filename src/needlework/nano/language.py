@@ -8,7 +8,6 @@ the evaluation's book and repeated paragraph occur in no training item.
 import json
 import random
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
@@ -35,8 +34,6 @@ _LETTERS = 3
 """Letters of a code."""
 _SENTENCE = 11
 """Words of a common sentence, the first guess of a haystack's size."""
-_PROBES = 64
-_PROBE_BUDGET = 256
 
 
 @dataclass(frozen=True)
@@ -106,17 +103,6 @@ def training_item(
     item = Item(seed, ("train", *address), 0, budget, length)
     draft, _ = tasks.fit(spec, training_material(item), item, _count, guess=budget // _SENTENCE)
     return TrainingItem([BEGIN, *tokens(draft.text)], [*tokens(draft.completion), END])
-
-
-@cache
-def shortest_length(spec: Spec) -> int:
-    """A length from which on every training item of `spec` fits."""
-    longest = 0
-    for index in range(_PROBES):
-        item = Item(0, ("probe",), index, _PROBE_BUDGET, _PROBE_BUDGET)
-        draft = tasks.generators.plan(spec, training_material(item), item).compose(0)
-        longest = max(longest, _count(draft.text))
-    return 1 + longest + spec.tokens_to_generate
 
 
 def tokens(text: str) -> list[int]:

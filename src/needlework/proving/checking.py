@@ -14,10 +14,10 @@ from torch import Tensor
 from needlework.errors import EngineError
 from needlework.models import kernels
 from needlework.models.config import RGLRU, SSD, Attention, MixerConfig, TimeMix
-from needlework.models.kernel_checks import largest_share, state_tensors
 from needlework.models.layer import Operation
 from needlework.models.mixer import Mixer
 from needlework.models.random_weights import random_layer
+from needlework.proving.comparing import largest_share, state_tensors
 from needlework.proving.records import Check, Checks
 from needlework.proving.steps import Scale, layers
 

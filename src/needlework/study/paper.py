@@ -32,6 +32,9 @@ MODELS = (
 SCORES = ("ruler", "depth", "format")
 """Its published scores: `resources/published/NAME.csv`."""
 
+SAMPLES = 250
+"""Samples behind each of them."""
+
 FORMATS = ("essay-word-num", "essay-word-uuid", "repeat-word-num")
 DEPTHS = (0, 20, 40, 50, 60, 80, 100)
 FORMAT_DEPTHS = (0, 50, 100)

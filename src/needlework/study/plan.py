@@ -302,10 +302,11 @@ def resolve(config: Mapping[str, Any], folder: Path, *, runs: bool = True) -> Pl
     if runs:
         consistency.check_own(study, suites)
         consistency.check_sources(models, used, folder)
+    studied = tuple(variants.studies(study, models, suites))
     plan = Plan(
         study=study,
-        models=variants.runs(study, models),
-        studied=tuple(variants.studies(study, models)),
+        models=variants.runs(study, models, studied),
+        studied=studied,
         published=tuple(presets.published(catalogue)),
         tokenizers=used,
         tasks=suites,

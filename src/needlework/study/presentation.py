@@ -15,7 +15,7 @@ from needlework.parsing import Closed
 from needlework.study.config import ShownModel, Study
 from needlework.study.definitions import LONGEST, FigureDefinition, Name, Preset, TableDefinition
 from needlework.study.grid import AskedSuite, Grid
-from needlework.study.selection import depths, formats, problem, selected, task_problem
+from needlework.study.selection import depths, formats, problem, selected
 
 Page = Literal[
     "report",
@@ -85,13 +85,10 @@ def present(
 
 
 def _of_hazards(grid: Grid, models: Sequence[ShownModel], paper: Preset) -> Shown:
-    """A hazard study shows the paper's suites, with all that its tables show of them."""
-    for each in _all(paper):
-        fault = task_problem(each, grid.suites[each.suite]) if each.suite in grid.suites else None
-        if fault:
-            raise StudyError(f"study config: {fault}, or remove hazards")
-    tables = tuple(each for each in paper.tables if problem(each, grid, models) is None)
-    return Shown(tables=tables, pages=("hazards", "explorer"))
+    """The paper's tables that a hazard study has the cells of, and those of its other suites."""
+    tables = [each for each in paper.tables if problem(each, grid, models) is None]
+    others = set(grid.suites) - {each.suite for each in tables}
+    return Shown(tables=(*tables, *derived(grid, others).tables), pages=("hazards", "explorer"))
 
 
 def derived(grid: Grid, suites: Collection[Name] | None = None) -> Preset:

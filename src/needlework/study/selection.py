@@ -128,10 +128,10 @@ def problem(
     if shown.suite not in grid.suites:
         return f"suites.{shown.suite} is missing, which {shown.name} shows; add it"
     suite = grid.suites[shown.suite]
-    return task_problem(shown, suite) or _length_problem(shown, suite, models, grid)
+    return _task_problem(shown, suite) or _length_problem(shown, suite, models, grid)
 
 
-def task_problem(shown: TableDefinition | FigureDefinition, suite: AskedSuite) -> str | None:
+def _task_problem(shown: TableDefinition | FigureDefinition, suite: AskedSuite) -> str | None:
     """What is lacking of the tasks that a table or figure shows."""
     key = f"suites.{shown.suite}"
     for task in shown.tasks:

@@ -1,21 +1,20 @@
 """Models with some published defects switched on, or asked in several wordings."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple, get_args
 
 from needlework.defects import Hazard, StudyHazard
 from needlework.errors import StudyError
 from needlework.parsing import Closed, Line
 from needlework.records import Reasoning
-from needlework.study.config import ModelEntry, RunName, Study, SuiteName
+from needlework.study.config import ModelEntry, RunName, Study, SuiteName, SuiteTasks
 from needlework.study.definitions import Name
-from needlework.study.paper import FORMATS
+from needlework.study.paper import DEPTHS, FORMATS
 from needlework.tasks.prompts import WordingName
 from needlework.tasks.specs import NiahSpec, Spec, needle_format
 
 CORRECTED, PUBLISHED = "corrected", "published"
-SUITES: tuple[SuiteName, ...] = ("ruler", "depth")
 LABELS: Mapping[str, str] = {
     CORRECTED: "corrected",
     "mamba-sampling": "sampled",
@@ -30,17 +29,6 @@ LABELS: Mapping[str, str] = {
 
 WORDINGS: Mapping[WordingName, str] = {"ruler": "in RULER's words", "plain": "in plain words"}
 """The same for a variant that is asked in one of several wordings."""
-
-_REACH: Mapping[StudyHazard, tuple[SuiteName, ...]] = {
-    "mamba-sampling": SUITES,
-    "no-begin-token": SUITES,
-    "m2a-conv-state": SUITES,
-    "rg-window": SUITES,
-    "uuid-numbers": ("depth",),
-    "format-mix": (),
-}
-"""The suites whose answers a defect can change. Mixed formats change no answer, only which of them
-a mean is taken over."""
 
 
 class Variant(NamedTuple):
@@ -62,14 +50,26 @@ class Variant(NamedTuple):
         return model.model_copy(update={"hazards": self.hazards, "label": label})
 
 
+class StudiedSuite(Closed):
+    """A suite of a hazard study, as one of its models answers it."""
+
+    tasks: tuple[Name, ...]
+    formats: bool
+    """Whether its score is the paper's: the mean over depths of the means over formats. That of any
+    other suite is the mean over its tasks."""
+    defects: tuple[StudyHazard, ...]
+    """Those of the model that can change a score of the suite."""
+    answers: dict[str, RunName]
+    """By variant, the run whose cells hold its answers; empty where no defect changes a score."""
+
+
 class StudiedModel(Closed):
     """A model of a hazard study, and where the answers of its variants are."""
 
     name: Name
     label: Line
     defects: tuple[StudyHazard, ...]
-    answers: dict[SuiteName, dict[str, RunName]]
-    """By suite that a defect touches, and variant: the run whose cells hold its answers."""
+    suites: dict[SuiteName, StudiedSuite]
 
 
 def weights_of(run: str) -> str:
@@ -88,7 +88,9 @@ def variants(model: str, defects: Sequence[StudyHazard]) -> list[Variant]:
     return [Variant(model, CORRECTED, ()), *alone, Variant(model, PUBLISHED, tuple(defects))]
 
 
-def runs(study: Study, models: Mapping[str, ModelEntry]) -> dict[str, ModelEntry]:
+def runs(
+    study: Study, models: Mapping[str, ModelEntry], studied: Sequence[StudiedModel]
+) -> dict[str, ModelEntry]:
     """What is predicted: every model under the study's protocol, or the variants that answer.
 
     Each description keeps the defects that are on, and no others.
@@ -112,28 +114,30 @@ def runs(study: Study, models: Mapping[str, ModelEntry]) -> dict[str, ModelEntry
         }
     return {
         variant.run: variant.entry(models[each.name])
-        for each in studies(study, models)
+        for each in studied
         for variant in variants(each.name, each.defects)
-        if any(variant.run in found.values() for found in each.answers.values())
+        if any(variant.run in found.answers.values() for found in each.suites.values())
     }
 
 
-def studies(study: Study, models: Mapping[str, ModelEntry]) -> list[StudiedModel]:
-    """The models of a hazard study; none for other studies.
+def studies(
+    study: Study, models: Mapping[str, ModelEntry], tasks: SuiteTasks
+) -> list[StudiedModel]:
+    """The models of a hazard study, with the suites that they are asked; none for other studies.
 
     Raises:
-        StudyError: a model was published with none of the defects, or a suite is none of the
-            paper's.
+        StudyError: a model was published with none of the defects, or none of them changes a score
+            of these suites.
     """
     if not study.hazards:
         return []
-    for suite in study.suites:
-        if suite not in SUITES:
-            raise StudyError(
-                f"study config: suites.{suite}: defects are measured on the paper's suites, "
-                f"{' and '.join(SUITES)}; remove the suite, or remove hazards"
-            )
-    return [_studied(name, model, study) for name, model in models.items()]
+    found = [_studied(name, model, study, tasks) for name, model in models.items()]
+    if not any(suite.answers for model in found for suite in model.suites.values()):
+        raise StudyError(
+            f"study config: hazards {', '.join(study.hazards)} change no score of the suites "
+            f"{', '.join(tasks)}; name another hazard, or another suite"
+        )
+    return found
 
 
 def switched_on(model: StudiedModel, variant: str) -> tuple[StudyHazard, ...]:
@@ -142,19 +146,14 @@ def switched_on(model: StudiedModel, variant: str) -> tuple[StudyHazard, ...]:
     return found[variant]
 
 
-def touches(hazard: StudyHazard, suite: SuiteName) -> bool:
-    """Whether a defect can change a suite's scores: its answers, or how they are averaged."""
-    return suite in _REACH[hazard] or (hazard == "format-mix" and suite == "depth")
-
-
 def without(models: Sequence[StudiedModel]) -> tuple[tuple[RunName, SuiteName], ...]:
     """The runs and suites that need no cells: another run answers, or no defect touches them."""
     return tuple(
-        (run, suite)
+        (run, name)
         for model in models
-        for run in {run: None for found in model.answers.values() for run in found.values()}
-        for suite in SUITES
-        if run not in model.answers.get(suite, {}).values()
+        for run in {run: None for suite in model.suites.values() for run in suite.answers.values()}
+        for name, suite in model.suites.items()
+        if run not in suite.answers.values()
     )
 
 
@@ -177,7 +176,7 @@ def misread(spec: Spec, hazards: Sequence[StudyHazard]) -> Spec:
     return spec
 
 
-def _studied(name: str, model: ModelEntry, study: Study) -> StudiedModel:
+def _studied(name: str, model: ModelEntry, study: Study, tasks: SuiteTasks) -> StudiedModel:
     """A model and its runs: variants that are equal in a suite answer it once."""
     defects = tuple(hazard for hazard in model.hazards if hazard in study.hazards)
     if not defects:
@@ -186,18 +185,47 @@ def _studied(name: str, model: ModelEntry, study: Study) -> StudiedModel:
             f"{', '.join(study.hazards)}; leave it out, or name another hazard"
         )
     found = variants(name, defects)
-    answers = {
-        suite: dict(_answers(suite, found))
-        for suite in SUITES
-        if suite in study.suites and any(touches(defect, suite) for defect in defects)
-    }
-    return StudiedModel(name=name, label=model.label, defects=defects, answers=answers)
+    suites = {suite: _suite(specs, defects, found) for suite, specs in tasks.items()}
+    return StudiedModel(name=name, label=model.label, defects=defects, suites=suites)
 
 
-def _answers(suite: SuiteName, found: Sequence[Variant]) -> Iterator[tuple[str, str]]:
+def _suite(
+    tasks: Mapping[Name, Spec], defects: Sequence[StudyHazard], found: Sequence[Variant]
+) -> StudiedSuite:
+    formats = _has_formats(tasks.values())
+    touching = tuple(
+        hazard
+        for hazard in defects
+        if _changes_answers(hazard, tasks.values()) or (hazard == "format-mix" and formats)
+    )
+    return StudiedSuite(
+        tasks=tuple(tasks),
+        formats=formats,
+        defects=touching,
+        answers=dict(_answers(tasks.values(), found)) if touching else {},
+    )
+
+
+def _has_formats(specs: Collection[Spec]) -> bool:
+    """Whether these are the needles of the paper: each of its formats at each of its depths."""
+    found = {(needle_format(spec), spec.depth) for spec in specs if isinstance(spec, NiahSpec)}
+    return len(found) == len(specs) and found == {(form, at) for form in FORMATS for at in DEPTHS}
+
+
+def _changes_answers(hazard: StudyHazard, specs: Collection[Spec]) -> bool:
+    """Whether a defect can change an answer to these tasks: those of a decoder can always.
+
+    Mixed formats change no answer, only which of them a mean is taken over.
+    """
+    if hazard == "uuid-numbers":
+        return any(misread(spec, [hazard]) != spec for spec in specs)
+    return hazard != "format-mix"
+
+
+def _answers(specs: Collection[Spec], found: Sequence[Variant]) -> Iterator[tuple[str, str]]:
     first: dict[tuple[StudyHazard, ...], str] = {}
     for variant in found:
-        acting = tuple(hazard for hazard in variant.hazards if suite in _REACH[hazard])
+        acting = tuple(each for each in variant.hazards if _changes_answers(each, specs))
         yield variant.name, first.setdefault(acting, variant.run)
 
 

@@ -29,6 +29,7 @@ from needlework.artifact.review import carried_out
 from needlework.artifact.unpacking import unpack
 from needlework.cli import cli
 from needlework.errors import ArtifactError
+from needlework.paper.outputs import OUTPUTS
 from needlework.report.explorer.packing import Block
 from tests.unit.artifact.conftest import STUDY
 from tests.unit.report.test_tables import proof
@@ -80,7 +81,9 @@ def problems(archive: Path) -> str:
         told[name] = carried_out(name, name, getattr(checks, name), artifact, *given)
     assert told["digests"].passed
     assert told["described"].passed
-    wanted = [name for output in outputs(artifact, again, TEMPLATES) for name in output.names]
+    wanted = [
+        name for output in outputs(artifact, again, TEMPLATES, OUTPUTS) for name in output.names
+    ]
     strange = list(belonging.strange(artifact, (*checks.ESTIMATED, *wanted)))
     lines = [problem for line in told.values() for problem in line.problems] + strange
     assert lines

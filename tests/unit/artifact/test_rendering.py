@@ -8,6 +8,7 @@ from pydantic_core import to_json
 
 from needlework.artifact.rendering import Output, outputs
 from needlework.cost.study import parts
+from needlework.paper.outputs import OUTPUTS
 from needlework.study import plan as plans
 from tests.study_for_tests import estimates
 from tests.unit.report.test_tables import cells_file
@@ -27,7 +28,7 @@ def unpacked(folder: Path, config: str, **changed: object) -> list[Output]:
     shutil.copytree("resources/published", published)
     (folder / "again").mkdir()
     cells_file(folder / "again", estimates(plan))
-    return list(outputs(folder / "artifact", folder / "again", TEMPLATES))
+    return list(outputs(folder / "artifact", folder / "again", TEMPLATES, OUTPUTS))
 
 
 def test_a_study_of_published_models_is_compared_again(tmp_path: Path) -> None:

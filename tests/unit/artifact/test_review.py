@@ -22,16 +22,17 @@ from needlework.cli import cli
 from needlework.cost.study import parts
 from needlework.errors import ArtifactError
 from needlework.files import write_text
+from needlework.paper.outputs import OUTPUTS
 from needlework.report.explorer.packing import Block, packed
 from tests.unit.artifact.conftest import INPUTS, bundle, run
 from tests.unit.report.test_tables import proof
-from tests.unit.test_variants import hazard_plan
+from tests.unit.study.test_variants import hazard_plan
 
 TEMPLATES = Path("reports/templates")
 
 
 def reviewed(archive: Path) -> Review:
-    return review(archive, templates=TEMPLATES)
+    return review(archive, templates=TEMPLATES, preset=OUTPUTS)
 
 
 def answer(found: Review, question: str) -> str:

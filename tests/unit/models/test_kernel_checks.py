@@ -9,18 +9,16 @@ from torch import Tensor
 from needlework.models import cuda
 from needlework.models.config import SSD
 from needlework.models.decoder import MIXERS
-from needlework.models.kernel_checks import (
-    Draws,
-    diagonal_scan_arguments,
-    largest_share,
-    scan_difference,
-    selective_scan_arguments,
-    share,
-    state_tensors,
-)
 from needlework.models.mixer import Mixer
 from needlework.models.random_weights import random_layer
 from needlework.models.rglru import diagonal_scan
+from needlework.proving.comparing import largest_share, share, state_tensors
+from tests.kernels_for_tests import (
+    Draws,
+    diagonal_scan_arguments,
+    scan_difference,
+    selective_scan_arguments,
+)
 from tests.models_for_tests import WIDE_SPECS, WIDE_WIDTH
 
 # Ten times what the tests on a GPU let pass.

@@ -9,7 +9,7 @@ from needlework.cluster import slurm
 from needlework.cluster.slurm import Cluster, SlurmError, read_cluster
 from needlework.errors import ResourceError, StudyError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_the_shipped_file_names_every_key_and_an_a100_with_80_gb() -> None:

@@ -35,7 +35,7 @@ def test_variants_that_a_suite_cannot_tell_apart_answer_it_once() -> None:
     """RULER has no UUID task with a fixed depth, so numbers in their place change nothing there."""
     plan = hazard_plan("nano-mamba2")
     (model,) = plan.studied
-    assert model.answers["ruler"] == {
+    assert model.suites["ruler"].answers == {
         "corrected": "nano-mamba2+corrected",
         "mamba-sampling": "nano-mamba2+mamba-sampling",
         "uuid-numbers": "nano-mamba2+corrected",
@@ -51,8 +51,8 @@ def test_mixed_formats_need_no_run_of_their_own() -> None:
     plan = hazard_plan("nano-llama")
     assert list(plan.models) == ["nano-llama+corrected", "nano-llama+uuid-numbers"]
     (model,) = plan.studied
-    assert model.answers["depth"]["format-mix"] == "nano-llama+corrected"
-    assert model.answers["depth"]["published"] == "nano-llama+uuid-numbers"
+    assert model.suites["depth"].answers["format-mix"] == "nano-llama+corrected"
+    assert model.suites["depth"].answers["published"] == "nano-llama+uuid-numbers"
     assert switched_on(model, "published") == ("uuid-numbers", "format-mix")
 
 
@@ -61,6 +61,33 @@ def test_a_suite_that_no_defect_touches_is_not_run() -> None:
     suites = {(cell.model, cell.suite) for cell in plan.grid().cells()}
     assert {suite for model, suite in suites if model.startswith("nano-llama")} == {"depth"}
     assert ("nano-griffin+corrected", "ruler") in suites
+
+
+RETRIEVAL = {"retrieval": {"tasks": ["niah_single_1", "niah_essay_uuids_40"], "lengths": [256]}}
+
+
+def test_defects_are_measured_on_suites_of_any_name() -> None:
+    plan = hazard_plan("nano-mamba2attn", "nano-llama", suites=RETRIEVAL)
+    mamba, llama = (model.suites["retrieval"] for model in plan.studied)
+    assert mamba.defects == ("mamba-sampling", "m2a-conv-state", "uuid-numbers")
+    assert llama.defects == ("uuid-numbers",)
+    assert (llama.tasks, llama.formats) == (("niah_single_1", "niah_essay_uuids_40"), False)
+    assert llama.answers["published"] == "nano-llama+uuid-numbers"
+    assert {table.name for table in plan.shows.tables} >= {"retrieval_mean"}
+
+
+def test_formats_are_mixed_where_all_of_the_papers_needles_are_asked() -> None:
+    whole = hazard_plan("nano-llama", suites={"needles": {"tasks": ["depth"], "lengths": [256]}})
+    assert whole.studied[0].suites["needles"].formats
+    part = hazard_plan("nano-llama", suites={"depth": {**RETRIEVAL["retrieval"]}})
+    assert not part.studied[0].suites["depth"].formats
+
+
+def test_defects_that_change_no_score_of_any_suite_are_refused() -> None:
+    suites = {"retrieval": {"tasks": ["niah_single_1"], "lengths": [256]}}
+    with pytest.raises(StudyError, match="change no score of the suites retrieval") as refusal:
+        hazard_plan("nano-llama", suites=suites)
+    assert "\n" not in str(refusal.value)
 
 
 def test_a_hazard_that_is_not_studied_stays_off() -> None:

@@ -8,7 +8,7 @@ import pytest
 from needlework.proving.records import Checks, Speed, read_proof
 from needlework.proving.running import NO_GPU
 from needlework.proving.steps import TOY, steps
-from tests.unit.engine.prove.conftest import Proven, run_command
+from tests.unit.proving.conftest import Proven, run_command
 
 pytestmark = pytest.mark.xdist_group("prove")
 

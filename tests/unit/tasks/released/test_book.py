@@ -11,7 +11,7 @@ from needlework.errors import BudgetError
 from needlework.tasks.released.book import Book
 from needlework.tasks.released.counting import Counter, joined
 from tests.released_for_tests import reference
-from tests.unit.released.test_sentences import upstream
+from tests.unit.tasks.released.test_sentences import upstream
 
 _WITHIN = re.compile(r"""[.?!][)";}\]*:@'({\[?!].*""")
 

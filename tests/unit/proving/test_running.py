@@ -8,7 +8,7 @@ from needlework.errors import EngineError, RecordError
 from needlework.proving import running, steps
 from needlework.proving.records import Proof, StepRecord, read_proof
 from needlework.proving.steps import FULL, TOY
-from tests.unit.engine.prove.conftest import Install
+from tests.unit.proving.conftest import Install
 
 CRASH = "if name == 'peaks':\n    {}"
 

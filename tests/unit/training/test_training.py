@@ -14,7 +14,7 @@ from needlework.training import training
 from needlework.training.curriculum import STAGES, WEIGHTS, Curriculum, Stage
 from needlework.training.training import Recipe, Run
 
-TASKS = Path(__file__).parents[2] / "config" / "tasks.yaml"
+TASKS = Path(__file__).parents[3] / "config" / "tasks.yaml"
 SHORT = Recipe(seed=0, stages=(Stage(length=24, steps=6, copying=0.4, recall=0.6),))
 
 

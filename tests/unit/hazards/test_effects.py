@@ -16,7 +16,7 @@ from needlework.rng import stream_seed
 from needlework.statistics.bootstrap import RESAMPLES
 from needlework.study.paper import DEPTHS, FORMATS, TASKS
 from needlework.study.variants import StudiedModel
-from tests.unit.test_variants import hazard_plan
+from tests.unit.study.test_variants import hazard_plan
 
 SAMPLES, LENGTHS = 6, (256, 512)
 MODELS = hazard_plan("nano-mamba2attn", "nano-llama").studied
@@ -32,7 +32,7 @@ def depth_task(form: str, depth: int) -> str:
 def scores(seed: int = 0) -> dict[Score, float]:
     """A score for every sample of every run: the more defects, the less."""
     draws = Random(seed)
-    runs = dict.fromkeys(run for model in MODELS for run in model.answers["depth"].values())
+    runs = dict.fromkeys(run for model in MODELS for run in model.suites["depth"].answers.values())
     tasks = [*TASKS, *(depth_task(*key) for key in product(FORMATS, DEPTHS))]
     return {
         (run, task, length, index): float(draws.random() < 0.9 - 0.2 * place % 0.7)
@@ -137,6 +137,28 @@ def test_a_suite_that_no_defect_touches_is_left_out() -> None:
         REMAINDER,
         TOTAL,
     }
+
+
+def test_a_suite_of_another_name_is_the_mean_over_its_tasks() -> None:
+    tasks = ["niah_single_1", "niah_essay_uuids_40"]
+    suites = {"retrieval": {"tasks": tasks, "lengths": list(LENGTHS)}}
+    (model,) = hazard_plan("nano-llama", suites=suites).studied
+    values = {
+        (run, task, length, index): float((index + length + len(task)) % (2 + defect) == 0)
+        for defect, run in enumerate(dict.fromkeys(model.suites["retrieval"].answers.values()))
+        for task in tasks
+        for length in LENGTHS
+        for index in range(SAMPLES)
+    }
+    rows = frame(values).with_columns(suite=pl.lit("retrieval"))
+    row = find(breakdowns(rows, [model], seed=1), model, "retrieval", None)
+    expected = {
+        run: mean(score for (found, *_), score in values.items() if found == run)
+        for run in ("nano-llama+corrected", "nano-llama+uuid-numbers")
+    }
+    assert row.corrected == pytest.approx(expected["nano-llama+corrected"])
+    assert row.published == pytest.approx(expected["nano-llama+uuid-numbers"])
+    assert cost(row, "uuid-numbers").points.value == pytest.approx(row.corrected - row.published)
 
 
 def test_intervals_are_those_of_resampling_one_by_one() -> None:

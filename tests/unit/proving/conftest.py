@@ -12,7 +12,7 @@ import pytest
 from needlework.proving import running
 from needlework.proving.running import Run
 
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[3]
 
 
 class Proven(NamedTuple):

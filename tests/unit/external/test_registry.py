@@ -9,7 +9,7 @@ from needlework.external import registry
 from needlework.external.registry import Registry, Resources
 from needlework.files import sha256
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 
 
 def small(content: bytes, *, digest: str | None = None) -> Registry:

@@ -6,7 +6,7 @@ import pytest
 
 from needlework.errors import ResourceError
 from needlework.proving import building
-from tests.unit.engine.prove.test_bundle import sources
+from tests.unit.proving.test_bundle import sources
 
 FILES = {
     "PKG-INFO": "Metadata-Version: 2.1\nName: causal-conv1d\nVersion: 1.6.2.post1\n",

@@ -15,8 +15,8 @@ from needlework.hazards.page import sentence, write_hazards
 from needlework.hazards.waterfall import hazard_waterfall
 from needlework.report.charts import SUFFIXES
 from needlework.statistics.contrasts import Interval
-from tests.unit.test_hazard_effects import MODELS, frame, scores
-from tests.unit.test_variants import hazard_plan
+from tests.unit.hazards.test_effects import MODELS, frame, scores
+from tests.unit.study.test_variants import hazard_plan
 
 TEMPLATES = Path(__file__).parents[3] / "reports/templates"
 STUDY = hazard_plan("nano-mamba2attn", "nano-llama").study
@@ -32,6 +32,7 @@ def row(*costs: Cost) -> Breakdown:
         model="m",
         label="M2A",
         suite="ruler",
+        asked=MODELS[0].suites["ruler"],
         length=None,
         published=0.5,
         corrected=0.8,

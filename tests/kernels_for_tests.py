@@ -5,8 +5,8 @@ Runs on any device at any size: tiny through Triton's interpreter, as published 
 
 # Shapes: B batch, T tokens, D width, E recurrent width, H heads, G groups, P channels per head,
 # N state channels, K = V channels per head (RWKV).
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,11 +14,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from needlework.models import config, cuda, kernels, rglru, rwkv6, ssd
-from needlework.models.attention import AttentionState
 from needlework.models.decoder import Decoder
 from needlework.models.layer import Operation
 from needlework.models.mixer import Mixer
-from needlework.models.state import DecoderState, RowState
+from needlework.proving.comparing import largest_share, share, state_tensors
 
 Arguments = tuple[Tensor, ...]
 Scan = Callable[..., tuple[Tensor, Tensor]]
@@ -165,17 +164,6 @@ def scan_difference(
     return Difference(share(found[0], exact[0]), share(found[1], exact[1]), tuple(faults))
 
 
-def share(actual: Tensor, expected: Tensor) -> float:
-    """The largest difference as a share of the largest expected number; NaN if one is not finite.
-
-    Of one shape only: what broadcasts is not equal.
-    """
-    if actual.shape != expected.shape or not bool(actual.isfinite().all()):
-        return float("nan")
-    largest = expected.double().abs().max().clamp(min=torch.finfo(torch.float64).tiny)
-    return float((actual.double() - expected.double()).abs().max() / largest)
-
-
 def layer_results(layer: Mixer[Any], width: int, *, rows: int, tokens: int) -> list[Tensor]:
     """Outputs of a prompt, of a padded continuation and of single tokens, and all states' tensors.
 
@@ -224,27 +212,6 @@ def decoder_results(decoder: Decoder, *, tokens: int) -> list[Tensor]:
         logits, state = decoder(drawn(2, 1), state)
         results.append(logits)
     return [*results, *state_tensors(state)]
-
-
-def state_tensors(state: object) -> Iterator[Tensor]:
-    """Every floating tensor of a state, of a cache the columns in use, row by row."""
-    if isinstance(state, DecoderState):
-        for each in state.layers:
-            yield from state_tensors(each)
-    elif isinstance(state, AttentionState):
-        for row, length in enumerate(state.cache.length_B.tolist()):
-            yield state.cache.keys_BHSP[row, :, :length]
-            yield state.cache.values_BHSP[row, :, :length]
-        yield from state_tensors(state.tail)
-    elif isinstance(state, RowState):
-        tensors = (getattr(state, field.name) for field in fields(state))
-        yield from (each for each in tensors if each.is_floating_point() and each.numel())
-
-
-def largest_share(actual: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
-    """The largest `share` of several results; NaN if one is not finite."""
-    shares = torch.tensor([share(*pair) for pair in zip(actual, expected, strict=True)])
-    return float(shares.max())
 
 
 def difference_from_torch(run: Callable[[], Sequence[Tensor]]) -> float:

@@ -179,7 +179,7 @@ def test_table_5_says_what_is_known_of_a_server(tmp_path: Path) -> None:
     path.write_text(verification().model_dump_json(), encoding="utf-8")
     verified = read_verified([path])
     (definition,) = [each for each in plan.shows.tables if each.value == "models"]
-    templates = Path(__file__).parents[2] / "reports/templates"
+    templates = Path(__file__).parents[3] / "reports/templates"
     output = tmp_path / "models"
     write_models(definition, output, models=plan.shown(), templates=templates, verified=verified)
     text = output.with_suffix(".md").read_text(encoding="utf-8")

@@ -19,7 +19,7 @@ from needlework.proving.steps import (
     steps,
 )
 
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize("scale", SCALES.values(), ids=list(SCALES))
