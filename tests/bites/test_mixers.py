@@ -48,7 +48,7 @@ def test_a_dropped_token_shift_is_caught(name: str, monkeypatch: pytest.MonkeyPa
 
 def test_a_cache_written_in_place_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """Google's RecurrentGemma changes its attention cache in place (logits 0.36 apart)."""
-    honest = KeyValueState._room_for
+    honest = KeyValueState.room_for
 
     def shared(self: KeyValueState, new: int) -> KeyValueBuffer:
         if self.buffer.capacity >= self.longest + new:
@@ -57,7 +57,7 @@ def test_a_cache_written_in_place_is_caught(monkeypatch: pytest.MonkeyPatch) -> 
         self.buffer.keys_BHSP, self.buffer.values_BHSP = roomy.keys_BHSP, roomy.values_BHSP
         return self.buffer
 
-    monkeypatch.setattr(KeyValueState, "_room_for", shared)
+    monkeypatch.setattr(KeyValueState, "room_for", shared)
     with pytest.raises(AssertionError):
         laws.test_siblings_of_one_state_do_not_meet("attention")
 

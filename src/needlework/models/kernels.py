@@ -46,6 +46,7 @@ KERNELS: Mapping[Operation, Kernel] = {
         (
             "mamba_ssm.ops.triton.ssd_combined:mamba_chunk_scan_combined",
             "mamba_ssm.ops.triton.selective_state_update:selective_state_update",
+            "mamba_ssm.ops.triton.layernorm_gated:rmsnorm_fn",
         ),
     ),
     "diagonal_scan": Kernel("fla-core", "fla", ("fla.ops.hgrn:fused_recurrent_hgrn",)),

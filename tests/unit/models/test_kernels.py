@@ -84,7 +84,9 @@ def test_the_table_has_all_that_is_called() -> None:
         if isinstance(node, ast.ImportFrom) and node.col_offset and node.module
         for alias in node.names
     ]
-    listed = [each for kernel in kernels.KERNELS.values() for each in kernel.functions]
+    # With triton we write kernels, and call none of its own.
+    packages = [kernel for kernel in kernels.KERNELS.values() if kernel.module != "triton"]
+    listed = [each for kernel in packages for each in kernel.functions]
     assert sorted(called) == sorted(listed)
 
 
