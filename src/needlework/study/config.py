@@ -50,118 +50,6 @@ class Suite(Closed):
         return self
 
 
-class Study(Closed):
-    """One config file: what is measured, on which models, how often."""
-
-    study: Name = Field(description="Name of the study and of its folder under results/.")
-    seed: int = Field(ge=0, description="Seed of every random draw.")
-    samples: int = Field(ge=1, le=100_000, description="Samples per task and length.")
-    shards: PositiveInt = Field(
-        1, exclude=True, description="Jobs that share the samples of one cell; changes no result."
-    )
-    protocol: Literal["released", "corrected"] = Field(
-        description="How prompts are made and answers decoded. `released`: exactly as in the "
-        "published artifact; `corrected`: with its known bugs fixed."
-    )
-    material: Literal["nano", "english"] = Field(
-        description="The study's own small language, or English essays and words."
-    )
-    wording: WordingName | Annotated[tuple[WordingName, ...], Field(min_length=1)] | None = Field(
-        None,
-        description="Whose words prompts are in: RULER's own (English's default), or plain ones of "
-        "ours (the nano language's). A list: every model runs in each of them.",
-    )
-    suites: dict[Name, Suite] = Field(
-        min_length=1, description="What is asked: tasks that run together, by any name."
-    )
-    tables: (
-        Annotated[
-            Annotated[Literal["paper", "auto"], Tag("=text")]
-            | Annotated[tuple[TableDefinition, ...], Tag("=list")],
-            Discriminator(by_form),
-        ]
-        | None
-    ) = Field(
-        None,
-        description="`paper`: those of config/tables/paper.yaml; `auto`: of every suite a mean, "
-        "one of each task and one by depth; or definitions of your own. Left out: `paper` where "
-        "the study has its cells, else `auto`.",
-    )
-    models: tuple[Name, ...] = Field(
-        min_length=1, description="Entries of config/models.yaml, in the order of the tables."
-    )
-    where_fetched: tuple[Name, ...] = Field(
-        (), description="Tasks that are left out, and named, where their files are not fetched."
-    )
-    hazards: tuple[StudyHazard, ...] = Field(
-        (),
-        description="Published defects to study: every model runs without, with each one it was "
-        "published with, and with all of those.",
-    )
-    entries: "Entries | None" = Field(
-        None,
-        exclude=True,
-        description="Models and tokenizers for this study alone, described as in models.yaml.",
-    )
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "Study":
-        if self.protocol == "released" and self.material == "nano":
-            raise ValueError("protocol `released` replays English prompts; set material: english")
-        if len(set(self.models)) < len(self.models):
-            raise ValueError(f"models {list(self.models)} must not repeat")
-        if len(set(self.hazards)) < len(self.hazards):
-            raise ValueError(f"hazards {list(self.hazards)} must not repeat")
-        if self.hazards and self.tables is not None:
-            raise ValueError(
-                "a study of hazards shows what each of them costs; remove tables, or hazards"
-            )
-        if self.hazards and self.protocol == "released":
-            raise ValueError(
-                "hazards are switched on one by one, and protocol `released` has them all; set "
-                "protocol: corrected, or remove hazards"
-            )
-        return self
-
-    @field_validator("wording", mode="before")
-    @classmethod
-    def _named(cls, value: object) -> object:
-        """One line for an error, where a choice of forms would give one for each form."""
-        known = get_args(WordingName)
-        named = [value] if value is None or isinstance(value, str) else value
-        if not isinstance(named, list | tuple) or not named:
-            raise ValueError(f"name {' or '.join(known)}, or list both")
-        for each in named:
-            if each is not None and each not in known:
-                raise ValueError(unknown(str(each), known))
-        return tuple(value) if isinstance(value, list) else value
-
-    @model_validator(mode="after")
-    def _speakable(self) -> "Study":
-        if "ruler" in self.wordings and self.material == "nano":
-            raise ValueError("wording `ruler` is English; remove wording, or set material: english")
-        if "plain" in self.wordings and self.protocol == "released":
-            raise ValueError(
-                "protocol `released` replays RULER's prompts; remove wording `plain`, or set "
-                "protocol: corrected"
-            )
-        if len(set(self.wordings)) < len(self.wordings):
-            raise ValueError(f"wording {list(self.wordings)} must not repeat")
-        if len(self.wordings) > 1 and self.hazards:
-            raise ValueError(
-                f"wording {list(self.wordings)} and hazards both make variants of every model; "
-                "study one of them at a time"
-            )
-        return self
-
-    @property
-    def wordings(self) -> tuple[WordingName, ...]:
-        """Every wording that prompts are in; one, or more that make variants of every model."""
-        if self.wording is None:
-            return ("plain",) if self.material == "nano" else ("ruler",)
-        return (self.wording,) if isinstance(self.wording, str) else self.wording
-
-
 class ModelEntry(ServerKeys):
     """One row of the tables."""
 
@@ -256,6 +144,118 @@ class Entries(Closed):
 
     tokenizers: dict[Name, TokenizerEntry] = Field({})
     models: dict[Name, ModelEntry] = Field({})
+
+
+class Study(Closed):
+    """One config file: what is measured, on which models, how often."""
+
+    study: Name = Field(description="Name of the study and of its folder under results/.")
+    seed: int = Field(ge=0, description="Seed of every random draw.")
+    samples: int = Field(ge=1, le=100_000, description="Samples per task and length.")
+    shards: PositiveInt = Field(
+        1, exclude=True, description="Jobs that share the samples of one cell; changes no result."
+    )
+    protocol: Literal["released", "corrected"] = Field(
+        description="How prompts are made and answers decoded. `released`: exactly as in the "
+        "published artifact; `corrected`: with its known bugs fixed."
+    )
+    material: Literal["nano", "english"] = Field(
+        description="The study's own small language, or English essays and words."
+    )
+    wording: WordingName | Annotated[tuple[WordingName, ...], Field(min_length=1)] | None = Field(
+        None,
+        description="Whose words prompts are in: RULER's own (English's default), or plain ones of "
+        "ours (the nano language's). A list: every model runs in each of them.",
+    )
+    suites: dict[Name, Suite] = Field(
+        min_length=1, description="What is asked: tasks that run together, by any name."
+    )
+    tables: (
+        Annotated[
+            Annotated[Literal["paper", "auto"], Tag("=text")]
+            | Annotated[tuple[TableDefinition, ...], Tag("=list")],
+            Discriminator(by_form),
+        ]
+        | None
+    ) = Field(
+        None,
+        description="`paper`: those of config/tables/paper.yaml; `auto`: of every suite a mean, "
+        "one of each task and one by depth; or definitions of your own. Left out: `paper` where "
+        "the study has its cells, else `auto`.",
+    )
+    models: tuple[Name, ...] = Field(
+        min_length=1, description="Entries of config/models.yaml, in the order of the tables."
+    )
+    where_fetched: tuple[Name, ...] = Field(
+        (), description="Tasks that are left out, and named, where their files are not fetched."
+    )
+    hazards: tuple[StudyHazard, ...] = Field(
+        (),
+        description="Published defects to study: every model runs without, with each one it was "
+        "published with, and with all of those.",
+    )
+    entries: Entries | None = Field(
+        None,
+        exclude=True,
+        description="Models and tokenizers for this study alone, described as in models.yaml.",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Study":
+        if self.protocol == "released" and self.material == "nano":
+            raise ValueError("protocol `released` replays English prompts; set material: english")
+        if len(set(self.models)) < len(self.models):
+            raise ValueError(f"models {list(self.models)} must not repeat")
+        if len(set(self.hazards)) < len(self.hazards):
+            raise ValueError(f"hazards {list(self.hazards)} must not repeat")
+        if self.hazards and self.tables is not None:
+            raise ValueError(
+                "a study of hazards shows what each of them costs; remove tables, or hazards"
+            )
+        if self.hazards and self.protocol == "released":
+            raise ValueError(
+                "hazards are switched on one by one, and protocol `released` has them all; set "
+                "protocol: corrected, or remove hazards"
+            )
+        return self
+
+    @field_validator("wording", mode="before")
+    @classmethod
+    def _named(cls, value: object) -> object:
+        """One line for an error, where a choice of forms would give one for each form."""
+        known = get_args(WordingName)
+        named = [value] if value is None or isinstance(value, str) else value
+        if not isinstance(named, list | tuple) or not named:
+            raise ValueError(f"name {' or '.join(known)}, or list both")
+        for each in named:
+            if each is not None and each not in known:
+                raise ValueError(unknown(str(each), known))
+        return tuple(value) if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _speakable(self) -> "Study":
+        if "ruler" in self.wordings and self.material == "nano":
+            raise ValueError("wording `ruler` is English; remove wording, or set material: english")
+        if "plain" in self.wordings and self.protocol == "released":
+            raise ValueError(
+                "protocol `released` replays RULER's prompts; remove wording `plain`, or set "
+                "protocol: corrected"
+            )
+        if len(set(self.wordings)) < len(self.wordings):
+            raise ValueError(f"wording {list(self.wordings)} must not repeat")
+        if len(self.wordings) > 1 and self.hazards:
+            raise ValueError(
+                f"wording {list(self.wordings)} and hazards both make variants of every model; "
+                "study one of them at a time"
+            )
+        return self
+
+    @property
+    def wordings(self) -> tuple[WordingName, ...]:
+        """Every wording that prompts are in; one, or more that make variants of every model."""
+        if self.wording is None:
+            return ("plain",) if self.material == "nano" else ("ruler",)
+        return (self.wording,) if isinstance(self.wording, str) else self.wording
 
 
 class Models(Closed):
