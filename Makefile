@@ -45,7 +45,8 @@ test-served: $(SERVED)/ready  ## the same and more, tested: two minutes on two c
 	  $(BIN)/python -m pytest -n0 -q tests/served
 
 test-servers: $(SERVERS)/ready  ## llama.cpp's server with SmolLM2; by command, its build takes a while
-	SERVED_TESTS=1 $(SERVERS)/bin/python -m pytest -n0 -q tests/served/test_llama_cpp.py
+	PATH="$(CURDIR)/$(SERVERS)/bin:$(CURDIR)/$(BIN):$$PATH" SERVED_TESTS=1 \
+	  $(SERVERS)/bin/python -m pytest -n0 -q tests/served/test_llama_cpp.py
 
 check: $(READY)  ## style, types and the workflow's own linter
 	$(BIN)/ruff check .
@@ -156,14 +157,15 @@ $(SERVED)/ready: $(READY) envs/served.txt
 	chmod +x $(SERVED)/bin/transformers
 	@touch $@
 
-# The same for llama.cpp, which is built from source.
+# The same for llama.cpp, which is built from source, without its part for images.
 $(SERVERS)/ready: $(READY) envs/servers.txt
 	$(BIN)/python -m venv --clear --without-pip $(SERVERS)
 	SITE='import sysconfig; print(sysconfig.get_path("purelib"))'; \
 	  { $(BIN)/python -c "$$SITE"; echo "$(CURDIR)/src"; } \
 	  > "$$($(SERVERS)/bin/python -c "$$SITE")/needlework-environment.pth"
 	PIP=$(BIN)/python; $(BIN)/python -m pip --version >/dev/null 2>&1 || PIP=$(PYTHON); \
-	  $$PIP -m pip --python $(SERVERS)/bin/python install -r envs/servers.txt
+	  CMAKE_ARGS=-DLLAVA_BUILD=OFF $$PIP -m pip --python $(SERVERS)/bin/python install \
+	  -r envs/servers.txt
 	@touch $@
 
 bench-data: $(READY)  ## what released datasets cost, beside the artifact (after `needlework fetch`)

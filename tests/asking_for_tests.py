@@ -28,7 +28,7 @@ def tasks(count: int = 6) -> dict[str, Asked]:
 
 
 def model(url: str, **keys: object) -> Server:
-    given = {"endpoint": url, "model": "tiny", "timeout": 1.0, "checkpoint": "me/tiny"} | keys
+    given = {"endpoint": url, "model": "tiny", "timeout": 20.0, "checkpoint": "me/tiny"} | keys
     return Server.model_validate(given)
 
 

@@ -1,6 +1,7 @@
 """A server as a process: `python own_server_for_tests.py PORT [ANSWERS] [LINE...]`.
 
-It ends by itself after so many answers (0: never), with the lines as its last words.
+It ends by itself after so many answers (0: never), with the lines as its last words. A line
+`named=NAME` is what it calls its model.
 """
 
 import os
@@ -24,12 +25,15 @@ def say(line: str) -> None:
 
 def main(port: int, answers: int, lines: list[str]) -> None:
     say("loading")
-    server = Loopback(seconds=0.02, pages={"/health": {"status": "ok"}})
+    names = [line.removeprefix("named=") for line in lines if line.startswith("named=")]
+    health = {"/health": {"status": "ok"}}
+    server = Loopback(models=tuple(names or ["tiny"]), seconds=0.02, pages=health)
 
     def write(body: dict[str, Any]) -> dict[str, Any]:
         if answers and len(server.asked) > answers:
             say("\n".join(lines))
             os._exit(3)
+        assert body["model"] in (server.models or ())
         return echo(body)
 
     server.write = write

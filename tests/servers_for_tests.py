@@ -6,6 +6,7 @@ test says what the model would write.
 
 import json
 import socket
+import ssl
 import threading
 import time
 import urllib.error
@@ -52,6 +53,8 @@ class Loopback:
     added: int = 0
     """Tokens that the server puts before prompts by itself."""
     counts: bool = True
+    certificate: str = ""
+    """A file with a certificate and its key, for a server with TLS."""
     seconds: float = 0.0
     """That an answer takes."""
     asked: list[dict[str, Any]] = field(default_factory=list)
@@ -200,9 +203,14 @@ def serving(loopback: Loopback) -> Iterator[Loopback]:
     """The server at a port of 127.0.0.1, `loopback.url`."""
     handler = type("Handler", (_Handler,), {"loopback": loopback})
     server = _Server(("127.0.0.1", 0), handler)
+    if loopback.certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(loopback.certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
-    loopback.url = f"http://127.0.0.1:{server.server_port}/v1"
+    scheme = "https" if loopback.certificate else "http"
+    loopback.url = f"{scheme}://127.0.0.1:{server.server_port}/v1"
     try:
         yield loopback
     finally:

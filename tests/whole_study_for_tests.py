@@ -24,7 +24,13 @@ def make_study(folder: Path, *, samples: int, models: tuple[str, ...] = tuple(SK
     """Write data, predictions, scores, cells and plan of a study below `folder`/nano."""
     suites = {suite: {"lengths": LENGTHS} for suite in ("ruler", "depth")}
     plan = small_plan(study="nano", samples=samples, models=list(models), suites=suites)
-    study = folder / "nano"
+    fill(plan, folder / "nano")
+    return plan
+
+
+def fill(plan: Plan, study: Path) -> None:
+    """Write all that a plan's pages are made from into the folder of its study."""
+    samples = plan.study.samples
     for dataset in plan.datasets():
         path = study / "data" / dataset.prompts / str(dataset.length) / f"{dataset.task}.jsonl"
         pairs = [_sample(dataset.task, dataset.length, index) for index in range(samples)]
@@ -35,7 +41,6 @@ def make_study(folder: Path, *, samples: int, models: tuple[str, ...] = tuple(SK
     for part, content in parts(plan).items():
         write_text(study / "plan" / f"{part}.json", to_json(content).decode() + "\n")
     collect(plan, study)
-    return plan
 
 
 def collect(plan: Plan, study: Path) -> None:
@@ -66,7 +71,7 @@ def _predictions(cell: Cell, tasks: dict[str, Spec], *, samples: int) -> Iterato
         for index in range(samples):
             sample, detail = _sample(task, cell.length, index)
             draw = stream(1, cell.model, task, cell.length, index)
-            known = [word for word in sample.outputs if draw.random() < SKILL[cell.model]]
+            known = [word for word in sample.outputs if draw.random() < SKILL.get(cell.model, 0.7)]
             failed = draw.random() < 0.01
             yield Prediction(
                 task=task,

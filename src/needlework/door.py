@@ -21,6 +21,7 @@ from needlework.errors import NeedleworkError
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
+LONGEST_SHOWN = 60
 AGAIN = "fetch it again"
 """The usual way out."""
 
@@ -109,6 +110,12 @@ def told(cause: BaseException) -> str:
     text = " ".join(str(cause).split())[:200]
     words = text if text.isprintable() else text.encode("unicode_escape").decode()
     return words if isinstance(cause, NeedleworkError) else f"{type(cause).__name__}: {words}"
+
+
+def shown(value: object) -> str:
+    """A value of a stranger's as a message repeats it: in one line, and not all of a long one."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 3]}..."
 
 
 def read_json(

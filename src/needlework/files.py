@@ -13,10 +13,12 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from needlework.door import opens
 from needlework.errors import NoLocksError, OutOfRoomError, RecordError
 
 Record = TypeVar("Record", bound=BaseModel)
 
+AGAIN = "delete the file and rerun snakemake"
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -100,6 +102,7 @@ def json_line(row: dict[str, Any]) -> str:
     return json.dumps(row, ensure_ascii=True) + "\n"
 
 
+@opens("records, one a line", "records.jsonl", error=RecordError, way_out=AGAIN)
 def read_records(path: Path, kind: type[Record]) -> list[Record]:
     """Every record of a file.
 
@@ -114,9 +117,7 @@ def read_records(path: Path, kind: type[Record]) -> list[Record]:
             except ValidationError as error:
                 first = error.errors()[0]
                 place = ".".join(map(str, first["loc"])) or "line"
-                raise RecordError(
-                    f"{path}:{number}: {place}: {first['msg']}; delete the file and rerun snakemake"
-                ) from error
+                raise RecordError(f"{path}:{number}: {place}: {first['msg']}; {AGAIN}") from error
     return records
 
 

@@ -69,6 +69,8 @@ def read(path: Path) -> object:
         return strict_yaml.from_json(text) if kind == "JSON" else strict_yaml.from_yaml(text)
     except FileNotFoundError as error:
         raise StudyError(f"{path} does not exist; copy it from the repository") from error
+    except strict_yaml.TooLongError as error:
+        raise StudyError(f"{path}: {error}") from error
     except (ValueError, RecursionError) as error:
         raise StudyError(f"{path} is not {kind}: {' '.join(str(error).split())[:300]}") from error
 
@@ -217,6 +219,8 @@ def by_form(value: object) -> str:
 def unknown(name: str, known: Iterable[str]) -> str:
     """Says that a name is unknown, with the nearest known one."""
     near = _nearest(name, known)
+    if near == name:
+        return f"`{name}` does not belong here"
     suggestion = f"did you mean `{near}`?" if near else f"known: {', '.join(sorted(known))}"
     return f"`{name}` is unknown; {suggestion}"
 

@@ -7,6 +7,7 @@ switches of all of them, silently.
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
@@ -29,6 +30,10 @@ MOST = 1_000_000
 """Values in a file with all its repetitions (`*name`), of which ten lines can make billions."""
 
 
+class TooLongError(ValueError):
+    """A file with more values than one may have."""
+
+
 class _Loader(Base):  # type: ignore[misc]
     """PyYAML's safe loader, with these rules for what a plain word is."""
 
@@ -45,16 +50,19 @@ def from_yaml(text: str) -> object:
     """The content of a YAML document.
 
     Raises:
+        TooLongError: it has too many values, all repetitions counted; names where they are.
         ValueError: it is not YAML, says a key twice, has types of its own, or repeats itself
             without end; tells the line.
     """
     loader = _Loader(text)
     try:
-        _check_depth(text)
+        _check_events(text)
         node = loader.get_single_node()
         if node is None:
             return None
-        _check(node, {})
+        sizes: dict[int, int] = {}
+        if _check(node, sizes) > MOST:
+            raise _too_long(node, sizes)
         return loader.construct_document(node)
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from error
@@ -62,13 +70,62 @@ def from_yaml(text: str) -> object:
         loader.dispose()
 
 
-def _check_depth(text: str) -> None:
-    depth = 0
+def _check_events(text: str) -> None:
+    """Accept a text that is neither too deep nor too long, before anything is made of it.
+
+    Raises:
+        TooLongError: it has too many values; names where they are.
+        YAMLError: it is too deep.
+    """
+    open_ones: list[_Open] = []
+    count = 0
     for event in yaml.parse(text, Loader=Base):
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > DEEPEST:
+        if isinstance(event, yaml.CollectionEndEvent):
+            count_inside = open_ones.pop().values
+            if open_ones:
+                open_ones[-1].values += count_inside
+        elif isinstance(event, yaml.NodeEvent):
+            count += 1
+            if open_ones:
+                open_ones[-1].add(event)
+            if isinstance(event, yaml.CollectionStartEvent):
+                open_ones.append(_Open(event))
+        if len(open_ones) > DEEPEST:
             raise yaml.YAMLError(f"more than {DEEPEST} lists or keys inside of one another")
+        if count > MOST:
+            raise _long_before_its_end(open_ones, count)
+
+
+class _Open:
+    """A list, or keys with values, whose end has not come yet."""
+
+    def __init__(self, event: yaml.CollectionStartEvent) -> None:
+        self.line = event.start_mark.line + 1 if event.start_mark else 1
+        self.values, self.name = 1, ""
+        self._has_keys = isinstance(event, yaml.MappingStartEvent)
+        self._next_is_key = self._has_keys
+
+    def add(self, event: yaml.Event) -> None:
+        """Count a key or a value, and remember which key it has."""
+        self.values += not isinstance(event, yaml.CollectionStartEvent)
+        if self._next_is_key:
+            self.name = str(getattr(event, "value", ""))[:60]
+        self._next_is_key = self._has_keys and not self._next_is_key
+
+
+def _long_before_its_end(open_ones: list[_Open], count: int) -> TooLongError:
+    """Names the innermost of those that hold most of the values."""
+    inside = [sum(each.values for each in open_ones[place:]) for place in range(len(open_ones))]
+    place = max(number for number, values in enumerate(inside) if 2 * values > count)
+    path = ".".join(each.name for each in open_ones[:place] if each.name)
+    return _long(path, open_ones[place].line, f"more than {inside[place] - 1:,}")
+
+
+def _long(path: str, line: int, values: str) -> TooLongError:
+    what = f"`{path}` in line {line}" if path else "it"
+    return TooLongError(
+        f"{what} is too long: it stands for {values} values, and a whole file has {MOST:,} at most"
+    )
 
 
 def _check(node: yaml.Node, sizes: dict[int, int]) -> int:
@@ -93,10 +150,25 @@ def _check(node: yaml.Node, sizes: dict[int, int]) -> int:
         _check_keys(node)
         children = [part for pair in node.value for part in pair]
     size = 1 + sum(_check(child, sizes) for child in children)
-    if size > MOST:
-        raise _refused(node, f"stands for more than {MOST:,} values")
     sizes[id(node)] = size
     return size
+
+
+def _too_long(node: yaml.Node, sizes: dict[int, int]) -> TooLongError:
+    """Names what most of the values of a node stand in, as far down as that is one thing."""
+    found, place, whole = node, [], sizes[id(node)]
+    while inner := [each for each in _named(found) if 2 * sizes[id(each[1])] > whole]:
+        place.append(inner[0][0])
+        found = inner[0][1]
+    return _long(".".join(place), found.start_mark.line + 1, f"{sizes[id(found)]:,}")
+
+
+def _named(node: yaml.Node) -> Iterator[tuple[str, yaml.Node]]:
+    """What is inside of a node, by key or place."""
+    if isinstance(node, yaml.MappingNode):
+        yield from ((str(key.value)[:60], value) for key, value in node.value)
+    elif isinstance(node, yaml.SequenceNode):
+        yield from ((str(number), value) for number, value in enumerate(node.value))
 
 
 def _check_keys(node: yaml.MappingNode) -> None:

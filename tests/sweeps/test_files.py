@@ -12,10 +12,11 @@ import pkgutil
 import random
 import warnings
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import polars as pl
 import pytest
 import sentencepiece
@@ -27,13 +28,21 @@ from safetensors.torch import save_file
 import needlework
 from needlework import tokenizers
 from needlework.door import OPENERS, read_json
+from needlework.engine.journal import Entry, Journal
 from needlework.errors import CheckpointError, NeedleworkError, ResourceError
+from needlework.external import repositories
+from needlework.files import write_records
 from needlework.models import checkpoints
 from needlework.models.checkpoints import reading
 from needlework.nano import language
+from needlework.records import Prediction
 from needlework.scores import remarks
+from needlework.tasks.specs import FileSpec
 from needlework.tokenizers.sidecars import Sidecars, ends_of_checkpoint
 from tests import gguf_for_tests
+from tests.hub_for_tests import Hub, serving
+from tests.network_for_tests import allow_loopback
+from tests.published_for_tests import clean_tables, write_tables
 from tests.reference import test_against_upstream as upstream
 
 ROOT = Path(needlework.__file__).parent
@@ -60,11 +69,17 @@ CALLS: dict[str, Callable[[Callable[..., Any], Path], object]] = {
     "needlework.artifact.unpacking.unpack": lambda read, path: read(path, path.parent / "unpacked"),
     "needlework.external.fetching._member": lambda read, path: read(path, "a.txt"),
     "needlework.tasks.released.book.read": lambda read, path: read(path, None, None),
+    "needlework.files.read_records": lambda read, path: read(path, Prediction),
+    "needlework.engine.journal.read_lines": lambda read, path: read(path, Entry, lambda _: True),
+    "needlework.tasks.from_file.chosen_lines": lambda read, path: list(
+        read(path, OWN, length=128, samples=2)
+    ),
     "needlework.tasks.chat._render": lambda read, path: read(
         path, path.read_bytes().decode("latin-1"), {"bos_token": "<s>"}, "What?"
     ),
 }
 """How readers are called that need more than a path."""
+OWN = FileSpec(path="dataset.jsonl", metric="exact", tokens_to_generate=5)
 
 
 def _squad(path: Path) -> None:
@@ -99,6 +114,31 @@ def _tokenizer(path: Path) -> None:
     language.write_tokenizer(path.parent)
 
 
+PREDICTIONS = [
+    Prediction(
+        task="vt",
+        index=index,
+        pred="yes",
+        outputs=("yes",),
+        stop_reason="end",
+        error=None,
+        prompt_tokens=10,
+        shared_tokens=0,
+        generated_tokens=2,
+        others={"libraries": "torch 2"},
+    )
+    for index in range(3)
+]
+
+
+def _journal(path: Path) -> None:
+    with Journal(path) as lines:
+        entries = [
+            Entry(key=f"{n:032x}", tokens=(1, n), stop_reason="end", libraries="") for n in range(3)
+        ]
+        lines.append(entries)
+
+
 def _text(content: str) -> Callable[[Path], object]:
     return lambda path: path.write_text(content)
 
@@ -118,6 +158,10 @@ SOUND: dict[str, Callable[[Path], object]] = {
     "model.gguf": gguf_for_tests.write,
     "tokenizer.json": _tokenizer,
     "chat_template.jinja": _text("{{ bos_token }}{{ messages[0]['content'] }}"),
+    "records.jsonl": lambda path: write_records(path, PREDICTIONS),
+    "cell.journal": _journal,
+    "dataset.jsonl": _text('{"input": "Where?", "outputs": ["here"], "length": 128}\n' * 3),
+    "table.csv": lambda path: write_tables(path.parent, {"table": clean_tables(0)["ruler"]}),
     "": _text("{% for m in messages %}{{ m['content'] | trim }}{% endfor %}"),
     "essays.json": _text('{"text": "A sentence. Another one."}'),
     "prompts.json": _text('{"wrappers": {}, "tasks": {}}'),
@@ -347,13 +391,45 @@ def test_the_machine_is_no_fault_of_a_file(tmp_path: Path) -> None:
         reading.shards(tmp_path)
 
 
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As everywhere, but for the hub on this machine."""
+    allow_loopback(monkeypatch)
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A hub on this machine."""
+    with serving(Hub("me/tiny", {"model.safetensors": b"weights", "config.json": b"{}"})) as made:
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", made.url)
+        yield made
+
+
+def test_what_a_hub_lists_is_one_line(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A portal that answers in its place, and a listing with any wrong value."""
+    sound = json.loads(hub.listing())
+    assert repositories.listing("me/tiny", revision=None).remotes.keys() == hub.files.keys()
+    answers = list(CORPUS.values())
+    answers += [json.dumps(content).encode() for _, content in each_value_changed(sound)]
+    for place, file in enumerate(sound["siblings"]):
+        for _, changed in each_value_changed(file):
+            files = [*sound["siblings"][:place], changed, *sound["siblings"][place + 1 :]]
+            answers.append(json.dumps(sound | {"siblings": files}).encode())
+    for answer in answers:
+        monkeypatch.setattr(hub, "listing", lambda a=answer: a)
+        check_one_line(lambda: repositories.listing("me/tiny", revision=None))
+
+
 OPENING = {
     "json.load", "json.loads", "yaml.load", "yaml.safe_load", "torch.load", "safe_open",
     "pl.read_parquet", "pl.read_parquet_metadata", "pl.scan_parquet", "pickle.load", "pickle.loads",
     "zipfile.ZipFile", "tokenizers.Tokenizer.from_str", "tokenizers.Tokenizer.from_file",
     "sentencepiece.SentencePieceProcessor", "ast.literal_eval", "GGUFReader", "gguf.GGUFReader",
+    "csv.reader", "csv.DictReader",
 }  # fmt: skip
 """Calls that read a format."""
+PARSING = {"model_validate_json", "validate_json"}
+"""Methods that do, of any record."""
 OURS = {
     "needlework.door": "the door itself",
     "needlework.strict_yaml": "called by `parsing.read`, at the door",
@@ -366,6 +442,8 @@ OURS = {
     "needlework.artifact.reading": "counts rows in a watched child; the reader refuses what fails",
     "needlework.engine.servers.client": "a reply that is no JSON stays a text",
     "needlework.external.packages": "a wheel with the digest of the registry",
+    "needlework.engine.servers.replies": "a reply that is none is refused where it came from",
+    "needlework.artifact.review": "pages that it has just made itself",
     "needlework.models.checkpoints.gguf_rounding": "within `strangers`, after the header was read",
 }
 """Modules that read no file of a stranger, and why."""
@@ -394,7 +472,11 @@ def past_the_door(module: str) -> list[str]:
         if not more:
             break
         inside |= more
-    return [name for name in called if called[name] & OPENING and name not in inside]
+    return [name for name in called if _reads(called[name]) and name not in inside]
+
+
+def _reads(calls: set[str]) -> bool:
+    return bool(calls & OPENING or {call.rpartition(".")[2] for call in calls} & PARSING)
 
 
 def _called(function: ast.FunctionDef) -> set[str]:

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from needlework.errors import NoLocksError
 from needlework.tokenizers.prefixes import Tokens  # noqa: F401 - loaded before another user is one
 
 ROOT = Path(__file__).parents[2]
@@ -202,6 +203,52 @@ def test_a_file_system_without_locks_is_told_and_nothing_is_written(
         assert "put the folder on one that has them" in words
     assert told["a.journal"]["kept"]
     assert told["text.md"]["error"] is None
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL])
+def test_whatever_takes_a_lock_says_that_there_are_none(
+    tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also the sum that a server's questions cost, their turns, the status and the lock file."""
+    import fcntl
+
+    from needlework.cluster import progress, status
+    from needlework.engine.interruption import Interruption
+    from needlework.engine.servers import predict
+    from needlework.engine.servers.purse import Purse
+    from needlework.external import locks
+
+    def no_locks(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "x.journal"
+    file.write_bytes(b"")
+    purse = Purse.__new__(Purse)
+    vars(purse).update(_ledger=tmp_path / "spent")
+    tried: dict[str, Callable[[], object]] = {
+        "purse": lambda: purse._spent().__enter__(),
+        "turn": lambda: predict._turn(file, Interruption()).__enter__(),
+        "status": lambda: status._is_held(file),
+        "models.lock.yaml": lambda: locks._alone(file).__enter__(),
+        "snakemake": progress._alone,
+    }
+    with file.open("rb") as orphan:
+        tried["orphan"] = lambda: progress._await_orphan(orphan, file)
+        for take in tried.values():
+            with pytest.raises(NoLocksError, match=r"has no locks .* put the folder on one that"):
+                take()
+
+
+def test_locks_are_taken_in_one_place() -> None:
+    """So that the next one says so, too."""
+    found = [
+        path.name
+        for path in (ROOT / "src").rglob("*.py")
+        if re.search(r"fcntl|lockf|\bflock\(", path.read_text(encoding="utf-8"))
+    ]
+    assert found == ["files.py"]
 
 
 def needlework(*words: object) -> list[str]:

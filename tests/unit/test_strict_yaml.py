@@ -1,6 +1,7 @@
 """What is written in a configuration is what is meant, or one line says that it is not."""
 
 import json
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -104,7 +105,9 @@ def test_a_few_lines_do_not_become_a_billion_values(tmp_path: Path) -> None:
     lines = ["a: &a [1,1,1,1,1,1,1,1,1,1]"]
     for before, name in pairwise(names):
         lines.append(f"{name}: &{name} [{','.join([f'*{before}'] * 10)}]")
-    with pytest.raises(StudyError, match="stands for more than 1,000,000 values"):
+    with pytest.raises(
+        StudyError, match=r"`\w` in line \d+ is too long: it stands for [\d,]{9,} values"
+    ):
         read(written(tmp_path, "\n".join(lines)))
 
 
@@ -239,3 +242,26 @@ def test_what_a_cluster_cannot_mean_is_one_line(text: str, tmp_path: Path) -> No
     with pytest.raises(StudyError, match=key) as caught:
         read_cluster(written(tmp_path, text))
     assert "\n" not in str(caught.value)
+
+
+LONG = ", ".join(map(str, range(1_000_001)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (f"study: x\nsuites:\n  ruler:\n    lengths: [{LONG}]\n", "suites.ruler.lengths"),
+        (f"study: x\nmodels:\n- [a, b]\n- [{LONG}]\n", "models"),
+        (f"[{LONG}]", None),
+    ],
+    ids=["lengths", "models", "all"],
+)
+def test_what_is_too_long_is_named(tmp_path: Path, text: str, place: str | None) -> None:
+    """Where a million lengths were asked for, line 1 was once said to stand for too much."""
+    path = tmp_path / "long.yaml"
+    path.write_text(text)
+    with pytest.raises(StudyError) as told:
+        read(path)
+    where = rf"`{place}` in line [34]" if place else "it"
+    assert re.match(rf"{path}: {where} is too long: it stands for more than", str(told.value))

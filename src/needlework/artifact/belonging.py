@@ -20,6 +20,8 @@ PUBLISHED = "resources/published"
 SOURCES = ("Snakefile", "pyproject.toml")
 COMPARED = frozenset({".csv", ".jsonl"})
 """Kinds of inputs that samples or the published numbers of this version are compared with."""
+COSTS = "plan/costs.json"
+"""Estimates that rest on sizes of weights which a reviewer need not have."""
 READ = ("models.yaml", "models.lock.yaml", "tasks.yaml", "tables/paper.yaml")
 """Files of `config` that the plan is made from, beside the one of the study."""
 
@@ -80,6 +82,8 @@ def _is_input(name: str, plan: Plan, asked: Set[str]) -> bool:
 def believed(artifact: Path) -> Iterator[str]:
     """Every file that no check compares with anything but its own digest."""
     read = {f"config/{name}" for name in READ} | _asked_by(artifact)
+    if (artifact / STUDY / COSTS).is_file():
+        yield f"{STUDY}/{COSTS}"
     yield from (f"{STUDY}/{TIMES}/{name}" for name in _names(artifact / STUDY / TIMES))
     for name in _names(artifact / INPUTS):
         is_compared = name in read or Path(name).suffix in COMPARED or _is_ours(artifact, name)

@@ -40,7 +40,7 @@ def unlike(artifact: Path, tasks: Mapping[str, Spec], *, samples: int) -> Iterat
         source = artifact / INPUTS / spec.path
         for data in sorted((artifact / STUDY / "data").glob(f"*/*/{name}.jsonl")):
             try:
-                lines = chosen_lines(spec, source, length=int(data.parent.name), samples=samples)
+                lines = chosen_lines(source, spec, length=int(data.parent.name), samples=samples)
                 pairs = zip_longest(read_records(data, Sample), lines)
                 yield from _different(data.relative_to(artifact / STUDY), spec, pairs)
             except NeedleworkError as error:

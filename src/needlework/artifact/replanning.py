@@ -54,14 +54,14 @@ def planned_again(artifact: Path) -> Plan:
         StudyError: the configuration is no configuration.
     """
     study = reading.study(artifact)
-    if not asked_by(artifact):
-        raise ArtifactError(_nobody_asked(artifact, study))
     reading.check_size(
         artifact,
         models=len(study.models),
         lengths=[(len(suite.lengths), 1) for suite in study.suites.values()],
         where="plan/study.json",
     )
+    if not asked_by(artifact):
+        raise ArtifactError(_nobody_asked(artifact, study))
     keys = study.model_dump(mode="json", exclude_defaults=True)
     return resolve(keys, artifact / INPUTS / CONFIG, runs=False)
 
@@ -73,6 +73,11 @@ def _nobody_asked(artifact: Path, study: Study) -> str:
             place = path.relative_to(artifact).as_posix()
             told = next(_differences(to_jsonable_python(study), to_jsonable_python(found)), "")
             return f"{place} asks for another study than plan/study.json: {told}"
+    for path in sorted((artifact / INPUTS).rglob("*.yaml")):
+        try:
+            read(path)
+        except NeedleworkError as error:
+            return f"a file that may ask for the study cannot be read: {error}"
     return (
         f"no file of {INPUTS}/{CONFIG} asks for the study of plan/study.json; where it was asked "
         "for with --config, write that into a file and bundle it"

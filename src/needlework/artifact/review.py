@@ -6,6 +6,7 @@ The order of the checks and their report are here; what each compares is in `che
 import csv
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -27,7 +28,8 @@ from needlework.artifact.bundle import (
 from needlework.artifact.checklist import Verdict, verdicts
 from needlework.artifact.rendering import Output, PresetOutputs, outputs
 from needlework.artifact.unpacking import unpack
-from needlework.errors import NeedleworkError
+from needlework.door import strangers, told
+from needlework.errors import ArtifactError, NeedleworkError
 from needlework.files import sha256
 from needlework.parsing import read
 from needlework.scores.remarks import mixed
@@ -125,13 +127,14 @@ def review(
         asked = None if again is None else again(artifact)
         if asked is not None:
             lines.append(_asked_line(asked))
+        found = partial(_found, after_a_failure=not all(line.passed for line in lines))
         return Review(
             lines=tuple(lines),
-            remarks=_found(_remarks(manifest, artifact, made)) + (asked.remarks if asked else ()),
-            commands=_found((output.command, ", ".join(output.names)) for output in shown()),
-            claims=_found(_claims(made)),
-            believed=_found(belonging.believed(artifact)),
-            not_shown=_found(
+            remarks=found(_remarks(manifest, artifact, made)) + (asked.remarks if asked else ()),
+            commands=found((output.command, ", ".join(output.names)) for output in shown()),
+            claims=found(_claims(made)),
+            believed=found(belonging.believed(artifact)),
+            not_shown=found(
                 belonging.not_shown(artifact, asked_again=asked.not_asked if asked else None)
             ),
         )
@@ -142,19 +145,30 @@ def _asked_line(asked: Recomputed) -> Line:
     return Line(key="recomputed", check=check, problems=_shortened(asked.problems))
 
 
-def _found(things: Iterator[Thing]) -> tuple[Thing, ...]:
+def _found(things: Iterator[Thing], *, after_a_failure: bool) -> tuple[Thing, ...]:
     """All there are; none where a file is damaged, which a check has said."""
     try:
-        return tuple(things)
+        with _consequences(after_a_failure):
+            return tuple(things)
     except NeedleworkError:
         return ()
 
 
+def _consequences(after_a_failure: bool) -> AbstractContextManager[None]:
+    """Within, whatever fails after something did not agree is taken for its consequence: code may
+    rely on what a check before it has found. Before that it is a mistake of ours.
+    """
+    return strangers(lambda cause: ArtifactError(told(cause))) if after_a_failure else nullcontext()
+
+
 def _lines(artifact: Path, again: Path, shown: Callable[[], Iterator[Output]]) -> Iterator[Line]:
     """Every check, in the order in which results follow from each other."""
+    failed: list[str] = []
 
     def line(key: str, check: str, find: Callable[..., Iterator[str]], *given: object) -> Line:
-        return carried_out(key, check, find, artifact, *given)
+        done = carried_out(key, check, find, artifact, *given, after_a_failure=bool(failed))
+        failed.extend(done.problems)
+        return done
 
     yield line("whole", "every file has the digest of the manifest", checks.digests)
     yield line("described", "the description names every file", checks.described)
@@ -175,12 +189,18 @@ def _lines(artifact: Path, again: Path, shown: Callable[[], Iterator[Output]]) -
 
 
 def carried_out(
-    key: str, check: str, find: Callable[..., Iterator[str]], artifact: Path, *given: object
+    key: str,
+    check: str,
+    find: Callable[..., Iterator[str]],
+    artifact: Path,
+    *given: object,
+    after_a_failure: bool = False,
 ) -> Line:
     """Carry out a check; what stops it is a problem like any other."""
     problems: list[str] = []
     try:
-        problems += find(artifact, *given)
+        with _consequences(after_a_failure):
+            problems += find(artifact, *given)
     except (NeedleworkError, OSError) as error:
         problems.append(f"cannot go on: {reading.plain(error, artifact)}")
     return Line(key=key, check=check, problems=_shortened(problems))

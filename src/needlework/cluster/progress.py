@@ -149,6 +149,9 @@ def _alone() -> IO[str]:
     lock = LOCK.open("a")
     try:
         files.lock(lock.fileno(), LOCK, waits=False)
+    except NoLocksError:
+        lock.close()
+        raise
     except BlockingIOError as error:
         lock.close()
         raise BusyError(

@@ -6,7 +6,7 @@ import shlex
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PositiveInt, StringConstraints, field_validator
 
@@ -137,7 +137,29 @@ def status_command() -> str:
 
     The profile asks. With `sacct` alone a run on a cluster without accounting would wait for ever.
     """
-    return "sacct" if _answer("sacct", "--noheader", "--allocations") is not None else "squeue"
+    if _answer("sacct", "--noheader", "--allocations") is None:
+        return "squeue"
+    _see_cancelled_jobs()
+    return "sacct"
+
+
+def _see_cancelled_jobs() -> None:
+    """Let Snakemake's executor know the state of a job that somebody cancelled.
+
+    sacct calls it `CANCELLED by 1000`. The executor compares it with CANCELLED, and waited for such
+    a job for ever (2.8.0).
+    """
+    import snakemake_executor_plugin_slurm as executor
+
+    asked = executor.query_job_status
+
+    async def query_job_status(command: str, logger: object) -> tuple[Any, Any]:
+        states, seconds = await asked(command, logger)
+        if states is not None:
+            states = {job: state.partition(" by ")[0] for job, state in states.items()}
+        return states, seconds
+
+    executor.query_job_status = query_job_status
 
 
 def check_queue(folder: Path) -> None:

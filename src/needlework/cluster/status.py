@@ -3,7 +3,6 @@
 Results, journals and logs are read; nothing is started and no scheduler is asked.
 """
 
-import fcntl
 import re
 import time
 from collections import Counter
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from needlework import files
 from needlework.cluster.failures import last_words
 from needlework.study.grid import Cell
 from needlework.study.plan import Plan
@@ -140,8 +140,7 @@ def _is_held(journal: Path) -> bool:
     """Whether a process of this machine writes the journal."""
     with journal.open("rb") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            files.lock(file.fileno(), journal, waits=False, shared=True)
         except BlockingIOError:
             return True
-        fcntl.flock(file, fcntl.LOCK_UN)
         return False

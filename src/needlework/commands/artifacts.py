@@ -83,7 +83,8 @@ def review(
 
     Needs no GPU and no network. The exit code is 0 when everything follows, 1 when something does
     not, 2 when the file is no artifact or cannot be reviewed so, and 3 after a mistake of ours.
-    Without --recompute it takes no more than an hour and 4 GB of memory.
+    All that reads the artifact takes no more than an hour and 4 GB of memory; what models of your
+    own take with --recompute is not limited.
     """
     from needlework import bounded, installed
 
@@ -93,10 +94,9 @@ def review(
 
         given = signature or archive.with_name(archive.name + signing.SUFFIX)
         signed_by = signing.signer(archive, given, signers)
-    if recompute is None:
-        size = archive.stat().st_size / bounded.MEGABYTE
-        limits = bounded.Limits(seconds=3600 + 60 * size, megabytes=4000 + 10 * size)
-        bounded.go_on_in_child(what=f"the review of {archive}", limits=limits)
+    size = archive.stat().st_size / bounded.MEGABYTE
+    limits = bounded.Limits(seconds=3600 + 60 * size, megabytes=4000 + 10 * size)
+    checked = bounded.go_on_in_child(what=f"the review of {archive}", limits=limits)
     from needlework.artifact.review import review as check
     from needlework.paper.outputs import OUTPUTS
 
@@ -104,22 +104,34 @@ def review(
         archive,
         templates=templates or installed.root() / "reports/templates",
         preset=OUTPUTS,
-        again=None if recompute is None else _asking(recompute, seed, device),
+        again=None if recompute is None else _asking(recompute, seed, device, checked),
     )
     _tell(found, signed_by)
     if not found.passed:
         raise click.exceptions.Exit(EXIT_FAILED)
 
 
-def _asking(count: int, seed: int | None, device: str | None) -> "Callable[[Path], Recomputed]":
-    """What asks the models of an artifact again; which samples, nobody can know before."""
+def _asking(
+    count: int, seed: int | None, device: str | None, checked: "Callable[[], None]"
+) -> "Callable[[Path], Recomputed]":
+    """What asks the models of an artifact again; which samples, nobody can know before.
+
+    By then everything in it was `checked`, and limits end.
+    """
     import secrets
 
     from needlework.artifact.recomputing import Asking
     from needlework.engine.predict import Machine
 
     machine = Machine(device=device, threads=1, memory=None)
-    return Asking(count=count, seed=secrets.randbits(32) if seed is None else seed, machine=machine)
+    drawn = secrets.randbits(32) if seed is None else seed
+    asking = Asking(count=count, seed=drawn, machine=machine)
+
+    def ask(artifact: Path) -> "Recomputed":
+        checked()
+        return asking(artifact)
+
+    return ask
 
 
 def _tell(found: "Review", signed_by: str | None) -> None:

@@ -15,6 +15,9 @@ from needlework.study.grid import Cell
 from needlework.study.plan import Plan
 from needlework.study.serving import cells_of
 
+SHORT_PROMPTS = 3
+"""By which what a server has loaded is compared with the weights."""
+
 
 class ServedCost(Closed):
     """The most that one cell of a served model can cost."""
@@ -53,6 +56,31 @@ def served_costs(plan: Plan, *, needs: Mapping[Cell, Set[Name]] | None = None) -
     return found
 
 
+def first_questions(plan: Plan, run: RunName) -> ServedCost:
+    """The most that is asked beside the cells: of the first one some samples twice and the
+    beginnings of three, and of every cell a prompt that shows whether token ids are taken.
+    """
+    entry, cells = plan.models[run], cells_of(plan, run)
+    suite, length = cells[0].suite, cells[0].length
+    specs = plan.suite_tasks(suite).values()
+    twice = min(entry.repeated, plan.study.samples * len(specs))
+    questions = 1 + 2 * twice + SHORT_PROMPTS
+    ids = [each.length for each in (cells[0], *plan.grid().cells()) if each.model == run]
+    ids = ids if entry.api == "completions" else []
+    read = questions * length + sum(ids)
+    written = questions * max(spec.tokens_to_generate for spec in specs) + len(ids)
+    prices = entry.prices
+    return ServedCost(
+        model=run,
+        suite=suite,
+        length=length,
+        questions=questions + len(ids),
+        prompt_tokens=read,
+        answer_tokens=written,
+        money=None if prices is None else prices.of(read=read, written=written),
+    )
+
+
 def lines(plan: Plan, costs: Sequence[ServedCost]) -> Iterator[str]:
     """The cells as people read them, a sum for every model, and what a budget says to it."""
     row = "{:<22}  {:<12}  {:>6}  {:>9}  {:>13}  {:>12}  {:>12}"
@@ -61,13 +89,15 @@ def lines(plan: Plan, costs: Sequence[ServedCost]) -> Iterator[str]:
         own = [each for each in costs if each.model == model]
         for each in own:
             yield row.format(each.model, each.suite, each.length, *_numbers([each]))
+        own.append(first_questions(plan, model))
+        yield row.format(model, "asked twice", "", *_numbers(own[-1:]))
         yield row.format(model, "all", "", *_numbers(own))
         entry = plan.models[model]
         most = sum(each.money or 0 for each in own)
         if entry.budget is not None:
             verdict = "is enough" if most <= entry.budget else "may stop it before its end"
             yield f"{model}: at most {most:.4g}; the budget of {entry.budget:g} {verdict}"
-    yield "- tokens of servers: at most, nothing from their caches; samples asked twice not counted"
+    yield "- tokens of servers: at most, nothing from their caches"
 
 
 def _numbers(costs: Sequence[ServedCost]) -> list[str]:

@@ -72,8 +72,8 @@ def predict_cell(
     order in which answers finish.
 
     Raises:
-        EngineError: the tokenizer and the model do not belong together, the longest prompt cannot
-            fit into memory, or another process works on the same journal.
+        EngineError: the tokenizer and the model do not belong together, the longest prompt, or none
+            at all, fits into memory, or another process works on the same journal.
         StoppedError: somebody asked to stop; what is finished is in the journal.
     """
     setting = setting or Setting()
@@ -229,13 +229,15 @@ def _answer_missing(
     questions = [group[0].question for group in missing]
     limits = _limits(engine, questions, setting)
     libraries = identity.libraries_of(engine.decoder)
-    failures = {}
+    failures: dict[str, str] = {}
+    too_large = []
     with shown(progress):
         for finished in engine.answer(questions, limits, setting.interruption):
             group = missing[finished.prompt]
             key, tokens = group[0].key, finished.tokens
             if finished.error is not None:
                 failures[key] = finished.error
+                too_large += [finished.error] if finished.does_not_fit else []
             else:
                 reason = finished.stop_reason
                 entry = Entry(key=key, tokens=tokens, stop_reason=reason, libraries=libraries)
@@ -248,7 +250,23 @@ def _answer_missing(
             f"{setting.name} stopped at {progress.done} of {progress.samples} samples; "
             "run it again to continue"
         )
+    _refuse_where_nothing_fits(rows, entries, too_large)
     return failures
+
+
+def _refuse_where_nothing_fits(
+    rows: Sequence[_Row], entries: Mapping[str, Entry], too_large: Sequence[str]
+) -> None:
+    """Accept a cell of which something was answered, or in which memory decided nothing.
+
+    Else its score would be zero, and say nothing of the model.
+
+    Raises:
+        EngineError: the memory is too small for every prompt that the model could be asked.
+    """
+    asked = [row for row in rows if row.error is None]
+    if too_large and not any(row.key in entries for row in asked):
+        raise EngineError(f"none of {len(asked)} samples is answered: {too_large[0]}")
 
 
 def _by_key(rows: Iterable[_Row]) -> list[list[_Row]]:

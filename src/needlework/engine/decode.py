@@ -52,6 +52,8 @@ class Finished:
     tokens: tuple[int, ...]
     stop_reason: StopReason
     error: str | None = None
+    does_not_fit: bool = False
+    """Whether it failed as this machine's memory is too small."""
 
     def at(self, prompt: int) -> "Finished":
         """The same under another number."""

@@ -44,6 +44,10 @@ BESIDE = frozenset(
         "needlework.tokenizers",
         # Where files are, and how limits, mistakes, records and interruptions are told.
         "needlework.bounded",
+        "needlework.bounded.apart",
+        "needlework.bounded.going_on",
+        "needlework.bounded.limits",
+        "needlework.bounded.once",
         "needlework.door",
         "needlework.engine.interruption",
         "needlework.engine.memory",
@@ -54,7 +58,8 @@ BESIDE = frozenset(
         "needlework.records",
         "needlework.external.registry",
         "needlework.external.snapshots",
-        # How a text may be cut while a dataset is made.
+        # How texts reach a tokenizer, and may be cut while a dataset is made.
+        "needlework.tokenizers.apart",
         "needlework.tokenizers.cuts",
     }
 )

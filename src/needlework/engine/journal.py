@@ -16,6 +16,7 @@ from typing import Annotated, Self, TypeVar
 
 from pydantic import Field, ValidationError
 
+from needlework.door import opens
 from needlework.errors import EngineError, NoLocksError
 from needlework.files import json_line, lock, naming
 from needlework.parsing import Closed
@@ -56,6 +57,7 @@ def read_entries(path: Path, *, vocabulary: int) -> dict[str, Entry]:
     return read_lines(path, Entry, lambda entry: max(entry.tokens, default=0) < vocabulary)
 
 
+@opens("a journal", "cell.journal", error=EngineError, way_out="delete it")
 def read_lines(path: Path, kind: type[Kind], is_sound: Callable[[Kind], bool]) -> dict[str, Kind]:
     """Every line of a journal that is a `kind`, has its checksum and is sound, by key.
 

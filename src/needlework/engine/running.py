@@ -118,7 +118,8 @@ class Engine:
                 except ForwardError as error:
                     yield Finished(position, (), "failed", str(error))
             if fits is not None:
-                yield Finished(position, (), "failed", _does_not_fit(questions[position], fits))
+                reason = _does_not_fit(questions[position], fits)
+                yield Finished(position, (), "failed", reason, does_not_fit=True)
 
     def _chooser(self, asked: Sequence[Question], answers: Sequence[Answer]) -> Chooser:
         if self.decoding.kind == "sample":

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from needlework.door import strangers, told
 from needlework.errors import ResourceError
 from needlework.files import sha256
 
@@ -110,7 +111,7 @@ def ask(url: str, hub_id: str) -> dict[str, str]:
 @contextmanager
 def _explained(what: str, hub_id: str) -> Iterator[None]:
     """The client's errors as one line that says what to do."""
-    from httpx2 import HTTPError, InvalidURL
+    from httpx2 import HTTPError
     from huggingface_hub.errors import (
         GatedRepoError,
         HFValidationError,
@@ -118,39 +119,37 @@ def _explained(what: str, hub_id: str) -> Iterator[None]:
         RevisionNotFoundError,
     )
 
-    try:
-        yield
-    except GatedRepoError as error:
-        raise ResourceError(
-            f"{hub_id} has terms that you must accept on the hub: open "
-            f"https://huggingface.co/{hub_id}, accept them, and set HF_TOKEN to your token"
-        ) from error
-    except RepositoryNotFoundError as error:
-        raise ResourceError(
-            f"{hub_id}: the hub has no such repository, or hides it from you; check the name, or "
-            "set HF_TOKEN to your token"
-        ) from error
-    except RevisionNotFoundError as error:
-        raise ResourceError(
-            f"{what}: the hub has no such commit; correct `revision` in models.yaml, or run "
-            f"`needlework pin --update {hub_id}`"
-        ) from error
-    except HFValidationError as error:
-        raise ResourceError(f"{hub_id} is no name of a repository on the hub") from error
-    except (ValueError, TypeError, LookupError, AttributeError, InvalidURL) as error:
-        raise ResourceError(
-            f"{what}: what answers is not the hub ({type(error).__name__}: {_brief(error)}); is "
-            "there a portal to log in to? Check HF_ENDPOINT and the network"
-        ) from error
-    except (HTTPError, OSError) as error:
-        raise ResourceError(
-            f"{what} cannot be had from the hub ({type(error).__name__}: {_brief(error)}); try "
-            "again where there is a network, or name a mirror with NEEDLEWORK_MIRROR"
-        ) from error
+    def no_hub(cause: Exception) -> ResourceError:
+        return ResourceError(
+            f"{what}: what answers is not the hub ({told(cause)}); is there a portal to log in to? "
+            "Check HF_ENDPOINT and the network"
+        )
 
-
-def _brief(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+    with strangers(no_hub):
+        try:
+            yield
+        except GatedRepoError as error:
+            raise ResourceError(
+                f"{hub_id} has terms that you must accept on the hub: open "
+                f"https://huggingface.co/{hub_id}, accept them, and set HF_TOKEN to your token"
+            ) from error
+        except RepositoryNotFoundError as error:
+            raise ResourceError(
+                f"{hub_id}: the hub has no such repository, or hides it from you; check the name, "
+                "or set HF_TOKEN to your token"
+            ) from error
+        except RevisionNotFoundError as error:
+            raise ResourceError(
+                f"{what}: the hub has no such commit; correct `revision` in models.yaml, or run "
+                f"`needlework pin --update {hub_id}`"
+            ) from error
+        except HFValidationError as error:
+            raise ResourceError(f"{hub_id} is no name of a repository on the hub") from error
+        except (HTTPError, OSError) as error:
+            raise ResourceError(
+                f"{what} cannot be had from the hub ({told(error)}); try again where there is a "
+                "network, or name a mirror with NEEDLEWORK_MIRROR"
+            ) from error
 
 
 def _git_digest(path: Path) -> str:

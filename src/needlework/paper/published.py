@@ -14,6 +14,7 @@ from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 
+from needlework.door import opens, shown
 from needlework.errors import RecordError
 from needlework.study.paper import FORMATS, TASKS
 
@@ -88,14 +89,12 @@ def read_tables(folder: Path) -> list[Number]:
     return numbers
 
 
+@opens("a CSV file in UTF-8", "table.csv", error=RecordError, way_out="correct it")
 def _read_file(path: Path) -> list[Number]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            columns = _columns(path, reader.fieldnames or ())
-            lines = [(reader.line_num, _complete(path, reader, line)) for line in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise RecordError(f"{path}: {error}; expected a CSV file in UTF-8") from error
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file)
+        columns = _columns(path, reader.fieldnames or ())
+        lines = [(reader.line_num, _complete(path, reader, line)) for line in reader]
     if not lines:
         raise RecordError(
             f"{path}: no row below the names of the columns; add one or drop the file"
@@ -112,7 +111,7 @@ def _complete(path: Path, reader: "csv.DictReader[str]", line: dict[str, str]) -
     for column, known in NAMES.items():
         if column in line and line[column] not in known:
             raise RecordError(
-                f"{place}: {column}: {line[column]!r} is unknown; expected {', '.join(known)}"
+                f"{place}: {column}: {shown(line[column])} is unknown; expected {', '.join(known)}"
             )
     return line
 
@@ -124,8 +123,8 @@ def _columns(path: Path, names: Sequence[str]) -> list[str]:
     missing = [name for name in REQUIRED if name not in names]
     missing += [] if {"task", "length"} & set(names) else ["task"]
     missing += [] if set(found) - {AVERAGE} else ["1024"]
-    problems = [f"column {name!r} twice" for name in names if names.count(name) > 1]
-    problems += [f"column {name!r}" for name in strange]
+    problems = [f"column {shown(name)} twice" for name in names if names.count(name) > 1]
+    problems += [f"column {shown(name)}" for name in strange]
     problems += [f"no column {name!r}" for name in missing]
     if problems:
         raise RecordError(
@@ -165,7 +164,8 @@ def _match(path: Path, number: int, line: Mapping[str, str], column: str) -> re.
     found = PRINTED.fullmatch((line[column] or "").strip())
     if found is None:
         raise RecordError(
-            f"{path}:{number}: {column}: {line[column]!r} is not a number; correct or drop the row"
+            f"{path}:{number}: {column}: {shown(line[column])} is not a number; correct or drop "
+            "the row"
         )
     return found
 
@@ -200,7 +200,7 @@ def _numbers(
 
 def _whole(path: Path, number: int, line: Mapping[str, str], column: str) -> int:
     if not WHOLE.fullmatch(line[column] or ""):
-        raise RecordError(f"{path}:{number}: {column}: {line[column]!r} is not a whole number")
+        raise RecordError(f"{path}:{number}: {column}: {shown(line[column])} is not a whole number")
     return int(line[column])
 
 

@@ -14,8 +14,9 @@ from needlework.analysis.effective_length import (
     above_own_share,
     above_threshold,
 )
+from needlework.door import opens
 from needlework.errors import RecordError
-from needlework.files import write_text
+from needlework.files import AGAIN, write_text
 from needlework.parsing import Closed, parse, read
 from needlework.records import LIBRARIES, Prediction
 from needlework.scores.cells import MACHINE, read_estimates
@@ -183,6 +184,7 @@ def _made_by(predictions: Path, cells: Iterable[Cell]) -> Iterator[MadeBy]:
         yield MadeBy(others=dict(same), cells=tuple(places))
 
 
+@opens("predictions", "records.jsonl", error=RecordError, way_out=AGAIN)
 def _first(path: Path) -> Mapping[str, str]:
     """What the first prediction of a file says of what made it."""
     try:
@@ -190,10 +192,6 @@ def _first(path: Path) -> Mapping[str, str]:
             return Prediction.model_validate_json(lines.readline()).others
     except OSError as error:
         raise RecordError(f"{path}: {error.strerror}; ask for it with snakemake") from error
-    except ValueError as error:
-        raise RecordError(
-            f"{path}:1: no prediction; delete the file and rerun snakemake"
-        ) from error
 
 
 def _place(cell: Cell) -> str:

@@ -118,7 +118,7 @@ class Server(ServerKeys):
         """The key, from the environment; None where the entry has none.
 
         Raises:
-            ServerError: the variable is not set.
+            ServerError: the variable is not set, or holds what no header can.
         """
         if self.key is None:
             return None
@@ -127,6 +127,11 @@ class Server(ServerKeys):
             raise ServerError(
                 f"the key of {self.name} is expected in the environment variable {self.key}, which "
                 f"is not set; `export {self.key}=...`, or remove `key`"
+            )
+        if not (value.isascii() and value.isprintable()):
+            raise ServerError(
+                f"the key of {self.name} in the environment variable {self.key} has a line break "
+                "or a letter that is not ASCII, as no key has; copy it again"
             )
         return value
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 _TEMPLATE, _TOKENS = "chat_template.jinja", "tokenizer.json"
+_MORE = "additional_chat_templates"
+"""A folder of further templates, each in a file by its name."""
 TODAY = datetime(2024, 7, 26, tzinfo=UTC)
 """The date that templates are told; those of Llama 3 write it themselves where nobody tells one."""
 _SWITCHES = frozenset({"enable_thinking", "thinking"})
@@ -122,19 +124,31 @@ def _folder(path_or_hub_id: str, *, revision: str | None) -> Path:
 
 
 def _source(folder: Path, sidecars: Sidecars) -> str:
-    """The template: a file of its own, or in the sidecar, alone or as `default` among others."""
-    if (folder / _TEMPLATE).is_file():
-        return _read(folder / _TEMPLATE)
-    found = sidecars.config.get("chat_template")
+    """The template: in files of its own or in the sidecar; alone, or as `default` among others."""
+    files = [folder / _TEMPLATE, *sorted((folder / _MORE).glob("*.jinja"))]
+    named = {_name(file): file for file in files if file.is_file()}
+    found: object = {name: _read(file) for name, file in named.items()}
+    found = found or sidecars.config.get("chat_template")
     if isinstance(found, list):
-        named = [each for each in found if isinstance(each, dict) and each.get("name") == "default"]
-        found = named[-1].get("template") if named else None
+        found = {each.get("name"): each.get("template") for each in found if isinstance(each, dict)}
+    if isinstance(found, dict):
+        if "default" not in found and found:
+            raise ResourceError(
+                f"{folder} has chat templates by the names {', '.join(map(str, found))}, and none "
+                "is `default`; name a fixed wrapper"
+            )
+        found = found.get("default")
     if not isinstance(found, str):
         places = f"neither {_TEMPLATE} nor `chat_template` in {CONFIG}"
         if is_gguf(folder):
             places = "as its `tokenizer.chat_template` would be"
         raise ResourceError(f"{folder} has no chat template, {places}; name a fixed wrapper")
     return found
+
+
+def _name(file: Path) -> str:
+    """What a template in a file of its own is called."""
+    return "default" if file.name == _TEMPLATE else file.stem
 
 
 @opens("a chat template", "chat_template.jinja", error=ResourceError)

@@ -9,6 +9,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field, JsonValue, StringConstraints, ValidationError
 
+from needlework.door import opens
 from needlework.errors import BudgetError, RecordError, ResourceError
 from needlework.parsing import Closed
 from needlework.records import Sample, SampleDetail
@@ -70,7 +71,7 @@ def generate(
         ResourceError: the file cannot be read.
     """
     counter = Counter(tokenizer)
-    lines = chosen_lines(spec, Path(spec.path), length=length, samples=samples)
+    lines = chosen_lines(Path(spec.path), spec, length=length, samples=samples)
     for index, (number, line) in enumerate(lines):
         text = _wrapped(line, wrapper)
         tokens = counter(text)
@@ -86,8 +87,9 @@ def generate(
         )
 
 
+@opens("a dataset", "dataset.jsonl", error=RecordError, way_out="correct it")
 def chosen_lines(
-    spec: FileSpec, path: Path, *, length: int, samples: int
+    path: Path, spec: FileSpec, *, length: int, samples: int
 ) -> Iterator[tuple[int, Line]]:
     """Yield the lines of a dataset with their numbers, from the file of the task at `path`.
 

@@ -7,17 +7,19 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import tokenizers
 
-from needlework import bounded
 from needlework.door import opens
 from needlework.errors import ResourceError
 from needlework.external import snapshots
 from needlework.tokenizers import cuts
+from needlework.tokenizers.apart import Reader
 from needlework.tokenizers.sidecars import CONFIG, SPECIAL, Sidecars
 
 log = logging.getLogger(__name__)
@@ -25,12 +27,11 @@ log = logging.getLogger(__name__)
 Find = Callable[[str], int | None]
 """What gives a token its id."""
 
-SECONDS, SECONDS_A_MEGABYTE = 30, 30
-MEGABYTES, MEGABYTES_A_MEGABYTE = 1000, 500
-"""What a text may take: a hundred times what honest tokenizers need, who expand and search too."""
 PATTERN = re.compile(r'"Regex"\s*:\s*"((?:[^"\\]|\\.)*+)')
 LONGEST_PATTERN = 20_000
 """Characters of all expressions of a tokenizer; a million of them take gigabytes to be prepared."""
+MOST_GROWTH = 1000
+"""What a decoder may make of a character; honest ones replace one by one."""
 
 
 class HubTokenizer:
@@ -42,27 +43,34 @@ class HubTokenizer:
 
     def _define(self, source: str, path: Path, *, name: str, sidecars: Sidecars) -> None:
         """Become what `source`, the text of a `tokenizer.json`, and its sidecars describe."""
-        self._path = path
+        self._path, self._source = path, source
+        self._added = sidecars.added
         _check_patterns(path, source)
-        self._inner, layout = _read(path, source)
-        added = _add(self._inner, sidecars)
-        digest = hashlib.sha256((source + "".join(added)).encode()).hexdigest()
+        added = self._added
+        self._reader = Reader(path, lambda: _Inner(path, source, added), size=len(source))
+        layout = _layout(source)
+        told = self._reader.tell("all")
+        digest = hashlib.sha256((source + "".join(told["added"])).encode()).hexdigest()
         self.identity = f"{name}@{digest[:12]}"
-        self.vocabulary = self._inner.get_vocab_size(with_added_tokens=True)
+        self.vocabulary = told["vocabulary"]
         self.cuts = cuts.of_layout(layout)
         self.blank = None if self.cuts is None or self.cuts.barred else self.cuts.blank
         self._words = _closed_vocabulary(layout)
         self.begin = tuple(self._begin(sidecars, layout))
-        self.end = frozenset(known_ids(sidecars, "eos_token", self._inner.token_to_id))
+        self.end = frozenset(known_ids(sidecars, "eos_token", self._find))
+
+    def _find(self, token: str) -> int | None:
+        found: int | None = self._reader.tell("id", token)
+        return found
 
     def _begin(self, sidecars: Sidecars, layout: dict[str, Any]) -> list[int]:
         """What the sidecar says, or else what the post-processor, as in Llama 3, puts first."""
         if (adds := sidecars.config.get("add_bos_token")) is not None:
-            return begin_of(sidecars, self._inner.token_to_id) if adds else []
+            return begin_of(sidecars, self._find) if adds else []
         if self._words is not None or not layout.get("post_processor"):
             return []
-        encoded = self._inner.encode("a", add_special_tokens=True)
-        return encoded.ids[: encoded.special_tokens_mask.index(0)]
+        found: list[int] = self._reader.tell("begin")
+        return found
 
     def encode(self, text: str) -> list[int]:
         """The ids of `text`.
@@ -75,7 +83,7 @@ class HubTokenizer:
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of every text; raises as `encode` does."""
         self._check(texts)
-        return _encoded(self._path, self._inner, texts)
+        return self._reader.encode(texts)
 
     def _check(self, texts: Sequence[str]) -> None:
         if self._words is None:
@@ -90,8 +98,15 @@ class HubTokenizer:
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of `tokens`, special tokens left out."""
-        text: str = self._inner.decode(list(tokens), skip_special_tokens=True)
+        text: str = self._here.decode(list(tokens), skip_special_tokens=True)
         return text
+
+    @cached_property
+    def _here(self) -> tokenizers.Tokenizer:
+        """The same in this process, for answers as they are written: it could be loaded, and what
+        it may make of a token was looked at.
+        """
+        return _Inner(self._path, self._source, self._added).library
 
 
 def _check_patterns(path: Path, source: str) -> None:
@@ -106,22 +121,6 @@ def _check_patterns(path: Path, source: str) -> None:
             f"{path}: its expressions have {size} characters, and {LONGEST_PATTERN} is the most "
             "that a tokenizer may have; fetch it again, or name another tokenizer"
         )
-
-
-@opens("a text for a tokenizer", "", error=ResourceError, way_out="name another tokenizer")
-def _encoded(path: Path, inner: tokenizers.Tokenizer, texts: Sequence[str]) -> list[list[int]]:
-    """The ids of texts, within limits of time and memory."""
-    size = sum(map(len, texts)) / bounded.MEGABYTE
-    limits = bounded.Limits(
-        seconds=SECONDS + SECONDS_A_MEGABYTE * size,
-        megabytes=MEGABYTES + MEGABYTES_A_MEGABYTE * size,
-    )
-
-    def encode() -> list[list[int]]:
-        found = inner.encode_batch(list(texts), add_special_tokens=False)
-        return [each.ids for each in found]
-
-    return bounded.in_thread(encode, what=f"{path}: a text of {size:.3g} MB", limits=limits)
 
 
 def begin_of(sidecars: Sidecars, find: Find) -> list[int]:
@@ -148,28 +147,75 @@ def known_ids(sidecars: Sidecars, kind: str, find: Find) -> list[int]:
     return list(dict.fromkeys(number for number in found.values() if number is not None))
 
 
+class _Inner:
+    """A tokenizer that neither cuts nor fills texts, with the tokens that only sidecars know."""
+
+    def __init__(self, path: Path, source: str, added: Mapping[str, int]) -> None:
+        self.path, self.library = path, _read(path, source)
+        self._added = _add(self.library, added, path.parent)
+
+    def ids(self, texts: Sequence[str]) -> list[Sequence[int]]:
+        """The ids of every text."""
+        found = self.library.encode_batch(list(texts), add_special_tokens=False)
+        return [each.ids for each in found]
+
+    def tell(self, question: str, words: Sequence[str]) -> Any:  # noqa: ANN401 - as JSON has it
+        """What is asked of it once: all about it, the id of a token, what begins every text."""
+        if question == "id":
+            return self.library.token_to_id(words[0])
+        if question == "begin":
+            encoded = self.library.encode("a", add_special_tokens=True)
+            return encoded.ids[: encoded.special_tokens_mask.index(0)]
+        _check_growth(self.path, self.library)
+        size = self.library.get_vocab_size(with_added_tokens=True)
+        return {"vocabulary": size, "added": self._added}
+
+
 @opens("a tokenizer", "tokenizer.json", error=ResourceError)
-def _read(path: Path, source: str | None = None) -> tuple[tokenizers.Tokenizer, dict[str, Any]]:
-    """A tokenizer that neither cuts nor fills texts, and its layout."""
+def _read(path: Path, source: str | None = None) -> tokenizers.Tokenizer:
     source = path.read_text(encoding="utf-8") if source is None else source
     inner = tokenizers.Tokenizer.from_str(source)
     inner.no_truncation()
     inner.no_padding()
-    return inner, _layout(source)
+    return inner
 
 
-def _add(inner: tokenizers.Tokenizer, sidecars: Sidecars) -> list[str]:
+def _check_growth(path: Path, library: tokenizers.Tokenizer) -> None:
+    """Accept a decoder that makes texts little longer than the tokens they are of.
+
+    Raises:
+        ResourceError: its replacements, one after the other, may make a character much more.
+    """
+    decoder = library.decoder
+    told = json.loads(decoder.__getstate__()) if decoder is not None else {}
+    growth = prod(1 + len(step.get("content", "")) for step in _decoders(told))
+    if growth > MOST_GROWTH:
+        raise ResourceError(
+            f"{path}: its decoder may make {growth:,} characters of one, and {MOST_GROWTH} is the "
+            "most that it may; fetch it again, or name another tokenizer"
+        )
+
+
+def _decoders(told: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The replacements among the steps of a decoder."""
+    if told.get("type") == "Replace":
+        yield told
+    for step in told.get("decoders", ()):
+        yield from _decoders(step)
+
+
+def _add(inner: tokenizers.Tokenizer, added: Mapping[str, int], folder: Path) -> list[str]:
     """Add the tokens that only the files beside it know; which these are.
 
     Raises:
         ResourceError: such a token would get another id than its file says.
     """
-    missing = [text for text in sidecars.added if inner.token_to_id(text) is None]
+    missing = [text for text in added if inner.token_to_id(text) is None]
     for text in missing:
         inner.add_special_tokens([tokenizers.AddedToken(text, special=True, normalized=False)])
-        if inner.token_to_id(text) != (number := sidecars.added[text]):
+        if inner.token_to_id(text) != (number := added[text]):
             raise ResourceError(
-                f"{sidecars.folder}: its files give token {text!r} the id {number}, but the "
+                f"{folder}: its files give token {text!r} the id {number}, but the "
                 f"tokenizer has room for it at {inner.token_to_id(text)}; mend added_tokens_decoder"
             )
     return missing

@@ -3,17 +3,23 @@
 Text that looks like a special token (`<s>`) is text, as it is to the library.
 """
 
+import hashlib
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import sentencepiece
 
 from needlework.door import opens
 from needlework.errors import ResourceError
-from needlework.files import sha256
+from needlework.tokenizers.apart import Reader
 from needlework.tokenizers.cuts import MARK, Blank, Cuts
 from needlework.tokenizers.hub import begin_of, known_ids
 from needlework.tokenizers.sidecars import Sidecars
+
+MOST_GROWTH = 4
+"""What a model may make of its pieces: U+FFFD is three bytes for one."""
 
 
 class SentencePieceTokenizer:
@@ -26,29 +32,32 @@ class SentencePieceTokenizer:
     def __init__(self, path: Path) -> None:
         if not path.is_file():
             raise ResourceError(f"{path}: no such tokenizer; fetch it with `needlework fetch`")
-        self._inner = _read(path)
-        self.identity = f"{path.parent.name}@{sha256(path)[:12]}"
-        self.vocabulary: int = self._inner.get_piece_size()
+        self._path, content = path, path.read_bytes()
+        self._reader = Reader(path, lambda: _Inner(path, content), size=len(content))
+        self._content = content
+        told = self._reader.tell("all")
+        self.identity = f"{path.parent.name}@{hashlib.sha256(content).hexdigest()[:12]}"
+        self.vocabulary: int = told["vocabulary"]
         sidecars = Sidecars(path.parent)
         known = range(self.vocabulary)
         self._added = {text: each for text, each in sidecars.added.items() if each not in known}
-        self.begin = tuple(self._begin(sidecars))
+        self.begin = tuple(self._begin(sidecars, told["begin"]))
         named = known_ids(sidecars, "eos_token", self._id)
-        self.end = frozenset([*_present(self._inner.eos_id()), *named])
-        self.blank = self._find_blank()
+        self.end = frozenset([*told["end"], *named])
+        self.blank: Blank | None = told["blank"]
         self.cuts = None if self.blank is None else Cuts(self.blank)
 
-    def _begin(self, sidecars: Sidecars) -> list[int]:
+    def _begin(self, sidecars: Sidecars, own: list[int]) -> list[int]:
         """The library's begin token, but what the sidecar says comes first."""
         adds = sidecars.config.get("add_bos_token", True)
         if not adds:
             return []
         named = begin_of(sidecars, self._id) if sidecars.named("bos_token") else []
-        return named or _present(self._inner.bos_id())
+        return named or own
 
     def _id(self, text: str) -> int | None:
-        number: int = self._inner.piece_to_id(text)
-        return number if self._inner.id_to_piece(number) == text else self._added.get(text)
+        number: int | None = self._reader.tell("id", text)
+        return self._added.get(text) if number is None else number
 
     def _check(self, text: str) -> None:
         found = next((token for token in self._added if token in text), None)
@@ -58,52 +67,96 @@ class SentencePieceTokenizer:
                 "beside its .model know it; convert it to tokenizer.json"
             )
 
-    def _find_blank(self) -> Blank | None:
-        """Blanks may be cut where no piece holds one after something else.
-
-        A merge across the cut would make such a piece, so there is none. In a model that puts a
-        blank before the text itself, the rest of the text must then lose its own. Only models that
-        merge (BPE) are looked at; their scores are ranks, while those of others are logarithms.
-        """
-        numbers = range(self.vocabulary)
-        if any(self._inner.get_score(each) % 1 for each in numbers):
-            return None
-        if any(MARK in self._inner.id_to_piece(each).lstrip(MARK) for each in numbers):
-            return None
-        word = self._inner.encode("a")
-        if word == self._inner.encode(" a"):
-            return None
-        return "parts" if self._inner.id_to_piece(word[0]).startswith(MARK) else "leads"
-
     def encode(self, text: str) -> list[int]:
         """The ids of `text`.
 
         Raises:
             ResourceError: a token stands in it that only the files beside the model know.
         """
-        self._check(text)
-        ids: list[int] = self._inner.encode(text)
-        return ids
+        return self.encode_batch([text])[0]
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of every text; raises as `encode` does."""
         for text in texts if self._added else ():
             self._check(text)
-        ids: list[list[int]] = self._inner.encode(list(texts))
-        return ids
+        return self._reader.encode(texts)
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of `tokens`, special tokens left out, and ids that no piece has."""
         known = [token for token in tokens if token < self.vocabulary]
-        kept = [token for token in known if not self._inner.is_control(token)]
-        text: str = self._inner.decode(kept)
+        kept = [token for token in known if not self._here.is_control(token)]
+        text: str = self._here.decode(kept)
         return text
+
+    @cached_property
+    def _here(self) -> sentencepiece.SentencePieceProcessor:
+        """The same in this process, for answers as they are written: it could be loaded, and what
+        it may make of a token was looked at.
+        """
+        return _read(self._path, self._content)
+
+
+class _Inner:
+    """A model as the child has it."""
+
+    def __init__(self, path: Path, content: bytes) -> None:
+        self.path, self.library = path, _read(path, content)
+
+    def ids(self, texts: Sequence[str]) -> list[Sequence[int]]:
+        """The ids of every text."""
+        found: list[Sequence[int]] = self.library.encode(list(texts))
+        return found
+
+    def tell(self, question: str, words: Sequence[str]) -> Any:  # noqa: ANN401 - as JSON has it
+        """What is asked of it once: all about it, or the id of a piece."""
+        if question == "id":
+            number = self.library.piece_to_id(words[0])
+            return number if self.library.id_to_piece(number) == words[0] else None
+        size = self.library.get_piece_size()
+        pieces = [self.library.id_to_piece(number) for number in range(size)]
+        self._check_growth(pieces)
+        return {
+            "vocabulary": size,
+            "begin": _present(self.library.bos_id()),
+            "end": _present(self.library.eos_id()),
+            "blank": self._blank(pieces),
+        }
+
+    def _check_growth(self, pieces: Sequence[str]) -> None:
+        """Accept a model whose texts are little longer than their pieces.
+
+        Raises:
+            ResourceError: it has rules that make texts longer.
+        """
+        size = len(self.library.decode(list(range(len(pieces)))))
+        most = MOST_GROWTH * sum(map(len, pieces))
+        if size > most:
+            raise ResourceError(
+                f"{self.path}: makes {size:,} characters of its own {len(pieces)} pieces, and "
+                f"{most:,} is the most; fetch it again, or name another tokenizer"
+            )
+
+    def _blank(self, pieces: Sequence[str]) -> Blank | None:
+        """Blanks may be cut where no piece holds one after something else.
+
+        A merge across the cut would make such a piece, so there is none. In a model that puts a
+        blank before the text itself, the rest of the text must then lose its own. Only models that
+        merge (BPE) are looked at; their scores are ranks, while those of others are logarithms.
+        """
+        if any(self.library.get_score(each) % 1 for each in range(len(pieces))):
+            return None
+        if any(MARK in piece.lstrip(MARK) for piece in pieces):
+            return None
+        word = self.library.encode("a")
+        if word == self.library.encode(" a"):
+            return None
+        return "parts" if pieces[word[0]].startswith(MARK) else "leads"
 
 
 @opens("a SentencePiece model", "tokenizer.model", error=ResourceError)
-def _read(path: Path) -> sentencepiece.SentencePieceProcessor:
+def _read(path: Path, content: bytes | None = None) -> sentencepiece.SentencePieceProcessor:
     inner = sentencepiece.SentencePieceProcessor()
-    inner.Load(str(path))
+    inner.LoadFromSerializedProto(path.read_bytes() if content is None else content)
     return inner
 
 

@@ -9,13 +9,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from needlework.door import read_json
+from needlework.door import read_json, shown
 from needlework.errors import CheckpointError, NeedleworkError, ResourceError
 
 CONFIG, SPECIAL, ADDED = "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"
 ENDS = ("config.json", "generation_config.json")
 """Where a checkpoint says which ids end a text."""
 _END = "eos_token_id"
+_EVERYWHERE = frozenset(f"{kind}_token" for kind in "bos eos unk sep pad cls mask".split())
+_EXTRA, _TYPE = "extra_special_tokens", "__type"
 
 
 class Sidecars:
@@ -63,16 +65,24 @@ class Sidecars:
         return dict(sorted(found.items(), key=lambda token: token[1]))
 
     def for_templates(self) -> dict[str, str]:
-        """The special tokens by the names that chat templates use.
+        """The special tokens by the names that chat templates use, as transformers resolves them.
 
-        The map of special tokens comes first, but not where the sidecar describes all tokens.
+        The map of special tokens comes before the sidecar, but not where that describes all tokens;
+        names that only some models have are the sidecar's, and those listed as extra come first.
         """
-        legacy = "added_tokens_decoder" not in self.config
-        said = self.config | (self._special if legacy else {})
+        said = {name: self.config[name] for name in self.config if name.endswith("_token")}
+        own = {name: token for name, token in said.items() if name not in _EVERYWHERE}
+        typed = {name for name, token in own.items() if isinstance(token, dict) and _TYPE in token}
+        mapped = {} if "added_tokens_decoder" in self.config else self._special
+        found = {name: said[name] for name in said.keys() - own.keys() | typed}
+        found |= {name: token for name, token in mapped.items() if name.endswith("_token")}
+        found |= {name: token for name, token in own.items() if isinstance(token, str)}
+        for extra in (self.config.get(_EXTRA), mapped.get(_EXTRA)):
+            found |= extra if isinstance(extra, dict) else {}
         return {
             name: content(token, self.folder / CONFIG, name)
-            for name, token in said.items()
-            if name.endswith("_token") and isinstance(token, str | dict)
+            for name, token in found.items()
+            if isinstance(token, str | dict)
         }
 
 
@@ -85,7 +95,7 @@ def content(token: object, path: Path, name: str) -> str:
     text = token.get("content") if isinstance(token, dict) else token
     if not isinstance(text, str) or not text:
         raise ResourceError(
-            f"{path}: {name} is {_shown(token)}, which is no token; write its text, or null"
+            f"{path}: {name} is {shown(token)}, which is no token; write its text, or null"
         )
     return text
 
@@ -111,7 +121,7 @@ def _ends(path: Path) -> Iterator[int]:
                 continue
             if not isinstance(each, int) or isinstance(each, bool) or each < 0:
                 raise CheckpointError(
-                    f"{path}: {_END} is {_shown(value)}, which is no id; correct it"
+                    f"{path}: {_END} is {shown(value)}, which is no id; correct it"
                 )
             yield each
 
@@ -124,10 +134,5 @@ def _object(path: Path, error: type[NeedleworkError] = ResourceError) -> dict[st
 def _id(number: object, path: Path) -> int:
     text = str(number)
     if isinstance(number, bool) or not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise ResourceError(f"{path}: {_shown(number)} is no id of a token; fetch it again")
+        raise ResourceError(f"{path}: {shown(number)} is no id of a token; fetch it again")
     return int(text)
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -23,6 +23,9 @@ _INNER_BLANK = re.compile(rb"\S ")
 _MEMORY = 1 << 17
 """Words remembered before the memory starts anew, some tens of megabytes."""
 _LONGEST_REMEMBERED = 48
+LARGEST, LONGEST = 4 << 20, 256
+"""Bytes of a vocabulary's file and of one entry: the published ones have 1.1 million and 128. Every
+length of an entry may have to be tried at every place of a text."""
 
 
 class WorldTokenizer:
@@ -97,6 +100,10 @@ def _read(path: Path) -> dict[int, bytes]:
     """
     if not path.is_file():
         raise ResourceError(f"{path}: no such vocabulary; fetch it with `needlework fetch`")
+    if (size := path.stat().st_size) > LARGEST:
+        raise ResourceError(
+            f"{path}: has {size:,} bytes, and a vocabulary has {LARGEST:,} at most; fetch it again"
+        )
     lines = path.read_text("utf-8").removesuffix("\n").split("\n")
     found = [row.groups() for row in map(_LINE.fullmatch, lines) if row is not None]
     literals = ast.literal_eval("[" + ",".join(literal for _, literal, _ in found) + "]")
@@ -106,6 +113,10 @@ def _read(path: Path) -> dict[int, bytes]:
     sizes = [int(size) for _, _, size in found]
     if len(found) != len(lines) or list(map(len, entries)) != sizes:
         raise ResourceError(f"{path}: not an RWKV vocabulary; fetch it again")
+    if (longest := max(sizes, default=0)) > LONGEST:
+        raise ResourceError(
+            f"{path}: has an entry of {longest:,} bytes, and {LONGEST} is the most; fetch it again"
+        )
     return dict(zip((int(token) for token, _, _ in found), entries, strict=True))
 
 

@@ -511,14 +511,21 @@ def vast_grid(parts: Parts) -> None:
 
 
 def vast_study(parts: Parts) -> None:
-    """More lengths than there are predictions of, in no more values than YAML may have."""
+    """A million lengths, of which there are predictions of three."""
 
     def grow(study: dict[str, Any]) -> None:
         for suite in study["suites"].values():
-            suite["lengths"] = list(range(1, 20_001))
+            suite["lengths"] = list(range(1, 1_000_001))
 
     edited("study/plan/study.json", grow)(parts)
     parts[f"inputs/{STUDY}"] = parts["study/plan/study.json"]
+
+
+def vast_config(parts: Parts) -> None:
+    """The same in the configuration alone."""
+    study = json.loads(parts["study/plan/study.json"])
+    study["suites"]["ruler"]["lengths"] = list(range(1, 1_000_001))
+    parts[f"inputs/{STUDY}"] = json.dumps(study).encode()
 
 
 def vast_parquet(parts: Parts) -> None:
@@ -538,9 +545,10 @@ def vast_parquet(parts: Parts) -> None:
         (aliases, "inputs/config/tasks.yaml"),
         (vast_grid, "files of study/predictions"),
         (vast_study, "files of study/predictions"),
+        (vast_config, "suites.ruler.lengths` in line 1 is too long"),
         (vast_parquet, "scores.parquet: 40,000,000 rows where"),
     ],
-    ids=["aliases", "grid", "study", "parquet"],
+    ids=["aliases", "grid", "study", "config", "parquet"],
 )
 def test_what_would_take_for_ever_is_refused_at_once(
     archive: Path, tmp_path: Path, change: Change, told: str
@@ -574,3 +582,32 @@ def test_a_signature_names_its_signer_and_no_other_bytes(archive: Path, tmp_path
     allowed.write_text("")
     stranger = CliRunner().invoke(cli, ["review", str(mine), "--signers", str(allowed)])
     assert "not by anybody whom" in str(stranger.exception)
+
+
+def test_what_fails_after_something_did_not_agree_is_no_mistake_of_ours(
+    archive: Path, tmp_path: Path
+) -> None:
+    """A task of another name in the grid alone once ended a review in a traceback."""
+
+    def rename(grid: dict[str, Any]) -> None:
+        grid["suites"]["ruler"]["tasks"][0]["name"] = "x"
+
+    forged = sealed(archive, tmp_path, edited("study/plan/grid.json", rename))
+    done = CliRunner().invoke(cli, ["review", str(forged)])
+    assert done.exit_code == 1, done.exception
+    assert "plan/grid.json: suites.ruler.tasks[0].name: 'x', but" in done.output
+
+
+def test_asking_models_again_is_watched_too(archive: Path, tmp_path: Path) -> None:
+    """What reads the artifact for it has the limits of any review."""
+    done = ran(archive, "--recompute", "1", NEEDLEWORK_LIMITS="0.001")
+    assert done.returncode == 2
+    assert re.search(
+        r"the review of .*: needs more than 4\.\d+ MB of memory.*NEEDLEWORK_LIMITS=4", done.stderr
+    )
+    assert done.stderr.count("\n") == 1
+
+
+def test_what_is_only_told_is_listed(archive: Path, tmp_path: Path) -> None:
+    told = list(belonging.believed(opened(archive, tmp_path)))
+    assert "study/plan/costs.json" in told

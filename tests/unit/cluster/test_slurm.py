@@ -1,8 +1,11 @@
 """What `config/cluster.yaml` asks of Slurm, and what is made of Slurm's answers."""
 
+import asyncio
+import logging
 from pathlib import Path
 
 import pytest
+import snakemake_executor_plugin_slurm as executor
 import yaml
 
 from needlework.cluster import slurm
@@ -83,6 +86,15 @@ def test_sacct_without_a_database_is_not_asked_for_states(commands: Path) -> Non
     assert slurm.status_command() == "squeue"
     command_of_slurm(commands, "sacct", "exit 0")
     assert slurm.status_command() == "sacct"
+
+
+def test_a_cancelled_job_is_seen(commands: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Snakemake waited for ever for a job that its user had cancelled."""
+    monkeypatch.setattr(executor, "query_job_status", executor.query_job_status)
+    command_of_slurm(commands, "sacct", "echo '5|CANCELLED by 1000'; echo '6|NODE_FAIL'")
+    slurm.status_command()
+    states, _ = asyncio.run(executor.query_job_status("sacct", logging.getLogger()))
+    assert states == {"5": "CANCELLED", "6": "NODE_FAIL"}
 
 
 def test_jobs_that_a_killed_run_left_are_named(commands: Path) -> None:

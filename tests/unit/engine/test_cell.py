@@ -287,8 +287,21 @@ def test_what_does_not_fit_today_is_tried_again_tomorrow(tmp_path: Path) -> None
     """On a larger machine the same journal must not repeat the failure."""
     cell = {"task": dataset([sample(0, [5] * 30)])}
     broken = watched(refusing(0, error=MemoryError()))
-    assert run_cell(broken, cell, tmp_path / "journal")[0].stop_reason == "failed"
+    with pytest.raises(EngineError, match="none of 1 samples is answered: prompt and answer of "):
+        run_cell(broken, cell, tmp_path / "journal")
     assert run_cell(family("mamba2"), cell, tmp_path / "journal")[0].stop_reason != "failed"
+
+
+def test_a_cell_of_which_nothing_fits_is_no_score_of_zero(tmp_path: Path) -> None:
+    """It says nothing of the model; what fitted before, on a larger machine, does."""
+    cell = {"task": dataset([sample(0, [5] * 30), sample(1, [6] * 50)])}
+    first = {"task": dataset([sample(0, [5] * 30)])}
+    none = watched(refusing(0, error=MemoryError()))
+    with pytest.raises(EngineError, match=r"none of 2 .* tokens do not fit into memory, 0 do;"):
+        run_cell(none, cell, tmp_path / "journal")
+    run_cell(family("mamba2"), first, tmp_path / "journal")
+    found = run_cell(none, cell, tmp_path / "journal")
+    assert [each.stop_reason == "failed" for each in found] == [False, True]
 
 
 def test_a_real_allocator_that_refuses_is_survived(tmp_path: Path) -> None:

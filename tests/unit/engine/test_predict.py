@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor
 
 from needlework.cli import main
 from needlework.files import read_records, write_records
 from needlework.models import checkpoints
-from needlework.records import Prediction, Sample
+from needlework.records import END, NO_END, Prediction, Sample
 from tests.engine_for_tests import VOCABULARY, in_child, sample, shared_cell, watched
 from tests.models_for_tests import family
 
@@ -110,6 +110,62 @@ def test_predictions_say_what_made_them(folder: Path) -> None:
     assert len(others["revision"]) == 64
     assert others["device"] == "cpu"
     assert others["libraries"] == f"torch {torch.__version__}"
+
+
+def always(token: int, folder: Path) -> None:
+    """Let the model in a folder write one token, whatever it reads."""
+    path = folder / "checkpoint/model.safetensors"
+    weights = load_file(path)
+    weights["norm.weight"] = torch.zeros_like(weights["norm.weight"])
+    weights["norm.bias"] = torch.ones_like(weights["norm.bias"])
+    weights["head.weight"] = torch.zeros_like(weights["head.weight"])
+    weights["head.weight"][token] = 1
+    save_file(weights, path)
+
+
+LOST = "tokenizer_config.json", {"eos_token": "<lost>", "bos_token": "5"}
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"tokenizer_config.json": {"eos_token": "5"}},
+        {"tokenizer_config.json": {"eos_token": {"content": "5"}}},
+        {"special_tokens_map.json": {"eos_token": "5"}},
+        {LOST[0]: LOST[1], "special_tokens_map.json": {"eos_token": "5"}},
+        {"checkpoint/generation_config.json": {"eos_token_id": 5}},
+        {"checkpoint/generation_config.json": {"eos_token_id": [2, 5]}},
+        {LOST[0]: LOST[1], "checkpoint/generation_config.json": {"eos_token_id": 5}},
+    ],
+)
+def test_an_end_token_that_any_file_names_ends_answers(
+    named: dict[str, dict[str, object]], folder: Path
+) -> None:
+    always(5, folder)
+    for name, content in named.items():
+        (folder / name).write_text(json.dumps(content))
+    code, said = run(folder)
+    assert code == 0, said
+    found = read_records(output(folder), Prediction)
+    assert {(each.stop_reason, each.generated_tokens) for each in found} == {("end", 0)}
+    assert END not in found[0].others
+    assert "names an end token" not in said
+
+
+@pytest.mark.parametrize("named", [{}, dict([LOST])])
+def test_where_nobody_names_an_end_token_that_is_told(
+    named: dict[str, dict[str, object]], folder: Path
+) -> None:
+    """In the log once, and in every answer, from where it reaches the tables."""
+    always(5, folder)
+    for name, content in named.items():
+        (folder / name).write_text(json.dumps(content))
+    code, said = run(folder)
+    assert code == 0, said
+    found = read_records(output(folder), Prediction)
+    assert {each.others[END] for each in found} == {NO_END}
+    assert {each.stop_reason for each in found} <= {"limit", "decided"}
+    assert said.count("neither the tokenizer nor the checkpoint names an end token") == 1
 
 
 def test_other_weights_do_not_find_the_journal_of_these(folder: Path) -> None:

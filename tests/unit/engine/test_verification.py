@@ -2,6 +2,7 @@
 
 import json
 import math
+import resource
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from needlework.models.config import DecoderConfig
 from needlework.models.decoder import Decoder
 from needlework.records import Verification
 from needlework.tolerances import TOLERANCES
+from tests.engine_for_tests import in_child
 from tests.models_for_tests import family
 from tests.reference import test_against_upstream as upstream
 from tests.reference.test_against_upstream import pair as pair
@@ -205,6 +207,25 @@ def test_rwkv_files_of_both_formats_are_what_the_authors_package_computes(tmp_pa
         assert found.reference.startswith("rwkv ")
         assert 0 < found.largest_difference <= found.tolerance
     assert verified(tmp_path, candidate(NANO / "rwkv6")).reference.startswith("rwkv ")
+
+
+@pytest.mark.usefixtures("short")
+def test_verifying_writes_its_record_and_no_copy_of_the_weights(tmp_path: Path) -> None:
+    """TMPDIR is memory on many nodes, and the paper's RWKV-6 has 12 GB of float32.
+
+    No file may become larger here than 10,000 bytes, wherever it lies and however short it lives.
+    """
+    hub, pth = upstream.rwkv6_files(tmp_path)
+    sources = [hub, pth, NANO / "rwkv6", NANO / "llama"]
+    assert min(each.stat().st_size for each in (pth, hub / "pytorch_model.bin")) > 4 * 10_000
+
+    def verify() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, resource.RLIM_INFINITY))
+        for number, source in enumerate(sources):
+            found = verified(tmp_path / str(number), candidate(source))
+            assert found.reference is not None
+
+    assert in_child(verify) == 0
 
 
 @pytest.fixture

@@ -208,6 +208,14 @@ def test_a_configuration_with_a_wrong_value_is_one_line_and_stops_nobody_else(
     assert architecture(Weights(str(folder), None, "float32", ())) is None
 
 
+@pytest.mark.parametrize("value", [None, "2", 2.0, True, [2], {}, "x" * 500])
+@pytest.mark.parametrize("key", ["num_hidden_layers", "hidden_size", "vocab_size"])
+def test_a_number_that_is_none_is_named(key: str, value: object, folder: Path) -> None:
+    """The line says which setting, and what stands there, however long."""
+    change(folder, **{key: value})
+    refused(folder, rf"config\.json: {key} is .{{1,60}}, not a whole number; correct it")
+
+
 @pytest.mark.parametrize(
     "named", [["LlamaForCausalLM", "Other"], "LlamaForCausalLM", [], None, [5], {}]
 )

@@ -269,3 +269,69 @@ def test_tables_are_told_the_wrapper_of_the_protocol() -> None:
     }
     assert shown["released"].wrapper == "sheared_llama-chat"
     assert shown["corrected"].wrapper == "base"
+
+
+COMMIT, WORDS = "ab" * 20, "cd" * 20
+ESSAYS = "resources/external/essays/PaulGrahamEssays.json"
+PUNKT = "resources/external/nltk/punkt_tab/english"
+SENTENCES = [
+    f"{PUNKT}/{name}"
+    for name in ("abbrev_types.txt", "collocations.tab", "ortho_context.tab", "sent_starters.txt")
+]
+
+
+def of_the_hub(folder: Path, protocol: str) -> Plan:
+    """A plan of one model whose weights and tokenizer are repositories, with every setting."""
+    path = folder / "models.yaml"
+    alter(path, "tokenizers", "words", value={"source": "me/words"})
+    alter(path, "models", "mamba2", "checkpoint", value="me/tiny")
+    alter(path, "models", "mamba2", "tokenizer", value="words")
+    locks.add(folder / locks.NAME, "me/tiny", Locked(revision=COMMIT))
+    locks.add(folder / locks.NAME, "me/words", Locked(revision=WORDS))
+    keys = {"ruler": {"lengths": [1024], "tasks": ["niah_single_2", "qa_1", "vt"]}}
+    tables = [{"name": "mine", "suite": "ruler"}]
+    asked = study_keys(
+        protocol=protocol, material="english", models=["mamba2"], suites=keys, tables=tables
+    )
+    return plan.resolve(asked, folder)
+
+
+@pytest.mark.parametrize("protocol", ["released", "corrected"])
+def test_a_job_is_told_all_that_decides_its_result(protocol: str, folder: Path) -> None:
+    """Its whole command: an option that is left out, a revision say, is another model, silently."""
+    made = of_the_hub(folder, protocol)
+    weights = f"--checkpoint me/tiny --revision {COMMIT} --dtype bfloat16 --backend needlework"
+    reader = f"--tokenizer me/words --tokenizer-revision {WORDS} --protocol {protocol}"
+    hazards = " --hazard mamba-sampling" if protocol == "released" else ""
+    assert made.checkpoint_options("mamba2") == weights
+    assert made.predict_options("mamba2") == f"{weights} {reader}{hazards}"
+    (prompts,) = {dataset.prompts for dataset in made.datasets()}
+    wording = "" if protocol == "released" else " --wording ruler"
+    told = made.dataset_options(prompts, "vt").partition(" --protocol ")[2]
+    assert told == (
+        f"{protocol} --material english{wording} --seed 1 --samples 10 --tokenizer me/words "
+        f"--revision {WORDS} --wrapper base"
+    )
+
+
+def test_a_job_depends_on_every_file_that_decides_its_result(folder: Path) -> None:
+    """Sentences are split by tables of a library, which are files as well."""
+    made = of_the_hub(folder, "released")
+    (prompts,) = {dataset.prompts for dataset in made.datasets()}
+    words = f"resources/external/tokenizers/me--words/{WORDS}/manifest.json"
+    asked = "resources/external/ruler/prompts.json"
+    wanted = {
+        "niah_single_2": [words, asked, ESSAYS, *SENTENCES],
+        "qa_1": [words, asked, made.dataset_files(prompts, "qa_1")[-1]],
+        "vt": [words, asked],
+    }
+    assert {task: made.dataset_files(prompts, task) for task in wanted} == wanted
+    assert Path(wanted["qa_1"][-1]).parent.name == "qa"
+    weights = f"resources/external/checkpoints/me--tiny/{COMMIT}/manifest.json"
+    assert made.model_files("mamba2") == [weights, words]
+
+
+def test_the_published_tables_are_of_models_as_they_were_asked_then() -> None:
+    """Sheared LLaMA had a chat format in the artifact, and has none where that is corrected."""
+    wrappers = {model.name: model.wrapper for model in small_plan().published}
+    assert wrappers["sheared-llama"] == "sheared_llama-chat"

@@ -149,8 +149,14 @@ def test_what_a_served_study_costs_is_known_before(tmp_path: Path) -> None:
     assert short.answer_tokens == 10 * limit
     read, written = short.prompt_tokens, short.answer_tokens
     assert short.money == pytest.approx((100 * read + 1000 * written) / 1e6)
+    first = cost.first_questions(plan, "large")
+    # Each of eight twice, one before them, three short ones; and ids at three beginnings.
+    assert first.questions == 1 + 2 * 8 + 3 + 3
+    assert first.prompt_tokens == 20 * 128 + 128 + 128 + 256
+    assert first.answer_tokens == 20 * limit + 3
     *_, verdict, _ = cost.lines(plan, [short, long])
-    assert "the budget of 0.5 may stop it before its end" in verdict
+    most = sum(each.money or 0 for each in (short, long, first))
+    assert verdict == (f"large: at most {most:.4g}; the budget of 0.5 may stop it before its end")
     assert {each.model for each in planned(plan)} == {"nano-llama"}
     assert undescribed(plan) == []
 

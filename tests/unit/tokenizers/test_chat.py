@@ -190,12 +190,49 @@ def test_a_template_that_cannot_be_used_is_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_the_default_of_several_templates_is_taken(tmp_path: Path) -> None:
-    several = [{"name": "tool_use", "template": "{{ 1 }}"}, {"name": "default", "template": GEMMA}]
-    folder = qwen(tmp_path, bos_token={"content": "<bos>"})
+OTHER = "{{ 'other' }}" + GEMMA
+SEVERAL: dict[str, tuple[object, dict[str, str]]] = {
+    "a list": ([{"name": "tools", "template": OTHER}, {"name": "default", "template": GEMMA}], {}),
+    "one name twice": (
+        [{"name": "default", "template": OTHER}, {"name": "default", "template": GEMMA}],
+        {},
+    ),
+    "an object": ({"rag": OTHER, "default": GEMMA}, {}),
+    "a file before the sidecar": (OTHER, {"chat_template.jinja": GEMMA}),
+    "files": (
+        OTHER,
+        {"chat_template.jinja": GEMMA, "additional_chat_templates/tool_use.jinja": OTHER},
+    ),
+    "a default among the files": (
+        None,
+        {"chat_template.jinja": OTHER, "additional_chat_templates/default.jinja": GEMMA},
+    ),
+    "no default in a list": ([{"name": "rag", "template": OTHER}], {}),
+    "no default among the files": (GEMMA, {"additional_chat_templates/rag.jinja": OTHER}),
+}
+
+
+@pytest.mark.parametrize("case", SEVERAL)
+def test_of_several_templates_that_of_transformers_is_taken(case: str, tmp_path: Path) -> None:
+    said, files = SEVERAL[case]
+    folder = qwen(tmp_path, bos_token="<bos>")
     sidecar = folder / "tokenizer_config.json"
-    sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | {"chat_template": several}))
-    assert chat.wrapper(str(folder), revision=None).before == "<bos><start_of_turn>user\n"
+    sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | {"chat_template": said}))
+    for name, template in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(template)
+    theirs = transformers.PreTrainedTokenizerFast.from_pretrained(folder)
+    messages = [{"role": "user", "content": "What?"}]
+    if case.startswith("no default"):
+        with pytest.raises(ValueError, match="no default"):
+            theirs.apply_chat_template(messages, tokenize=False)
+        with pytest.raises(ResourceError, match="by the names rag, and none is `default`"):
+            chat.wrapper(str(folder), revision=None)
+        return
+    around = chat.wrapper(str(folder), revision=None)
+    assert around.before == "<bos><start_of_turn>user\n"
+    expected = theirs.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+    assert around.before + "What?" + around.after == expected
 
 
 def test_a_lone_file_has_no_template(tmp_path: Path) -> None:
@@ -295,7 +332,31 @@ CONSTRUCTS = {
     "filters": "{{ messages | map(attribute='role') | join(', ') | title }}"
     "{{ messages | selectattr('role', 'equalto', 'user') | list | length }}",
     "a reversed list": "{{ messages[::-1] | length }}{{ 'a-b'.split('-') | last }}",
-    "a call to dict": "{{ dict(a=1, b='c') | tojson }}",
+    "a call to dict": "{{ dict(a=1, b='c') | tojson }}{{ dict.fromkeys('ab', 1) }}",
+    "neighbours in a loop": "{% for m in messages %}{{ loop.index0 }}{{ loop.previtem is defined }}"
+    "{{ loop.nextitem is defined }}{{ loop.cycle('a', 'b') }}{% endfor %}",
+    "text or parts": "{% for m in messages %}{% if m.content is string %}text{% else %}"
+    "{% for part in m.content %}{{ part.text }}{% endfor %}{% endif %}{% endfor %}",
+    "a block that is set": "{% set head %}  You are {{ bos_token }}\n{% endset %}{{ head | trim }}",
+    "a call with a block": "{% macro box(t) %}[{{ t }}{{ caller() }}]{% endmacro %}"
+    "{% call box('s') %} in {% endcall %}",
+    "a macro that calls itself": "{% macro down(n) %}{{ n }}{% if n %}{{ down(n - 1) }}{% endif %}"
+    "{% endmacro %}{{ down(3) }}",
+    "a counter in a macro": "{% set ns = namespace(n=0) %}{% macro more() %}"
+    "{% set ns.n = ns.n + 1 %}{% endmacro %}{{ more() }}{{ more() }}{{ ns.n }}",
+    "raw": "{% raw %}{{ not }} {% if %}{% endraw %}",
+    "line ends of Windows": "{% if true %}\r\nA\r\n{% endif %}\r\n",
+    "a plus that keeps blanks": "  {%+ if true %}x{% endif +%}\n y",
+    "what the last turns hold": "{% for m in messages[::-1] %}"
+    "{{ (messages | length - 1) - loop.index0 }}{{ m.get('tool_calls') }}{{ 'name' in m }}"
+    "{{ m.tool_calls is defined }}{% endfor %}",
+    "numbers": "{{ 1 / 3 }}{{ 7 // 2 }}{{ 2 ** 10 }}{{ '5' | int + 1 }}{{ 2.567 | round(1) }}",
+    "letters": "<\uff5cbegin\u2581of\u2581sentence\uff5c>\U0001f642{{ '\\u00e9' }}{{ '<' | e }}",
+    "dates in words": "{{ strftime_now('%A, %B %d, %Y') }}",
+    "groups": "{{ messages | groupby('role') | length }}{{ [3, 1] | sort | first }}"
+    "{% for k, v in {'b': 1, 'a': 2} | dictsort %}{{ k }}{{ v }}{% endfor %}",
+    "a thought that is cut off": "{% for m in messages %}{% if '</think>' in m.content %}"
+    "{{ m.content.split('</think>')[-1].lstrip('\\n') }}{% endif %}{% endfor %}",
 }
 CONTENT = (
     "{% for m in messages %}{{ '<|' + m['role'] + '|>' + m['content'] | trim + '\\n' }}"

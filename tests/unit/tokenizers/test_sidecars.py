@@ -121,13 +121,33 @@ def test_an_end_of_a_checkpoint_that_is_no_id_is_one_line(value: object, tmp_pat
         ends_of_checkpoint(tmp_path)
 
 
+TYPED = {"__type": "AddedToken", "content": "<eos>"}
+FOR_TEMPLATES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "the map comes first": ({"bos_token": "<bos>"}, {"bos_token": "the", "eos_token": "<eos>"}),
+    "the map says none": ({"eos_token": "<eos>"}, {"eos_token": None}),
+    "an object": ({"pad_token": TYPED}, {"eos_token": {"content": "<eos>", "lstrip": False}}),
+    "a token of some models": ({"image_token": "the", "boi_token": TYPED}, {}),
+    "one that is no added token": ({"image_token": {"content": "the"}}, {}),
+    "one of both files": ({"image_token": "the"}, {"image_token": "<eos>", "eoi_token": "<eos>"}),
+    "extra ones with names": ({"image_token": "the", "extra_special_tokens": {"x": "<bos>"}}, {}),
+    "an extra one of a known name": (
+        {"eos_token": "<bos>", "extra_special_tokens": {"eos_token": "<eos>"}},
+        {"eos_token": "the"},
+    ),
+    "extra ones in the map": ({"x_token": "the"}, {"extra_special_tokens": {"x_token": "<eos>"}}),
+    "extra ones in a list": ({"extra_special_tokens": ["<eos>"], "bos_token": "<bos>"}, {}),
+}
+
+
 @pytest.mark.parametrize("described", [True, False])
-def test_templates_get_the_tokens_that_transformers_gives(described: bool, tmp_path: Path) -> None:
-    config = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<bos>"}
-    config |= {"pad_token": {"__type": "AddedToken", "content": "<pad>"}}
+@pytest.mark.parametrize("case", FOR_TEMPLATES)
+def test_templates_get_the_tokens_that_transformers_gives(
+    case: str, described: bool, tmp_path: Path
+) -> None:
+    config, special = FOR_TEMPLATES[case]
+    config = {"tokenizer_class": "PreTrainedTokenizerFast"} | config
     if described:
         config["added_tokens_decoder"] = {"1": {"content": "<bos>", "special": True}}
-    special = {"bos_token": "the", "eos_token": "<eos>"}
     write(tmp_path, tokenizer_config=config, special_tokens_map=special)
     theirs = transformers.PreTrainedTokenizerFast.from_pretrained(tmp_path).special_tokens_map
     assert Sidecars(tmp_path).for_templates() == {name: str(each) for name, each in theirs.items()}

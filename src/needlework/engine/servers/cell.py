@@ -105,6 +105,14 @@ def predict_cell(
         _answer_missing(rows, work)
     found = [_prediction(row, work) for row in rows]
     log.info("%s: %s", setting.name, _cost(found, server))
+    if short := sum(_is_cut(row, entries) for row in rows):
+        log.warning(
+            "%s: %d of %d answers were cut before they had as many tokens as the task allows; the "
+            "server may have less context than prompt and answer need",
+            setting.name,
+            short,
+            len(rows),
+        )
     return found
 
 
@@ -171,8 +179,11 @@ async def _ask_all(
     progress: Progress,
     total: Mapping[str, int],
 ) -> None:
-    async with Client(work.server, url, gone=work.service.died) as client:
-        session = await Session.begin(client, url, work.server, work.reader, work.purse)
+    service = work.service
+    async with Client(
+        work.server, url, name=service.model, purse=work.purse, gone=service.died
+    ) as client:
+        session = await Session.begin(client, url, work.server, work.reader)
         session.check_length(missing)
 
         async def ask(question: Question) -> None:
@@ -191,9 +202,17 @@ async def _ask_all(
 
         many = work.server.concurrency
         asking = work.setting.interruption
-        # The first one alone finds out how the server is to be asked.
-        await each_of(missing[:1], ask, at_a_time=1, interruption=asking)
-        await each_of(missing[1:], ask, at_a_time=many, interruption=asking)
+        # The first one alone finds out how the server is to be asked, and where the server does not
+        # say how much it takes, whether it takes the longest.
+        first = missing[0] if session.facts.longest else max(missing, key=_room)
+        others = [each for each in missing if each is not first]
+        await each_of([first], ask, at_a_time=1, interruption=asking)
+        await each_of(others, ask, at_a_time=many, interruption=asking)
+
+
+def _room(question: Question) -> int:
+    """Tokens that a question and its answer take."""
+    return len(question.tokens) + question.limit
 
 
 def _entry(question: Question, reply: Reply, session: Session) -> Answered:
@@ -243,6 +262,14 @@ def _prediction(row: _Row, work: _Work) -> Prediction:
             "reasoning": None if entry is None else entry.reasoning,
         }
     )
+
+
+def _is_cut(row: _Row, entries: Mapping[str, Answered]) -> bool:
+    """Whether an answer ended at a limit that is not ours."""
+    entry = entries.get(row.question.key)
+    if entry is None or entry.stop_reason != "limit" or entry.written_tokens is None:
+        return False
+    return entry.written_tokens < row.question.limit
 
 
 def _cost(found: Sequence[Prediction], server: Server) -> str:

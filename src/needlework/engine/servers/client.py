@@ -15,10 +15,11 @@ from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 import openai
 
+from needlework.engine.servers.connection import connection
+from needlework.engine.servers.purse import Purse
 from needlework.engine.servers.replies import Reply, UnreadableError, excerpt, read_reply
 from needlework.errors import ServerError
 from needlework.study.served import Server
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 
 TRIES = 7
 """Of one question: with the waits between them somewhat over a minute."""
+TRIAL_TRIES = 3
+"""Of a prompt that the server may not take: enough for what passes."""
 LONGEST_WAIT = 30.0
 """Seconds between two tries, unless the server asks for more."""
 MOST_PATIENT = 3600.0
@@ -34,6 +37,11 @@ MOST_PATIENT = 3600.0
 CONNECT_SECONDS = 15.0
 AGAIN = frozenset({408, 409, 425, 429})
 """What a server says when the same question may succeed later; so may all from 500 on."""
+BUSY = frozenset({502, 503, 504})
+"""What makes a page about the server worth another look; it is no answer that somebody pays for."""
+LOOKS = 3
+GATEWAYS = frozenset({502, 504})
+"""What a proxy says of a server that may have answered all the same."""
 OURS = frozenset({"host", "accept", "accept-encoding", "connection", "content-type"})
 OURS |= {"content-length", "user-agent", "x-stainless-raw-response"}
 """Headers that are sent, beside the key; the last tells the library what to return. Of what the
@@ -50,27 +58,36 @@ class RefusedError(Exception):
 
 
 class Client:
-    """A connection to one server; `gone` says whether it has died, so that nobody waits for it."""
+    """A connection to one server, whose answers the purse pays for.
+
+    `name` is what the server calls the model; `gone` says whether the server has died, so that
+    nobody waits for it.
+
+    Raises:
+        ServerError: the environment has no key, or names certificates or proxies of no use.
+    """
 
     def __init__(
-        self, server: Server, url: str, *, gone: Callable[[], bool] = lambda: False
+        self,
+        server: Server,
+        url: str,
+        *,
+        name: str,
+        purse: Purse,
+        gone: Callable[[], bool] = lambda: False,
     ) -> None:
         self._server = server
         self._url = url
+        self._purse = purse
         self._gone = gone
+        self.name = name
         self._key = server.secret()
-        # What an environment says of proxies is for hosts elsewhere.
-        here = urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
-        self._http = openai.DefaultAsyncHttpxClient(
-            follow_redirects=False,
-            trust_env=not here,
-            event_hooks={"request": [self._only_our_headers]},
-        )
+        http = connection(url, self._only_our_headers)
         # Its own tries know neither a torn body nor a server that has died.
         self._openai = openai.AsyncOpenAI(
             api_key=self._key or "none",
             base_url=url,
-            http_client=self._http,
+            http_client=http,
             max_retries=0,
             timeout=openai.Timeout(server.timeout, connect=CONNECT_SECONDS),
         )
@@ -96,44 +113,76 @@ class Client:
         """A text without the key, should the server have said it, escaped as JSON or not."""
         if self._key is None:
             return text
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             text = json.dumps(json.loads(text), ensure_ascii=False)
         return text.replace(self._key, HIDDEN)
 
-    async def ask(self, prompt: str | list[int], limit: int, *, tries: int = TRIES) -> Reply:
-        """The greedy answer to a prompt, of at most `limit` tokens.
+    async def ask(
+        self, prompt: str | list[int], limit: int, *, read: int, on_trial: bool = False
+    ) -> Reply:
+        """The greedy answer to a prompt of `read` tokens, of at most `limit` tokens.
+
+        A prompt `on_trial` is one that the server may not take: status 500 says so, too.
 
         Raises:
             RefusedError: the server will never answer this question.
-            ServerError: it cannot be reached, or does not do what servers do.
+            ServerError: it cannot be reached, does not do what servers do, or the budget is spent.
         """
-        said: Exception | None = None
+        said = _AgainError("never asked")
+        tries = TRIAL_TRIES if on_trial else TRIES
         for attempt in range(tries):
             if attempt:
-                log.warning("%s: %s; tried again", self._url, said)
-                await asyncio.sleep(_wait(attempt, said))
+                seconds = _wait(attempt, said.seconds)
+                log.warning("%s: %s; tried again in %.0f s", self._url, said, seconds)
+                await asyncio.sleep(seconds)
             if self._gone():
                 raise ServerError(f"{self._url}: the server has ended")
+            # What is under way when this job ends, and what may have been answered although no
+            # answer came, counts as spent.
+            aside = self._purse.set_aside(read=read, written=limit)
             try:
-                async with asyncio.timeout(self._server.timeout):
-                    return read_reply(await self._send(prompt, limit), self._server.api)
-            except openai.APIStatusError as error:
-                said = self._again(error)
-            except TimeoutError:
-                said = _AgainError(f"no answer within {self._server.timeout:g} s (`timeout`)")
-            except openai.APIConnectionError as error:
-                said = self._unreachable(error)
-            except UnreadableError as error:
-                said = _AgainError(str(error))
+                reply = await self._once(prompt, limit)
+            except RefusedError:
+                self._purse.give_back(aside)
+                raise
+            except _AgainError as error:
+                said = error
+                if not said.answered:
+                    self._purse.give_back(aside)
+                if on_trial and said.status == 500:
+                    raise RefusedError(500, str(said)) from error
+            else:
+                self._purse.settle(aside, reply, read=read, limit=limit)
+                return reply
         raise ServerError(
             f"{self._url}: {said}, {tries} times; what is answered is kept, so mend the server and "
             "run again"
         )
 
+    async def _once(self, prompt: str | list[int], limit: int) -> Reply:
+        """The answer to a question that is sent once.
+
+        Raises:
+            _AgainError: there is none yet.
+            RefusedError: there never will be one.
+            ServerError: nor to any other question.
+        """
+        try:
+            async with asyncio.timeout(self._server.timeout):
+                return read_reply(await self._send(prompt, limit), self._server.api)
+        except openai.APIStatusError as error:
+            raise self._again(error) from error
+        except TimeoutError as error:
+            raise self._too_late() from error
+        except openai.APIConnectionError as error:
+            raise self._unreachable(error) from error
+        except UnreadableError as error:
+            raise _AgainError(str(error), answered=True) from error
+
     async def _send(self, prompt: str | list[int], limit: int) -> str:
         """The body of the response, freed of the key."""
         common: dict[str, Any] = {
-            "model": self._server.name,
+            "model": self.name,
             "max_tokens": limit,
             "temperature": 0,
             "seed": 0,
@@ -154,19 +203,36 @@ class Client:
             ServerError: it cannot be reached, sends elsewhere, or does not let us in.
         """
         address = path if path.startswith("http") else f"{self._url}/{path}"
+        for attempt in range(LOOKS):
+            if attempt:
+                await asyncio.sleep(_wait(attempt, None))
+            with suppress(_AgainError):
+                return await self._looked(address)
+        return None
+
+    async def _looked(self, address: str) -> Mapping[str, Any] | None:
+        """The same of an address that is read once.
+
+        Raises:
+            _AgainError: the server is busy, or was cut off.
+        """
         try:
             async with asyncio.timeout(min(60.0, self._server.timeout)):
                 said = await self._openai.get(address, cast_to=object)
                 found = json.loads(self.clean(json.dumps(said)))
         except openai.APIStatusError as error:
             self._stop_if_final(error)
+            if error.status_code in AGAIN | BUSY:
+                raise _AgainError(f"status {error.status_code}") from error
             return None
-        except (ValueError, TimeoutError):
+        except TimeoutError as error:
+            raise self._too_late() from error
+        except (ValueError, RecursionError):
             return None
         except openai.APIConnectionError as error:
             told = self._unreachable(error)
             if not _was_never_there(error):
-                return None
+                raise told from error
             raise ServerError(f"{self._url}: {told}; start it, or correct endpoint") from error
         return found if isinstance(found, dict) else None
 
@@ -182,7 +248,10 @@ class Client:
         if error.status_code not in AGAIN and error.status_code < 500:
             raise RefusedError(error.status_code, said) from error
         seconds = _asked_to_wait(error.response.headers.get("retry-after"))
-        return _AgainError(f"status {error.status_code}: {said}", seconds)
+        status = error.status_code
+        return _AgainError(
+            f"status {status}: {said}", seconds, status=status, answered=status in GATEWAYS
+        )
 
     def _stop_if_final(self, error: openai.APIStatusError) -> None:
         """Raise what no other question would change either: a redirect, or no way in."""
@@ -207,8 +276,10 @@ class Client:
         Raises:
             ServerError: certificates do not change within minutes.
         """
+        if _was_never_there(error) and isinstance(error, openai.APITimeoutError):
+            return _AgainError(f"not reached within {CONNECT_SECONDS:g} s")
         if isinstance(error, openai.APITimeoutError):
-            return _AgainError(f"no answer within {self._server.timeout:g} s (`timeout`)")
+            return self._too_late()
         causes = list(_causes(error))
         for cause in causes:
             if "SSL" in str(cause) and "EOF" not in str(cause):
@@ -217,21 +288,38 @@ class Client:
                     "with its certificate authority in SSL_CERT_FILE, or correct http and https in "
                     "endpoint"
                 ) from error
-        return _AgainError(f"not reached, or cut off ({self.clean(str(causes[-1]))})")
+        said = f"not reached, or cut off ({self.clean(str(causes[-1]))})"
+        return _AgainError(said, answered=not _was_never_there(error))
+
+    def _too_late(self) -> "_AgainError":
+        said = f"no answer within {self._server.timeout:g} s (`timeout`)"
+        return _AgainError(said, answered=True)
 
 
 class _AgainError(Exception):
-    """What went wrong, and the seconds that the server asks to wait."""
+    """What went wrong, and the seconds that the server asks to wait.
 
-    def __init__(self, said: str, seconds: float | None = None) -> None:
+    `answered`: it may have written an answer, which nobody has read.
+    """
+
+    def __init__(
+        self,
+        said: str,
+        seconds: float | None = None,
+        *,
+        status: int | None = None,
+        answered: bool = False,
+    ) -> None:
         self.seconds = seconds
+        self.status = status
+        self.answered = answered
         super().__init__(said)
 
 
-def _wait(attempt: int, said: Exception | None) -> float:
+def _wait(attempt: int, asked: float | None) -> float:
     """Seconds before the next try: what the server asks for, else longer with every try."""
-    if isinstance(said, _AgainError) and said.seconds is not None and said.seconds > 0:
-        return min(said.seconds, MOST_PATIENT)
+    if asked is not None and asked > 0:
+        return min(asked, MOST_PATIENT)
     # Not all at the same time: many questions fail together.
     return min(LONGEST_WAIT, 2.0**attempt) * random.uniform(0.5, 1.0)
 
@@ -244,13 +332,13 @@ def _asked_to_wait(header: str | None) -> float | None:
         pass
     try:
         return parsedate_to_datetime(header or "").timestamp() - time.time()
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
 def _was_never_there(error: openai.APIConnectionError) -> bool:
     """Whether nobody listens at the address, where others are cut off in what they say."""
-    return type(error.__cause__).__name__ == "ConnectError"
+    return type(error.__cause__).__name__ in ("ConnectError", "ConnectTimeout")
 
 
 def _causes(error: BaseException) -> list[BaseException]:

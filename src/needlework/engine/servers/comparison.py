@@ -11,12 +11,13 @@ import torch
 from needlework import models, tokenizers
 from needlework.engine.servers.weights import TRIAL_TOKENS, folder_of
 from needlework.errors import CheckpointError
+from needlework.gguf_header import is_gguf, read_header
 from needlework.models.decoder import Decoder
 from needlework.models.hub_model import load_hub_model
 from needlework.study.served import Server
 from needlework.study.served_records import Served, Trial
 from needlework.tokenizers import Tokenizer
-from needlework.tolerances import TOLERANCES, Dtype
+from needlework.tolerances import PLAIN, ROUNDED, TOLERANCES, Dtype
 
 
 class Compared(NamedTuple):
@@ -43,7 +44,8 @@ def compare(
     except (CheckpointError, torch.OutOfMemoryError, MemoryError) as error:
         told = " ".join(str(error).split())[:200]
         return Compared(None, f"a server answers, and nothing here computes its weights: {told}", 0)
-    parted = [_parts(trial, decoder, reader, server, name, dtype) for trial in known.trials]
+    tolerance = _tolerance(folder, dtype)
+    parted = [_parts(trial, decoder, reader, server, name, tolerance) for trial in known.trials]
     return Compared(name, None, sum(parted))
 
 
@@ -61,8 +63,15 @@ def _loaded(folder: Path, dtype: Dtype) -> tuple[Decoder, str]:
         return model, f"transformers {transformers.__version__}"
 
 
+def _tolerance(weights: Path, dtype: Dtype) -> float:
+    """How far the two best logits may be apart, as a share of the largest, for another choice."""
+    if is_gguf(weights) and {each.kind for each in read_header(weights).weights} - PLAIN:
+        return ROUNDED
+    return TOLERANCES[dtype, "cpu"]
+
+
 def _parts(
-    trial: Trial, decoder: Decoder, reader: Tokenizer, server: Server, name: str, dtype: Dtype
+    trial: Trial, decoder: Decoder, reader: Tokenizer, server: Server, name: str, tolerance: float
 ) -> bool:
     """Whether the server's answer parts from ours at a tie; no word of it where they are equal.
 
@@ -73,7 +82,6 @@ def _parts(
     theirs = _plain(trial.text)
     if _plain(reader.decode(ours)) == theirs:
         return False
-    tolerance = TOLERANCES[dtype, "cpu"]
     # Up to the first token that the server's text does not have.
     lengths = range(len(ours), 0, -1)
     same = next((n for n in lengths if theirs.startswith(_plain(reader.decode(ours[:n])))), 0)
@@ -84,8 +92,8 @@ def _parts(
         f"{server.name} is not served as {server.checkpoint} computes: after a prompt of "
         f"{len(trial.tokens)} tokens {name} writes {reader.decode(ours)!r}, the server "
         f"{trial.text!r}, and they part where the best logit is {margins[same]:.3g} of "
-        f"the largest above the second, more than {tolerance:g} in {dtype}; check what the server "
-        "has loaded, its chat template and its begin token"
+        f"the largest above the second, more than {tolerance:g}; check what the server has loaded, "
+        "its chat template and its begin token"
     )
 
 

@@ -4,7 +4,6 @@ A cell of a model behind an endpoint is a job of its own. Where a job starts the
 answers all cells of its model (`serve`), and each cell's file is finished by itself.
 """
 
-import fcntl
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from needlework import files
 from needlework.engine.interruption import Interruption, StoppedError, on_sigterm
 from needlework.engine.progress import cells_done
 from needlework.engine.samples import read_samples
@@ -205,7 +205,7 @@ def _turn(path: Path, interruption: Interruption) -> Iterator[None]:
     with path.open("w") as lock:
         while not interruption.requested:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                files.lock(lock.fileno(), path, waits=False)
                 break
             except BlockingIOError:
                 time.sleep(LOOK_SECONDS)

@@ -3,12 +3,12 @@
 What was set aside by a job that was killed counts as spent: its questions were under way.
 """
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from needlework import files
 from needlework.engine.servers.replies import Reply
 from needlework.errors import ServerError
 from needlework.study.served import Server
@@ -63,7 +63,7 @@ class Purse:
         """The sum so far, which may be changed; jobs take turns."""
         self._ledger.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(self._ledger, os.O_RDWR | os.O_CREAT, 0o666), "r+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            files.lock(file.fileno(), self._ledger, waits=True)
             spent = [float(file.read() or 0)]
             before = spent[0]
             yield spent

@@ -142,6 +142,10 @@ class Counter:
         self._around: int | None = 0 if reader.exact else None
         """Tokens of the server's own chat template, as the first answer shows them."""
 
+    def expected(self, question: Question) -> int:
+        """Tokens that the server will read, as far as it is known."""
+        return len(question.tokens) + (self._around or 0)
+
     def check(self, question: Question, counted: int | None) -> None:
         """Accept the number of tokens that the server read.
 
@@ -156,7 +160,7 @@ class Counter:
         if apart != (self._around or 0):
             raise ServerError(
                 f"{self._model} read {counted:,} tokens of {question.name}, where "
-                f"{len(question.tokens) + (self._around or 0):,} were meant: "
+                f"{self.expected(question):,} were meant: "
                 f"{self._guess(apart - (self._around or 0))}"
             )
 

@@ -65,8 +65,8 @@ async def _asked(
     purse: Purse,
     asking: Interruption,
 ) -> Served:
-    async with Client(server, url, gone=service.died) as client:
-        session = await Session.begin(client, url, server, reader, purse)
+    async with Client(server, url, name=service.model, purse=purse, gone=service.died) as client:
+        session = await Session.begin(client, url, server, reader)
         session.check_length(chosen)
         await session.ask(chosen[0])
         repeats = await _repeats(session, server, chosen, asking)

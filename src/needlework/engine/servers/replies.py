@@ -99,7 +99,7 @@ def _reply(body: _Body, text: str, said: _Message | _Completion, end: str | None
             "prompt_tokens": usage.prompt_tokens,
             "cached_tokens": details.cached_tokens,
             "written_tokens": usage.completion_tokens,
-            "fingerprint": body.system_fingerprint,
+            "fingerprint": one_line(body.system_fingerprint),
         }
     )
 
@@ -108,3 +108,8 @@ def excerpt(body: str, most: int = 160) -> str:
     """The beginning of a text, on one line."""
     line = " ".join(body.split())
     return repr(line if len(line) <= most else f"{line[:most]}...")
+
+
+def one_line(said: object, most: int = 200) -> str | None:
+    """What a server calls something, on one line that is no longer; None where it is no text."""
+    return " ".join(said.split())[:most] or None if isinstance(said, str) else None

@@ -49,6 +49,7 @@ class Endpoint:
 
     def __init__(self, server: Server) -> None:
         self._server = server
+        self.model = server.name
 
     def __enter__(self) -> Self:
         return self
@@ -80,6 +81,8 @@ class Process:
     def __init__(self, server: Server, *, checkpoint: str, log_file: Path) -> None:
         self._server = server
         self._checkpoint = checkpoint
+        self.model = server.model or checkpoint
+        """What it calls the model unless it says otherwise: what its command was told to load."""
         self._log_file = log_file
         self._process: subprocess.Popen[bytes] | None = None
         self._reading: Thread | None = None
@@ -223,10 +226,15 @@ def _is_ready(url: str) -> bool:
     return status is not None and 200 <= status < 300
 
 
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: object) -> None:
+        """None: the status of the redirect is the answer."""
+
+
 def _status(address: str) -> int | None:
     """The status at an address of this machine; None where nobody answers."""
-    # Without the proxies of the environment, which are for hosts elsewhere.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    # Without the proxies of the environment, which are for hosts elsewhere, as redirects may be.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects())
     try:
         with opener.open(address, timeout=10) as answer:
             status: int = answer.status

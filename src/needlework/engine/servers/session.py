@@ -8,14 +8,13 @@ import asyncio
 import shlex
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
 from needlework.engine.interruption import Interruption
 from needlework.engine.servers.client import Client, RefusedError
-from needlework.engine.servers.purse import Purse
 from needlework.engine.servers.questions import Counter, Form, Question, Reader
-from needlework.engine.servers.replies import Reply
+from needlework.engine.servers.replies import Reply, one_line
 from needlework.errors import ServerError
 from needlework.study.served import Server
 from needlework.study.served_records import Facts
@@ -24,6 +23,10 @@ LENGTHS = ("max_model_len", "context_length", "context_window", "max_context_len
 """What servers call the most tokens of prompt and answer, in their lists of models."""
 VERSIONS = (("version", "version"), ("props", "build_info"), ("get_server_info", "version"))
 """Where servers tell their version: vLLM, llama.cpp, SGLang; a path and a key."""
+MORE_CONTEXT = (
+    "start the server with more (vLLM: --max-model-len, llama.cpp: --ctx-size, llama-cpp-python: "
+    "--n_ctx), or choose a shorter length"
+)
 MOST_NAMES = 12
 LOOK_SECONDS = 0.5
 """Between two looks at whether somebody asked to stop."""
@@ -33,12 +36,9 @@ Thing = TypeVar("Thing")
 class Session:
     """One server, asked after one model."""
 
-    def __init__(
-        self, client: Client, server: Server, reader: Reader, purse: Purse, facts: Facts
-    ) -> None:
+    def __init__(self, client: Client, server: Server, reader: Reader, facts: Facts) -> None:
         self._client = client
         self._server = server
-        self._purse = purse
         self._counter = Counter(reader, server.name)
         self.facts = facts
         self.form: Form | None = None
@@ -47,15 +47,13 @@ class Session:
         self.fingerprint: str | None = None
 
     @classmethod
-    async def begin(
-        cls, client: Client, url: str, server: Server, reader: Reader, purse: Purse
-    ) -> Self:
+    async def begin(cls, client: Client, url: str, server: Server, reader: Reader) -> Self:
         """A session, once the server said who it is.
 
         Raises:
             ServerError: it cannot be reached, or serves other models than this one.
         """
-        return cls(client, server, reader, purse, await _facts(client, url, server))
+        return cls(client, server, reader, await _facts(client, url, server))
 
     def check_length(self, questions: Sequence[Question]) -> None:
         """Accept questions that the server has room for.
@@ -67,8 +65,7 @@ class Session:
         if self.facts.longest is not None and longest > self.facts.longest:
             raise ServerError(
                 f"{self._server.name} is served with {self.facts.longest:,} tokens of context, and "
-                f"prompt and answer here need {longest:,}; start the server with more (vLLM: "
-                "--max-model-len, llama.cpp: --ctx-size), or choose a shorter length"
+                f"prompt and answer here need {longest:,}; {MORE_CONTEXT}"
             )
 
     async def ask(self, question: Question) -> Reply:
@@ -80,7 +77,7 @@ class Session:
         """
         if self.form is None:
             return await self._first(question)
-        return await self._paid(question, self.form)
+        return await self._asked(question, self.form)
 
     async def _first(self, question: Question) -> Reply:
         """The answer to the first question, by which prompts find their form."""
@@ -91,31 +88,23 @@ class Session:
         else:
             self.form = "text"
         try:
-            return await self._paid(question, self.form)
+            return await self._asked(question, self.form)
         except RefusedError as error:
             raise ServerError(self._why_refused(error)) from error
 
     async def _takes_ids(self, question: Question) -> bool:
         """Whether the server reads token ids as such, tried with one token of an answer."""
-        aside = self._purse.set_aside(read=len(question.tokens), written=1)
-        try:
-            reply = await self._client.ask(list(question.tokens), 1, tries=1)
-        except (RefusedError, ServerError):
-            self._purse.give_back(aside)
-            return False
-        self._purse.settle(aside, reply, read=len(question.tokens), limit=1)
-        return reply.prompt_tokens == len(question.tokens)
-
-    async def _paid(self, question: Question, form: Form) -> Reply:
         read = len(question.tokens)
-        aside = self._purse.set_aside(read=read, written=question.limit)
-        prompt = list(question.tokens) if form == "token ids" else question.text
         try:
-            reply = await self._client.ask(prompt, question.limit)
-        except RefusedError:
-            self._purse.give_back(aside)
-            raise
-        self._purse.settle(aside, reply, read=read, limit=question.limit)
+            reply = await self._client.ask(list(question.tokens), 1, read=read, on_trial=True)
+        except (RefusedError, ServerError):
+            return False
+        return reply.prompt_tokens == read
+
+    async def _asked(self, question: Question, form: Form) -> Reply:
+        prompt = list(question.tokens) if form == "token ids" else question.text
+        read = self._counter.expected(question)
+        reply = await self._client.ask(prompt, question.limit, read=read)
         self._counter.check(question, reply.prompt_tokens)
         self.counts |= reply.prompt_tokens is not None
         self.fingerprint = reply.fingerprint or self.fingerprint
@@ -128,27 +117,34 @@ class Session:
                 f"{self._server.name}: no answer at `api: {self._server.api}` ({error}); set "
                 f"`api: {other}` if the server has no other, or correct endpoint and model"
             )
-        return f"{self._server.name}: the first question fails, and so would all: {error}"
+        said = f"{self._server.name}: the first question fails, and so would all: {error}"
+        room = "context" in str(error).lower()
+        return f"{said}; {MORE_CONTEXT}" if room else said
 
 
 async def _facts(client: Client, url: str, server: Server) -> Facts:
-    """What the server says of itself, as far as it says anything."""
-    listed = await client.look("models")
-    entries = [each for each in (listed or {}).get("data") or [] if isinstance(each, dict)]
-    names = tuple(str(each.get("id")) for each in entries)
-    if names and server.name not in names:
-        shown = ", ".join(names[:MOST_NAMES]) + (", ..." if len(names) > MOST_NAMES else "")
+    """What the server says of itself, as far as it says anything.
+
+    A server of ours that has one model, which the entry does not name, is asked for that one.
+    """
+    listed = (await client.look("models") or {}).get("data")
+    entries = [each for each in listed if isinstance(each, dict)] if type(listed) is list else []
+    names = tuple(name for each in entries if isinstance(name := each.get("id"), str))
+    if server.serve and server.model is None and len(names) == 1:
+        (client.name,) = names
+    if names and client.name not in names:
+        shown = ", ".join(one_line(name) or "''" for name in names[:MOST_NAMES])
+        shown += ", ..." if len(names) > MOST_NAMES else ""
         raise ServerError(
-            f"model `{server.name}` is unknown at {url}, which serves {shown}; correct `model`"
+            f"model `{client.name}` is unknown at {url}, which serves {shown}; correct `model`"
         )
-    own = next((each for each in entries if each.get("id") == server.name), {})
+    own = next((each for each in entries if each.get("id") == client.name), {})
     version, room = await _version(client, url)
-    owner = own.get("owned_by")
-    words = [str(word) for word in (owner, version) if word]
+    words = [word for word in (one_line(own.get("owned_by")), version) if word]
     if not words and server.serve:
         words = [Path(shlex.split(server.serve)[0]).name, "started by the job"]
     software = " ".join(words)
-    longest = next((own[key] for key in LENGTHS if isinstance(own.get(key), int)), None)
+    longest = next((found for key in LENGTHS if (found := _count(own.get(key)))), None)
     return Facts(
         software=software or None,
         model=server.name,
@@ -162,11 +158,15 @@ async def _version(client: Client, url: str) -> tuple[str | None, int | None]:
     parts = urlsplit(url)
     for path, key in VERSIONS:
         found = await client.look(f"{parts.scheme}://{parts.netloc}/{path}")
-        if found and isinstance(found.get(key), str):
-            settings: Any = found.get("default_generation_settings")
-            room = settings.get("n_ctx") if isinstance(settings, dict) else None
-            return found[key], room if isinstance(room, int) and room > 0 else None
+        if found and (version := one_line(found.get(key))):
+            settings = found.get("default_generation_settings")
+            return version, _count(settings.get("n_ctx")) if isinstance(settings, dict) else None
     return None, None
+
+
+def _count(said: object) -> int | None:
+    """A number of tokens, where a server says one."""
+    return said if type(said) is int and said > 0 else None
 
 
 async def each_of(

@@ -12,7 +12,7 @@ import torch
 from pydantic import ValidationError
 
 from needlework.defects import LayerHazard
-from needlework.door import read_json
+from needlework.door import read_json, shown
 from needlework.errors import CheckpointError
 from needlework.gguf_header import is_gguf, read_header
 from needlework.models.allocation import allocate
@@ -62,6 +62,8 @@ FAMILIES: Mapping[str, Format] = {
 
 LAYERS = ("num_hidden_layers", "n_layer")
 """How configurations call the number of layers."""
+COUNTS = (*LAYERS, "vocab_size", "hidden_size", "num_attention_heads", "d_model")
+"""Settings of which every configuration that has one gives a whole number."""
 MOST_LAYERS = 5000
 """Fifty times those of the deepest model there is: a configuration alone may not ask for more."""
 
@@ -127,6 +129,7 @@ def decoder_config(raw: Mapping[str, Any], *, where: str) -> tuple[DecoderConfig
         CheckpointError: the family is unknown or a setting is not supported.
     """
     family = _family(raw, where)
+    _check_counts(raw, where)
     _check_depth(raw, MOST_LAYERS, where)
     return _told(lambda: family.config(raw), where), family
 
@@ -194,6 +197,19 @@ def _recognise(source: Path, shapes: Mapping[str, tuple[int, ...]]) -> tuple[Dec
     _check_depth(raw, len(shapes), str(path))
     spec, family = decoder_config(raw, where=str(path))
     return spec, family.places(spec)
+
+
+def _check_counts(raw: Mapping[str, Any], where: str) -> None:
+    """Accept numbers where numbers belong.
+
+    Raises:
+        CheckpointError: something else stands there.
+    """
+    for key in COUNTS:
+        if key in raw and type(raw[key]) is not int:
+            raise CheckpointError(
+                f"{where}: {key} is {shown(raw[key])}, not a whole number; correct it"
+            )
 
 
 def _check_depth(raw: Mapping[str, Any], most: int, where: str) -> None:

@@ -14,6 +14,7 @@ from needlework.engine.servers.cell import Setting
 from needlework.engine.servers.questions import Asked, forest_order
 from needlework.errors import ServerError
 from needlework.records import LIBRARIES
+from tests import servers_for_tests as faults
 from tests.asking_for_tests import LIMIT, ask, echo, echoing, model, reader_of, sample, tasks
 from tests.servers_for_tests import KEY, Loopback, completion, serving
 
@@ -246,6 +247,58 @@ def test_a_broken_list_of_models_is_no_obstacle(tmp_path: Path) -> None:
         assert len(ask(tmp_path, model(server.url))) == 12
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_busy_list_of_models_is_read_again(status: int, tmp_path: Path) -> None:
+    """What a server says of itself was missing in the cells that began when it was busy."""
+    server = echoing(about={"owned_by": "vllm"})
+    page, busy = server.page, [(status, "busy"), (status, "busy")]
+    server.page = lambda path: busy.pop() if busy else page(path)  # type: ignore[method-assign]
+    with serving(server):
+        found = ask(tmp_path, model(server.url))
+    assert found[0].others[LIBRARIES].startswith("vllm, model tiny")
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        {"data": 5},
+        {"data": [5, None, {"id": None}, {}]},
+        {"data": [{"id": "tiny", "owned_by": 5, "max_model_len": -1}]},
+        {"data": [{"id": "tiny", "owned_by": "a\nb", "max_model_len": True}]},
+        [1],
+        None,
+    ],
+)
+def test_nonsense_in_the_list_of_models_is_no_obstacle(listed: Any, tmp_path: Path) -> None:
+    server = echoing()
+    server.page = lambda path: (200, listed)  # type: ignore[method-assign]
+    with serving(server):
+        found = ask(tmp_path, model(server.url))
+    assert len(found) == 12
+    assert "\n" not in found[0].others[LIBRARIES]
+
+
+def test_a_server_that_does_not_say_its_context_is_asked_the_longest_first(tmp_path: Path) -> None:
+    """Half a cell was answered before the first prompt was too long."""
+    too_long = faults.status(400, '{"error": "7 tokens exceed context window of 6"}')
+    asked = {"long": Asked([sample(0, [4, 5]), sample(1, [9] * 7)], LIMIT)}
+    with (
+        serving(echoing(faults=[too_long] * 9)) as server,
+        pytest.raises(ServerError, match=r"exceed context window of 6.*--max-model-len"),
+    ):
+        ask(tmp_path, model(server.url), asked)
+    assert {len(body["prompt"]) for body in server.asked if type(body["prompt"]) is list} == {8}
+
+
+def test_answers_that_the_server_cut_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Some servers make answers shorter where their context ends."""
+    with serving(echoing()) as server:
+        ask(tmp_path, model(server.url))
+    assert "12 of 12 answers were cut before they had as many tokens" in caplog.text
+
+
 @pytest.mark.parametrize("key", ["max_model_len", "context_length"])
 def test_a_short_context_is_told_before_the_cell(key: str, tmp_path: Path) -> None:
     with (
@@ -358,6 +411,17 @@ def test_a_key_that_is_not_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.delenv("OUR_KEY", raising=False)
     with pytest.raises(ServerError, match="expected in the environment variable OUR_KEY"):
         ask(tmp_path, model("http://127.0.0.1:9/v1", key="OUR_KEY"))
+
+
+@pytest.mark.parametrize("key", ["sk-a\nsk-b", "sk-\u00fc", "sk-a\tb"])
+def test_a_key_that_no_header_takes_is_not_told(
+    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The HTTP library quoted a key of two lines, and a traceback told a letter of another."""
+    monkeypatch.setenv("OUR_KEY", key)
+    with pytest.raises(ServerError, match="copy it again") as error:
+        ask(tmp_path, model("http://127.0.0.1:9/v1", key="OUR_KEY"))
+    assert "sk-" not in str(error.value)
 
 
 def test_an_endpoint_may_stand_in_the_environment(

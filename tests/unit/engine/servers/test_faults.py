@@ -1,5 +1,7 @@
 """A server, or a proxy before it, that does everything wrong: survived, or named in one line."""
 
+import shutil
+import subprocess
 import time
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import pytest
 
 from needlework.engine.servers import client
 from needlework.errors import ServerError
+from needlework.records import LIBRARIES
 from tests import servers_for_tests as faults
 from tests.asking_for_tests import ask, echoing, model, tasks
 from tests.servers_for_tests import KEY, Fault, Loopback, serving
@@ -39,7 +42,7 @@ def test_what_passes_is_survived(name: str, place: str, tmp_path: Path) -> None:
     with serving(server):
         right = ask(tmp_path / "right", model(server.url))
         server.faults = [None, fault] if place == "first" else [None] * 5 + [fault, fault]
-        found = ask(tmp_path / "wrong", model(server.url))
+        found = ask(tmp_path / "wrong", model(server.url, timeout=1.0))
     assert found == right
     assert all(each.error is None for each in found)
 
@@ -74,6 +77,21 @@ def test_what_was_answered_before_a_failure_is_kept(tmp_path: Path) -> None:
     # Twelve questions, of which the first was asked in both forms, and five answers were written.
     assert len(found) == 12
     assert len(server.asked) == 1 + 12 - 5
+
+
+def test_ids_are_tried_again_when_a_server_is_busy(tmp_path: Path) -> None:
+    """Prompts went as text for a whole cell, because the first question met status 429."""
+    with serving(echoing(faults=[faults.status(429), faults.status(503)])) as server:
+        found = ask(tmp_path, model(server.url))
+    assert found[0].others[LIBRARIES].endswith("prompts as token ids")
+
+
+def test_a_server_that_breaks_at_ids_is_not_asked_again(tmp_path: Path) -> None:
+    """llama-cpp-python answers a list of numbers with status 500."""
+    with serving(echoing(faults=[faults.status(500)])) as server:
+        found = ask(tmp_path, model(server.url))
+    assert [type(body["prompt"]) for body in server.asked] == [list] + [str] * 12
+    assert found[0].others[LIBRARIES].endswith("prompts as text")
 
 
 def test_retry_after_is_honoured(tmp_path: Path) -> None:
@@ -142,6 +160,41 @@ def test_no_certificate(tmp_path: Path) -> None:
         ask(tmp_path, model(server.url.replace("http", "https")))
     assert "SSL_CERT_FILE" in str(error.value)
     assert "correct http and https" in str(error.value)
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate that names this machine and that nobody has signed, with its key."""
+    if (openssl := shutil.which("openssl")) is None:
+        pytest.skip("no openssl to make a certificate with")
+    file = tmp_path / "certificate.pem"
+    words = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext".split()
+    named = ["subjectAltName=IP:127.0.0.1", "-keyout", str(file), "-out", str(tmp_path / "own")]
+    subprocess.run([openssl, *words, *named], check=True, capture_output=True)
+    file.write_text(file.read_text() + (tmp_path / "own").read_text())
+    return file
+
+
+def test_a_certificate_of_ones_own(
+    certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The way out that the message names was none for servers on this machine."""
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    with serving(echoing(certificate=str(certificate))) as server:
+        with pytest.raises(ServerError, match=r"self-signed certificate.* SSL_CERT_FILE"):
+            ask(tmp_path, model(server.url))
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert len(ask(tmp_path, model(server.url))) == 12
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "nowhere.pem"))
+    with pytest.raises(ServerError, match=r"nowhere.pem cannot be read .* or unset it"):
+        ask(tmp_path / "other", model(server.url))
+
+
+def test_a_proxy_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", "nonsense://node:1")
+    with pytest.raises(ServerError, match="proxies that the environment names are of no use"):
+        ask(tmp_path, model("http://node17.example:8000/v1"))
 
 
 def test_one_refused_question_fails_alone(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from needlework.engine.interruption import Interruption, StoppedError
 from needlework.engine.servers.cell import Setting
 from needlework.engine.servers.service import Process
 from needlework.errors import ServerError
+from needlework.records import LIBRARIES
 from needlework.study.served import Server, command
 from tests.asking_for_tests import ask, tasks
 from tests.servers_for_tests import KEY
@@ -58,6 +59,22 @@ def test_it_is_started_asked_and_ended(tmp_path: Path) -> None:
     assert all(each.error is None for each in found)
     assert children(str(tmp_path)) == []
     assert "listening" in (tmp_path / "server.log").read_text()
+
+
+def test_it_is_asked_for_the_model_that_it_has_loaded(tmp_path: Path) -> None:
+    """Servers name a model after the folder that they are told to load, not after its hub id."""
+    server = serving("{port} 0 named={checkpoint}", model=None)
+    place = str(tmp_path / "snapshots/0123")
+    with Process(server, checkpoint=place, log_file=tmp_path / "server.log") as running:
+        found = ask(tmp_path, server, service=running)
+    assert len(found) == 12
+    assert "model me/tiny" in found[0].others[LIBRARIES]
+
+
+def test_a_wrong_name_is_told_of_our_own_server_too(tmp_path: Path) -> None:
+    server = serving("{port} 0 named={checkpoint}", model="large")
+    with process(tmp_path, server) as running, pytest.raises(ServerError, match="serves me/tiny"):
+        ask(tmp_path, server, service=running)
 
 
 def test_it_is_not_started_where_all_is_answered(tmp_path: Path) -> None:

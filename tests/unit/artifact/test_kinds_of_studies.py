@@ -1,0 +1,88 @@
+"""Artifacts of every kind of study that is committed, smaller: a review agrees with each."""
+
+import json
+import shutil
+from contextlib import chdir
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from needlework.artifact.bundle import MANIFEST, Manifest, write_artifact
+from needlework.artifact.rendering import outputs
+from needlework.artifact.review import Review, review
+from needlework.paper.outputs import OUTPUTS
+from needlework.parsing import read_keys
+from needlework.study import plan
+from needlework.study.plan import Plan
+from tests.unit.artifact.conftest import INPUTS, ROOT, STUDY
+from tests.whole_study_for_tests import fill
+
+TEMPLATES = ROOT / "reports/templates"
+LENGTHS = {
+    "hazards": {"ruler": [256], "depth": [256]},
+    "paper": {"ruler": [1024, 2048], "depth": [1024]},
+    "laptop": {"ruler": [1024, 2048], "depth": [1024]},
+    "quantised": {},
+    "examples/retrieval": {},
+    "examples/stories": {},
+}
+"""Of the studies in `config/`, the lengths that take a test less than a minute."""
+ELSEWHERE = {"config", "served", "architectures", "paper-corrected", "paper-hazards"}
+"""The default study is the one of other tests, one behind servers needs those, and the paper's
+others have the pages of `paper` and `hazards`."""
+
+
+def planned(name: str) -> Plan:
+    keys: dict[str, Any] = read_keys(ROOT / f"config/{name}.yaml")
+    for suite, lengths in LENGTHS[name].items():
+        keys["suites"][suite]["lengths"] = lengths
+    return plan.resolve(keys | {"samples": 2}, ROOT / "config", runs=False)
+
+
+def bundled(name: str, folder: Path) -> Path:
+    """The artifact of a study, from a project whose config asks for it."""
+    found = planned(name)
+    study, project = folder / found.study.study, folder / "project"
+    fill(found, study)
+    own = [Path(spec.path) for spec in found.all_tasks.values() if hasattr(spec, "path")]
+    inputs = sorted({*INPUTS, *own} - {STUDY})
+    for path in inputs:
+        (project / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / path, project / path)
+    asked = json.loads((study / "plan/study.json").read_text(encoding="utf-8"))
+    (project / "config/mine.yaml").write_text(yaml.safe_dump(asked, sort_keys=False))
+    made = folder / "made"
+    made.mkdir()
+    manifest = Manifest(
+        study="x", version=metadata.version("needlework"), code="", finished="", files={}
+    )
+    (made / MANIFEST).write_text(manifest.model_dump_json())
+    (made / "study").symlink_to(study)
+    (made / "inputs").symlink_to(project)
+    for output in outputs(made, study, TEMPLATES, preset=OUTPUTS):
+        output.make()
+    shutil.rmtree(study / "explored", ignore_errors=True)
+    with chdir(project):
+        write_artifact(study, folder / "artifact.zip", inputs=[*inputs, Path("config/mine.yaml")])
+    return folder / "artifact.zip"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LENGTHS)
+def test_the_artifact_of_a_committed_study_passes(name: str, tmp_path: Path) -> None:
+    found: Review = review(bundled(name, tmp_path), templates=TEMPLATES, preset=OUTPUTS)
+    assert [(line.check, line.problems) for line in found.lines if not line.passed] == []
+    assert not any("published numbers of this version" in remark for remark in found.remarks)
+    assert found.commands
+
+
+def test_every_committed_study_is_among_them() -> None:
+    committed = {
+        path.relative_to(ROOT / "config").with_suffix("").as_posix()
+        for path in (ROOT / "config").rglob("*.yaml")
+        if "suites" in (yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+    }
+    assert committed == {*LENGTHS, *ELSEWHERE}
