@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from needlework.models import attending, cuda
+from needlework.models import attending, cuda, rwkv6, ssd
 from tests.kernels import interpreter, test_decoders, test_extensions, test_scans
 
 pytestmark = interpreter.KERNELS
@@ -105,6 +105,16 @@ def test_a_state_changed_in_place_is_caught(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(Tensor, "clone", lambda self, **layout: self)
     with pytest.raises(AssertionError):
         test_scans.test_the_selective_scan_of_any_length(1)
+
+
+@pytest.mark.parametrize("name", test_decoders.OVERWRITTEN)
+def test_a_shared_state_that_is_overwritten_is_caught(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (rwkv6, ssd):
+        monkeypatch.setattr(module, "owns_states", lambda: True)
+    with pytest.raises(AssertionError):
+        test_decoders.test_a_state_is_overwritten_for_its_owner_alone(name)
 
 
 def test_a_step_that_reads_its_padding_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

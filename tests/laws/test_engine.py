@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from needlework import models
 from needlework.defects import LayerHazard
@@ -18,6 +19,8 @@ from needlework.engine.schedule import Limits
 from needlework.engine.stopping import PUBLISHED_SAMPLING, Decoding
 from needlework.models.decoder import Decoder
 from needlework.models.hazards import with_hazards
+from needlework.models.state import DecoderState, RowState
+from needlework.proving.comparing import state_tensors
 from needlework.records import Prediction
 from needlework.tokenizers.prefixes import plan_forest
 from tests.engine_for_tests import (
@@ -75,6 +78,39 @@ def test_tokens_that_nobody_looked_at_change_no_answer(
     monkeypatch.setattr(decode, "unseen_tokens", lambda device: 4)
     found = run_cell(decoder, cell, tmp_path / "b", limits=limits, decoding=decoding)
     assert found == expected
+
+
+RECURRENT = ("mamba2", "griffin", "rwkv6")
+
+
+@pytest.mark.parametrize("limits", [ROOMY, ONE_BY_ONE], ids=["roomy", "one row"])
+@pytest.mark.parametrize("name", RECURRENT)
+def test_nobody_uses_a_state_again_that_was_written_on_from(
+    name: str, limits: Limits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On CUDA a step overwrites its state: siblings, branches and answers must have their own.
+
+    One prompt is the beginning of others, so it is answered from a branch that is kept.
+    """
+    decoder, cell = model(name), shared_cell(samples=3)
+    cell["repeated"] = dataset(cell["repeated"].samples[:1])
+    honest, steps = Decoder.write, []
+
+    def spoiling(
+        self: Decoder, tokens_B1: Tensor, state: DecoderState
+    ) -> tuple[Tensor, DecoderState]:
+        hidden_BD, after = honest(self, tokens_B1, state)
+        for layer in state.layers:
+            if isinstance(layer, RowState):  # Behind what is in use, a cache may be written anyway.
+                for tensor in state_tensors(layer):
+                    tensor.fill_(float("nan"))
+        steps.append(hidden_BD)
+        return hidden_BD, after
+
+    monkeypatch.setattr(Decoder, "write", spoiling)
+    predictions = run_cell(decoder, cell, tmp_path / "journal", limits=limits)
+    assert steps
+    assert answers(predictions) == expected(decoder, cell)
 
 
 def test_the_cell_of_these_laws_stops_for_every_reason(tmp_path: Path) -> None:
