@@ -463,10 +463,12 @@ def test_a_mixer_asks_for_the_kernels_that_are_said_to_be_its_own(
         return honest(operation, *where)
 
     monkeypatch.setattr(kernels, "chosen", chosen)
-    # Attention asks only for shapes that its kernel takes, which those of the laws need not be.
+    # Attention asks on CUDA, for shapes that its kernel takes; those of the laws need not be such.
+    monkeypatch.setattr(kernels, "accelerated", lambda device: True)
     monkeypatch.setattr(cuda, "attends", lambda *_: True)
     layer = mixer(name)
-    layer(torch.zeros(1, 3, WIDTH, dtype=torch.float64), layer.init_state(1), None)
+    _, state = layer(torch.zeros(1, 3, WIDTH, dtype=torch.float64), layer.init_state(1), None)
+    layer(torch.zeros(1, 1, WIDTH, dtype=torch.float64), state, None)
     assert asked == set(SPECS[name].operations)
 
 
@@ -482,6 +484,8 @@ ENGINE = {
     "models.mixer",
     "models.norms",
     "models.padding",
+    "models.pointwise",
+    "models.sharing",
     "models.state",
     "rng",
     "tasks.metrics",
@@ -493,7 +497,7 @@ ENGINE = {
 @pytest.mark.parametrize(
     ("name", "own"),
     [
-        ("llama", {"attention", "convolution", "mlp", "rotary"}),
+        ("llama", {"attending", "attention", "convolution", "mlp", "rotary"}),
         ("mamba2", {"convolution", "ssd"}),
         ("rwkv6", {"convolution", "rwkv6"}),
     ],
