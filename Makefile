@@ -11,7 +11,7 @@ ARCHITECTURES ?= 80 90
 export PYTHON CUDA
 
 .PHONY: study test sweeps test-lowest test-newest check report hazards nano-report bench bench-data
-.PHONY: laptop test-model prove prove-bundle env-cuda env-cuda-source clean
+.PHONY: laptop laptop-bench test-model prove prove-bundle env-cuda env-cuda-source clean
 
 study: $(READY)  ## the default study, to every table; `snakemake -n` explains what it would do
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh envs/snakemake.sh
@@ -119,6 +119,16 @@ test-model: $(READY)  ## a slice of reports/laptop, made again from the model it
 
 bench: $(BENCH)/ready  ## the engine beside transformers and lm-evaluation-harness; an hour and more
 	$(BIN)/python -m benchmarks engine $(BENCH)/engine.json --harness $(BENCH)/venv/bin/python
+
+# LLAMA_CPP names a Python that has llama-cpp-python; without it one is built, and left out where
+# that fails.
+LAPTOP_BENCH ?= --samples 5 --rounds 1
+laptop-bench: $(BENCH)/ready  ## a real model: transformers, the harness, llama.cpp and the engine
+	$(if $(LLAMA_CPP),,-$(MAKE) $(SERVERS)/ready)
+	$(BIN)/needlework fetch $(MODEL) prompts essays
+	$(BIN)/python -m benchmarks laptop $(BENCH)/laptop.json $(LAPTOP_BENCH) \
+	  --checkpoint resources/external/$(MODEL) --harness $(BENCH)/venv/bin/python \
+	  --llama-cpp $(or $(LLAMA_CPP),$(SERVERS)/bin/python)
 
 # The harness beside our environment, not in it: it sees the same torch and transformers.
 $(BENCH)/ready: $(READY)

@@ -1,10 +1,25 @@
 """`python -m benchmarks COMMAND`, in a checkout: measurements beside what people use today."""
 
+import sys
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import click
 
-from needlework.commands.options import EXISTING_FOLDER, FILE, FOLDER
+from needlework.commands.options import EXISTING, EXISTING_FOLDER, FILE, FOLDER
+from needlework.errors import NeedleworkError
+
+
+class LaptopOptions(TypedDict):
+    """The options of `laptop` that say what is measured."""
+
+    harness: Path
+    checkpoint: Path
+    lengths: tuple[int, ...]
+    tasks: tuple[str, ...]
+    samples: int
+    rounds: int
+    threads: int
 
 
 @click.group()
@@ -134,5 +149,60 @@ def data(output: Path, tokenizer: str, resources: Path, golden: Path | None, sam
     bench.write(measured, long, output, golden=golden)
 
 
+@main.command("laptop")
+@click.argument("output", type=FILE)
+@click.option(
+    "--harness", type=EXISTING, required=True, help="A Python that has lm_eval; `make bench` has."
+)
+@click.option("--llama-cpp", type=FILE, help="A Python that has llama_cpp.")
+@click.option("--checkpoint", type=EXISTING, required=True, help="A GGUF file.")
+@click.option(
+    "--length", "lengths", type=click.IntRange(min=1), multiple=True, default=[1024, 2048, 4096]
+)
+@click.option("--task", "tasks", multiple=True, help="May be repeated.  [default: four of RULER]")
+@click.option("--samples", type=click.IntRange(min=1), default=5, show_default=True)
+@click.option("--rounds", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--resources", type=FOLDER, default="resources/external", show_default=True)
+def laptop(
+    output: Path, llama_cpp: Path | None, resources: Path, **given: Unpack[LaptopOptions]
+) -> None:
+    """Let transformers, the harness, llama.cpp and the engine answer the prompts of a real model.
+
+    Writes OUTPUT (JSON) and a table beside it (.md): CPU seconds a sample, equal answers, scores.
+    """
+    from benchmarks import laptop as bench
+    from benchmarks.laptop_table import markdown
+    from needlework.files import write_text
+
+    refused = bench.check_llama_cpp(llama_cpp) if llama_cpp else "--llama-cpp names no Python"
+    if refused:
+        click.echo(f"llama.cpp is skipped: {refused}", err=True)
+    given["tasks"] = given["tasks"] or bench.TASKS
+    asked = bench.Asked(llama_cpp=None if refused else llama_cpp, **given)
+    found = bench.measure(asked, output.parent / output.stem, resources)
+    write_text(output, found.model_dump_json() + "\n")
+    write_text(output.with_suffix(".md"), markdown(found))
+    click.echo(output.with_suffix(".md").read_text(encoding="utf-8"))
+
+
+@main.command("harness-scores")
+@click.argument("folder", type=EXISTING_FOLDER)
+@click.option(
+    "--harness", type=EXISTING, required=True, help="A Python that has lm_eval; `make bench` has."
+)
+def harness_scores(folder: Path, harness: Path) -> None:
+    """Score what `needlework export --format lm-eval` wrote to FOLDER by the harness' own scorer.
+
+    Prints a table: tasks, samples, how many of them get another score than ours.
+    """
+    from benchmarks.scorers import compare
+
+    click.echo(compare(folder, harness))
+
+
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except NeedleworkError as error:
+        sys.exit(f"benchmarks: {error}")

@@ -3,14 +3,13 @@
 Imported only by a Python that has `lm_eval`; `make bench` builds one beside the results.
 """
 
+from pathlib import Path
+
 import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
 from benchmarks.jobs import Answers, Cell, Job, address
-
-ROWS = 64
-"""Its batch size: as many rows as our engine writes together on a CPU."""
 
 
 class Harness:
@@ -19,13 +18,13 @@ class Harness:
     def __init__(self, job: Job) -> None:
         torch.set_num_threads(job.threads)
         self.model = HFLM(
-            pretrained=str(job.checkpoint),
+            **_source(job.checkpoint),
             device="cpu",
             dtype="float32",
-            batch_size=ROWS,
+            batch_size=job.rows,
             # Without a limit of its own a state space model would be cut at 2048 tokens.
             max_length=1 << 20,
-            add_bos_token=True,
+            add_bos_token=job.begins,
         )
 
     def __call__(self, cell: Cell) -> Answers:
@@ -50,3 +49,10 @@ class Harness:
                 )
         texts = self.model.generate_until(requests, disable_tqdm=True)
         return Answers(texts=dict(zip(names, texts, strict=True)))
+
+
+def _source(checkpoint: Path) -> dict[str, str]:
+    """Where it finds a model: a folder, and of a GGUF file its name there."""
+    if checkpoint.is_dir():
+        return {"pretrained": str(checkpoint)}
+    return {"pretrained": str(checkpoint.parent), "gguf_file": checkpoint.name}

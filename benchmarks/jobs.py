@@ -8,7 +8,16 @@ from needlework.parsing import Closed
 from needlework.records import Sample
 from needlework.tasks.metrics import Metric
 
-Contender = Literal["one by one", "harness", "ours alone", "ours", "ours decided"]
+Contender = Literal[
+    "one by one",
+    "harness",
+    "llama.cpp f16",
+    "llama.cpp",
+    "ours alone",
+    "ours",
+    "ours decided",
+    "ours bfloat16",
+]
 
 
 class Task(Closed):
@@ -27,6 +36,16 @@ class Cell(Closed):
     """suite/length"""
     tasks: tuple[Task, ...]
 
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest sample, its answer included."""
+        return max(sample.length for task in self.tasks for sample in task.samples)
+
+    @property
+    def one(self) -> "Cell":
+        """One sample of the first task."""
+        return self.model_copy(update={"tasks": self.tasks[:1]}).few(1)
+
     def few(self, samples: int) -> "Cell":
         """The first samples of every task."""
         tasks = (task.model_copy(update={"samples": task.samples[:samples]}) for task in self.tasks)
@@ -40,6 +59,10 @@ class Job(Closed):
     checkpoint: Path
     """In the format of the contender."""
     tokenizer: Path
+    begins: bool = True
+    """Whether prompts get the tokenizer's begin token; chat templates write their own."""
+    rows: int = 64
+    """Prompts in one batch of lm-evaluation-harness; as many as our engine writes on a CPU."""
     threads: int
     cells: tuple[Cell, ...]
 
@@ -55,11 +78,15 @@ class Answers(Closed):
     generated_tokens: int | None = None
     forward: float | None = None
     """CPU seconds of the model's forward calls."""
+    reading: float | None = None
+    """CPU seconds of those of them that read several tokens of a row."""
     tokenizing: float | None = None
     """CPU seconds in which prompts became tokens."""
     products: float | None = None
     """Floating-point operations of the layers' weights over the tokens that were read: no reader
     of these prompts does without."""
+    attending: float | None = None
+    """Those of queries, keys and values, where no prompt was read in another's place."""
 
 
 class Run(Closed):

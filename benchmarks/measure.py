@@ -126,15 +126,29 @@ def run_job(job: Job, folder: Path, python: Path) -> tuple[Run, ...]:
     """
     write_text(folder / "job.json", job.model_dump_json())
     output = folder / "runs.json"
-    worker = [str(python), "-m", "benchmarks.worker"]
-    command = [*worker, str(folder / "job.json"), str(output)]
+    given = (str(folder / "job.json"), str(output))
+    try:
+        run_python(python, "benchmarks.worker", *given, threads=job.threads)
+    except EngineError as error:
+        raise EngineError(
+            f"{job.contender} failed: {error}; its job is {folder / 'job.json'}"
+        ) from error
+    return Runs.model_validate_json(output.read_bytes()).runs
+
+
+def run_python(python: Path, module: str, *words: str, threads: int = 1) -> str:
+    """What a module prints in another Python, which reads the same sources and has no network.
+
+    Raises:
+        EngineError: it failed; the last line that it said.
+    """
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join((str(ROOT.parent), str(Path(__file__).parents[1]))),
-        "OMP_NUM_THREADS": str(job.threads),
+        "OMP_NUM_THREADS": str(threads),
         "HF_HUB_OFFLINE": "1",
     }
+    command = [str(python), "-m", module, *words]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise EngineError(f"{job.contender} failed: {last}; its job is {folder / 'job.json'}")
-    return Runs.model_validate_json(output.read_bytes()).runs
+        raise EngineError((done.stderr.strip().splitlines() or ["it said nothing"])[-1])
+    return done.stdout

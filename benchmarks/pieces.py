@@ -62,11 +62,12 @@ def journal_seconds(folder: Path) -> float:
         return (time.perf_counter() - start) / ENTRIES
 
 
-def peak_flops() -> float:
-    """Floating-point operations a second of one core in float32 products: the best of some."""
+def peak_flops(dtype: str = "float32") -> float:
+    """Floating-point operations a second of one core in products of a dtype: the best of some."""
     torch.set_num_threads(1)
     rows, inner, columns = PEAK_SHAPE
-    left, right = torch.ones(rows, inner), torch.ones(inner, columns)
+    kind = getattr(torch, dtype)
+    left, right = torch.ones(rows, inner, dtype=kind), torch.ones(inner, columns, dtype=kind)
     best = float("inf")
     for _ in range(PEAK_RUNS):
         start = time.process_time()

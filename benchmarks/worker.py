@@ -11,15 +11,15 @@ from pathlib import Path
 from benchmarks.jobs import Answer, Cell, Job, Run, Runs
 from needlework.files import write_text
 
-WARM_UP = 1
-"""Samples of each task that are answered once before the clock starts."""
-
 
 def main(job: Path, output: Path) -> None:
-    """Run the job in the file `job` and write its runs to `output`."""
+    """Run the job in the file `job` and write its runs to `output`.
+
+    One sample is answered before the clock starts.
+    """
     wanted = Job.model_validate_json(job.read_bytes())
     answer = contender(wanted)
-    answer(wanted.cells[0].few(WARM_UP))
+    answer(wanted.cells[0].one)
     runs = Runs(runs=tuple(timed(answer, cell) for cell in wanted.cells))
     write_text(output, runs.model_dump_json())
 
@@ -30,6 +30,10 @@ def contender(job: Job) -> Answer:
         from benchmarks.harness import Harness
 
         return Harness(job)
+    if job.contender in {"llama.cpp", "llama.cpp f16"}:
+        from benchmarks.llama_cpp import LlamaCpp
+
+        return LlamaCpp(job)
     from benchmarks.contenders import OneByOne, Ours
 
     return OneByOne(job) if job.contender == "one by one" else Ours(job)

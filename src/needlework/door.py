@@ -11,8 +11,9 @@ import functools
 import inspect
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -97,6 +98,16 @@ def strangers(refused: Callable[[Exception], NeedleworkError]) -> Iterator[None]
     except Exception as cause:
         _pass_the_machines(cause)
         raise refused(cause) from cause
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Keep what the code of strangers prints from the user, bars of progress above all.
+
+    Each library has a switch of its own for that, or none; what matters is an error, and raised.
+    """
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        yield
 
 
 def _pass_the_machines(cause: Exception) -> None:

@@ -21,6 +21,7 @@ LIGHT = (
     "typing",
     "needlework.commands",
     "needlework.errors",
+    "needlework.study.paper",
     "needlework.terminal",
 )
 """What a command file may import at its top."""

@@ -12,7 +12,8 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -402,18 +403,23 @@ def as_user(user: int, work: Callable[[], object]) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that others reach; every start of pytest closes those of all runs of pytest."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
 @makes("two users share a project")
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
-def test_a_colleague_goes_on_where_the_other_stopped(tmp_path: Path) -> None:
+def test_a_colleague_goes_on_where_the_other_stopped(open_folder: Path) -> None:
     """One cell, begun by one user and finished by another, and what both write beside it."""
     from needlework.engine.journal import Entry, Journal
     from needlework.external import downloading, locks
     from needlework.files import write_text
 
-    for folder in [tmp_path, *tmp_path.parents]:
-        if folder.name.startswith("pytest-") or folder.is_relative_to(tmp_path.parent):
-            folder.chmod(0o755)
-    shared = tmp_path / "project"
+    shared = open_folder / "project"
     shared.mkdir()
     os.chown(shared, 0, GROUP)
     shared.chmod(0o2775)

@@ -88,7 +88,8 @@ def test_a_plain_word_is_what_is_written(text: str, value: object, tmp_path: Pat
         (f"a: {'9' * 5000}\n", "is not YAML: Exceeds the limit"),
         ("a: &a [*a]\n", "repeats itself inside of itself"),
         ("? [a, b]\n: 1\n", "a key must be a word"),
-        ("[" * 50_000, "more than 100 lists or keys inside of one another"),
+        # Newer parsers have a limit of their own, which brackets meet first.
+        ("[" * 50_000, "more than 100 lists or keys inside of one another|maximum nesting depth"),
         ("- " * 50_000, "more than 100 lists or keys inside of one another"),
         ("a: [1\n", "is not YAML"),
         ("a: \x07\n", "is not YAML"),

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from needlework.door import hushed
 from needlework.engine.memory import DoesNotFitError, out_of_memory_after
 from needlework.engine.processor import prepare_processor
 from needlework.engine.trial import Trial, plan_trial, read_trial
@@ -153,7 +154,7 @@ def _difference(shown: _Shown, reference: Reference, model: Candidate, tolerance
     ours_PV, trial = shown.logits_PV, shown.trial
     tokens_T, places_P = trial.everything(ours_PV.device)
     try:
-        with torch.inference_mode(), out_of_memory_after(len(tokens_T)):
+        with hushed(), torch.inference_mode(), out_of_memory_after(len(tokens_T)):
             theirs_PV = reference.logits(tokens_T, places_P).float()[:, : ours_PV.shape[1]]
     except DoesNotFitError as error:
         raise CheckpointError(

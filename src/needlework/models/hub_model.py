@@ -13,6 +13,7 @@ import inspect
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
@@ -21,7 +22,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from needlework.door import strangers, told
+from needlework.door import hushed, strangers, told
 from needlework.errors import CheckpointError, ForwardError
 from needlework.external import snapshots
 from needlework.gguf_header import is_gguf, read_header
@@ -307,7 +308,8 @@ def load_hub_model(
     # What it would report is an error here, and told in one line.
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    with strangers(lambda cause: _refused(path_or_hub_id, cause, trusted=trust_remote_code)):
+    refused = partial(_refused, path_or_hub_id, trusted=trust_remote_code)
+    with hushed(), strangers(refused):
         model, found = transformers.AutoModelForCausalLM.from_pretrained(
             **_source(path_or_hub_id, revision),
             revision=revision,
