@@ -11,7 +11,7 @@ ARCHITECTURES ?= 80 90
 export PYTHON CUDA
 
 .PHONY: study test sweeps test-lowest test-newest check report hazards nano-report bench bench-data
-.PHONY: laptop laptop-bench test-model prove prove-bundle env-cuda env-cuda-source clean
+.PHONY: architectures laptop laptop-bench test-model prove prove-bundle env-cuda env-cuda-source clean
 
 study: $(READY)  ## the default study, to every table; `snakemake -n` explains what it would do
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh envs/snakemake.sh
@@ -40,7 +40,7 @@ served: $(SERVED)/ready  ## a study of a model behind a real server, which a job
 	PATH="$(CURDIR)/$(SERVED)/bin:$(CURDIR)/$(BIN):$$PATH" \
 	  $(BIN)/snakemake --quiet all --configfile config/served.yaml
 
-test-served: $(SERVED)/ready  ## the same and more, tested: two minutes on two cores
+test-served: $(SERVED)/ready  ## the same and more, tested; with Slurm four minutes on two cores
 	PATH="$(CURDIR)/$(SERVED)/bin:$(CURDIR)/$(BIN):$$PATH" SERVED_TESTS=1 \
 	  $(BIN)/python -m pytest -n0 -q tests/served
 
@@ -59,18 +59,28 @@ check: $(READY)  ## style, types and the workflow's own linter
 report: $(READY)  ## Snakemake's report on a finished study: tables, figures, what made them
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --report report.zip --configfile $(CONFIG)
 
-# Interactive figures, which hold the library that draws them, are made but not committed.
+# What is committed of a study, and what else is named of it. Interactive figures, which hold the
+# library that draws them, are made but not committed.
+define renew
+rm -rf reports/$(1) && mkdir -p reports/$(1)
+cp -r $(addprefix results/$(1)/,tables figures report.md $(2)) reports/$(1)/
+rm reports/$(1)/figures/*.html
+cp results/$(1)/findings.* reports/$(1)/
+endef
+
 nano-report: study  ## renew the committed output of the default study
-	rm -rf reports/nano && mkdir -p reports/nano
-	cp -r $(addprefix results/nano/,tables figures report.md results.json explorer.html) reports/nano/
-	rm reports/nano/figures/*.html
-	cp $(wildcard results/nano/*claims.* results/nano/findings.* results/nano/audit.*) reports/nano/
+	$(call renew,nano,results.json explorer.html)
+	cp $(wildcard results/nano/*claims.* results/nano/audit.*) reports/nano/
 
 hazards: $(READY)  ## what each published defect costs the small models; renews reports/hazards
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh envs/snakemake.sh --configfile config/hazards.yaml
 	mkdir -p reports/hazards/figures
 	cp results/hazards/hazards.md results/hazards/hazards.csv reports/hazards/
 	cp $(addprefix results/hazards/figures/hazard_waterfall,.svg .png) reports/hazards/figures/
+
+architectures: $(READY)  ## a kind of layer that the paper did not have; renews reports/architectures
+	PATH="$(CURDIR)/$(BIN):$$PATH" sh envs/snakemake.sh --configfile config/architectures.yaml
+	$(call renew,architectures,explorer.html)
 
 DOCS := .venv-docs
 .PHONY: docs
@@ -104,9 +114,7 @@ laptop: $(READY)  ## a real pretrained model (hours; not yet run to its end); re
 	-$(BIN)/needlework fetch squad hotpotqa
 	$(BIN)/needlework fetch --configfile config/laptop.yaml
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --configfile config/laptop.yaml --quiet all
-	rm -rf reports/laptop && mkdir -p reports/laptop
-	cp -r $(addprefix $(LAPTOP)/,tables figures report.md) reports/laptop/ && rm reports/laptop/figures/*.html
-	cp $(LAPTOP)/findings.* reports/laptop/
+	$(call renew,laptop,)
 	$(BIN)/needlework explorer $(LAPTOP) reports/laptop/explorer.html --masked \
 	  $(foreach part,grid models shown,--$(part) $(LAPTOP)/plan/$(part).json)
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks import pieces
-from benchmarks.jobs import Cell, Contender, Job, Run, Runs, Task, address
-from benchmarks.measure import run_job
-from needlework import tasks, tokenizers
+from benchmarks.jobs import Cell, Contender, Job, Run, Runs, address
+from benchmarks.measure import asked_cell, run_job
+from needlework import tokenizers
 from needlework.models.checkpoints.gguf_rounding import round_weights
 from needlework.parsing import Closed
 from needlework.statistics.means import Estimate, estimate
@@ -22,7 +22,6 @@ from needlework.study.catalogue import read_tasks
 from needlework.tasks import chat, english
 from needlework.tasks.metrics import score
 
-SEED = 42
 """That of the laptop study, whose first samples these are."""
 TASKS = ("niah_single_2", "niah_multikey_2", "vt", "cwe")
 """One needle, a needle among many, what has to be followed, and the longest answer."""
@@ -99,26 +98,14 @@ def _cell(asked: Asked, length: int, resources: Path) -> Cell:
     reader = str(asked.checkpoint)
     material = english.material(resources, None, wording="ruler")
     material = replace(material, wrapper=chat.wrapper(reader, revision=None))
-    made = []
-    for name in asked.tasks:
-        rows = tasks.generate(
-            known[name],
-            material=material,
-            tokenizer=tokenizers.load(reader, begins=False),
-            length=length,
-            samples=asked.samples,
-            seed=SEED,
-            task=name,
-        )
-        made.append(
-            Task(
-                name=name,
-                samples=tuple(sample for sample, _ in rows),
-                tokens_to_generate=known[name].tokens_to_generate,
-                metric=known[name].metric,
-            )
-        )
-    return Cell(name=f"{length:,} tokens", tasks=tuple(made))
+    return asked_cell(
+        f"{length:,} tokens",
+        {name: known[name] for name in asked.tasks},
+        material=material,
+        tokenizer=tokenizers.load(reader, begins=False),
+        length=length,
+        samples=asked.samples,
+    )
 
 
 def _rounds(asked: Asked, cells: tuple[Cell, ...], folder: Path) -> Iterator[Round]:

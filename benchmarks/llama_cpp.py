@@ -39,7 +39,7 @@ class LlamaCpp:
         """The tokens after one prompt, up to an end token or the limit."""
         written: list[int] = []
         prompt = [*self.tokenizer.begin, *self.tokenizer.encode(text)]
-        for token in self.model.generate(prompt, temp=0.0):
+        for token in self.model.generate(prompt, temp=0.0, repeat_penalty=1.0):
             if token in self.tokenizer.end:
                 break
             written.append(token)

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,9 @@ from needlework.nano import language
 from needlework.nano.architectures import TRAINED_LENGTH
 from needlework.sources import ROOT
 from needlework.study.catalogue import read_tasks
+from needlework.tasks.material import Material
+from needlework.tasks.specs import Spec
+from needlework.tokenizers import Tokenizer
 
 MODELS = ("llama", "mamba2")
 """Nano architectures that transformers computes, too."""
@@ -71,26 +74,46 @@ def _cells(samples: int) -> Iterator[Cell]:
     tokenizer = tokenizers.load(str(NANO / "tokenizer"))
     for suite in ("ruler", "depth"):
         for length in LENGTHS:
-            made = []
-            for name, spec in known.chosen(suite, None, where=suite).items():
-                rows = tasks.generate(
-                    spec,
-                    material=language.material(),
-                    tokenizer=tokenizer,
-                    length=length,
-                    samples=samples,
-                    seed=SEED,
-                    task=name,
-                )
-                made.append(
-                    Task(
-                        name=name,
-                        samples=tuple(sample for sample, _ in rows),
-                        tokens_to_generate=spec.tokens_to_generate,
-                        metric=spec.metric,
-                    )
-                )
-            yield Cell(name=f"{suite}/{length}", tasks=tuple(made))
+            yield asked_cell(
+                f"{suite}/{length}",
+                known.chosen(suite, None, where=suite),
+                material=language.material(),
+                tokenizer=tokenizer,
+                length=length,
+                samples=samples,
+            )
+
+
+def asked_cell(
+    name: str,
+    specs: Mapping[str, Spec],
+    *,
+    material: Material,
+    tokenizer: Tokenizer,
+    length: int,
+    samples: int,
+) -> Cell:
+    """A cell of these tasks, each with so many samples."""
+    made = []
+    for task, spec in specs.items():
+        rows = tasks.generate(
+            spec,
+            material=material,
+            tokenizer=tokenizer,
+            length=length,
+            samples=samples,
+            seed=SEED,
+            task=task,
+        )
+        made.append(
+            Task(
+                name=task,
+                samples=tuple(sample for sample, _ in rows),
+                tokens_to_generate=spec.tokens_to_generate,
+                metric=spec.metric,
+            )
+        )
+    return Cell(name=name, tasks=tuple(made))
 
 
 def _round(

@@ -18,6 +18,10 @@ LABELS = (
     r"\input{/etc/passwd}$x^2$\write18{id} %",
     f"--><svg onload={SCRIPT}> ]]> &lt;b&gt; &#60;i&#62;",
     f"a\\|b| c \\` d {{% raw %}} ' {SCRIPT} //",
+    f"<svg><foreignObject><body onload={SCRIPT}></foreignObject></svg> $$\\csname x ^^5c",
+    f"</td></tr></table></text></g><a href=javascript:{SCRIPT}>x</a> # 1. - > [^1]: www.a.test",
+    r"{{ self }} << x >> {# y #} \end{tabular}\immediate http://a.test/?a=1&copy;|",
+    f"'-{SCRIPT}-' ${{x}} %0a &#x3c;script&#x3e; <!--<script> ||||| \\|| ~~~ ``|``",
 )
 ANSWER = f"</script><script>{SCRIPT}</script><img src=x onerror={SCRIPT}>\u2028\x00\n| a | b |"
 
@@ -36,6 +40,14 @@ def shell_words(trap: Path) -> tuple[str, ...]:
         f"x&{made}&",
         f"x|{made}",
         f"x>{trap}",
+        f"<({made})",
+        f"x\\\n{made}\n#",
+        f"%s%n ${{IFS}}$({made}) *?[a]{{a,b}}!",
+        f"x\\' ; {made} ; \\'",
+        f"$'x\\n'`{made}`~",
+        f"x\r\n{made}\r\n",
+        f"'\"'\"';{made};'\"'\"'",
+        f"x || {made} && : $[ $({made}) ]",
     )
 
 

@@ -17,7 +17,7 @@ from needlework.models import config, cuda, kernels, rglru, rwkv6, ssd
 from needlework.models.decoder import Decoder
 from needlework.models.layer import Operation
 from needlework.models.mixer import Mixer
-from needlework.proving.comparing import largest_share, share, state_tensors
+from needlework.proving.checking import largest_share, share, state_tensors
 
 Arguments = tuple[Tensor, ...]
 Scan = Callable[..., tuple[Tensor, Tensor]]

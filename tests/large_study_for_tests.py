@@ -64,7 +64,7 @@ def _answers(plan: Plan, study: Path, cell: Cell) -> Iterator[Prediction]:
     entry = plan.models[cell.model]
     reach = max(0.0, 1.0 - max(0, cell.length - entry.trained_length) / (4 * entry.trained_length))
     skill = SKILL[entry.family] * reach
-    for task in plan.suite_tasks(cell.suite):
+    for task in plan.tasks[cell.suite]:
         path = study / "data" / plan.prompts(cell.model) / str(cell.length) / f"{task}.jsonl"
         samples = read_records(path, Sample)
         details = read_records(path.with_suffix(".details.jsonl"), SampleDetail)

@@ -58,7 +58,7 @@ def estimates(
             estimate=score(cell.model, task, cell.length),
         )
         for cell in study.grid().cells()
-        for task, spec in study.suite_tasks(cell.suite).items()
+        for task, spec in study.tasks[cell.suite].items()
     ]
 
 

@@ -54,7 +54,7 @@ def collect(plan: Plan, study: Path) -> None:
 
 
 def _answer(plan: Plan, study: Path, cell: Cell) -> None:
-    tasks = plan.suite_tasks(cell.suite)
+    tasks = plan.tasks[cell.suite]
     path = study / "predictions" / cell.model / cell.suite / f"{cell.length}.jsonl"
     write_records(path, _predictions(cell, tasks, samples=plan.study.samples))
     cells.score_cell(

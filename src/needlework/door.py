@@ -10,6 +10,7 @@ import errno
 import functools
 import inspect
 import json
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -142,6 +143,34 @@ def read_json(
         NeedleworkError: an `error`: it is not JSON, or something else stands in it.
     """
     return _json(path, error, kind, way_out)
+
+
+def read_settings(
+    path: Path, *, error: type[NeedleworkError], way_out: str = AGAIN
+) -> dict[str, Any]:
+    """The content of a checkpoint's configuration, in which every number is finite.
+
+    Python reads NaN and Infinity in JSON, and 1e999; computed with, they make every answer theirs.
+    Infinity may stand where it means something: nothing is cut off at a limit that is infinite.
+
+    Raises:
+        NeedleworkError: an `error`: it is not JSON, no object, or has such a number.
+    """
+    content: dict[str, Any] = read_json(path, error=error, kind=dict, way_out=way_out)
+    left: list[tuple[str, object]] = list(content.items())
+    while left:
+        place, value = left.pop()
+        if isinstance(value, dict):
+            left += [(f"{place}.{key}", each) for key, each in value.items()]
+        elif isinstance(value, list):
+            left += [(place, each) for each in value]
+        elif isinstance(value, float) and not _means_something(value, place):
+            raise error(f"{path}: {shown(place)} is {value}, no finite number; {way_out}")
+    return content
+
+
+def _means_something(value: float, place: str) -> bool:
+    return math.isfinite(value) or (value == math.inf and place.endswith("_limit"))
 
 
 def parse_json(

@@ -1,12 +1,14 @@
 """Files that are written whole or not at all, and line files whose bad lines are named."""
 
+import csv
 import errno
 import fcntl
 import hashlib
+import io
 import json
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -100,6 +102,22 @@ def write_records(path: Path, records: Iterable[BaseModel]) -> None:
 def json_line(row: dict[str, Any]) -> str:
     """One row as RULER's tools write it: ASCII-escaped JSON and a newline."""
     return json.dumps(row, ensure_ascii=True) + "\n"
+
+
+def write_csv(
+    path: Path, rows: Iterable[Mapping[str, Any]], *, columns: Sequence[str] = ()
+) -> None:
+    """Write one line a row below the names of the columns, all or nothing.
+
+    Columns are all that some row has, unless they are given; without any the file is empty.
+    """
+    lines, text = list(rows), io.StringIO()
+    names = columns or list(dict.fromkeys(name for row in lines for name in row))
+    if names:
+        writer = csv.DictWriter(text, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)
+    write_text(path, text.getvalue())
 
 
 @opens("records, one a line", "records.jsonl", error=RecordError, way_out=AGAIN)

@@ -133,7 +133,10 @@ class _Reader:
             if key in found:
                 self._refuse(f"names `{key}` twice")
             (kind,) = self._numbers("I", 1)
-            found[key] = self._value(kind)
+            found[key] = value = self._value(kind)
+            for number in value if isinstance(value, list) else [value]:
+                if isinstance(number, float) and not math.isfinite(number):
+                    self._refuse(f"says {number} in `{key}`, which is no finite number")
         if (parts := found.get("split.count", 1)) not in (0, 1):
             self._refuse(f"is one of {parts} parts; join them with llama-gguf-split --merge")
         infos = [self._info() for _ in range(tensors)]

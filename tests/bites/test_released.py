@@ -109,7 +109,8 @@ def test_real_uuids_in_the_depth_study_are_caught(
     """Hazard H4 is on in what was released."""
     from needlework.tasks.released import catalog
 
-    monkeypatch.setattr(catalog, "_is_mistaken", lambda name, spec: False)
+    honest = catalog.find
+    monkeypatch.setattr(catalog, "find", lambda name, **_: honest(name, uuid_numbers=False))
     with pytest.raises(AssertionError):
         check("gpt-neox-20b/1024/niah_essay_uuids_0.jsonl", shared)
 

@@ -122,13 +122,13 @@ def test_a_cache_that_only_the_short_probe_finds_right_is_caught(
     upstream = llama()
     randomise(upstream)
     upstream.save_pretrained(tmp_path / "llama")
-    honest = HubModel._read
+    honest = HubModel._continue
 
     def forgetful(self: HubModel, tokens_T: Tensor, row: Row) -> tuple[Tensor, Row]:
         return honest(self, tokens_T, row if len(tokens_T) < FORMER else Row((), None))
 
     model = candidate(tmp_path / "llama", backend="transformers")
-    monkeypatch.setattr(HubModel, "_read", forgetful)
+    monkeypatch.setattr(HubModel, "_continue", forgetful)
     found = verified(tmp_path, model)
     assert found.decoded == 0
     assert found.reason.endswith("in one pass, as its cache cannot be continued")

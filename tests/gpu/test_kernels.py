@@ -16,7 +16,7 @@ from needlework.models.decoder import Decoder
 from needlework.models.kernels import KERNELS
 from needlework.models.layer import Operation
 from needlework.models.random_weights import random_decoder, random_layer
-from needlework.proving.comparing import largest_share, share, state_tensors
+from needlework.proving.checking import largest_share, share, state_tensors
 from tests.kernels_for_tests import (
     Draws,
     decoder_results,

@@ -11,7 +11,7 @@ from needlework.models import kernels
 from needlework.models.config import DecoderConfig
 from needlework.models.random_weights import random_decoder
 from needlework.nano.architectures import LAYERS, nano_config
-from needlework.proving.comparing import share, state_tensors
+from needlework.proving.checking import share, state_tensors
 from tests.kernels import interpreter
 from tests.kernels_for_tests import decoder_results, difference_from_torch
 

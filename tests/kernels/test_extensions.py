@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from needlework.models import attending, config, cuda, kernels
 from needlework.models.convolution import CausalConvolution
 from needlework.models.random_weights import random_layer
-from needlework.proving.comparing import largest_share, share
+from needlework.proving.checking import largest_share, share
 from tests.kernels import extensions, interpreter
 from tests.kernels_for_tests import difference_from_torch, layer_results
 

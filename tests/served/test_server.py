@@ -14,7 +14,7 @@ import pytest
 from needlework.engine.interruption import Interruption
 from needlework.engine.servers import client
 from needlework.engine.servers.cell import predict_cell
-from needlework.engine.servers.comparison import _written
+from needlework.engine.servers.comparison import follow
 from needlework.engine.servers.purse import Purse
 from needlework.engine.servers.questions import Asked, Reader
 from needlework.engine.servers.service import Endpoint, Process, Service
@@ -95,9 +95,10 @@ def texts(found: list[Prediction]) -> list[str]:
 def test_answers_are_those_of_our_decoder(right: list[Prediction], checkpoint: Path) -> None:
     decoder, own = load(checkpoint), reader(model(checkpoint))
     for (_, _, question), answer in zip(own.questions(tasks(24)), right, strict=True):
-        tokens, margins = _written(decoder, question.tokens, own.tokenizer.end)
-        ours = own.tokenizer.decode(tokens[:LIMIT]).strip()
-        assert answer.pred.strip() == ours or min(margins[:LIMIT]) < MARGIN
+        found = follow(
+            decoder, question.tokens, answer.pred, own.tokenizer, limit=LIMIT, tolerance=MARGIN
+        )
+        assert found.whole
         assert answer.prompt_tokens == len(question.tokens)
 
 
@@ -143,6 +144,21 @@ def test_sixty_four_at_a_time_hold(
     found = ask(tmp_path, model(checkpoint, concurrency=64, timeout=120.0), running, 80)
     assert all(each.error is None for each in found)
     assert texts(found)[: len(right)] == texts(right)
+
+
+def test_a_budget_stops_before_it_is_passed(
+    running: Process, right: list[Prediction], checkpoint: Path, tmp_path: Path
+) -> None:
+    """A price of one for each token: an answer costs about 35, and 24 are asked for."""
+    prices, journal = {"input": 1e6, "output": 1e6}, tmp_path / "cell.jsonl.journal"
+    with pytest.raises(ServerError, match=r"the budget of 400 .* would be passed"):
+        ask(tmp_path, model(checkpoint, prices=prices, budget=400.0), running)
+    assert 300 < float((tmp_path / ".spent").read_text()) <= 400
+    kept = journal.read_bytes()
+    found = ask(tmp_path, model(checkpoint, prices=prices, budget=1e4), running)
+    assert texts(found) == texts(right)
+    assert journal.read_bytes().startswith(kept)
+    assert 0 < kept.count(b"\n") < journal.read_bytes().count(b"\n") == len(right)
 
 
 def test_a_killed_client_goes_on(

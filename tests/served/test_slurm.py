@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -49,6 +50,7 @@ STUDY = {
     "models": [MODEL],
 }
 LENGTHS = (256, 512)
+KEY = "sk-the-key-of-a-cluster-0123456789"
 ENDED_SECONDS = 60
 """For a server that was told to end on a busy machine; its keeper gives it ten."""
 LOOPBACK = """#!/bin/sh
@@ -102,13 +104,19 @@ def _project(folder: Path, checkpoint: Path) -> Path:
     path = folder / "config/models.yaml"
     text = path.read_text(encoding="utf-8")
     # One question at a time, so that there is a middle of a cell to harm.
-    keys = "    gpus: 1\n    concurrency: 1\n    serve: transf"
+    keys = "    gpus: 1\n    concurrency: 1\n    key: SERVER_KEY\n    serve: transf"
     path.write_text(text.replace("    serve: transf", keys), encoding="utf-8")
     path = folder / "config/cluster.yaml"
     cluster = yaml.safe_load(path.read_text(encoding="utf-8"))
     # Of 6000 a node; it grows with every try.
     cluster |= {"gpus": 0, "memory": 1900, "constraint": None}
     path.write_text(yaml.safe_dump(cluster), encoding="utf-8")
+    secrets = folder / "keys"
+    secrets.touch(mode=0o600)
+    secrets.write_text(f"export SERVER_KEY={KEY}\n", encoding="utf-8")
+    path = folder / "profiles/slurm/config.yaml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("precommand: ", f"precommand: . {secrets} && "), encoding="utf-8")
     return folder
 
 
@@ -121,13 +129,19 @@ def _cancel(folder: Path, job: str) -> None:
 
 
 def _kill(folder: Path, job: str) -> None:
-    (pid,) = [pid for pid in _of(folder, "served") if str(COMMAND) in words(pid)]
+    # A child of the command, which reads with the tokenizer, is called as it is, and ends with it.
+    commands = [pid for pid in _of(folder, "served") if str(COMMAND) in words(pid)]
+    (pid,) = [pid for pid in commands if _parent(pid) not in commands]
     os.kill(pid, signal.SIGKILL)
 
 
 def _of(folder: Path, word: str) -> list[int]:
     """Processes of a project with a word in their command line."""
     return [pid for pid in processes() if word in words(pid) and _place(pid) == folder]
+
+
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def _place(pid: int) -> Path | None:
@@ -138,9 +152,9 @@ def _place(pid: int) -> Path | None:
 
 
 def _until_ended(folder: Path) -> None:
-    """Wait until no server is left."""
+    """Wait until no server is left, and nothing of the command."""
     end = time.monotonic() + ENDED_SECONDS
-    while _of(folder, "serve"):
+    while _of(folder, "serve") or _of(folder, "served"):
         assert time.monotonic() < end, f"a server is left after {ENDED_SECONDS} s"
         time.sleep(0.1)
 
@@ -174,3 +188,11 @@ def test_nothing_answered_is_asked_again(harmed: Harmed) -> None:
 def test_the_last_job_had_one_server(harmed: Harmed) -> None:
     log = harmed.folder / f"logs/slice/served/{MODEL}.server.txt"
     assert log.read_text().count("Uvicorn running") == 1
+
+
+def test_a_key_from_a_file_is_on_no_disk(harmed: Harmed, state: Path) -> None:
+    """Slurm writes down the environment of `sbatch`, which has no key; the jobs read it."""
+    assert any(path.stat().st_size for path in state.rglob("job.*/environment"))
+    words = ["grep", "-rlaF", KEY, str(harmed.folder), str(state)]
+    found = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert found.stdout.split() == [str(harmed.folder / "keys")]

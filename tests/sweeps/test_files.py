@@ -168,6 +168,7 @@ SOUND: dict[str, Callable[[Path], object]] = {
     "squad.json": _squad,
     "hotpotqa.json": _hotpot,
     "tokenizer.model": _model,
+    "256.tsv": _text("s\th:m:s\tmax_rss\n1.5\t0:00:01\t80.25\n"),
     "rwkv_vocab.txt": _text("".join(f"{n + 1} {bytes([n])!r} 1\n" for n in range(256))),
 }
 """A file of each kind that can be read; broken ones are made of it."""
@@ -438,7 +439,10 @@ OURS = {
     "needlework.training.training": "reads what it wrote itself",
     "needlework.study.file": "a file that was read at the door a line before",
     "needlework.paper.published": "our own tables",
-    "needlework.bounded": "hears what its own child says",
+    "needlework.bounded.apart": "hears what its own child says",
+    "needlework.bounded.once": "hears what its own child says",
+    "needlework.sources": "keeps what it read of our own modules",
+    "needlework.tokenizers.apart": "asks its own child, and hears what it says",
     "needlework.artifact.reading": "counts rows in a watched child; the reader refuses what fails",
     "needlework.engine.servers.client": "a reply that is no JSON stays a text",
     "needlework.external.packages": "a wheel with the digest of the registry",

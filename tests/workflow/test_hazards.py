@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from needlework.study import plan
+from needlework.study.selection import problem
 from tests.workflow.conftest import MODELS, copy_project, give_weights, planned
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -46,3 +47,14 @@ def test_the_study_of_the_paper_has_every_variant() -> None:
     assert "mamba2attn+m2a-conv-state" in runs
     assert "recurrentgemma-it+rg-window" in runs
     assert runs["transformerpp+published"].hazards == ("mamba-sampling", "uuid-numbers")
+
+
+def test_no_table_asks_for_cells_that_a_variant_does_not_have() -> None:
+    """One model, one length: the explorer once ended at a variant that answers depth alone."""
+    study = yaml.safe_load((CONFIG / "hazards.yaml").read_text(encoding="utf-8"))
+    study["models"] = ["nano-mamba2"]
+    study["suites"] = {"ruler": {"lengths": [128]}, "depth": {"lengths": [128]}}
+    found = plan.resolve(study, CONFIG)
+    assert found.grid().without
+    for table in found.shows.tables:
+        assert problem(table, found.grid(), found.shown()) is None

@@ -79,7 +79,8 @@ def _nano(folder: Path, where: Path) -> None:
         path.parent.mkdir(exist_ok=True)
         path.write_text(proof(model, **told).model_dump_json())
     (where / "artifact").mkdir()
-    manifest = Manifest(study="nano", version="0.1.0", code="", finished="", files={})
+    day = "2026-01-01T00:00:00+00:00"
+    manifest = Manifest(study="nano", version="0.1.0", code="0" * 16, finished=day, files={})
     (where / "artifact" / MANIFEST).write_text(manifest.model_dump_json())
     (where / "artifact/study").symlink_to(study)
     (where / "artifact/inputs/resources").mkdir(parents=True)

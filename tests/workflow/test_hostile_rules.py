@@ -123,7 +123,7 @@ def test_the_name_of_an_environment_or_of_a_project_is_only_a_name(
 ) -> None:
     """A folder's name once ran in the shell of every job, and its braces were filled in."""
     trap = tmp_path / "trap"
-    home = tmp_path / "a $(touch $TRAP)`touch $TRAP`'\"; touch $TRAP; {x} <results> é"
+    home = tmp_path / "a $(touch $TRAP)`touch $TRAP`'\"; touch $TRAP; {x} <results> é %s\\n #&"
     environment = home / "v$(touch $TRAP)\"{y}'"
     monkeypatch.setenv("TRAP", str(trap))
     project = home / "project"
@@ -204,10 +204,8 @@ def test_words_for_sbatch_are_words(tmp_path: Path) -> None:
         quoted = shlex.quote(f"--reservation={word}")
         for extra in (quoted, f"--comment=a {quoted}"):
             told = Cluster(extra=extra).words()["slurm_extra"]
-            done = subprocess.run(
-                ["bash", "-c", f"printf '%s\\0' {told}"], capture_output=True, text=True, check=True
-            )
-            assert done.stdout.rstrip("\0").split("\0")[-1] == f"--reservation={word}"
+            said = subprocess.check_output(["bash", "-c", f"printf '%s\\0' {told}"])
+            assert said.decode().rstrip("\0").split("\0")[-1] == f"--reservation={word}"
     told = Cluster(extra=f"--reservation=$(touch {trap})").words()["slurm_extra"]
     subprocess.run(["bash", "-c", f"true {told}"], check=True)
     assert not trap.exists()

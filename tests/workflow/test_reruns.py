@@ -46,13 +46,21 @@ def test_shards_leave_datasets_and_checkpoints_alone(project: Path) -> None:
 
 
 def append(project: Path, module: str, text: str) -> None:
-    with (project / f"src/needlework/{module}.py").open("a", encoding="utf-8") as file:
+    path = project / f"src/needlework/{module}.py"
+    assert path.is_file(), "a new file would change nothing, whatever the test is about"
+    with path.open("a", encoding="utf-8") as file:
         file.write(text)
 
 
 def test_a_comment_runs_nothing_again(project: Path) -> None:
     """In a mixer, the engine, the scores and the tables: no rule has heard of it."""
-    for module in ("models/attention", "engine/decode", "scoring", "report/layout", "nano/facts"):
+    for module in (
+        "models/attention",
+        "engine/decode",
+        "scores/cells",
+        "report/layout",
+        "nano/facts",
+    ):
         append(project, module, "\n# One more word.\n")
     assert planned(project) == {}
 
@@ -100,8 +108,8 @@ def test_code_beside_the_weights_is_an_input_where_it_is_run(
             "checkpoint: resources/nano/llama\n    backend: transformers\n"
             "    trust_remote_code: true\n",
         )
-    done = run_snakemake(project, "--touch", "--forceall")
-    assert done.returncode == 0, done.stderr
+        done = run_snakemake(project, "--touch", "--forceall")
+        assert done.returncode == 0, done.stderr
     assert planned(project) == {}
     code.write_text("x = 2")
     later = code.stat().st_mtime + 60

@@ -25,7 +25,7 @@ def cell_datasets(wildcards):
         "<results>/data/{prompts}/{length}/{task}.jsonl",
         prompts=PLAN.prompts(wildcards.model),
         length=wildcards.length,
-        task=PLAN.suite_tasks(wildcards.suite),
+        task=PLAN.tasks[wildcards.suite],
     )
 
 

@@ -44,7 +44,7 @@ rule round_weights:
     benchmark:
         "benchmarks/rounded/{stem}-{kind}.tsv"
     wildcard_constraints:
-        kind="F16|BF16|Q4_0|Q4_1|Q5_0|Q5_1|Q8_0",
+        kind="F32|F16|BF16|Q4_0|Q4_1|Q5_0|Q5_1|Q8_0",
     localrule: True
     conda:
         CPU

@@ -9,17 +9,26 @@ from pathlib import Path
 
 from needlework import installed
 from needlework.artifact import own_tasks, reading, replanning
-from needlework.artifact.bundle import INPUTS, PACKAGED, STUDY, TIMES
+from needlework.artifact.bundle import (
+    CRATE,
+    ENVIRONMENT,
+    INPUTS,
+    MANIFEST,
+    PACKAGED,
+    STUDY,
+    TIMES,
+)
+from needlework.artifact.crate import README
 from needlework.errors import NeedleworkError
 from needlework.files import sha256
 from needlework.study.plan import Plan
 from needlework.study.variants import weights_of
-from needlework.tasks.specs import OWN
+from needlework.tasks.specs import OWN, Spec
 
 PUBLISHED = "resources/published"
 SOURCES = ("Snakefile", "pyproject.toml")
-COMPARED = frozenset({".csv", ".jsonl"})
-"""Kinds of inputs that samples or the published numbers of this version are compared with."""
+BESIDE = frozenset({MANIFEST, ENVIRONMENT, CRATE, README})
+"""Files beside the study and its inputs."""
 COSTS = "plan/costs.json"
 """Estimates that rest on sizes of weights which a reviewer need not have."""
 READ = ("models.yaml", "models.lock.yaml", "tasks.yaml", "tables/paper.yaml")
@@ -28,6 +37,9 @@ READ = ("models.yaml", "models.lock.yaml", "tasks.yaml", "tables/paper.yaml")
 
 def strange(artifact: Path, made: Iterable[str]) -> Iterator[str]:
     """Files that nothing of the study asks for; `made` are the pages that commands make."""
+    for name in _names(artifact):
+        if name not in BESIDE and not name.startswith((f"{STUDY}/", f"{INPUTS}/")):
+            yield f"{name}: no part of an artifact; leave it out"
     try:
         plan = replanning.planned_again(artifact)
     except NeedleworkError:
@@ -68,26 +80,35 @@ def _is_input(name: str, plan: Plan, asked: Set[str]) -> bool:
     path = Path(name)
     if path.parts[0] == PACKAGED:
         path = path.relative_to(PACKAGED)
-    own = {spec.path for spec in plan.all_tasks.values() if isinstance(spec, OWN)}
     return (
         path.as_posix() in SOURCES
-        or name in own
+        or name in _of_own_tasks(plan.all_tasks)
         or name in asked
         or path.parts[0] == "workflow"
         or (path.parts[0] == "config" and path.suffix == ".yaml")
-        or (path.parent == Path(PUBLISHED) and path.suffix == ".csv")
+        or _is_published(path)
     )
+
+
+def _of_own_tasks(tasks: Mapping[str, Spec]) -> Set[str]:
+    """The inputs with which the samples of tasks are compared."""
+    return {spec.path for spec in tasks.values() if isinstance(spec, OWN)}
+
+
+def _is_published(path: Path) -> bool:
+    """Whether it has published numbers, which a remark compares with those of this version."""
+    return path.parent == Path(PUBLISHED) and path.suffix == ".csv"
 
 
 def believed(artifact: Path) -> Iterator[str]:
     """Every file that no check compares with anything but its own digest."""
     read = {f"config/{name}" for name in READ} | _asked_by(artifact)
+    read |= _of_own_tasks(_tasks(artifact))
     if (artifact / STUDY / COSTS).is_file():
         yield f"{STUDY}/{COSTS}"
     yield from (f"{STUDY}/{TIMES}/{name}" for name in _names(artifact / STUDY / TIMES))
     for name in _names(artifact / INPUTS):
-        is_compared = name in read or Path(name).suffix in COMPARED or _is_ours(artifact, name)
-        if not is_compared:
+        if not (name in read or _is_published(Path(name)) or _is_ours(artifact, name)):
             yield f"{INPUTS}/{name}"
 
 
@@ -121,15 +142,15 @@ def not_shown(artifact: Path, *, asked_again: Mapping[str, int] | None) -> Itera
         "together in data and predictions pass"
     )
     yield "when, where and with which packages it was computed, which environment.json only says"
-    if not any((artifact / STUDY / "verified").glob("*.json")):
-        yield "that the weights are those of the models, which nobody verified in this study"
-    yield from _own_programs(artifact)
+    verified = any((artifact / STUDY / "verified").glob("*.json"))
+    told = "study/verified only says" if verified else "nobody verified in this study"
+    yield f"that the weights are those of the models, which {told}"
+    yield from own_tasks.not_shown(_tasks(artifact))
 
 
-def _own_programs(artifact: Path) -> Iterator[str]:
-    """Tasks that a program of the study made."""
+def _tasks(artifact: Path) -> dict[str, Spec]:
+    """All tasks; none where a check says that they cannot be read."""
     try:
-        tasks = reading.all_tasks(artifact)
+        return reading.all_tasks(artifact)
     except NeedleworkError:
-        return  # A check says so.
-    yield from own_tasks.not_shown(tasks)
+        return {}

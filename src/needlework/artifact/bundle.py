@@ -13,7 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import StringConstraints
 
 from needlework import installed
 from needlework.artifact.crate import README, crate, readme
@@ -23,6 +25,7 @@ from needlework.parsing import Closed
 from needlework.records import Prediction
 from needlework.scores.cells import MACHINE
 from needlework.sources import digest
+from needlework.study.definitions import Name
 
 MANIFEST, ENVIRONMENT, CRATE = "manifest.json", "environment.json", "ro-crate-metadata.json"
 STUDY, INPUTS = "study", "inputs"
@@ -44,18 +47,22 @@ MADE_WITH = ("altair", "jinja2", "numpy", "polars", "scipy", "vl-convert-python"
 """The packages that decide the bytes of tables and figures."""
 
 
+def _written_as(pattern: str) -> StringConstraints:
+    return StringConstraints(pattern=rf"^{pattern}$", max_length=80)
+
+
 class Manifest(Closed):
-    """What an artifact holds: `manifest.json`."""
+    """What an artifact holds: `manifest.json`. The README and the description repeat its words."""
 
     format: Literal["needlework-artifact-2"] = "needlework-artifact-2"
-    study: str
-    version: str
+    study: Name
+    version: Annotated[str, _written_as("[0-9][0-9A-Za-z.+!-]*")]
     """Of needlework."""
-    code: str
+    code: Annotated[str, _written_as("[0-9a-f]{16}")]
     """The digest of the modules that decide what a review computes."""
-    finished: str
+    finished: Annotated[str, _written_as(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\+00:00")]
     """When the last prediction was written."""
-    files: dict[str, str]
+    files: dict[str, Annotated[str, _written_as("[0-9a-f]{64}")]]
     """The SHA-256 of every file, by name."""
 
     def description(self, sizes: Mapping[str, int]) -> dict[str, Any]:

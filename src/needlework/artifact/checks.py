@@ -3,7 +3,7 @@
 `checklist` states which question of a conference a check answers.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,8 @@ from needlework.records import Prediction, Sample, Verification
 from needlework.report.explorer.packing import prompts_key
 from needlework.scores.cells import collect, read_estimates, read_parquet, read_scores, score_cell
 from needlework.scores.remarks import mixed, remarks
-from needlework.study.served_records import parse_verification
+from needlework.study.definitions import Name
+from needlework.study.served_records import ServedVerification, parse_verification
 from needlework.study.variants import weights_of
 from needlework.tasks.specs import Spec
 
@@ -82,6 +83,8 @@ def digests(artifact: Path) -> Iterator[str]:
 def described(artifact: Path) -> Iterator[str]:
     """Where the descriptions, for machines and for people, are not those of these files."""
     manifest = read_manifest(artifact)
+    if manifest.study != (asked := reading.study(artifact).study):
+        yield f"{MANIFEST}: is about a study {manifest.study}, and plan/study.json about {asked}"
     sizes = {
         name: (artifact / name).stat().st_size
         for name in manifest.files
@@ -147,6 +150,14 @@ def _verified(artifact: Path) -> Iterator[str]:
             yield f"{name}: is about {one.model}"
         if isinstance(one, Verification) and not one.passed:
             yield f"{name}: logits differ by {one.largest_difference}, more than {one.tolerance}"
+        if isinstance(one, ServedVerification) and one.model not in _served(artifact):
+            yield f"{name}: is of a server, and the configuration names none for it"
+
+
+def _served(artifact: Path) -> Set[str]:
+    """The weights that a server has, by the configuration."""
+    models = replanning.planned_again(artifact).models
+    return {weights_of(name) for name, entry in models.items() if entry.backend == "server"}
 
 
 def licences(artifact: Path) -> Iterator[str]:
@@ -212,7 +223,7 @@ def scores(artifact: Path, again: Path) -> Iterator[str]:
     """Stored scores that the stored predictions do not give."""
     study = reading.study(artifact)
     for cell in reading.cells(artifact):
-        tasks = plan_part(artifact, f"suites/{cell.suite}", dict[str, Spec])
+        tasks = plan_part(artifact, f"suites/{cell.suite}", dict[Name, Spec])
         place = f"{cell.model}/{cell.suite}/{cell.length}"
         path = again / "scores" / f"{place}.parquet"
         predictions = artifact / STUDY / "predictions" / f"{place}.jsonl"

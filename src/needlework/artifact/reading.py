@@ -12,6 +12,7 @@ from needlework.artifact.bundle import INPUTS, STUDY
 from needlework.errors import ArtifactError
 from needlework.parsing import parse, read
 from needlework.study.config import ShownModel, Study
+from needlework.study.definitions import Name
 from needlework.study.grid import Cell, Grid
 from needlework.tasks.specs import Spec
 
@@ -88,10 +89,10 @@ def models(artifact: Path) -> tuple[ShownModel, ...]:
     return plan_part(artifact, "models", tuple[ShownModel, ...])
 
 
-def all_tasks(artifact: Path) -> dict[str, Spec]:
+def all_tasks(artifact: Path) -> dict[Name, Spec]:
     """The tasks of all suites, by name; raises as `grid` does."""
     suites = grid(artifact).suites
-    specs = (plan_part(artifact, f"suites/{suite}", dict[str, Spec]) for suite in suites)
+    specs = (plan_part(artifact, f"suites/{suite}", dict[Name, Spec]) for suite in suites)
     return {name: spec for tasks in specs for name, spec in tasks.items()}
 
 

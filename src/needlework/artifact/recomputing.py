@@ -110,7 +110,7 @@ def _stored(artifact: Path, plan: Plan, cell: Cell) -> list[Stored]:
     place = "/".join(map(str, cell))
     questions = {
         (task, sample.index): sample
-        for task in plan.suite_tasks(cell.suite)
+        for task in plan.tasks[cell.suite]
         for sample in read_records(
             study / "data" / plan.prompts(cell.model) / str(cell.length) / f"{task}.jsonl", Sample
         )
@@ -119,7 +119,7 @@ def _stored(artifact: Path, plan: Plan, cell: Cell) -> list[Stored]:
     strange = [each for each in found if (each.task, each.index) not in questions]
     if strange:
         raise NeedleworkError(f"predictions/{place}.jsonl: {strange[0].task!r} asks nothing here")
-    tasks = plan.suite_tasks(cell.suite)
+    tasks = plan.tasks[cell.suite]
     return [
         Stored(
             sample=questions[each.task, each.index],
@@ -133,7 +133,7 @@ def _stored(artifact: Path, plan: Plan, cell: Cell) -> list[Stored]:
 
 def _asked(plan: Plan, cells: Sequence[Cell]) -> int:
     """Answers that some cells hold."""
-    return sum(plan.study.samples * len(plan.suite_tasks(cell.suite)) for cell in cells)
+    return sum(plan.study.samples * len(plan.tasks[cell.suite]) for cell in cells)
 
 
 def _problems(cell: Cell, found: Sequence[Again]) -> Iterator[str]:

@@ -16,6 +16,7 @@ from needlework.cost.study import PlannedCell
 from needlework.errors import ArtifactError, NeedleworkError
 from needlework.parsing import parse, read
 from needlework.study.config import Study
+from needlework.study.grid import Cell
 from needlework.study.plan import Plan, resolve
 
 CONFIG = Path("config")
@@ -105,15 +106,16 @@ def unlike(artifact: Path) -> Iterator[str]:
 
 def _impossible_costs(artifact: Path, plan: Plan) -> Iterator[str]:
     """Planned hours of cells that are none, or that no study of this size could have."""
-    cells = set(plan.grid().cells())
+    left = set(plan.grid().cells())
     if not (artifact / STUDY / "plan/costs.json").is_file():
         return
     for row in reading.plan_part(artifact, "costs", tuple[PlannedCell, ...]):
-        place = (row.model, row.suite, row.length)
+        cell = Cell(row.model, row.suite, row.length)
         tasks = plan.tasks.get(row.suite, {})
-        if place not in cells or row.prompts != plan.study.samples * len(tasks):
-            told = "/".join(map(str, place))
-            yield f"plan/costs.json: {told}: no cell of the study, or of its size"
+        if cell not in left or row.prompts != plan.study.samples * len(tasks):
+            told = "/".join(map(str, cell))
+            yield f"plan/costs.json: {told}: no cell of the study, or of its size, or told twice"
+        left.discard(cell)
 
 
 def _differences(found: Any, wanted: Any, place: str = "") -> Iterator[str]:  # noqa: ANN401

@@ -12,6 +12,7 @@ import torch
 
 from needlework.cluster import installation
 from needlework.cost.architectures import Weights, architecture
+from needlework.cost.estimate import MASK_BYTES, ROOM_TO_GROW
 from needlework.engine.memory import SHARE_OF_FREE, all_free_bytes, row_bytes
 from needlework.engine.schedule import ALONE
 from needlework.external.snapshots import is_hub_id
@@ -28,10 +29,6 @@ GIB = 1 << 30
 MIB = 1 << 20
 FAR = 1 << 20
 """Tokens at which the formula is evaluated to find what one more token costs, in bytes."""
-ROOM_TO_GROW = 1.25
-"""Room of a cache over the keys in it, when it has just been extended."""
-MASK_BYTES = 5
-"""An attention mask has a byte, and inside the call a number, for every query and key."""
 
 
 def examine(models: Mapping[str, ModelEntry]) -> Iterator[str]:

@@ -18,6 +18,9 @@ ENDED = re.compile(r"(?:died with <Signals\.(\w+): \d+>|returned non-zero exit s
 SLURM = re.compile(r"SLURM-job '?(\w+)'? failed, SLURM status is: '?(\w+)'?")
 OURS = ("needlework: ", "Traceback ")
 """How a line begins after which a log holds last words."""
+CTRL_C = "killed by SIGINT"
+ASKED_TO_STOP = (CTRL_C, "killed by SIGTERM")
+"""How jobs end that are stopped together with their run."""
 BY_SIGNAL = 128
 """A shell adds this to the number of the signal that ended a command."""
 
@@ -33,10 +36,13 @@ class Failed:
     how: str
     """What is known of its end: a signal, an exit status, what Slurm says."""
 
+    def words(self) -> list[str]:
+        """What it said last, if that tells why it failed."""
+        return last_words(self.log) if self.log else []
+
     def line(self) -> str:
         """What it said last; else how it ended, which is then written to its log as well."""
-        words = last_words(self.log) if self.log else []
-        if words:
+        if words := self.words():
             return f"{self.log}: {words[-1]}"
         told = f"{self.how}, without a word of its own"
         if self.log is not None:
@@ -107,9 +113,17 @@ def last_words(log: Path) -> list[str]:
     return [line for line in lines if line.strip()][-1:] if failed else []
 
 
-def told(jobs: Iterable[Failed]) -> list[str]:
-    """A line for every job that failed, each once."""
-    return list(dict.fromkeys(job.line() for job in jobs))
+def interrupted(jobs: Iterable[Failed]) -> bool:
+    """Whether some job was ended by Ctrl-C, which its run hears as well."""
+    return any(job.how == CTRL_C for job in jobs)
+
+
+def told(jobs: Iterable[Failed], *, stopped: bool = False) -> list[str]:
+    """A line for every job that failed, each once; where the run was `stopped`, its jobs were
+    stopped with it, which is no fault of theirs.
+    """
+    at_fault = (job for job in jobs if job.words() or not (stopped and job.how in ASKED_TO_STOP))
+    return list(dict.fromkeys(job.line() for job in at_fault))
 
 
 def _append(log: Path, line: str) -> None:

@@ -46,7 +46,12 @@ def watched(results: Path, logs: Path, workflow: Any) -> "Run":  # noqa: ANN401 
     quiet = {each.name for each in workflow.output_settings.quiet or ()}
     heard = Failures(quiet="ALL" in quiet)
     logging.getLogger(failures.SNAKEMAKE).addHandler(heard)
-    return Run(results, logs, heard, lambda: _partial(workflow))
+    return Run(results, logs, heard, lambda: _partial(workflow), lambda: _stopped(workflow))
+
+
+def _stopped(workflow: Any) -> bool:  # noqa: ANN401 - Snakemake's
+    """Whether Snakemake was asked to end (SIGTERM), as by a batch system or `timeout`."""
+    return getattr(workflow.scheduler, "_user_kill", None) is not None
 
 
 def _partial(workflow: Any) -> list[str]:  # noqa: ANN401 - Snakemake's
@@ -70,6 +75,8 @@ class Run:
     """What Snakemake told of jobs that failed."""
     partial: Callable[[], Sequence[str]] = list
     """The command that makes tables of what there is, after a failure; empty for none."""
+    stopped: Callable[[], bool] = bool
+    """Whether the run was asked to end before it was done."""
     began: float = field(default_factory=time.time)
     """Seconds since the epoch."""
     _lock: IO[str] | None = None
@@ -114,13 +121,17 @@ class Run:
         """Say what the jobs that failed in this run had to say, one line each; then, where cells of
         other models are there, make the tables that can be made of them.
         """
-        logs = (log for log in sorted(self.logs.glob("**/*.log")) if _changed(log) >= self.began)
+        logs = (
+            log for log in sorted(self.logs.glob("**/*.log")) if log.stat().st_mtime >= self.began
+        )
         others = [f"{log}: {line}" for log in logs for line in last_words(log)]
-        told = failures.told(self.failures.jobs) or others
+        stopped = self.stopped() or failures.interrupted(self.failures.jobs)
+        told = failures.told(self.failures.jobs, stopped=stopped) or others
         unsaid = "no job failed: Snakemake stopped; `needlework status` says what there is"
-        click.echo("\n".join(["needlework: failed", *(told or [unsaid])]), err=True)
+        ended = "stopped, as it was asked to" if stopped else "failed"
+        click.echo("\n".join([f"needlework: {ended}", *(told or [unsaid])]), err=True)
         self.close()
-        if any(job.rule in BEFORE_ESTIMATES for job in self.failures.jobs):
+        if not stopped and any(job.rule in BEFORE_ESTIMATES for job in self.failures.jobs):
             self._show_the_others(self.partial())
 
     def _show_the_others(self, command: Sequence[str]) -> None:
@@ -167,8 +178,3 @@ def _await_orphan(file: IO[bytes], journal: Path) -> None:
     except BlockingIOError:
         click.echo(f"needlework: waiting for a job that still writes {journal}", err=True)
         files.lock(file.fileno(), journal, waits=True, shared=True)
-
-
-def _changed(file: Path) -> float:
-    """Seconds since the epoch."""
-    return file.stat().st_mtime

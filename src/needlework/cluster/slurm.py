@@ -1,6 +1,8 @@
 """Slurm: what `config/cluster.yaml` asks for, time and memory of a job, the state of the queue."""
 
+import functools
 import getpass
+import inspect
 import re
 import shlex
 import subprocess
@@ -31,6 +33,7 @@ Word = Annotated[
     StringConstraints(pattern=r"^[A-Za-z0-9_.,:&|*()\[\]!+-]+$"),
 ]
 TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<parts>\d+(?::\d+){0,2})")
+CANCELLED = re.compile(r"^CANCELLED by .*")
 UNLIMITED = ("infinite", "UNLIMITED", "unlimited")
 """What Slurm calls a partition without a limit."""
 
@@ -146,20 +149,30 @@ def status_command() -> str:
 def _see_cancelled_jobs() -> None:
     """Let Snakemake's executor know the state of a job that somebody cancelled.
 
-    sacct calls it `CANCELLED by 1000`. The executor compares it with CANCELLED, and waited for such
-    a job for ever (2.8.0).
+    sacct calls it `CANCELLED by 1000`. The executor compares it with CANCELLED, and waits for such
+    a job for ever (2.8.0, the newest when this was written). An executor that asks in another way
+    is left as it is, and what it answers in another form is passed on as it is.
     """
     import snakemake_executor_plugin_slurm as executor
 
-    asked = executor.query_job_status
+    asked = getattr(executor, "query_job_status", None)
+    if not inspect.iscoroutinefunction(asked) or hasattr(asked, "__wrapped__"):
+        return
 
-    async def query_job_status(command: str, logger: object) -> tuple[Any, Any]:
-        states, seconds = await asked(command, logger)
-        if states is not None:
-            states = {job: state.partition(" by ")[0] for job, state in states.items()}
-        return states, seconds
+    @functools.wraps(asked)
+    async def query_job_status(*words: Any, **more: Any) -> Any:  # noqa: ANN401 - as it has them
+        found = await asked(*words, **more)
+        match found:
+            case (dict() as states, seconds):
+                return {job: _without_name(state) for job, state in states.items()}, seconds
+        return found
 
     executor.query_job_status = query_job_status
+
+
+def _without_name(state: Any) -> Any:  # noqa: ANN401
+    """A state without whoever brought it about: CANCELLED."""
+    return CANCELLED.sub("CANCELLED", state) if isinstance(state, str) else state
 
 
 def check_queue(folder: Path) -> None:

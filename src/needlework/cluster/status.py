@@ -82,7 +82,7 @@ class Study:
         if not (self.results / "verified" / f"{weights}.json").exists():
             yield self.logs / "verify" / f"{weights}.log"
         prompts = self.plan.prompts(cell.model)
-        for task in self.plan.suite_tasks(cell.suite):
+        for task in self.plan.tasks[cell.suite]:
             place = Path(prompts, str(cell.length), task)
             if not (self.results / "data" / f"{place}.jsonl").exists():
                 yield self.logs / "dataset" / f"{place}.log"

@@ -57,7 +57,10 @@ def plan(
     needlework plan --measured results/prove/prove.json --configfile config/paper.yaml
     needlework plan --measured results/nano/benchmarks
     """
+    from pydantic_core import to_json
+
     from needlework.cost import listing, served, study
+    from needlework.files import write_text
     from needlework.parsing import read_keys
     from needlework.study.plan import resolve
 
@@ -76,7 +79,8 @@ def plan(
     if document is not None:
         name = the_plan.study.study
         found = listing.document(name, cells, said=said, undescribed=unknown, disk=disk)
-        _write(document, found | ({"served": asked} if asked else {}))
+        told = to_json(found | ({"served": asked} if asked else {}), indent=2).decode()
+        write_text(document, f"{told}\n")
 
 
 @click.command()
@@ -96,14 +100,6 @@ def status(configfile: Path, cells: bool) -> None:
         click.echo(f"{each.state:8}{'/'.join(map(str, each.cell))}{each.why and f': {each.why}'}")
     for line in status.lines(found):
         click.echo(line)
-
-
-def _write(document: Path, found: dict[str, object]) -> None:
-    from pydantic_core import to_json
-
-    from needlework.files import write_text
-
-    write_text(document, to_json(found, indent=2).decode() + "\n")
 
 
 def _machine(
@@ -186,11 +182,7 @@ def _compare(cells: "list[PlannedCell]", folder: Path) -> None:
     from needlework.cost import listing
     from needlework.cost.measured import read_job
 
-    found = []
-    for cell in cells:
-        job = read_job(folder, cell)
-        if job is not None:
-            found.append((cell, job))
+    found = [(cell, job) for cell in cells if (job := read_job(folder, cell)) is not None]
     click.echo("")
     for line in listing.measured_lines(found):
         click.echo(line)

@@ -69,7 +69,7 @@ def verify_model(
 @click.option(
     "--to",
     "kind",
-    type=click.Choice(["F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"]),
+    type=click.Choice(["F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"]),
     required=True,
     help="What every matrix is rounded to.",
 )
@@ -77,7 +77,7 @@ def round_weights(source: Path, output: Path, kind: str) -> None:
     """Write a GGUF file, SOURCE, to OUTPUT with its weights rounded: the same model in fewer bits.
 
     What the file says otherwise, its tokenizer included, is kept; the same file gives the same
-    bytes. Weights that are rounded already are rounded a second time.
+    bytes. Weights that are rounded already are rounded a second time, or with F32 written out.
     """
     from needlework.models.checkpoints import gguf_rounding
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from needlework import installed
 from needlework.cost.published import published
-from needlework.door import read_json
+from needlework.door import read_settings
 from needlework.errors import CheckpointError
 from needlework.external.registry import DIRECTORY
 from needlework.external.snapshots import Snapshot
@@ -60,7 +60,7 @@ def _decoder(checkpoint: str, revision: str | None) -> DecoderConfig | None:
     if path is None:
         return None
     try:
-        return _parsed(read_json(path, error=CheckpointError, kind=dict), path)
+        return _parsed(read_settings(path, error=CheckpointError), path)
     except (ValidationError, CheckpointError, OSError):
         return None  # Its own job says what is wrong with it, and other models go on.
 

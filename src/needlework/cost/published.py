@@ -4,8 +4,6 @@ Each entry states the `config.json` of a checkpoint in the terms of our decoder.
 with what our reader makes of that file, and its parameters with the published number.
 """
 
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 from needlework.models.config import (
@@ -21,21 +19,6 @@ from needlework.models.config import (
 
 WIDTH = 2560
 _SSD = SSD(heads=80, head_width=64, state=128)
-
-
-def _mamba2() -> DecoderConfig:
-    return _state_spaces("mamba2", (_SSD,) * 64)
-
-
-def _mamba2attn() -> DecoderConfig:
-    heads = Attention(heads=30, kv_heads=30, head_width=128, rotary_width=64, convolution=4)
-    places = (9, 18, 27, 36, 45, 56)
-    return _state_spaces("mamba2attn", tuple(heads if i in places else _SSD for i in range(64)))
-
-
-def _transformerpp() -> DecoderConfig:
-    heads = Attention(heads=32, kv_heads=32, head_width=80, rotary_width=40)
-    return _state_spaces("transformerpp", (heads, MLP(hidden=6912)) * 32)
 
 
 def _state_spaces(family: str, layers: tuple[SSD | Attention | MLP, ...]) -> DecoderConfig:
@@ -81,52 +64,51 @@ def _sheared_llama(vocabulary: int) -> DecoderConfig:
     )
 
 
-def _rwkv6() -> DecoderConfig:
-    time = TimeMix(heads=40, head_width=64, shift_rank=32, decay_rank=64)
-    return DecoderConfig(
+_CONVOLVED = Attention(heads=30, kv_heads=30, head_width=128, rotary_width=64, convolution=4)
+_HALF_ROTATED = Attention(heads=32, kv_heads=32, head_width=80, rotary_width=40)
+_TIME = TimeMix(heads=40, head_width=64, shift_rank=32, decay_rank=64)
+_GROUPED = Attention(heads=9, kv_heads=3, head_width=64, rotary_width=64, rotary_base=1e5)
+
+SMOLLM2 = "smollm2-135m-instruct"
+"""The folder of files that the workflow fetches or rounds: their cost is known before."""
+_SMOLLM2 = DecoderConfig(
+    family="llama",
+    vocabulary=49152,
+    padded_vocabulary=49152,
+    width=576,
+    layers=(_GROUPED, MLP(hidden=1536)) * 30,
+    tied=True,
+)
+"""HuggingFaceTB/SmolLM2-135M-Instruct, which is no model of the paper."""
+CHECKPOINTS: dict[str, DecoderConfig] = {
+    "state-spaces/mamba2-2.7b": _state_spaces("mamba2", (_SSD,) * 64),
+    "state-spaces/mamba2attn-2.7b": _state_spaces(
+        "mamba2attn",
+        tuple(_CONVOLVED if i in (9, 18, 27, 36, 45, 56) else _SSD for i in range(64)),
+    ),
+    "state-spaces/transformerpp-2.7b": _state_spaces(
+        "transformerpp", (_HALF_ROTATED, MLP(hidden=6912)) * 32
+    ),
+    "google/recurrentgemma-2b": _recurrent_gemma(),
+    "google/recurrentgemma-2b-it": _recurrent_gemma(),
+    "princeton-nlp/Sheared-LLaMA-2.7B": _sheared_llama(32000),
+    "princeton-nlp/Sheared-LLaMA-2.7B-ShareGPT": _sheared_llama(32001),
+    "RWKV/rwkv-6-world-3b": DecoderConfig(
         family="rwkv6",
         vocabulary=65536,
         padded_vocabulary=65536,
         width=WIDTH,
-        layers=(time, ChannelMix(hidden=8960)) * 32,
+        layers=(_TIME, ChannelMix(hidden=8960)) * 32,
         norm=Norm(kind="layer"),
         embedding_norm=True,
-    )
-
-
-def _smollm2() -> DecoderConfig:
-    """HuggingFaceTB/SmolLM2-135M-Instruct, which is no model of the paper."""
-    heads = Attention(heads=9, kv_heads=3, head_width=64, rotary_width=64, rotary_base=1e5)
-    return DecoderConfig(
-        family="llama",
-        vocabulary=49152,
-        padded_vocabulary=49152,
-        width=576,
-        layers=(heads, MLP(hidden=1536)) * 30,
-        tied=True,
-    )
-
-
-SMOLLM2 = "smollm2-135m-instruct"
-"""The folder of files that the workflow fetches or rounds: their cost is known before."""
-CHECKPOINTS: dict[str, Callable[[], DecoderConfig]] = {
-    "state-spaces/mamba2-2.7b": _mamba2,
-    "state-spaces/mamba2attn-2.7b": _mamba2attn,
-    "state-spaces/transformerpp-2.7b": _transformerpp,
-    "google/recurrentgemma-2b": _recurrent_gemma,
-    "google/recurrentgemma-2b-it": _recurrent_gemma,
-    "princeton-nlp/Sheared-LLaMA-2.7B": lambda: _sheared_llama(32000),
-    "princeton-nlp/Sheared-LLaMA-2.7B-ShareGPT": lambda: _sheared_llama(32001),
-    "RWKV/rwkv-6-world-3b": _rwkv6,
+    ),
 }
 """By hub id. ShareGPT has one token more, `[PAD]`."""
 
 
-@cache
 def published(checkpoint: str) -> DecoderConfig | None:
     """The decoder of a hub id of the study; None for any other."""
     path = Path(checkpoint)
     if path.parts[0] == "resources" and path.parent.name == SMOLLM2:
-        return _smollm2()
-    made = CHECKPOINTS.get(checkpoint)
-    return None if made is None else made()
+        return _SMOLLM2
+    return CHECKPOINTS.get(checkpoint)

@@ -39,7 +39,7 @@ def served_costs(plan: Plan, *, needs: Mapping[Cell, Set[Name]] | None = None) -
         entry = plan.models[cell.model]
         if entry.backend != "server":
             continue
-        specs = [spec for name, spec in plan.suite_tasks(cell.suite).items() if name in tasks]
+        specs = [spec for name, spec in plan.tasks[cell.suite].items() if name in tasks]
         samples = plan.study.samples
         work = list(expected(specs, samples=samples, length=cell.length, sharing=False))
         read, written = sum(each.asked for each in work), sum(each.written for each in work)
@@ -62,7 +62,7 @@ def first_questions(plan: Plan, run: RunName) -> ServedCost:
     """
     entry, cells = plan.models[run], cells_of(plan, run)
     suite, length = cells[0].suite, cells[0].length
-    specs = plan.suite_tasks(suite).values()
+    specs = plan.tasks[suite].values()
     twice = min(entry.repeated, plan.study.samples * len(specs))
     questions = 1 + 2 * twice + SHORT_PROMPTS
     ids = [each.length for each in (cells[0], *plan.grid().cells()) if each.model == run]

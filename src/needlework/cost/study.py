@@ -4,7 +4,7 @@ The formulas are in `estimate` and `formulas`.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Set
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -22,6 +22,7 @@ MEGABYTE = 1e6
 TEXT_BYTES = 5.0
 """Of dataset files for each prompt token: 4.3 of released English prompts of 4,096 tokens with the
 GPT-NeoX tokenizer, 5.7 of nano ones of 2,048."""
+Count = Annotated[int, Field(ge=0, lt=1 << 63)]
 
 
 class PlannedCell(Closed):
@@ -29,19 +30,19 @@ class PlannedCell(Closed):
 
     model: str
     suite: str
-    length: int
+    length: Count
     device: DeviceName
-    prompts: int
-    prompt_tokens: int
+    prompts: Count
+    prompt_tokens: Count
     """Of all prompts."""
-    shared_tokens: int
+    shared_tokens: Count
     """Of those, how many need not be read again."""
-    answer_tokens: int
+    answer_tokens: Count
     """At most."""
     flops: float = Field(ge=0, allow_inf_nan=False)
-    rows: int
+    rows: Count
     """Answers written together."""
-    memory_mb: int
+    memory_mb: Count
     """Peak on the device, in 10^6 bytes."""
     hours: float = Field(ge=0, allow_inf_nan=False)
 
@@ -72,8 +73,8 @@ def planned(
             continue  # What servers cost is told apart, in tokens (`cost.served`).
         on = device or home(entry.dtype)
         speed = (rates or {}).get(cell.model) or assumed(on, spec.family, entry.dtype)
-        specs = {name: each for name, each in plan.suite_tasks(cell.suite).items() if name in tasks}
-        known = dict(zip(plan.suite_tasks(cell.suite), (counted or {}).get(cell, ()), strict=False))
+        specs = {name: each for name, each in plan.tasks[cell.suite].items() if name in tasks}
+        known = dict(zip(plan.tasks[cell.suite], (counted or {}).get(cell, ()), strict=False))
         work = [known[name] for name in specs if name in known] or expected(
             specs.values(),
             samples=plan.study.samples,
@@ -86,15 +87,11 @@ def planned(
 
 
 def _shown(cell: Cell, device: Device, cost: Estimate) -> PlannedCell:
+    known = cost._asdict()
     return PlannedCell(
         **cell._asdict(),
+        **{name: known[name] for name in known.keys() & PlannedCell.model_fields.keys()},
         device=device.name,
-        prompts=cost.prompts,
-        prompt_tokens=cost.prompt_tokens,
-        shared_tokens=cost.shared_tokens,
-        answer_tokens=cost.answer_tokens,
-        flops=cost.flops,
-        rows=cost.rows,
         memory_mb=round(cost.memory / MEGABYTE),
         hours=cost.seconds / 3600,
     )
@@ -107,7 +104,7 @@ def parts(plan: Plan) -> dict[str, Any]:
 
 def cell_cost(plan: Plan, cell: Cell, tasks: Collection[Name] | None = None) -> CellCost:
     """What a cell, or some tasks of it, ask a scheduler for, safety factors included."""
-    specs = plan.suite_tasks(cell.suite)
+    specs = plan.tasks[cell.suite]
     chosen = tuple(spec for task, spec in specs.items() if tasks is None or task in tasks)
     weights = Weights.of(plan.models[cell.model])
     return reserved(weights, chosen, samples=plan.study.samples, length=cell.length)

@@ -228,7 +228,9 @@ def backend_of(decoder: Decoder) -> str:
         return "needlework"
     if decoder.reads_in_pieces:
         return "transformers"
-    return f"transformers, prompts in one piece{'' if decoder.keeps_cache else ', without cache'}"
+    part = "" if decoder.cuts == "nowhere" else "partly "
+    cache = "" if decoder.keeps_cache else f", {part}without cache"
+    return f"transformers, prompts in one piece{cache}"
 
 
 def kernels_of(decoder: Decoder) -> str:

@@ -135,7 +135,7 @@ class Downloader:
                     return
                 reason = "the connection broke off"
             except urllib.error.HTTPError as error:
-                reason, asked = f"HTTP {error.code}", _seconds(error.headers.get("Retry-After"))
+                reason, asked = f"HTTP {error.code}", _number(error.headers.get("Retry-After")) or 0
                 if error.code == _RANGE_REFUSED:
                     wanted.part.unlink(missing_ok=True)
                 elif error.code not in _FOR_NOW:
@@ -219,10 +219,6 @@ def _number(header: str | None) -> int | None:
     """The number in a header; None where there is none, or something else."""
     text = (header or "").strip()
     return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None
-
-
-def _seconds(retry_after: str | None) -> int:
-    return _number(retry_after) or 0
 
 
 def _accepted(path: Path, check: Check) -> bool:

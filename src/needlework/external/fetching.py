@@ -16,7 +16,7 @@ from needlework.door import opens
 from needlework.errors import ResourceError
 from needlework.external import packages, snapshots
 from needlework.external.downloading import Downloader, Open, open_url
-from needlework.external.locking import MIRROR, Puller
+from needlework.external.locking import MIRROR, Puller, need_network
 from needlework.external.locks import NONE, Lock
 from needlework.external.registry import File, Origin, Package, Registry, Resource, verify
 from needlework.terminal import Meter, silent
@@ -105,18 +105,11 @@ class Fetcher:
 
     def _permitted(self, name: str, resource: Resource, wanted: str) -> None:
         """Refuse the network where it may not be used."""
-        self._need_network(wanted)
+        need_network(wanted, offline=self.offline)
         if resource.terms is not None and name not in self.accepted:
             raise ResourceError(
                 f"{name} is under terms of its own ({resource.licence}): read {resource.terms}, "
                 f"and if you accept them run `needlework fetch {name} --accept {name}`"
-            )
-
-    def _need_network(self, wanted: str) -> None:
-        if self.offline:
-            raise ResourceError(
-                f"{wanted} is not there and --offline forbids to download it; get it where there "
-                f"is a network, or put it into the folder that {MIRROR} names, at the same path"
             )
 
     def _source(self, name: str) -> Path:

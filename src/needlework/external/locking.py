@@ -18,6 +18,19 @@ MIRROR = "NEEDLEWORK_MIRROR"
 """The environment variable that names a folder with external files at their paths."""
 
 
+def need_network(wanted: str, *, offline: bool) -> None:
+    """Accept that a file comes from the network.
+
+    Raises:
+        ResourceError: `offline` forbids it.
+    """
+    if offline:
+        raise ResourceError(
+            f"{wanted} is not there and --offline forbids to download it; get it where there is a "
+            f"network, or put it into the folder that {MIRROR} names, at the same path"
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Puller:
     """How to get repositories, and where to put them."""
@@ -87,7 +100,7 @@ class Puller:
 
     def _listed(self, snapshot: Snapshot) -> Contents:
         """What the hub says."""
-        self._need_network(snapshot.manifest)
+        need_network(snapshot.manifest, offline=self.offline)
         remotes = repositories.listing(snapshot.hub, revision=snapshot.revision).remotes
         names = snapshots.needed(snapshot, list(remotes))
         return {name: self._stored(snapshot, remotes[name]) for name in names}
@@ -115,18 +128,11 @@ class Puller:
                         f"{stored.sha256}; replace it, or unset {MIRROR}"
                     )
             return
-        self._need_network(f"{snapshot.folder}/{name}")
+        need_network(f"{snapshot.folder}/{name}", offline=self.offline)
         url = repositories.address(snapshot.hub, name, commit=snapshot.revision)
         headers = repositories.ask(url, snapshot.hub)
         check = _Check(snapshot, name, stored, said_by)
         self.downloader.get([url], target, check=check, size=stored.bytes, headers=headers)
-
-    def _need_network(self, wanted: str) -> None:
-        if self.offline:
-            raise ResourceError(
-                f"{wanted} is not there and --offline forbids to download it; get it where there "
-                f"is a network, or put it into the folder that {MIRROR} names, at the same path"
-            )
 
 
 @dataclass(frozen=True)

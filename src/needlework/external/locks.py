@@ -7,7 +7,7 @@ Commits are taken from this file, unless `revision` in models.yaml says another.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, NamedTuple, Self
+from typing import Annotated, NamedTuple, Self, get_args
 
 import yaml
 from pydantic import Field, StringConstraints, model_validator
@@ -217,7 +217,11 @@ def _text(lock: Lock) -> str:
     content = {
         key: {
             "revision": locked.revision,
-            **{kind: _sorted(found) for kind, found in _kinds(locked)},
+            **{
+                kind: {name: found[name].model_dump() for name in sorted(found)}
+                for kind in get_args(Kind)
+                if (found := locked.files(kind)) is not None
+            },
         }
         for key, locked in sorted(lock.repositories.items())
     }
@@ -225,15 +229,6 @@ def _text(lock: Lock) -> str:
         {"repositories": content}, sort_keys=False, default_flow_style=None, width=1000
     )
     return f"{_HEADER}{body}{_END}\n"
-
-
-def _kinds(locked: Locked) -> list[tuple[str, Contents]]:
-    every = (("checkpoints", locked.checkpoints), ("tokenizers", locked.tokenizers))
-    return [(kind, found) for kind, found in every if found is not None]
-
-
-def _sorted(contents: Contents) -> dict[str, dict[str, int | str]]:
-    return {name: contents[name].model_dump() for name in sorted(contents)}
 
 
 @contextmanager

@@ -153,7 +153,11 @@ def _broken_down(scored: _Scored, limits: Iterator[Interval]) -> Breakdown:
                 points=next(limits),
                 changed=int(np.count_nonzero(np.abs(difference_SN) > 1e-9)),
                 samples=difference_SN.size,
-                p_value=None if other is None else _p_value(scored.scores[CORRECTED], other),
+                p_value=None
+                if other is None
+                else sign_flip_test(
+                    scored.scores[CORRECTED].ravel().tolist(), other.ravel().tolist()
+                ),
             )
         )
     return Breakdown(
@@ -166,10 +170,6 @@ def _broken_down(scored: _Scored, limits: Iterator[Interval]) -> Breakdown:
         corrected=means[CORRECTED],
         costs=tuple(costs),
     )
-
-
-def _p_value(corrected_SN: Array, other_SN: Array) -> float:
-    return sign_flip_test(corrected_SN.ravel().tolist(), other_SN.ravel().tolist())
 
 
 def _adjusted(found: Sequence[Breakdown]) -> list[Breakdown]:

@@ -3,13 +3,11 @@
 The costs are computed in `needlework.hazards.effects`.
 """
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from needlework.analysis.findings import SIGNIFICANCE
-from needlework.files import write_text
+from needlework.files import write_csv, write_text
 from needlework.hazards.effects import REMAINDER, TOTAL, Breakdown, Cost, breakdowns
 from needlework.hazards.waterfall import hazard_waterfall
 from needlework.report import charts
@@ -22,6 +20,7 @@ from needlework.study.variants import LABELS, StudiedModel
 
 SUBJECTS = {
     "mamba-sampling": "sampling",
+    "no-begin-token": "leaving the begin token out",
     "m2a-conv-state": "the wrong convolution state",
     "rg-window": "the shifted window",
     "uuid-numbers": "asking for numbers in place of UUIDs",
@@ -62,7 +61,7 @@ def write_hazards(
         parts=_parts,
     )
     write_text(folder / "hazards.md", page)
-    write_text(folder / "hazards.csv", _csv(found))
+    write_csv(folder / "hazards.csv", (line for row in found for line in _lines(row)))
     charts.save(hazard_waterfall(found), folder / "figures" / FIGURE)
 
 
@@ -82,7 +81,8 @@ def sentence(row: Breakdown) -> Written:
     certain = any(map(_is_certain, alone))
     told += [_together(cost, certain) for cost in row.costs if cost.part == REMAINDER]
     scores = f"{100 * row.published:.1f} as published, {100 * row.corrected:.1f} corrected"
-    return Written(f"**{markdown(row.label)}**: {scores}. {_capital('; '.join(told))}.")
+    text = "; ".join(told)
+    return Written(f"**{markdown(row.label)}**: {scores}. {text[:1].upper()}{text[1:]}.")
 
 
 def _told(cost: Cost) -> str:
@@ -116,10 +116,6 @@ def _together(cost: Cost, certain: bool) -> str:
     return f"together they cost {_shown(size)} points {side} than one by one"
 
 
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
 def _shown(points: Interval) -> str:
     """Points with their interval."""
     value, low, high = (f"{100 * number + 0.0:.1f}".replace("-0.0", "0.0") for number in points)
@@ -150,15 +146,6 @@ def _by_suite(found: Sequence[Breakdown]) -> dict[str, dict[int | None, list[Bre
     for row in found:
         suites.setdefault(row.suite, {}).setdefault(row.length, []).append(row)
     return suites
-
-
-def _csv(found: Sequence[Breakdown]) -> str:
-    lines = [line for row in found for line in _lines(row)]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(lines[0]) if lines else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return text.getvalue()
 
 
 def _lines(row: Breakdown) -> Iterator[dict[str, str | int | float | None]]:

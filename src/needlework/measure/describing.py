@@ -15,10 +15,11 @@ from needlework.errors import ResourceError, StudyError
 from needlework.external.snapshots import is_hub_id
 from needlework.gguf_header import SUFFIX, is_gguf, quantisation_of, read_header
 from needlework.models.config import MLP, Attention, ChannelMix, DecoderConfig
-from needlework.parsing import unknown
+from needlework.parsing import parse, unknown
 from needlework.study.config import Entries, ModelEntry, Models
 from needlework.study.entries import Family, TokenizerEntry, Wrappers
 from needlework.tasks import chat
+from needlework.terminal import printable
 from needlework.tokenizers.sidecars import Sidecars
 
 LENGTHS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
@@ -26,6 +27,8 @@ LENGTHS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "se
 SIDECAR, SIDECAR_LENGTH = "tokenizer_config.json", "model_max_length"
 LONGEST = 10_000_000
 """Tokens; tokenizers without a limit say more."""
+LONGEST_LICENCE = 200
+"""Characters of what a file says of its licence."""
 PROBE = "What is the special magic number for the city?"
 """Words of no closed vocabulary but that of a language of its own."""
 ENTRY = (
@@ -89,9 +92,11 @@ def _found(model: str, place: Path, *, dtype: str) -> Described:
     family, backend = _family(spec), "needlework" if spec else "transformers"
     wrapper, asked = _wrapper(place)
     name = slug(model)
-    entry = ModelEntry.model_validate(
+    label = Path(model).stem if is_gguf(model) else Path(model).name or name
+    entry = parse(
+        ModelEntry,
         {
-            "label": Path(model).stem if is_gguf(model) else Path(model).name or name,
+            "label": printable(label),
             "family": family,
             "checkpoint": model,
             "tokenizer": name,
@@ -100,7 +105,8 @@ def _found(model: str, place: Path, *, dtype: str) -> Described:
             "backend": backend,
             "dtype": dtype,
             "licence": _licence(place),
-        }
+        },
+        where=printable(model),
     )
     said = (
         f"weights: {model}, {_rounded(place)}read by {'our decoder' if spec else 'transformers'}, "
@@ -123,7 +129,7 @@ def slug(model: str) -> str:
 def _licence(place: Path) -> str:
     """What a GGUF file says of its licence; folders do not."""
     said = read_header(place).settings.get("general.license") if is_gguf(place) else None
-    return str(said) if said else "not told"
+    return printable(str(said))[:LONGEST_LICENCE] if said else "not told"
 
 
 def _rounded(place: Path) -> str:

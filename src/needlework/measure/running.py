@@ -18,6 +18,7 @@ from needlework.errors import ResourceError
 from needlework.external import fetching, locks
 from needlework.external.fetching import Fetcher
 from needlework.external.registry import DIRECTORY, registry
+from needlework.measure import fitting
 from needlework.measure.answer import read_measured, sentences
 from needlework.measure.describing import Described, describe
 from needlework.measure.question import MAIN, Question, write_study
@@ -53,7 +54,7 @@ def measure(question: Question, *, dtype: str) -> int:
         dtype=dtype,
     )
     for line in described.said:
-        click.echo(line)
+        click.echo(terminal.printable(line))
     path = write_study(question, described, _tasks(question, described, fetcher))
     _prepare(path, replace(fetcher, lock=locks.known(locks.PATH)))
     code = _run(path)
@@ -90,10 +91,16 @@ def _missing(fetcher: Fetcher) -> Iterator[tuple[str, str]]:
 
 
 def _prepare(path: Path, fetcher: Fetcher) -> None:
-    """Fetch what the study lacks, and say what it will cost."""
+    """Fetch what the study lacks, and say what it will cost.
+
+    Raises:
+        BudgetError: a task does not fit into the shortest length.
+        ResourceError: something cannot be fetched.
+    """
     resolved = plan.resolve(read_keys(path), CONFIG)
     if not _is_here(resolved):
         downloads.fetch_study(path, fetcher)
+    fitting.check(resolved)
     cells = planned(resolved)
     said = ""
     if cells:

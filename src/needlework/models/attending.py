@@ -20,6 +20,8 @@ from torch.nn.attention.bias import causal_lower_right
 from needlework.models import cuda, kernels
 from needlework.models.state import KeyValueState
 
+HALF = (torch.bfloat16, torch.float16)
+"""Numbers of 16 bits, in which torch on a CPU has no fast product of a vector and a matrix."""
 MASKED_PAIRS = 1 << 24
 """Queries times keys, over all rows, that one mask may have."""
 WINDOWED_QUERIES = 512
@@ -125,7 +127,7 @@ def _shared(
     q_BHTP: Tensor, k_BGSP: Tensor, v_BGSP: Tensor, mask: Tensor | None, *, is_causal: bool
 ) -> Tensor:
     """torch on a CPU, which shares keys among heads by itself."""
-    if q_BHTP.shape[2] == 1 and q_BHTP.dtype is torch.bfloat16 and q_BHTP.device.type == "cpu":
+    if q_BHTP.shape[2] == 1 and q_BHTP.dtype in HALF and q_BHTP.device.type == "cpu":
         return from_one_token(q_BHTP, k_BGSP, v_BGSP, mask)
     grouped = q_BHTP.shape[1] != k_BGSP.shape[1]
     return F.scaled_dot_product_attention(
@@ -136,11 +138,12 @@ def _shared(
 def from_one_token(
     q_BH1P: Tensor, k_BGSP: Tensor, v_BGSP: Tensor, mask_B11S: Tensor | None
 ) -> Tensor:
-    """Attention of one token a row in bfloat16 on a CPU, (B, H, 1, P).
+    """Attention of one token a row in bfloat16 or float16 on a CPU, (B, H, 1, P).
 
     A head's lone query times its keys is a vector times a matrix, for which torch has no fast form
-    in bfloat16; two queries and more are a product of matrices, five times faster. So the queries
-    of a group are asked together, and where every head has its own keys, each is asked twice.
+    in either; two queries and more are a product of matrices, two to five times faster. So the
+    queries of a group are asked together, and where every head has its own keys, each is asked
+    twice.
     """
     rows, heads, _, width = q_BH1P.shape
     groups = k_BGSP.shape[1]

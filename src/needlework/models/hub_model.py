@@ -4,7 +4,8 @@ For architectures that we do not compute ourselves: slower, since every row is r
 the same cells, prompts and stop rules. Whether the library's cache may be kept is not believed but
 tried, at the lengths that are asked for: rotary angles may depend on the length, switch at one, or
 code of strangers may forget. What is not seen to continue exactly reads every prompt in one piece;
-what does not even survive the tokens of an answer reads all again for each of them.
+what does not even survive the tokens of an answer reads all again for each of them. Where that
+changes what is rounded, in half precision, it is settled for each prompt by its length alone.
 """
 
 # Shapes: B batch, T tokens, V vocabulary.
@@ -12,17 +13,17 @@ import copy
 import inspect
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from needlework.door import hushed, strangers, told
+from needlework.door import hushed, read_settings, strangers, told
 from needlework.errors import CheckpointError, ForwardError
 from needlework.external import snapshots
 from needlework.gguf_header import is_gguf, read_header
@@ -31,6 +32,8 @@ from needlework.models.checkpoints import hub
 from needlework.models.checkpoints.accounting import listed
 from needlework.models.config import DecoderConfig
 from needlework.models.decoder import Decoder
+from needlework.models.hub_cuts import cuts_after, cuts_inside, lengths_around
+from needlework.models.hub_state import HubState, Row
 from needlework.models.state import DecoderState
 
 if TYPE_CHECKING:
@@ -51,43 +54,6 @@ ROUNDED = 0.05
 """The same share in half precision, where a cache is continued by answers alone."""
 TABLES = re.compile(r"(^|[._])(wpe|pos\w*emb\w*|embed_pos\w*|position_embed\w*)$")
 """What learned positions are called, as modules of transformers."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One sequence: its tokens where no cache is kept, else the library's cache."""
-
-    tokens: tuple[int, ...]
-    cache: Any
-
-
-@dataclass(frozen=True)
-class HubState:
-    """Rows in order; a row is a value, because its cache is copied before it is continued."""
-
-    rows: tuple[Row, ...]
-
-    def fork(self, copies: int) -> Self:
-        """Each row `copies` times, copies of a row next to each other."""
-        return type(self)(tuple(row for row in self.rows for _ in range(copies)))
-
-    def select(self, rows: Tensor) -> Self:
-        """The rows with these indices, in this order."""
-        return type(self)(tuple(self.rows[index] for index in rows.tolist()))
-
-    def after_prompt(self) -> Self:
-        """The state from which answers start."""
-        return self
-
-    @classmethod
-    def stack(cls, states: Sequence[Self]) -> Self:
-        """The rows of all `states`, one after the other."""
-        return cls(tuple(row for state in states for row in state.rows))
-
-    @property
-    def bytes(self) -> int:
-        """Not known: the caches are the library's."""
-        return 0
 
 
 class HubModel(Decoder):
@@ -120,55 +86,82 @@ class HubModel(Decoder):
         self.one_pass = True
         """Whether logits inside of a sequence are those of a sequence that ends there."""
         self.cuts: Cuts = "nowhere"
+        self._continued: dict[int, bool] = {}
+        """In half precision: whether answers continue prompts of this length."""
         probe = np.arange(1, PROBE + 1, dtype=np.int32) % self.config.vocabulary
         self.prepare([probe.astype(np.int32)], 1)
 
     @property
     def keeps_cache(self) -> bool:
-        """Whether answers are continued from the library's cache."""
-        return self.cuts != "nowhere"
+        """Whether all answers are continued from the library's cache."""
+        return self.cuts != "nowhere" and all(self._continued.values())
 
     @property
     def reads_in_pieces(self) -> bool:
         """Whether prompts may be cut and their beginnings shared."""
         return self.cuts == "anywhere"
 
+    @torch.inference_mode()
     def prepare(self, prompts: Sequence[npt.NDArray[np.int32]], written: int) -> None:
         """Try how prompts like these may be read, with answers of up to `written` tokens.
 
         The shortest and the longest of them are read in pieces, answers included. A change on the
-        way from one to the other, such as another rotary angle, is seen in the longest.
+        way from one to the other, such as another rotary angle, is seen in the longest. In half
+        precision, where an answer may depend on the choice, other prompts may not decide it: what
+        is read is drawn, over a fixed range around each length, or else at that length alone.
         """
-        self.cuts = self._cuts(prompts, written) if prompts else "nowhere"
+        self._continued, self.cuts = {}, "nowhere"
+        if not prompts:
+            return
+        if (exact := EXACT.get(self.embedding.weight.dtype)) is not None:
+            self.cuts = self._cuts(prompts, written, exact)
+            return
+        tried: dict[tuple[int, int], bool] = {}
+        for length in sorted(set(map(len, prompts))):
+            for lengths in (lengths_around(length), (length, length)):
+                if lengths not in tried:
+                    tried[lengths] = self._continue_all(*lengths, written)
+                self._continued[length] = tried[lengths]
+                if tried[lengths]:
+                    break
+        tokens = self._drawn(length + written)
+        self.one_pass = self._agrees(tokens, cuts_inside(len(tokens)), ROUNDED)
+        self.cuts = "after the prompt" if any(self._continued.values()) else "nowhere"
 
-    @torch.inference_mode()
-    def _cuts(self, prompts: Sequence[npt.NDArray[np.int32]], written: int) -> Cuts:
+    def _drawn(self, length: int) -> npt.NDArray[np.int32]:
+        """So many tokens, fewer where positions end; the same ones whenever they are asked for."""
+        length = min(length, self.config.positions or length)
+        drawn = np.random.default_rng(0).integers(self.config.vocabulary, size=length)
+        return drawn.astype(np.int32)
+
+    def _continue_all(self, first: int, last: int, written: int) -> bool:
+        """Whether answers continue prompts of all these lengths, as far as drawn ones show."""
+        tokens = self._drawn(last + written)
+        return self._agrees(tokens, cuts_after(first, len(tokens)), ROUNDED)
+
+    def _cuts(self, prompts: Sequence[npt.NDArray[np.int32]], written: int, allowed: float) -> Cuts:
         most, least = max(prompts, key=len), min(map(len, prompts))
         # What an answer will say is not known; the prompt says something that is like it.
         tokens = np.resize(most, len(most) + written)
-        dtype = self.embedding.weight.dtype
-        allowed = EXACT.get(dtype, ROUNDED)
-        lengths = sorted({least + written, len(tokens)})
         self.one_pass = all(
-            self._agrees(tokens[:length], (7, 12, length // 3, length // 2, length - 1), allowed)
-            for length in lengths
+            self._agrees(tokens[:length], cuts_inside(length), allowed)
+            for length in sorted({least + written, len(tokens)})
         )
-        if self.one_pass and dtype in EXACT:
+        if self.one_pass:
             return "anywhere"
-        after = (least, (least + len(tokens)) // 2, len(tokens) - 2, len(tokens) - 1)
+        after = cuts_after(least, len(tokens))
         return "after the prompt" if self._agrees(tokens, after, allowed) else "nowhere"
 
     def _agrees(self, tokens: npt.NDArray[np.int32], cuts: Sequence[int], allowed: float) -> bool:
         """Whether pieces between these places, and forks, give what one reading gives."""
-        self.cuts = "anywhere"
         tokens_T = torch.from_numpy(tokens.astype(np.int64)).to(self.embedding.weight.device)
         places = sorted({0, len(tokens), *(cut for cut in cuts if 0 < cut < len(tokens))})
         row = Row((), None)
         try:
             whole_V = self._call(tokens_T[None], use_cache=False).logits[0, -1]
             for start, end in pairwise(places):
-                self._read(tokens_T[start : start + 1], row)  # A fork that goes another way.
-                last_V, row = self._read(tokens_T[start:end], row)
+                self._continue(tokens_T[start : start + 1], row)  # A fork that goes another way.
+                last_V, row = self._continue(tokens_T[start:end], row)
         except ForwardError:
             return False  # No cache, or one that cannot be continued by several tokens.
         except (MemoryError, RuntimeError) as error:
@@ -222,10 +215,20 @@ class HubModel(Decoder):
     def _read(self, tokens_T: Tensor, row: Row) -> tuple[Tensor, Row]:
         if not len(tokens_T):
             return self.embedding.weight.new_zeros(self.config.padded_vocabulary), row
-        if not self.keeps_cache:
-            tokens = (*row.tokens, *tokens_T.tolist())
-            everything_1T = torch.tensor([tokens], device=tokens_T.device)
-            return self._call(everything_1T, use_cache=False).logits[0, -1], Row(tokens, None)
+        if row.cache is not None or (not row.tokens and self._continues(len(tokens_T))):
+            return self._continue(tokens_T, row)
+        tokens = (*row.tokens, *tokens_T.tolist())
+        everything_1T = torch.tensor([tokens], device=tokens_T.device)
+        return self._call(everything_1T, use_cache=False).logits[0, -1], Row(tokens, None)
+
+    def _continues(self, length: int) -> bool:
+        """Whether a sequence that begins with so many tokens keeps its cache."""
+        if self.embedding.weight.dtype in EXACT:
+            return self.cuts != "nowhere"
+        return self._continued.get(length, False)
+
+    def _continue(self, tokens_T: Tensor, row: Row) -> tuple[Tensor, Row]:
+        """Logits of shape (V,) after tokens that the library's cache is continued by."""
         given = {} if row.cache is None else {self.cache_name: copy.deepcopy(row.cache)}
         output = self._call(tokens_T[None], use_cache=True, **given)
         cache = getattr(output, self.cache_name, None)
@@ -329,11 +332,14 @@ def _source(path_or_hub_id: str, revision: str | None) -> dict[str, str]:
     """Where transformers finds a model: a folder or hub id, and of a GGUF file its name in it."""
     found = snapshots.find("checkpoints", path_or_hub_id, revision=revision) or path_or_hub_id
     if not is_gguf(found):
+        if (settings := Path(found) / "config.json").is_file():
+            read_settings(settings, error=CheckpointError)
         return {"pretrained_model_name_or_path": str(found)}
     path = read_header(found).path
     return {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
 
 
 def _refused(name: str, cause: Exception, *, trusted: bool) -> CheckpointError:
-    hint = "" if trusted else "; code of its own needs `trust_remote_code: true`"
+    has_code = not trusted and not is_gguf(name)
+    hint = "; code of its own needs `trust_remote_code: true`" if has_code else ""
     return CheckpointError(f"transformers cannot load {name}: {told(cause)}{hint}")

@@ -3,37 +3,24 @@
 Agreement is decided in `needlework.paper.agreement`.
 """
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import altair as alt
+
 from needlework.errors import StudyError
-from needlework.files import write_text
+from needlework.files import write_csv, write_text
 from needlework.paper.agreement import Agreement, agreements
 from needlework.paper.audit import describe
 from needlework.paper.evidence import OfStudy
 from needlework.paper.published import read_tables
-from needlework.paper.scatter import scatter
 from needlework.report import charts
 from needlework.report.rendering import render
 from needlework.scores.cells import read_estimates
 from needlework.scores.estimates import Scores
 from needlework.study.config import ShownModel
 from needlework.study.grid import Grid
-
-COLUMNS = (
-    "where",
-    "ours",
-    "published",
-    "difference",
-    "low",
-    "high",
-    "verdict",
-    "count",
-    "place",
-)
 
 
 def write_agreement(
@@ -69,7 +56,7 @@ def write_agreement(
         name=output.name,
     )
     write_text(output.with_suffix(".md"), page)
-    write_text(output.with_suffix(".csv"), _csv(rows))
+    write_csv(output.with_suffix(".csv"), rows)
     charts.save(scatter(found), output)
 
 
@@ -94,9 +81,54 @@ def _by_table(found: Sequence[Agreement]) -> Mapping[int, tuple[int, int]]:
     return {table: (len(ones), sum(one.is_inside for one in ones)) for table, ones in own.items()}
 
 
-def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+def scatter(found: Sequence[Agreement]) -> alt.TopLevelMixin:
+    """Every number, ours over published, with both intervals and the line on which they agree."""
+    labels = list(dict.fromkeys(one.number.label for one in found))
+    look = charts.looks(labels)
+    scale = alt.Scale(domain=[0, 100])
+    line = alt.Chart(alt.Data(values=[{"at": 0}, {"at": 100}])).mark_line(color="#777777")
+    base = alt.Chart(alt.Data(values=[_point(one) for one in found])).encode(
+        x=alt.X("published:Q", title="published (%)", scale=scale),
+        y=alt.Y("ours:Q", title="ours (%)", scale=scale),
+        color=look["color"],
+    )
+    rules = base.mark_rule(opacity=0.25)
+    points = base.mark_point(size=36, opacity=1, strokeWidth=1.5).encode(
+        shape=look["shape"],
+        fill=alt.condition("datum.inside", alt.value("white"), look["color"]),
+        tooltip=[
+            alt.Tooltip("where:N", title="number"),
+            alt.Tooltip("ours:Q", format=".2f"),
+            alt.Tooltip("published:Q", format=".2f"),
+            alt.Tooltip("verdict:N"),
+        ],
+    )
+    return alt.layer(
+        line.encode(x=alt.X("at:Q"), y=alt.Y("at:Q")),
+        rules.encode(y="low:Q", y2="high:Q"),
+        rules.encode(x="published_low:Q", x2="published_high:Q"),
+        points,
+    ).properties(
+        width=420,
+        height=420,
+        title=alt.Title(
+            "Ours against published",
+            subtitle="lines: 95 % intervals; filled: outside the combined interval",
+        ),
+    )
+
+
+def _point(one: Agreement) -> dict[str, str | float | bool]:
+    """One number in percent; its place distinguishes it from others of the same model."""
+    return {
+        "label": one.number.label,
+        "where": describe(one.number),
+        "ours": 100 * one.ours.mean,
+        "low": 100 * one.ours.low,
+        "high": 100 * one.ours.high,
+        "published": 100 * one.published.mean,
+        "published_low": 100 * one.published.low,
+        "published_high": 100 * one.published.high,
+        "inside": one.is_inside,
+        "verdict": "inside" if one.is_inside else "outside",
+    }

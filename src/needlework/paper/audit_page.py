@@ -3,12 +3,10 @@
 Findings are made in `needlework.paper.audit`.
 """
 
-import csv
-import io
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from needlework.files import write_text
+from needlework.files import write_csv, write_text
 from needlework.paper.audit import Audit, Finding
 from needlework.report.rendering import render
 
@@ -31,13 +29,5 @@ def write_audit(result: Audit, output: Path, *, samples: int, templates: Path) -
     """
     page = render(templates / "audit.md.j2", audit=result, samples=samples, titles=TITLES)
     write_text(output.with_suffix(".md"), page)
-    write_text(output.with_suffix(".csv"), _csv(result))
-
-
-def _csv(result: Audit) -> str:
-    text = io.StringIO()
     names = [field.name for field in fields(Finding)]
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(map(asdict, result.findings))
-    return text.getvalue()
+    write_csv(output.with_suffix(".csv"), map(asdict, result.findings), columns=names)

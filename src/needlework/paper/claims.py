@@ -27,7 +27,7 @@ class Claim:
     text: str
     rule: str
     tests: Callable[[Roster, Sequence[int]], Iterator[Test]]
-    combine: Combine
+    combine: Combine = every
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,6 @@ CLAIMS = (
         text="Every model drops steeply beyond its training length.",
         rule="Each model loses more than 10 points of RULER from 1x to 2x its training length.",
         tests=claim_tests.drop_beyond,
-        combine=every,
     ),
     Claim(
         id="C2",
@@ -74,7 +73,6 @@ CLAIMS = (
         rule="The share of RULER kept at 2x, averaged over {Mamba2, RWKV-6}, exceeds that of "
         "{Transformer++, Llama}; how slight is slightly is not tested.",
         tests=claim_tests.linear_keeps_more,
-        combine=every,
     ),
     Claim(
         id="C3",
@@ -90,7 +88,6 @@ CLAIMS = (
         rule="Depths 40 to 60 score below depths 0 and 100 for each model; a difference that "
         "cannot reach 5 points counts as none.",
         tests=claim_tests.middle_in_range,
-        combine=every,
     ),
     Claim(
         id="C5",
@@ -100,21 +97,18 @@ CLAIMS = (
         "(interval widened for choosing the pair; below some 120 samples per depth and format it "
         "is wider than that at any score, which supports nothing).",
         tests=claim_tests.middle_beyond,
-        combine=every,
     ),
     Claim(
         id="C6",
         text="Mamba2 extrapolates only on repeat haystacks with numbers.",
         rule="At 2x it keeps more than half of its score there and less than half elsewhere.",
         tests=claim_tests.only_repeat,
-        combine=every,
     ),
     Claim(
         id="C7",
         text="Mamba2Attn always extrapolates to some degree but is worse in range.",
         rule="At 2x it scores above 5 points in every format, and up to 1x below Mamba2.",
         tests=claim_tests.always_some,
-        combine=every,
     ),
     Claim(
         id="C8",
@@ -129,6 +123,5 @@ CLAIMS = (
         rule="RULER falls with log2 of the length, and no length is more than 5 points from the "
         "least-squares line (interval widened for choosing the length).",
         tests=claim_tests.straight_line,
-        combine=every,
     ),
 )

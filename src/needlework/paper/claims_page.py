@@ -3,14 +3,12 @@
 Claims and their verdicts come from `needlework.paper.claims`.
 """
 
-import csv
-import io
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from needlework.files import write_text
+from needlework.files import write_csv, write_text
 from needlework.paper.claims import Result
 from needlework.paper.verdicts import Statistic
 from needlework.report.rendering import render
@@ -65,7 +63,7 @@ def write_claims(
         tables=lambda claim: _tables(tables.get(claim.id, ()), files),
     )
     write_text(output.with_suffix(".md"), page)
-    write_text(output.with_suffix(".csv"), _csv(results))
+    write_csv(output.with_suffix(".csv"), _rows(results), columns=COLUMNS)
 
 
 def _shown(statistic: Statistic) -> str:
@@ -95,14 +93,6 @@ def _tables(names: Sequence[str], files: Collection[str]) -> Written:
         f"[{text}](tables/{name}.md)" if name in files else text for name, text in shown.items()
     )
     return Written(", ".join(told))
-
-
-def _csv(results: Sequence[Result]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(_rows(results))
-    return text.getvalue()
 
 
 def _rows(results: Sequence[Result]) -> Iterator[dict[str, Any]]:

@@ -3,14 +3,12 @@
 Agreement is decided in `needlework.paper.agreement`.
 """
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from needlework.errors import StudyError
-from needlework.files import write_text
+from needlework.files import write_csv, write_text
 from needlework.paper.agreement import Agreement, agreements
 from needlework.paper.evidence import Evidence, OfStudy
 from needlework.paper.published import Number, read_tables
@@ -78,7 +76,7 @@ def write_comparison(
         sides=_sides,
     )
     write_text(output.with_name(output.name + ".md"), page)
-    write_text(output.with_name(output.name + ".csv"), _csv(lines))
+    write_csv(output.with_name(output.name + ".csv"), _rows(lines), columns=COLUMNS)
 
 
 def compared(
@@ -110,22 +108,9 @@ def _shown(found: Interval, digits: int = 2) -> str:
     return f"{value:.{digits}f} [{low:.1f}, {high:.1f}]"
 
 
-def _csv(lines: Sequence[Line]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(_rows(lines))
-    return text.getvalue()
-
-
+PLACE = ("table", "task", "model", "label", "length", "depth", "format")
 COLUMNS = (
-    "table",
-    "task",
-    "model",
-    "label",
-    "length",
-    "depth",
-    "format",
+    *PLACE,
     *(f"{side}{end}" for side in ("ours", "published") for end in ("", "_low", "_high")),
     "difference",
     "difference_low",
@@ -141,13 +126,7 @@ def _rows(lines: Sequence[Line]) -> Iterator[dict[str, Any]]:
     for line in lines:
         number, found = line
         row: dict[str, Any] = {
-            "table": number.table,
-            "task": number.task,
-            "model": number.model,
-            "label": number.label,
-            "length": number.length,
-            "depth": number.depth,
-            "format": number.format,
+            **{name: getattr(number, name) for name in PLACE},
             "published": number.printed,
             "verdict": line.verdict,
             "place": number.place,

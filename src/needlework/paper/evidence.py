@@ -153,9 +153,5 @@ def read_models(path: Path, evidence: Evidence) -> list[ShownModel]:
         return list(parse(tuple[ShownModel, ...], content, where=str(path)))
     catalogue = parse(Models, content, where=str(path))
     shown = evidence.models() if isinstance(evidence, Published) else catalogue.models.keys()
-    fields = ShownModel.model_fields.keys() - {"name", "wrapper"}
-    return [
-        ShownModel(name=name, wrapper=entry.wrapper.released, **entry.model_dump(include=fields))
-        for name, entry in catalogue.models.items()
-        if name in shown
-    ]
+    found = [(name, entry) for name, entry in catalogue.models.items() if name in shown]
+    return [entry.shown(name, entry.wrapper.released) for name, entry in found]

@@ -116,7 +116,11 @@ def some(verdicts: Sequence[Verdict]) -> Verdict:
 
 def mixed(verdicts: Sequence[Verdict]) -> Verdict:
     """Examples on both sides support; all on one side contradict."""
-    return _judge(holds={"supported", "contradicted"} <= set(verdicts), fails=_agree(verdicts))
+    found = set(verdicts)
+    return _judge(
+        holds={"supported", "contradicted"} <= found,
+        fails=found in ({"supported"}, {"contradicted"}),
+    )
 
 
 def carry_out(tests: Iterable[Test], evidence: Evidence) -> tuple[list[Statistic], list[str]]:
@@ -140,10 +144,6 @@ def carry_out(tests: Iterable[Test], evidence: Evidence) -> tuple[list[Statistic
             )
         )
     return statistics, missing
-
-
-def _agree(verdicts: Sequence[Verdict]) -> bool:
-    return set(verdicts) in ({"supported"}, {"contradicted"})
 
 
 def _judge(*, holds: bool, fails: bool) -> Verdict:

@@ -53,7 +53,7 @@ SKIPPED = {
     for what in ("SKIP_CUDA_BUILD", "FORCE_BUILD")
 }
 """Their setups run when sources are fetched; so they neither look for nvcc nor for GitHub."""
-TRITON_PARTS = ("ops", "ops/triton", "utils")
+TRITON_PARTS = ("mamba_ssm/ops", "mamba_ssm/ops/triton", "mamba_ssm/utils")
 """Folders of mamba_ssm whose modules are used; the others need transformers or compiled code."""
 
 
@@ -147,7 +147,7 @@ def triton_wheel(source: Path, wheels: Path) -> Path:
     with tarfile.open(source) as archive:
         for member in archive.getmembers():
             inside = Path(*Path(member.name).parts[1:])
-            if inside.suffix == ".py" and str(inside.parent) in _folders():
+            if inside.suffix == ".py" and str(inside.parent) in TRITON_PARTS:
                 files[str(inside)] = _content(archive, member)
             if str(inside) == "LICENSE":
                 files[f"mamba_ssm-{version}.dist-info/LICENSE"] = _content(archive, member)
@@ -155,10 +155,6 @@ def triton_wheel(source: Path, wheels: Path) -> Path:
         raise ResourceError(f"{source} holds no Triton kernels; is it the source of mamba-ssm?")
     files["mamba_ssm/__init__.py"] = f'__version__ = "{version}"\n'.encode()
     return write_wheel(wheels, "mamba_ssm", version, files)
-
-
-def _folders() -> set[str]:
-    return {f"mamba_ssm/{part}" for part in TRITON_PARTS}
 
 
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:

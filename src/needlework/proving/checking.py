@@ -5,7 +5,8 @@ Not yet run on a GPU.
 
 # Shapes: B batch, T tokens, D width.
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -13,11 +14,11 @@ from torch import Tensor
 
 from needlework.errors import EngineError
 from needlework.models import kernels
-from needlework.models.config import RGLRU, SSD, Attention, MixerConfig, TimeMix
-from needlework.models.layer import Operation
+from needlework.models.attention import AttentionState
+from needlework.models.config import Attention, MixerConfig
 from needlework.models.mixer import Mixer
 from needlework.models.random_weights import random_layer
-from needlework.proving.comparing import largest_share, state_tensors
+from needlework.models.state import DecoderState, RowState
 from needlework.proving.records import Check, Checks
 from needlework.proving.steps import Scale, layers
 
@@ -151,17 +152,36 @@ def _kernels(spec: MixerConfig, scale: Scale) -> dict[str, str]:
 
 def chosen_for(spec: MixerConfig, device: torch.device, dtype: torch.dtype) -> dict[str, str]:
     """Who computes the operations of a layer; nothing for a layer without any."""
-    return {what: kernels.chosen(what, device, dtype) for what in _operations(spec)}
+    return {what: kernels.chosen(what, device, dtype) for what in spec.operations}
 
 
-def _operations(spec: MixerConfig) -> Iterator[Operation]:
-    if isinstance(spec, Attention):
-        yield "attention"
-    if isinstance(spec, SSD):
-        yield "selective_scan"
-    if isinstance(spec, RGLRU):
-        yield "diagonal_scan"
-    if isinstance(spec, TimeMix):
-        yield "weighted_key_values"
-    if getattr(spec, "convolution", None):
-        yield "convolution"
+def share(actual: Tensor, expected: Tensor) -> float:
+    """The largest difference as a share of the largest expected number; NaN if one is not finite.
+
+    Of one shape only: what broadcasts is not equal.
+    """
+    if actual.shape != expected.shape or not bool(actual.isfinite().all()):
+        return float("nan")
+    largest = expected.double().abs().max().clamp(min=torch.finfo(torch.float64).tiny)
+    return float((actual.double() - expected.double()).abs().max() / largest)
+
+
+def largest_share(actual: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
+    """The largest `share` of several results; NaN if one is not finite."""
+    shares = torch.tensor([share(*pair) for pair in zip(actual, expected, strict=True)])
+    return float(shares.max())
+
+
+def state_tensors(state: object) -> Iterator[Tensor]:
+    """Every floating tensor of a state, of a cache the columns in use, row by row."""
+    if isinstance(state, DecoderState):
+        for each in state.layers:
+            yield from state_tensors(each)
+    elif isinstance(state, AttentionState):
+        for row, length in enumerate(state.cache.length_B.tolist()):
+            yield state.cache.keys_BHSP[row, :, :length]
+            yield state.cache.values_BHSP[row, :, :length]
+        yield from state_tensors(state.tail)
+    elif isinstance(state, RowState):
+        tensors = (getattr(state, field.name) for field in fields(state))
+        yield from (each for each in tensors if each.is_floating_point() and each.numel())

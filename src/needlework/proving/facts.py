@@ -17,11 +17,12 @@ from needlework.proving.records import Facts
 def find_facts() -> Facts:
     """What there is: a GPU, else the processor; versions; which packages with kernels import."""
     gpu = torch.cuda.is_available()
+    main_memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return Facts(
         device="cuda" if gpu else "cpu",
         name=torch.cuda.get_device_name() if gpu else f"{platform.machine()} CPU",
         capability=".".join(map(str, torch.cuda.get_device_capability())) if gpu else None,
-        memory=torch.cuda.mem_get_info()[1] if gpu else _main_memory(),
+        memory=torch.cuda.mem_get_info()[1] if gpu else main_memory,
         driver=_driver() if gpu else None,
         cuda=torch.version.cuda,
         python=platform.python_version(),
@@ -30,10 +31,6 @@ def find_facts() -> Facts:
         packages=_packages(),
         code=sources.digest("needlework.proving.worker"),
     )
-
-
-def _main_memory() -> int:
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _driver() -> str | None:

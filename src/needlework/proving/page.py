@@ -68,7 +68,9 @@ def _speed(found: Speed) -> str:
 
 
 def _long_read(found: LongRead) -> str:
-    return f"{found.tokens:,} tokens in {found.seconds:.1f} s{_beside(found.peak_bytes)}"
+    peak = found.peak_bytes
+    beside = "" if peak is None else f", {peak / GIB:.1f} GiB at the peak"
+    return f"{found.tokens:,} tokens in {found.seconds:.1f} s{beside}"
 
 
 def _batches(found: BatchAnswers) -> str:
@@ -96,29 +98,26 @@ def markdown(proof: Proof) -> str:
     parts = ["# What `needlework prove` found"]
     if proof.toy:
         parts.append(TOY)
-    results = [step.result for step in proof.steps if step.result is not None]
-    parts += [part for section in _SECTIONS for part in section(proof, results)]
+    parts += [part for section in _SECTIONS for part in section(proof)]
     parts += _outcomes(proof.steps)
     return "\n\n".join(parts) + "\n"
 
 
-def _machine(proof: Proof, results: Sequence[Result]) -> Iterator[str]:
-    del proof
-    for facts in results:
+def _machine(proof: Proof) -> Iterator[str]:
+    for facts in proof.results:
         if isinstance(facts, Facts):
             packages = [f"{name} {state}" for name, state in facts.packages.items()]
             yield f"Machine: {_facts(facts)}. Packages: {', '.join(packages)}."
-    for built in results:
+    for built in proof.results:
         if isinstance(built, Built):
             yield f"causal-conv1d was {_built(built)}, forward pass alone."
-    for peaks in results:
+    for peaks in proof.results:
         if isinstance(peaks, Peaks):
             yield f"Peaks: {_peaks(peaks)}."
 
 
-def _checked(proof: Proof, results: Sequence[Result]) -> Iterator[str]:
+def _checked(proof: Proof) -> Iterator[str]:
     """Layers against float64, and long calls against short ones."""
-    del proof
     for what, title, said in (
         (
             "prompt",
@@ -144,7 +143,7 @@ def _checked(proof: Proof, results: Sequence[Result]) -> Iterator[str]:
                 f"{check.allowed:.1e}",
                 "yes" if check.passed else "**no**",
             ]
-            for found in results
+            for found in proof.results
             if isinstance(found, Checks)
             for check in found.checks
             if check.what == what
@@ -155,8 +154,7 @@ def _checked(proof: Proof, results: Sequence[Result]) -> Iterator[str]:
             yield _table(titles, rows, right=4)
 
 
-def _speeds(proof: Proof, results: Sequence[Result]) -> Iterator[str]:
-    del results
+def _speeds(proof: Proof) -> Iterator[str]:
     if not proof.speeds:
         return
     peak = proof.peaks.flops if proof.peaks else None
@@ -208,9 +206,8 @@ def _most(reading: Sequence[PromptSpeed]) -> str:
     return f"{max(peaks) / GIB:.1f} GiB" if peaks else "not known on a CPU"
 
 
-def _batch_table(proof: Proof, results: Sequence[Result]) -> Iterator[str]:
-    del proof
-    found = [each for each in results if isinstance(each, BatchAnswers)]
+def _batch_table(proof: Proof) -> Iterator[str]:
+    found = [each for each in proof.results if isinstance(each, BatchAnswers)]
     if found:
         first = found[0]
         yield (
@@ -226,8 +223,7 @@ def _batch_table(proof: Proof, results: Sequence[Result]) -> Iterator[str]:
         yield _table(titles, rows, right=1)
 
 
-def _long_table(proof: Proof, results: Sequence[Result]) -> Iterator[str]:
-    del proof
+def _long_table(proof: Proof) -> Iterator[str]:
     rows = [
         [
             short(each.checkpoint),
@@ -235,7 +231,7 @@ def _long_table(proof: Proof, results: Sequence[Result]) -> Iterator[str]:
             f"{each.seconds:.1f}",
             "" if each.peak_bytes is None else f"{each.peak_bytes / GIB:.1f} GiB",
         ]
-        for each in results
+        for each in proof.results
         if isinstance(each, LongRead)
     ]
     if rows:
@@ -243,7 +239,7 @@ def _long_table(proof: Proof, results: Sequence[Result]) -> Iterator[str]:
         yield _table("model|tokens|seconds|memory", rows, right=1)
 
 
-_SECTIONS: Sequence[Callable[[Proof, Sequence[Result]], Iterator[str]]] = (
+_SECTIONS: Sequence[Callable[[Proof], Iterator[str]]] = (
     _machine,
     _checked,
     _speeds,
@@ -282,10 +278,6 @@ def _rows(count: int) -> str:
 
 def _share(found: BatchAnswers, rows: int) -> str:
     return f"{found.differing[rows] / found.prompts:.0%}"
-
-
-def _beside(peak: int | None) -> str:
-    return "" if peak is None else f", {peak / GIB:.1f} GiB at the peak"
 
 
 def _rate(number: float) -> str:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from needlework.cost.devices import DEVICES, Device, Rates
 from needlework.errors import StudyError
-from needlework.proving.records import Facts, Proof, Speed, read_proof
+from needlework.proving.records import Facts, Proof, read_proof
 from needlework.study.config import ModelEntry
 from needlework.study.plan import Plan
 
@@ -52,13 +52,9 @@ def read_machine(path: Path, plan: Plan) -> MeasuredMachine:
 def _rates(proof: Proof, entry: ModelEntry) -> Rates | None:
     for speed in proof.speeds:
         if entry.checkpoint in speed.checkpoints and entry.dtype == speed.dtype:
-            return _of(speed)
+            found = speed.rates
+            return None if found is None else Rates(found.flops, found.bandwidth, found.step)
     return None
-
-
-def _of(speed: Speed) -> Rates | None:
-    found = speed.rates
-    return None if found is None else Rates(found.flops, found.bandwidth, found.step)
 
 
 def _device(facts: Facts, path: Path) -> Device:

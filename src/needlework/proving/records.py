@@ -198,15 +198,20 @@ class Proof(Closed):
     steps: tuple[StepRecord, ...]
 
     @property
+    def results(self) -> list[Result]:
+        """What steps found, in their order."""
+        return [step.result for step in self.steps if step.result is not None]
+
+    @property
     def facts(self) -> Facts:
         """The machine.
 
         Raises:
             RecordError: no step tells.
         """
-        for step in self.steps:
-            if isinstance(step.result, Facts):
-                return step.result
+        for result in self.results:
+            if isinstance(result, Facts):
+                return result
         raise RecordError(
             "a proof without the facts of its machine; delete it and run `needlework prove` again"
         )
@@ -214,13 +219,12 @@ class Proof(Closed):
     @property
     def speeds(self) -> list[Speed]:
         """Every decoder that was measured."""
-        return [step.result for step in self.steps if isinstance(step.result, Speed)]
+        return [result for result in self.results if isinstance(result, Speed)]
 
     @property
     def peaks(self) -> Peaks | None:
         """The peaks, where they were measured."""
-        found = (step.result for step in self.steps if isinstance(step.result, Peaks))
-        return next(found, None)
+        return next((result for result in self.results if isinstance(result, Peaks)), None)
 
 
 def write_step(folder: Path, record: StepRecord) -> None:

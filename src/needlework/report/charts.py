@@ -76,7 +76,7 @@ def lacking(chart: alt.TopLevelMixin, cells: Sequence[str]) -> alt.TopLevelMixin
     return chart.properties(title=alt.TitleParams(chart.title, subtitle=lines))
 
 
-def looks(labels: Sequence[str], *, title: str = "model") -> Mapping[str, Any]:
+def looks(labels: Sequence[str]) -> Mapping[str, Any]:
     """Encodings by `label` that keep any number of models apart: `color`, `strokeDash`, `shape`.
 
     Lines take the first two, points the first and last, and so does the one legend.
@@ -88,9 +88,9 @@ def looks(labels: Sequence[str], *, title: str = "model") -> Mapping[str, Any]:
 
     legend = alt.Legend(symbolOpacity=1, symbolStrokeWidth=0, symbolSize=110)
     return {
-        "color": alt.Color("label:N", title=title, scale=scale(COLOURS), legend=legend),
+        "color": alt.Color("label:N", title="model", scale=scale(COLOURS), legend=legend),
         "strokeDash": alt.StrokeDash("label:N", scale=scale(list(map(list, DASHES))), legend=None),
-        "shape": alt.Shape("label:N", title=title, scale=scale(SHAPES), legend=legend),
+        "shape": alt.Shape("label:N", title="model", scale=scale(SHAPES), legend=legend),
     }
 
 

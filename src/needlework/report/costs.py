@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import altair as alt
 
-from needlework.cost.figure import JobHours
+from needlework.cost.measured import JobHours
 from needlework.report.charts import estimate_tips, looks, spoken
 from needlework.report.curves import computed, tasks
 from needlework.scores.estimates import Scores

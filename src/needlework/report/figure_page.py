@@ -1,7 +1,5 @@
 """A figure as one HTML page that shows values under the pointer, runs nothing but what draws it,
 and asks no network for anything.
-
-Knows Vega's library and content security policies; does not know what a chart shows.
 """
 
 import base64

@@ -3,17 +3,14 @@
 `DRAW` maps each kind of figure to its function in `curves`, `needles` or `costs`.
 """
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import altair as alt
 
-from needlework.cost.figure import job_hours
+from needlework.cost.measured import job_hours
 from needlework.cost.study import PlannedCell
-from needlework.files import write_text
+from needlework.files import write_csv
 from needlework.report import charts, costs, curves, needles
 from needlework.report.notes import named
 from needlework.scores.cells import estimated, gathered
@@ -64,14 +61,4 @@ def write_figure(
     rows = chart.to_dict(validate=False)["data"]["values"]
     charts.save(charts.lacking(chart, named(missing, labels)), output)
     lines = [*rows, *({"label": labels[cell.model], "length": cell.length} for cell in missing)]
-    write_text(output.with_name(f"{output.name}.csv"), _csv(lines))
-
-
-def _csv(rows: Sequence[dict[str, Any]]) -> str:
-    """Lines with the columns of the first, and what others have beside them."""
-    columns = dict.fromkeys(name for row in rows for name in row)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(columns), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    write_csv(output.with_name(f"{output.name}.csv"), lines)

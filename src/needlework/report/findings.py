@@ -3,9 +3,7 @@
 The statistics are computed in `analysis.findings`.
 """
 
-import csv
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,7 @@ from needlework.analysis.findings import (
     visible_drops,
     visible_gaps,
 )
-from needlework.files import write_text
+from needlework.files import write_csv, write_text
 from needlework.report.charts import spoken
 from needlework.report.rendering import render
 from needlework.scores.cells import read_estimates, read_parquet
@@ -69,9 +67,9 @@ def write_findings(
         name=output.name,
     )
     write_text(output.with_suffix(".md"), page)
-    write_text(output.with_suffix(".pairs.csv"), _csv(map(_pair, compared)))
+    write_csv(output.with_suffix(".pairs.csv"), map(_pair, compared))
     parts = map(_cell, partial_credit(rows, seed=study.seed))
-    write_text(output.with_suffix(".bootstrap.csv"), _csv(parts))
+    write_csv(output.with_suffix(".bootstrap.csv"), parts)
 
 
 def _tasks_of_a_mean(grid: Grid) -> int:
@@ -153,14 +151,3 @@ def _cell(cell: CellInterval) -> dict[str, Any]:
         "count": wilson.count,
         "failed": wilson.failed,
     }
-
-
-def _csv(rows: Iterable[Mapping[str, Any]]) -> str:
-    """Rows with a header of their names; an empty text where there are none."""
-    lines = list(rows)
-    text = io.StringIO()
-    if lines:
-        writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(lines)
-    return text.getvalue()

@@ -1,7 +1,4 @@
-"""Which estimate stands where in a table.
-
-Knows rows, columns and averages; does not know which number is best or how one is printed.
-"""
+"""Which estimate stands where in a table."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -3,14 +3,12 @@
 `layout` decides which number stands where, `printing` how it is written.
 """
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from needlework.files import write_text
+from needlework.files import write_csv, write_text
 from needlework.records import Verification
 from needlework.report import printing
 from needlework.report.layout import Entry, Row, Table, build
@@ -93,8 +91,11 @@ def write_table(
         )
         for suffix in (".md", ".tex")
     }
-    for suffix, page in (pages | {".csv": _csv(table)}).items():
+    for suffix, page in pages.items():
         write_text(output.with_name(output.name + suffix), page)
+    rows = (_line(table, row, entry) for row in table.rows for entry in row.entries)
+    columns = [*COLUMNS, *Estimate.model_fields, *MARKS]
+    write_csv(output.with_name(f"{output.name}.csv"), rows, columns=columns)
 
 
 def write_models(
@@ -118,8 +119,9 @@ def write_models(
     }
     served = any(isinstance(each, ServedVerification) for each in (verified or {}).values())
     lines = [model.model_dump() | _verification(model, verified, served) for model in models]
-    for suffix, page in (pages | {".csv": _lines(list(lines[0]), lines)}).items():
+    for suffix, page in pages.items():
         write_text(output.with_name(output.name + suffix), page)
+    write_csv(output.with_name(f"{output.name}.csv"), lines)
 
 
 def _verification(model: ShownModel, verified: Verified | None, served: bool) -> dict[str, Any]:
@@ -157,11 +159,6 @@ def _compared(found: Verification | ServedVerification) -> str:
     )
 
 
-def _csv(table: Table) -> str:
-    lines = [_line(table, row, entry) for row in table.rows for entry in row.entries]
-    return _lines([*COLUMNS, *Estimate.model_fields, *MARKS], lines)
-
-
 def _line(table: Table, row: Row, entry: Entry) -> dict[str, Any]:
     estimate = dict.fromkeys(Estimate.model_fields)
     return {
@@ -179,11 +176,3 @@ def _line(table: Table, row: Row, entry: Entry) -> dict[str, Any]:
         "test": entry.test,
         "missing": " ".join(f"{cell.model}/{cell.suite}/{cell.length}" for cell in entry.missing),
     }
-
-
-def _lines(columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

@@ -1,7 +1,7 @@
 """How any text is written into Markdown, LaTeX and HTML so that it is read as that text.
 
 The only place that escapes: templates pass every value through here (`rendering`), pages every
-JSON. Knows the three languages; does not know what is said in them.
+JSON.
 """
 
 import json
@@ -19,8 +19,11 @@ _ENTITY = re.compile(r"&(?=#|\w+;)")
 _TAG = re.compile(r"<(?=[A-Za-z/!?]|$)")
 _MARKUP = re.compile(
     r"[|*`]|\\(?=[!-/:-@\[-`{-~]|$)|~(?=~)|\](?=[(\[:])|(?<![^\W_])_(?=\S)|(?<=\S)_(?![^\W_])"
+    r"|:(?=//)|(?<=\bwww)\.(?=\w)"
 )
-"""What Markdown reads as more than the character: an underscore within a word is none."""
+"""What Markdown reads as more than the character: an underscore within a word is none, and an
+address that stands alone becomes a link.
+"""
 _TICKS = re.compile("`+")
 
 

@@ -1,8 +1,4 @@
-"""Score files, one row a sample, and estimates, one row a task of a cell.
-
-Knows predictions, parquet and which rows belong together; does not know prompts, tables or how a
-text is compared with a reference.
-"""
+"""Score files, one row a sample, and estimates, one row a task of a cell."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -46,7 +46,7 @@ def estimate(scores: Sequence[float | None]) -> Estimate:
     count = len(scores)
     if count == 0:
         raise ValueError("an empty cell has no mean; was every sample predicted?")
-    mean = min(1.0, sum(score or 0.0 for score in scores) / count)
+    mean = sum(score or 0.0 for score in scores) / count
     return wilson(mean, count=count, failed=sum(score is None for score in scores))
 
 
@@ -71,7 +71,7 @@ def macro_mean(parts: Sequence[Estimate], *, independent: bool) -> Estimate:
     """
     if not parts:
         raise ValueError("no estimates to average; was every cell scored?")
-    mean = min(1.0, sum(part.mean for part in parts) / len(parts))
+    mean = sum(part.mean for part in parts) / len(parts)
     low = max(0.0, mean - sum(part.mean - part.low for part in parts) / len(parts))
     high = min(1.0, mean + sum(part.high - part.mean for part in parts) / len(parts))
     if independent:

@@ -10,11 +10,15 @@ from needlework import installed
 from needlework.errors import StudyError
 from needlework.external.registry import DIRECTORY
 from needlework.external.snapshots import is_hub_id
+from needlework.gguf_header import SUFFIX
 from needlework.parsing import unknown
 from needlework.study.config import ModelEntry, Models, Study, SuiteTasks
 from needlework.study.entries import TokenizerEntry
 from needlework.study.inputs import registered
 from needlework.tasks.specs import OWN, Spec
+
+ROUNDED = Path("resources/rounded")
+"""Where the workflow writes weights that it rounds."""
 
 
 def check_own(study: Study, suites: SuiteTasks) -> None:
@@ -80,7 +84,7 @@ def check_sources(
         if not each.revision
     }
     for key, source in sources.items():
-        known = installed.find(source).exists() or _is_fetched(source)
+        known = installed.find(source).exists() or _is_fetched(source) or _is_rounded(source)
         if not known and not is_hub_id(source):
             home = (
                 "write the home folder out in place of `~`" if source[:1] == "~" else "correct it"
@@ -89,6 +93,16 @@ def check_sources(
                 f"{folder / 'models.yaml'}: {key}: {source} does not exist, and is no hub id "
                 f"(OWNER/NAME); {home}"
             )
+
+
+def _is_rounded(source: str) -> bool:
+    """Whether the workflow rounds a GGUF file of the registry to this one (`STEM-KIND.gguf`)."""
+    path = Path(source)
+    stem, dash, _ = path.stem.rpartition("-")
+    if not (dash and path.suffix == SUFFIX and path.is_relative_to(ROUNDED)):
+        return False
+    original = path.with_name(f"{stem}{path.suffix}")
+    return _is_fetched(str(DIRECTORY / "checkpoints" / original.relative_to(ROUNDED)))
 
 
 def _is_fetched(source: str) -> bool:

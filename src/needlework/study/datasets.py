@@ -119,7 +119,7 @@ def _rows(dataset: Dataset, tokenizer: Tokenizer) -> Rows:
         return _from_file(dataset, dataset.spec, tokenizer)
     return tasks.generate(
         dataset.spec,
-        material=_material(dataset),
+        material=material(dataset),
         tokenizer=tokenizer,
         length=dataset.length,
         samples=dataset.samples,
@@ -162,7 +162,12 @@ def _released(dataset: Dataset, tokenizer: Tokenizer) -> Rows:
     )
 
 
-def _material(dataset: Dataset) -> Material:
+def material(dataset: Dataset) -> Material:
+    """The words, haystacks and questions of a dataset's language, in its prompt format.
+
+    Raises:
+        ResourceError: a file of them is not here, or damaged.
+    """
     assert isinstance(dataset.wrapper, Wrapper), "names are looked up by find_wrapper"
     if dataset.material == "nano":
         from needlework.nano import language

@@ -42,7 +42,7 @@ class Part(NamedTuple):
 
 def whole(plan: Plan, cells: Sequence[Cell]) -> list[Part]:
     """All the answers of these cells."""
-    return [Part(cell, "", tuple(plan.suite_tasks(cell.suite))) for cell in cells]
+    return [Part(cell, "", tuple(plan.tasks[cell.suite])) for cell in cells]
 
 
 def parts(
@@ -87,4 +87,4 @@ def _part(plan: Plan, cell: Cell, asked: Sequence[Name]) -> Part:
 
 def _shown(plan: Plan, cell: Cell, tables: Sequence[Name]) -> tuple[Name, ...]:
     shown = plan.needs(tables).get(cell, set())
-    return tuple(task for task in plan.suite_tasks(cell.suite) if task in shown)
+    return tuple(task for task in plan.tasks[cell.suite] if task in shown)

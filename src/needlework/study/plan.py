@@ -83,7 +83,7 @@ class Plan(Closed):
         wanted = (
             WantedDataset(self.prompts(cell.model), cell.length, task)
             for cell in self.grid().cells()
-            for task in self.suite_tasks(cell.suite)
+            for task in self.tasks[cell.suite]
         )
         return list(dict.fromkeys(wanted))
 
@@ -121,10 +121,6 @@ class Plan(Closed):
         weights = variants.weights_of(run)
         return next(name for name in self.models if variants.weights_of(name) == weights)
 
-    def suite_tasks(self, suite: SuiteName) -> dict[Name, Spec]:
-        """The tasks of a suite, by name."""
-        return self.tasks[suite]
-
     def metrics(self, suite: SuiteName) -> dict[Name, str]:
         """How answers to the tasks of a suite are scored, by which one is found to be decided."""
         return {task: spec.metric for task, spec in self.tasks[suite].items()}
@@ -147,10 +143,10 @@ class Plan(Closed):
         from those of others: a wording that is not its language's, or what spoils them."""
         entry = self.models[model]
         words = variants.of_template(self.study, entry)
-        words += ["plain"] if self._wording(model) == "plain" else []
+        words += ["plain"] if self.wording(model) == "plain" else []
         return "+".join([self._format(entry), *words, *variants.of_data(entry.hazards)])
 
-    def _wording(self, model: str) -> WordingName | None:
+    def wording(self, model: str) -> WordingName | None:
         """Whose words a model is asked in, where there is a choice."""
         chosen = self.study.material == "english" and self.study.protocol == "corrected"
         return variants.wording_of(self.study, model) if chosen else None
@@ -172,7 +168,7 @@ class Plan(Closed):
         reader, spec = self._reader(prompts), self.all_tasks[task]
         own = [spec.path] if isinstance(spec, OWN) else []
         tokenizer = self._tokenizer_files(self.models[reader].tokenizer)
-        return [*tokenizer, *own, *self._material(spec, self._wording(reader))]
+        return [*tokenizer, *own, *self._material(spec, self.wording(reader))]
 
     def dataset_code(self, task: str) -> str:
         """A digest of our code that decides the samples of a task."""
@@ -226,7 +222,7 @@ class Plan(Closed):
     def dataset_options(self, prompts: str, task: str) -> str:
         """What `needlework dataset` needs to know beside paths, task name and length."""
         run = self._reader(prompts)
-        reader, wording = self.models[run], self._wording(run)
+        reader, wording = self.models[run], self.wording(run)
         tokenizer = self.tokenizers[reader.tokenizer]
         spec = variants.misread(self.all_tasks[task], reader.hazards)
         questions = self._material(spec, wording)[-1:] if isinstance(spec, QaSpec) else []
@@ -297,7 +293,11 @@ def resolve(config: Mapping[str, Any], folder: Path, *, runs: bool = True) -> Pl
     models = {name: catalogue.models[name] for name in study.models}
     used = {model.tokenizer: catalogue.tokenizers[model.tokenizer] for model in models.values()}
     known: MaterialTasks = getattr(tasks, study.material)
-    suites, absent = _suites(study, known)
+    named = {
+        name: known.chosen(name, suite.tasks, where=f"study config: suites.{name}.tasks")
+        for name, suite in study.suites.items()
+    }
+    suites, absent = inputs.without_absent(named, study.where_fetched)
     consistency.check_labels(models, folder)
     if runs:
         consistency.check_own(study, suites)
@@ -322,15 +322,6 @@ def resolve(config: Mapping[str, Any], folder: Path, *, runs: bool = True) -> Pl
     )
     told = shows.model_copy(update={"left_out": (*shows.left_out, *absent)})
     return plan.model_copy(update={"shows": told})
-
-
-def _suites(study: Study, known: MaterialTasks) -> tuple[SuiteTasks, list[str]]:
-    """The tasks of every suite, and a line on each that is left out as its files are not here."""
-    named = {
-        name: known.chosen(name, suite.tasks, where=f"study config: suites.{name}.tasks")
-        for name, suite in study.suites.items()
-    }
-    return inputs.without_absent(named, study.where_fetched)
 
 
 def _options(**values: str | int | None) -> str:

@@ -88,7 +88,9 @@ def _of_hazards(grid: Grid, models: Sequence[ShownModel], paper: Preset) -> Show
     """The paper's tables that a hazard study has the cells of, and those of its other suites."""
     tables = [each for each in paper.tables if problem(each, grid, models) is None]
     others = set(grid.suites) - {each.suite for each in tables}
-    return Shown(tables=(*tables, *derived(grid, others).tables), pages=("hazards", "explorer"))
+    more = derived(grid, others).tables  # Not every variant answers every suite.
+    tables += [each for each in more if problem(each, grid, models) is None]
+    return Shown(tables=tuple(tables), pages=("hazards", "explorer"))
 
 
 def derived(grid: Grid, suites: Collection[Name] | None = None) -> Preset:

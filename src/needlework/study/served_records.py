@@ -1,14 +1,12 @@
-"""What is known of models that a server answers for, as files tell it.
+"""What is known of models that a server answers for, as files tell it."""
 
-Knows what servers say of themselves; how they are asked is the business of `engine.servers`.
-"""
+from typing import Literal, Self
 
-from typing import Literal
+from pydantic import NonNegativeInt, PositiveInt, model_validator
 
-from pydantic import PositiveInt
-
-from needlework.parsing import Closed, parse
+from needlework.parsing import Closed, Line, parse
 from needlework.records import Verification
+from needlework.terminal import printable
 
 
 class Facts(Closed):
@@ -27,7 +25,7 @@ class Facts(Closed):
         said = [self.software or "a server that does not name itself", f"model {self.model}"]
         said += [f"at most {self.longest} tokens"] if self.longest else []
         said += [f"fingerprint {fingerprint}"] if fingerprint else []
-        return ", ".join(said)
+        return printable(", ".join(said))
 
 
 class Repeats(Closed):
@@ -74,24 +72,30 @@ class ServedVerification(Closed, strict=True):
     The server wrote some tokens after short prompts, greedily; the weights here wrote theirs.
     """
 
-    model: str
-    server: str
+    model: Line
+    server: Line
     """What the server says of itself."""
-    reads: str
-    sent: str
+    reads: Line
+    sent: Line
     counts: bool
-    reference: str | None
+    reference: Line | None
     """What computed the weights here; None where nobody could."""
-    reason: str | None
+    reason: Line | None
     """Why nobody could."""
-    prompts: int
+    prompts: NonNegativeInt
     """Prompts that were compared."""
-    tokens: int
+    tokens: NonNegativeInt
     """Most tokens after each."""
-    ties: int
-    """Prompts whose answers part where the two best logits are closer than the tolerance."""
-    repeated: int
-    different: int
+    ties: NonNegativeInt
+    """Prompts whose answers have a token that is only nearly the best one."""
+    repeated: NonNegativeInt
+    different: NonNegativeInt
+
+    @model_validator(mode="after")
+    def _of_what_there_is(self) -> Self:
+        if self.different > self.repeated or self.ties > self.prompts:
+            raise ValueError("counts more answers than it asked for")
+        return self
 
     @property
     def passed(self) -> bool:

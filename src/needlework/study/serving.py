@@ -34,7 +34,7 @@ def cells_of(plan: "Plan", run: RunName) -> list[Cell]:
 def datasets_of(plan: "Plan", cell: Cell) -> tuple[Path, ...]:
     """The datasets of a cell."""
     folder = Path("results", plan.study.study, "data", plan.prompts(cell.model), str(cell.length))
-    return tuple(folder / f"{task}.jsonl" for task in plan.suite_tasks(cell.suite))
+    return tuple(folder / f"{task}.jsonl" for task in plan.tasks[cell.suite])
 
 
 def parts(plan: "Plan") -> dict[str, list[ServedCell]]:
@@ -45,7 +45,7 @@ def parts(plan: "Plan") -> dict[str, list[ServedCell]]:
                 suite=cell.suite,
                 length=cell.length,
                 datasets=datasets_of(plan, cell),
-                tasks=plan.suite_tasks(cell.suite),
+                tasks=plan.tasks[cell.suite],
             )
             for cell in cells_of(plan, run)
         ]

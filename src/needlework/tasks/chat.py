@@ -213,12 +213,25 @@ def _environment() -> "ImmutableSandboxedEnvironment":
         def _shown(self, caller: Any) -> Any:  # noqa: ANN401 - a macro and its text
             return caller()
 
+    class Namespace(jinja2.utils.Namespace):
+        """`namespace`, whose names do not begin with an underscore, as those of transformers."""
+
+        def __init__(*given: Any, **named: Any) -> None:  # noqa: ANN401 - any
+            for name in dict(*given[1:], **named):
+                _refuse_hidden(name)
+            jinja2.utils.Namespace.__init__(*given, **named)
+
+        def __setitem__(self, name: str, value: object) -> None:
+            _refuse_hidden(name)
+            super().__setitem__(name, value)
+
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols]
     )
     environment.filters["tojson"] = _to_json
     environment.globals["raise_exception"] = _refuse
     environment.globals["strftime_now"] = TODAY.strftime
+    environment.globals["namespace"] = Namespace
     return environment
 
 
@@ -244,6 +257,12 @@ def _refuse(message: str) -> None:
     import jinja2
 
     raise jinja2.TemplateError(message)
+
+
+def _refuse_hidden(name: object) -> None:
+    """Accept a name that a template may give to something of its own, as transformers does."""
+    if isinstance(name, str) and name.startswith("_"):
+        _refuse(f"a namespace cannot hold {name!r}, which begins with an underscore")
 
 
 def _around(question: str, rendered: str, folder: Path) -> Wrapper:

@@ -1,7 +1,4 @@
-"""How a prompt is put together from hay, needles and the words around them.
-
-Knows positions in a text, all of them; does not know tokens or what a needle says.
-"""
+"""How a prompt is put together from hay, needles and the words around them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

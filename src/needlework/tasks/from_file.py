@@ -12,7 +12,7 @@ from pydantic import Field, JsonValue, StringConstraints, ValidationError
 from needlework.door import opens
 from needlework.errors import BudgetError, RecordError, ResourceError
 from needlework.parsing import Closed
-from needlework.records import Sample, SampleDetail
+from needlework.records import Reference, Sample, SampleDetail
 from needlework.tasks.fitting import Counter
 from needlework.tasks.metrics import plain_words
 from needlework.tasks.prompts import Wrapper
@@ -20,7 +20,6 @@ from needlework.tasks.specs import FileSpec
 from needlework.tokenizers import Tokenizer
 
 Text = Annotated[str, StringConstraints(min_length=1)]
-Reference = Annotated[str, StringConstraints(pattern=r"\S")]
 
 
 class Line(Closed):
@@ -83,7 +82,15 @@ def generate(
         taken = tokens + spec.tokens_to_generate
         yield (
             Sample(index=index, input=text, outputs=line.outputs, length=taken),
-            _detail(index, tokens, len(wrapper.before) + len(line.input)),
+            # Where the needles of such a prompt lie is not known.
+            SampleDetail(
+                index=index,
+                prompt_tokens=tokens,
+                depths=(),
+                needles=(),
+                answers=(),
+                question_start=len(wrapper.before) + len(line.input),
+            ),
         )
 
 
@@ -111,18 +118,6 @@ def _wrapped(line: Line, wrapper: Wrapper) -> str:
     if wrapper.thinks:
         return wrapper.before + line.input + line.answer_prefix.rstrip() + wrapper.after
     return wrapper.before + line.input + after + line.answer_prefix
-
-
-def _detail(index: int, tokens: int, end: int) -> SampleDetail:
-    """What is known of a prompt whose needles are not given, and whose own part ends at `end`."""
-    return SampleDetail(
-        index=index,
-        prompt_tokens=tokens,
-        depths=(),
-        needles=(),
-        answers=(),
-        question_start=end,
-    )
 
 
 def _places(path: Path, spec: FileSpec) -> Iterator[_Place]:

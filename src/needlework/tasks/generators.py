@@ -1,7 +1,7 @@
 """Which generator plans the samples of a task.
 
-Knows every generator; does not know the frame around them. A rule that makes datasets depends on
-the generator of its own task alone (`tasks.code`), so a line here makes no other dataset again.
+A rule that makes datasets depends on the generator of its own task alone (`tasks.code`), so a line
+here makes no other dataset again.
 """
 
 from typing import assert_never

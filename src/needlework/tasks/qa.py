@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from needlework.tasks import drafts
 from needlework.tasks.drafts import Body, Draft, Insert, Outline
 from needlework.tasks.material import Growing, Item, Material, Question
-from needlework.tasks.prompts import Frame
 from needlework.tasks.specs import QaSpec
 
 
@@ -22,7 +21,9 @@ def plan(spec: QaSpec, material: Material, item: Item) -> Outline:
         others = question.others.first(size)
         order = sorted(range(len(others)), key=ranks.first(len(others)).__getitem__)
         body = _body(material, question, fractions, [others[each] for each in order])
-        return _ask(material, frame, body, question)
+        return drafts.finish(
+            material, frame, body, outputs=question.answers, completion=question.completion
+        )
 
     return Outline(compose, most=min(question.most, item.budget), choices=question.choices)
 
@@ -44,9 +45,3 @@ def _body(
 
 def _number(material: Material, number: int, text: str) -> str:
     return material.wording.document.format(number=number, text=text)
-
-
-def _ask(material: Material, frame: Frame, body: Body, question: Question) -> Draft:
-    return drafts.finish(
-        material, frame, body, outputs=question.answers, completion=question.completion
-    )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from needlework import rng
 from needlework.door import opens, read_json
 from needlework.errors import ResourceError
 from needlework.tasks.material import Growing, Item, Material, Question
@@ -153,7 +154,8 @@ def from_file(source: str, path: Path) -> Callable[[Material, Item], Question]:
 
     def ask(material: Material, item: Item) -> Question:
         collection = _collection(source, path)
-        entry = collection.entries[_order(item, len(collection.entries))]
+        order = _permutation(item.seed, item.address, len(collection.entries))
+        entry = collection.entries[order[item.index % len(order)]]
         return Question(
             question=entry.question,
             answers=entry.answers,
@@ -167,15 +169,9 @@ def from_file(source: str, path: Path) -> Callable[[Material, Item], Question]:
     return ask
 
 
-def _order(item: Item, questions: int) -> int:
-    """Which question an item asks."""
-    return _permutation(item.seed, item.address, questions)[item.index % questions]
-
-
 @cache
 def _permutation(seed: int, address: tuple[str | int, ...], questions: int) -> tuple[int, ...]:
-    from needlework import rng
-
+    """In which order questions are asked."""
     return tuple(rng.stream(seed, *address, "questions").sample(range(questions), questions))
 
 

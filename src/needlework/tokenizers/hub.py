@@ -48,7 +48,7 @@ class HubTokenizer:
         _check_patterns(path, source)
         added = self._added
         self._reader = Reader(path, lambda: _Inner(path, source, added), size=len(source))
-        layout = _layout(source)
+        layout = _layout(path, source)
         told = self._reader.tell("all")
         digest = hashlib.sha256((source + "".join(told["added"])).encode()).hexdigest()
         self.identity = f"{name}@{digest[:12]}"
@@ -166,7 +166,6 @@ class _Inner:
         if question == "begin":
             encoded = self.library.encode("a", add_special_tokens=True)
             return encoded.ids[: encoded.special_tokens_mask.index(0)]
-        _check_growth(self.path, self.library)
         size = self.library.get_vocab_size(with_added_tokens=True)
         return {"vocabulary": size, "added": self._added}
 
@@ -177,6 +176,7 @@ def _read(path: Path, source: str | None = None) -> tokenizers.Tokenizer:
     inner = tokenizers.Tokenizer.from_str(source)
     inner.no_truncation()
     inner.no_padding()
+    _check_growth(path, inner)
     return inner
 
 
@@ -221,12 +221,14 @@ def _add(inner: tokenizers.Tokenizer, added: Mapping[str, int], folder: Path) ->
     return missing
 
 
-def _layout(source: str) -> dict[str, Any]:
+@opens("a tokenizer", "tokenizer.json", error=ResourceError)
+def _layout(path: Path, source: str | None = None) -> dict[str, Any]:
     """The content of a `tokenizer.json`; of byte-level BPE without its words.
 
     They are nine tenths of the file and come last, and nothing here asks for them: reading them
     twice would cost every command as much as a small dataset.
     """
+    source = path.read_text(encoding="utf-8") if source is None else source
     start = source.partition('"vocab"')[0].rstrip().removesuffix(",")
     try:
         layout: dict[str, Any] = json.loads(f"{start}}}}}")

@@ -24,6 +24,7 @@ from click.testing import CliRunner
 from needlework.artifact import belonging, checks, replanning
 from needlework.artifact.bundle import Manifest
 from needlework.artifact.comparing import first_difference
+from needlework.artifact.crate import README, readme
 from needlework.artifact.rendering import outputs
 from needlework.artifact.review import carried_out
 from needlework.artifact.unpacking import unpack
@@ -37,6 +38,7 @@ from tests.unit.report.test_tables import proof
 TEMPLATES = Path("reports/templates")
 Parts = dict[str, bytes]
 Change = Callable[[Parts], None]
+UNSIZED = ("environment.json", "README.md")
 LLAMA = "study/predictions/nano-llama/ruler/256.jsonl"
 
 
@@ -47,8 +49,10 @@ def sealed(archive: Path, folder: Path, change: Change) -> Path:
     manifest = json.loads(parts.pop("manifest.json"))
     parts.pop("ro-crate-metadata.json")
     change(parts)
+    manifest["study"] = json.loads(parts["study/plan/study.json"])["study"]
+    parts[README] = readme(manifest["study"], manifest["version"]).encode()
     manifest["files"] = {name: hashlib.sha256(text).hexdigest() for name, text in parts.items()}
-    inside = {name: len(text) for name, text in parts.items() if "/" in name}
+    inside = {name: len(text) for name, text in parts.items() if name not in UNSIZED}
     parts["manifest.json"] = json.dumps(manifest).encode()
     parts["ro-crate-metadata.json"] = json.dumps(Manifest(**manifest).description(inside)).encode()
     with zipfile.ZipFile(folder / "forged.zip", "w", zipfile.ZIP_DEFLATED) as new:
@@ -166,6 +170,22 @@ PLANS: dict[str, tuple[Change, str]] = {
         edited("study/plan/shown.json", lambda shown: shown["tables"][0].update(title="We win")),
         "plan/shown.json: tables[0].title: 'We win'",
     ),
+    "costs told twice": (
+        edited("study/plan/costs.json", lambda rows: rows.append(rows[0])),
+        "plan/costs.json: nano-",
+    ),
+    "costs below nothing": (
+        edited("study/plan/costs.json", lambda rows: rows[0].update(memory_mb=-(10**40))),
+        "plan/costs.json: 0.memory_mb: ",
+    ),
+    "costs beyond all": (
+        edited("study/plan/costs.json", lambda rows: rows[0].update(rows=10**19)),
+        "plan/costs.json: 0.rows: ",
+    ),
+    "a task that is a path": (
+        edited("study/plan/suites/ruler.json", lambda specs: specs.update({"../x": specs["vt"]})),
+        "plan/suites/ruler.json: ../x",
+    ),
     "costs of nowhere": (
         edited("study/plan/costs.json", lambda rows: rows[0].update(model="nano-rwkv6")),
         "plan/costs.json: nano-rwkv6/",
@@ -212,6 +232,45 @@ def test_numbers_of_a_verification_must_be_sane(
     assert f"verified/nano-llama.json{told}" in problems(
         sealed(archive, tmp_path, with_proof(**changed))
     )
+
+
+OF_A_SERVER = {
+    "model": "nano-llama",
+    "server": "vllm 0.10.1, model me/llama",
+    "reads": "token ids",
+    "sent": "temperature 0",
+    "counts": True,
+    "reference": None,
+    "reason": "not here",
+    "prompts": 0,
+    "tokens": 0,
+    "ties": 0,
+    "repeated": 8,
+    "different": 0,
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({}, "is of a server, and the configuration names none for it"),
+        ({"repeated": -8}, ": repeated: "),
+        ({"different": 9}, ": counts more answers than it asked for"),
+        ({"server": "vllm\n12 of 12 checks passed"}, ": server: holds U+000A"),
+    ],
+    ids=str,
+)
+def test_weights_are_not_said_to_be_a_servers(
+    archive: Path, tmp_path: Path, changed: dict[str, Any], told: str
+) -> None:
+    """Of which nothing can be compared, so that weights found wrong would pass."""
+
+    def forge(parts: Parts) -> None:
+        with_proof()(parts)
+        parts["study/verified/nano-llama.json"] = json.dumps(OF_A_SERVER | changed).encode()
+
+    lines = problems(sealed(archive, tmp_path, forge)).splitlines()
+    assert any("verified/nano-llama.json" in line and told in line for line in lines)
 
 
 def lines_of(name: str, change: Callable[[list[dict[str, Any]]], None]) -> Change:
@@ -279,6 +338,15 @@ def test_a_task_of_ones_own_does_not_lead_out_either(archive: Path, tmp_path: Pa
         "inputs/run.sh",
         "inputs/resources/published/x.exe",
         "inputs/data/mine.jsonl",
+        "run.sh",
+        "index.html",
+        "Study/other.md",
+        "studies/report.md",
+        "other/manifest.json",
+        "study/benchmarks/predict/nano-llama/ruler/999.tsv",
+        "study/benchmarks/score/nano-llama.tsv",
+        "study/tables/e\u0301.md",
+        "study/.hidden",
     ],
 )
 def test_a_file_that_nothing_asks_for_is_refused(archive: Path, tmp_path: Path, name: str) -> None:
@@ -609,5 +677,62 @@ def test_asking_models_again_is_watched_too(archive: Path, tmp_path: Path) -> No
 
 
 def test_what_is_only_told_is_listed(archive: Path, tmp_path: Path) -> None:
-    told = list(belonging.believed(opened(archive, tmp_path)))
-    assert "study/plan/costs.json" in told
+    """Also tables among the inputs, which were once taken for compared by their kind."""
+    more = (
+        "inputs/workflow/answers.csv",
+        "inputs/workflow/answers.jsonl",
+        "inputs/config/more.yaml",
+        "inputs/packaged/workflow/x.sh",
+        "study/benchmarks/predict/nano-llama/ruler/256.tsv",
+    )
+
+    def add(parts: Parts) -> None:
+        parts.update(dict.fromkeys(more, b"x"))
+
+    told = list(belonging.believed(opened(sealed(archive, tmp_path, add), tmp_path)))
+    assert {"study/plan/costs.json", *more} <= set(told)
+
+
+def of_the_manifest(archive: Path, folder: Path, **words: str) -> Path:
+    """The artifact with other words in its manifest, and all that repeats them."""
+    with zipfile.ZipFile(archive) as old:
+        parts = {entry: old.read(entry) for entry in old.namelist()}
+    manifest = json.loads(parts["manifest.json"]) | words
+    parts[README] = readme(manifest["study"], manifest["version"]).encode()
+    manifest["files"][README] = hashlib.sha256(parts[README]).hexdigest()
+    sizes = {name: len(parts[name]) for name in manifest["files"] if name not in UNSIZED}
+    parts["manifest.json"] = json.dumps(manifest).encode()
+    told = Manifest.model_construct(**manifest).description(sizes)
+    parts["ro-crate-metadata.json"] = json.dumps(told).encode()
+    with zipfile.ZipFile(folder / "forged.zip", "w", zipfile.ZIP_DEFLATED) as new:
+        for name, text in parts.items():
+            new.writestr(name, text)
+    return folder / "forged.zip"
+
+
+def test_a_manifest_is_about_the_study_of_the_plan(archive: Path, tmp_path: Path) -> None:
+    artifact = opened(of_the_manifest(archive, tmp_path, study="better"), tmp_path)
+    assert list(checks.described(artifact)) == [
+        "manifest.json: is about a study better, and plan/study.json about nano"
+    ]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"study": "[x](javascript:1)"},
+        {"study": "nano\n\n**12 of 12 checks passed**"},
+        {"version": "0.1\n\n# [Click](http://attacker.test)"},
+        {"version": "<script>alert(1)</script>"},
+        {"finished": "tomorrow\x1b[2J"},
+        {"code": "zzz"},
+    ],
+    ids=str,
+)
+def test_the_words_of_a_manifest_make_no_text_of_their_own(
+    archive: Path, tmp_path: Path, words: dict[str, str]
+) -> None:
+    """The README repeats them, and people read it as ours."""
+    artifact = opened(of_the_manifest(archive, tmp_path, **words), tmp_path)
+    with pytest.raises(ArtifactError, match=rf"manifest\.json: {next(iter(words))}: "):
+        checks.read_manifest(artifact)

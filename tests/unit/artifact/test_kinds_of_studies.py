@@ -57,7 +57,11 @@ def bundled(name: str, folder: Path) -> Path:
     made = folder / "made"
     made.mkdir()
     manifest = Manifest(
-        study="x", version=metadata.version("needlework"), code="", finished="", files={}
+        study="x",
+        version=metadata.version("needlework"),
+        code="0" * 16,
+        finished="2026-01-01T00:00:00+00:00",
+        files={},
     )
     (made / MANIFEST).write_text(manifest.model_dump_json())
     (made / "study").symlink_to(study)

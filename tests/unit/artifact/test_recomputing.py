@@ -48,7 +48,7 @@ def answered(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _predict(artifact: Path, plan: Plan) -> None:
-    data, tasks = [], plan.suite_tasks("tiny")
+    data, tasks = [], plan.tasks["tiny"]
     tokenizer = tokenizers.load(plan.tokenizers["nano"].source)
     for name, spec in tasks.items():
         path = artifact / f"study/data/{plan.prompts('nano-llama')}/128/{name}.jsonl"

@@ -98,3 +98,19 @@ def test_errors_are_said_where_snakemake_is_quiet(
     said = capsys.readouterr().err
     one_line = "needlework: MissingInputException in rule predict: Missing input files: "
     assert said == (f"{one_line}model.safetensors\n" if quiet else "")
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_a_job_that_was_stopped_with_its_run_is_not_to_blame(stopped: bool, tmp_path: Path) -> None:
+    log = tmp_path / "128.log"
+    log.write_text("samples=3/50\n")
+    jobs = heard(ended("died with <Signals.SIGTERM: 15>"), log=log).jobs
+    assert len(failures.told(jobs, stopped=stopped)) == (0 if stopped else 1)
+    assert (log.read_text() == "samples=3/50\n") is stopped
+
+
+def test_a_job_that_said_why_is_told_of_in_a_stopped_run_too(tmp_path: Path) -> None:
+    log = tmp_path / "128.log"
+    log.write_text("needlework: the longest prompt does not fit\n")
+    jobs = heard(ended("died with <Signals.SIGTERM: 15>"), log=log).jobs
+    assert failures.told(jobs, stopped=True) == [f"{log}: {log.read_text().strip()}"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from needlework.cluster import progress
-from needlework.cluster.failures import Failures
+from needlework.cluster.failures import Failed, Failures
 from needlework.engine.progress import cells_done
 
 
@@ -137,3 +137,29 @@ def test_a_failure_is_told_with_its_log(folder: Path, capsys: pytest.CaptureFixt
         "bad.log: needlework: a.jsonl:3: torn",
         "bug.log: KeyError: 1",
     ]
+
+
+def job(folder: Path, signal: str) -> Failed:
+    """A job that such a signal ended before it said a word."""
+    return Failed("predict", "p/128.jsonl", folder / "logs/128.log", f"killed by {signal}")
+
+
+def test_jobs_that_ctrl_c_ended_are_not_to_blame(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = run(folder)
+    here.failures.jobs.append(job(folder, "SIGINT"))
+    here.fail()
+    told = capsys.readouterr().err
+    assert told.startswith("needlework: stopped, as it was asked to\n")
+    assert "128.log" not in told
+    assert not (folder / "logs").exists()
+
+
+def test_a_job_that_was_killed_alone_is_told_of(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = run(folder)
+    here.failures.jobs.append(job(folder, "SIGTERM"))
+    here.fail()
+    assert "128.log: p/128.jsonl: killed by SIGTERM" in capsys.readouterr().err

@@ -88,13 +88,51 @@ def test_sacct_without_a_database_is_not_asked_for_states(commands: Path) -> Non
     assert slurm.status_command() == "sacct"
 
 
-def test_a_cancelled_job_is_seen(commands: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def states(answer: object = None, *, times: int = 1) -> object:
+    """What the executor's question gives once the profile was read, which asks a query of its own
+    or, in its place, one with such an answer.
+    """
+
+    async def other(command: str, logger: object) -> object:
+        return answer
+
+    with pytest.MonkeyPatch.context() as patch:
+        asked = executor.query_job_status if answer is None else other
+        patch.setattr(executor, "query_job_status", getattr(asked, "__wrapped__", asked))
+        for _ in range(times):
+            slurm.status_command()
+        return asyncio.run(executor.query_job_status("sacct", logging.getLogger()))
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_cancelled_job_is_seen(commands: Path, times: int) -> None:
     """Snakemake waited for ever for a job that its user had cancelled."""
-    monkeypatch.setattr(executor, "query_job_status", executor.query_job_status)
     command_of_slurm(commands, "sacct", "echo '5|CANCELLED by 1000'; echo '6|NODE_FAIL'")
-    slurm.status_command()
-    states, _ = asyncio.run(executor.query_job_status("sacct", logging.getLogger()))
-    assert states == {"5": "CANCELLED", "6": "NODE_FAIL"}
+    found, _ = states(times=times)  # type: ignore[misc]
+    assert found == {"5": "CANCELLED", "6": "NODE_FAIL"}
+
+
+@pytest.mark.parametrize(
+    "answer", [(None, None), {"5": "CANCELLED by 1000"}, ({"5": 3}, 0.1), ({"5": "RUNNING"}, 0.1)]
+)
+def test_what_an_executor_answers_otherwise_is_left_as_it_is(
+    commands: Path, answer: object
+) -> None:
+    command_of_slurm(commands, "sacct", "true")
+    assert states(answer) == answer
+
+
+def test_an_executor_that_asks_otherwise_is_left_as_it_is(
+    commands: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command_of_slurm(commands, "sacct", "true")
+    for asked in (print, None):
+        monkeypatch.setattr(executor, "query_job_status", asked)
+        assert slurm.status_command() == "sacct"
+        assert executor.query_job_status is asked
+    monkeypatch.delattr(executor, "query_job_status")
+    assert slurm.status_command() == "sacct"
+    assert not hasattr(executor, "query_job_status")
 
 
 def test_jobs_that_a_killed_run_left_are_named(commands: Path) -> None:

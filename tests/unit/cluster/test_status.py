@@ -96,7 +96,7 @@ def test_cells_of_a_model_that_is_not_verified_failed(plan: Plan, tmp_path: Path
 def test_a_dataset_that_cannot_be_made_stops_the_cells_that_ask_it(
     plan: Plan, tmp_path: Path
 ) -> None:
-    task = next(iter(plan.suite_tasks(SUITE)))
+    task = next(iter(plan.tasks[SUITE]))
     place = f"{plan.prompts(MODEL)}/{LENGTH}/{task}"
     put(tmp_path / f"logs/mine/dataset/{place}.log", "needlework: too long\n")
     found = status.read(plan, tmp_path)

@@ -9,8 +9,7 @@ import yaml
 from needlework.cost import listing, study
 from needlework.cost.devices import DEVICES, Rates
 from needlework.cost.exact import count
-from needlework.cost.figure import job_hours
-from needlework.cost.measured import read_job
+from needlework.cost.measured import job_hours, read_job
 from needlework.cost.study import PlannedCell, parts, planned
 from needlework.errors import RecordError
 from needlework.records import Sample
@@ -107,7 +106,7 @@ def test_a_checkpoint_lies_on_the_disk_once() -> None:
 def test_datasets_that_exist_are_counted(tmp_path: Path) -> None:
     found = small_plan(models=["nano-llama"], samples=3)
     made: list[Sample] = []
-    for task in found.suite_tasks("ruler"):
+    for task in found.tasks["ruler"]:
         samples = [sample for sample, _ in rows(task, length=256, samples=3)]
         made += samples
         path = tmp_path / "data" / found.prompts("nano-llama") / "256" / f"{task}.jsonl"
@@ -134,7 +133,7 @@ def test_datasets_that_exist_are_counted(tmp_path: Path) -> None:
 def test_expected_shares_come_close_to_counted_ones(tmp_path: Path) -> None:
     """A suite of 20 samples a task: within a tenth of all tokens."""
     found = small_plan(models=["nano-llama"], samples=20)
-    for task in found.suite_tasks("depth"):
+    for task in found.tasks["depth"]:
         path = tmp_path / "data" / found.prompts("nano-llama") / "512" / f"{task}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         samples = [sample for sample, _ in rows(task, length=512, samples=20)]
@@ -171,6 +170,25 @@ def test_a_job_too_short_to_be_sampled_has_no_memory(tmp_path: Path) -> None:
 def test_a_torn_benchmark_is_named(tmp_path: Path) -> None:
     cell = planned(small_plan())[0]
     write_job(tmp_path, Cell(cell.model, "ruler", cell.length), "1.5")
+    with pytest.raises(RecordError, match=r"128\.tsv is not a benchmark file"):
+        read_job(tmp_path, cell)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "memory"),
+    [("nan", "1"), ("inf", "1"), ("-5", "1"), ("1e308", "1"), ("9" * 6000, "1"), ("5", "1e400")],
+)
+def test_hours_and_memory_that_no_job_takes_are_named(
+    tmp_path: Path, seconds: str, memory: str
+) -> None:
+    """Memory without end was once a traceback, and so were bytes that are no text."""
+    cell = planned(small_plan())[0]
+    place = Cell(cell.model, "ruler", cell.length)
+    write_job(tmp_path, place, f"{seconds}\t0:00:01\t{memory}" + "\t-" * 7)
+    with pytest.raises(RecordError, match=r"128\.tsv: no job takes .*; delete the file"):
+        read_job(tmp_path, cell)
+    (path,) = tmp_path.rglob("128.tsv")
+    path.write_bytes(b"\xff\xfe\0")
     with pytest.raises(RecordError, match=r"128\.tsv is not a benchmark file"):
         read_job(tmp_path, cell)
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from needlework.engine.cell import Setting, predict_cell
 from needlework.engine.schedule import Limits
+from needlework.models.hub_cuts import lengths_around
 from needlework.models.hub_model import HubModel, load_hub_model
 from needlework.records import Prediction
 from tests.engine_for_tests import NumberTokenizer, dataset, sample
@@ -159,6 +160,33 @@ def test_what_is_seen_to_continue_is_continued(
     hub = hub_model(make(), tmp_path)
     hub.prepare([np.array(tokens) for tokens in prompts(3, length)], WRITTEN)
     assert hub.cuts == cuts
+
+
+@pytest.mark.parametrize("length", [1, 2, 15, 16, 17, 128, 129, 144, 8000, 8192])
+def test_a_range_of_lengths_is_the_same_for_all_lengths_in_it(length: int) -> None:
+    first, last = lengths_around(length)
+    assert first <= length <= last
+    assert last - first < max(16, length / 8)
+    assert {lengths_around(each) for each in range(max(1, first), last + 1)} == {(first, last)}
+
+
+@pytest.mark.parametrize(
+    ("make", "kept"),
+    [(plain, [True, True]), (long_rope, [True, True]), (dynamic, [True, False])],
+)
+def test_in_half_precision_other_prompts_do_not_decide_how_one_is_read(
+    make: Callable[[], transformers.PreTrainedModel], kept: list[bool], tmp_path: Path
+) -> None:
+    """Not those of other lengths, and not what any of them says."""
+    hub = hub_model(make(), tmp_path / "model", torch.bfloat16)
+    chosen = []
+    for others in ([], [10, 200], [60, 61, 90]):
+        for word in (3, 5):
+            asked = [np.full(length, word, dtype=np.int32) for length in [20, 55, *others]]
+            hub.prepare(asked, WRITTEN)
+            rows = [hub.read(torch.full((1, length), 7), hub.init_state(1)) for length in (20, 55)]
+            chosen.append([row.rows[0].cache is not None for _, row in rows])
+    assert chosen == [kept] * len(chosen)
 
 
 def test_a_prompt_before_the_switch_among_longer_ones_is_read_as_if_alone(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def test_a_full_size_model_reads_300_tokens_on_a_cpu_and_past_its_window_on_a_gp
     checkpoint: str,
 ) -> None:
     with torch.device("meta"):
-        decoder = Decoder(CHECKPOINTS[checkpoint]())
+        decoder = Decoder(CHECKPOINTS[checkpoint])
     window = 2048 if "recurrentgemma" in checkpoint else 0
     assert longest_prompt(decoder, "cpu") == 300
     assert longest_prompt(decoder, "cuda") == 2048 + window

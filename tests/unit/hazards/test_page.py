@@ -4,14 +4,15 @@ import csv
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import polars as pl
 import pytest
 
+from needlework.defects import StudyHazard
 from needlework.errors import RecordError
 from needlework.hazards.effects import REMAINDER, TOTAL, Breakdown, Cost, breakdowns
-from needlework.hazards.page import sentence, write_hazards
+from needlework.hazards.page import HEADS, sentence, write_hazards
 from needlework.hazards.waterfall import hazard_waterfall
 from needlework.report.charts import SUFFIXES
 from needlework.statistics.contrasts import Interval
@@ -67,6 +68,13 @@ def row(*costs: Cost) -> Breakdown:
 def test_a_cost_is_told_in_words(part: Cost, words: str) -> None:
     told = sentence(row(part, cost(TOTAL, 0.3, 0.2, 0.4)))
     assert told == f"**M2A**: 50.0 as published, 80.0 corrected. {words}"
+
+
+@pytest.mark.parametrize("hazard", get_args(StudyHazard))
+def test_every_defect_has_words(hazard: str) -> None:
+    """One of those of the tuned models had none, so that a study of it ended with a KeyError."""
+    assert " costs 12.0 [10.0, 15.0] points." in sentence(row(cost(hazard, 0.12, 0.10, 0.15)))
+    assert hazard in HEADS
 
 
 def test_defects_that_cost_something_may_cost_less_together() -> None:

@@ -1,6 +1,7 @@
 """What is found in a model that nobody has described, and what is said of it."""
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,8 @@ from needlework.errors import NeedleworkError, StudyError
 from needlework.measure.describing import Described, describe, slug
 from needlework.study.catalogue import read_models
 from needlework.study.config import Models
+from needlework.terminal import printable
+from tests.gguf_for_tests import tokenizer_settings
 from tests.gguf_for_tests import write as write_gguf
 
 ROOT = Path(__file__).parents[3]
@@ -190,6 +193,36 @@ def test_a_gguf_file_tells_all_of_it(catalogue: Models, tmp_path: Path) -> None:
     assert ".context_length" in found.said[1]
     assert found.entries is not None
     assert found.entries.tokenizers["tiny-q8_0"].source == str(path)
+
+
+def test_what_a_gguf_file_says_of_its_licence_is_one_line(
+    catalogue: Models, tmp_path: Path
+) -> None:
+    """It once ended in a traceback where a line end stood in it."""
+    path = tmp_path / "Tiny.gguf"
+    said = "MIT\n\x1b[2J12 of 12 checks passed\u202e" + "x" * 9999
+    write_gguf(path, tokenizer=tokenizer_settings() | {"general.license": said})
+    licence = described(path, catalogue).entry.licence
+    assert licence.startswith(r"MIT\n\x1b[2J12 of 12 checks passed\u202ex")
+    assert len(licence) == 200
+
+
+@pytest.mark.parametrize(
+    "name", ["a'b", 'a"b', "a$(id)b", "a%sb", "a|b", "a\\nb", "--help", "a`id`b", "a;b&"]
+)
+def test_a_folder_may_have_any_printable_name(catalogue: Models, folder: Path, name: str) -> None:
+    found = described(folder.rename(folder.parent / name), catalogue)
+    assert found.entry.label == name
+    assert re.fullmatch(r"[a-z0-9][a-z0-9_.-]*", found.name)
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\x1b[2Jb", "a{x}b", "a<results>b", "a\u202eb"])
+def test_a_folder_whose_name_is_no_name_is_one_line(
+    catalogue: Models, folder: Path, name: str
+) -> None:
+    with pytest.raises(StudyError, match=r"checkpoint: holds ") as told:
+        described(folder.rename(folder.parent / name), catalogue)
+    assert printable(str(told.value).splitlines()[0]) == str(told.value).splitlines()[0]
 
 
 def test_a_folder_with_a_gguf_file_names_it(catalogue: Models, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def test_the_examples_in_its_files_are_right_when_their_signs_are_taken_away(
     assert read_models(Path("config/models.yaml")).models["my-model"].tokenizer == "mine"
     keys = yaml.safe_load(Path("config/config.yaml").read_text())
     keys |= {"models": ["mamba2"], "material": "english", "suites": {"mine": {"lengths": [1024]}}}
-    assert "two_of_eight" in plan.resolve(keys, Path("config")).suite_tasks("mine")
+    assert "two_of_eight" in plan.resolve(keys, Path("config")).tasks["mine"]
 
 
 def test_profiles_are_those_of_the_package_for_the_study_of_the_project(tmp_path: Path) -> None:

@@ -116,3 +116,17 @@ def test_a_hub_id_that_nobody_has_is_one_line(here: Path, hub: Hub) -> None:
     done = needlework(here, hub, "measure", "me/nothing")
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     assert "me/nothing" in done.stderr
+
+
+def test_a_length_that_is_too_short_for_a_task_is_refused_before_anything_runs(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(running, "_run", lambda path: pytest.fail("Snakemake was started"))
+    words = ["nano-llama", "--tasks", "niah_single_1,cwe", "--lengths", "12,64", "--samples", "3"]
+    assert run(monkeypatch, *words) == 2
+    *_, line = capsys.readouterr().err.splitlines()
+    assert "--lengths 12: too short, for" in line
+    least = int(line.partition("name lengths from ")[2].split()[0])
+    monkeypatch.setattr(running, "_run", lambda path: 1)
+    assert run(monkeypatch, *words[:3], "--lengths", str(least), "--samples", "3") == 1
+    assert run(monkeypatch, *words[:3], "--lengths", str(least - 1), "--samples", "3") == 2

@@ -1,11 +1,11 @@
-"""Attention of one token a row in bfloat16 on a CPU, which is computed in a form of its own."""
+"""Attention of one token a row in 16 bits on a CPU, which is computed in a form of its own."""
 
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from needlework.models.attending import from_one_token
+from needlework.models.attending import HALF, from_one_token
 
 ROWS, KEYS, WIDTH = 5, 40, 64
 TOLERANCE = 2e-2
@@ -22,15 +22,16 @@ def masks() -> dict[str, Tensor | None]:
 
 @pytest.mark.parametrize("mask", masks())
 @pytest.mark.parametrize(("heads", "groups"), [(9, 3), (4, 4), (8, 1)])
-def test_it_is_what_float64_gives(heads: int, groups: int, mask: str) -> None:
+@pytest.mark.parametrize("dtype", HALF)
+def test_it_is_what_float64_gives(dtype: torch.dtype, heads: int, groups: int, mask: str) -> None:
     draw = torch.Generator().manual_seed(0)
     shapes = ((ROWS, heads, 1, WIDTH), (ROWS, groups, KEYS, WIDTH), (ROWS, groups, KEYS, WIDTH))
-    q, k, v = (torch.randn(shape, generator=draw).bfloat16() for shape in shapes)
+    q, k, v = (torch.randn(shape, generator=draw).to(dtype) for shape in shapes)
     visible = masks()[mask]
     expected = F.scaled_dot_product_attention(
         q.double(), k.double(), v.double(), attn_mask=visible, enable_gqa=True
     )
     found = from_one_token(q, k, v, visible)
     assert found.shape == q.shape
-    assert found.dtype is torch.bfloat16
+    assert found.dtype is dtype
     assert float((found.double() - expected).abs().max()) < TOLERANCE

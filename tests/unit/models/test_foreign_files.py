@@ -1,6 +1,7 @@
 """Checkpoints as people keep them: what transformers reads is read; all else is one true line."""
 
 import json
+import math
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from needlework.cost.architectures import Weights, architecture
 from needlework.errors import CheckpointError
 from needlework.models import load
 from needlework.models.checkpoints import hub, reading
+from needlework.models.hub_model import load_hub_model
 from needlework.models.references import find_reference
 from tests.reference import test_against_upstream as upstream
 
@@ -206,6 +208,36 @@ def test_a_configuration_with_a_wrong_value_is_one_line_and_stops_nobody_else(
     change(folder, **settings)
     refused(folder, r"config\.json")
     assert architecture(Weights(str(folder), None, "float32", ())) is None
+
+
+@pytest.mark.parametrize("backend", [load, load_hub_model])
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"rms_norm_eps": math.nan}, "'rms_norm_eps' is nan"),
+        ({"rms_norm_eps": math.inf}, "'rms_norm_eps' is inf"),
+        ({"rope_parameters": {"rope_theta": -math.inf}}, "'rope_parameters.rope_theta' is -inf"),
+        ({"of_nobody": [0.5, [math.nan]]}, "'of_nobody' is nan"),
+        ({"time_step_limit": [0.0, math.nan]}, "'time_step_limit' is nan"),
+    ],
+)
+def test_a_number_that_is_not_finite_is_one_line(
+    backend: Callable[..., object], settings: dict[str, object], said: str, folder: Path
+) -> None:
+    """Whoever computes the model: all its logits would be NaN, and nobody would say why."""
+    change(folder, **settings)
+    more = {} if backend is load else {"trust_remote_code": False}
+    with pytest.raises(CheckpointError, match=rf"config\.json: {said}, no finite number; fetch"):
+        backend(str(folder), revision=None, device="cpu", dtype=torch.float32, **more)
+    assert architecture(Weights(str(folder), None, "float32", ())) is None
+
+
+def test_a_limit_may_be_infinite(folder: Path) -> None:
+    """As configurations of Mamba 2 have it."""
+    before = logits(folder)
+    change(folder, time_step_limit=[0.0, math.inf])
+    assert "Infinity" in (folder / "config.json").read_text()
+    torch.testing.assert_close(logits(folder), before, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("value", [None, "2", 2.0, True, [2], {}, "x" * 500])

@@ -1,5 +1,6 @@
 """GGUF checkpoints: the logits of transformers' own reader, and one line for every damaged file."""
 
+import math
 import struct
 from pathlib import Path
 
@@ -223,6 +224,13 @@ def test_what_would_be_computed_wrongly_is_refused(
 ) -> None:
     path = files.write(tmp_path / "tiny.gguf", settings=files.settings_of("llama", **changes))
     assert reason in refused(path)
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("key", ["attention.layer_norm_rms_epsilon", "rope.freq_base", "of_nobody"])
+def test_a_number_that_is_not_finite_is_named(key: str, number: float, tmp_path: Path) -> None:
+    path = files.write(tmp_path / "a.gguf", settings=files.settings_of("llama", **{key: number}))
+    assert f"says {number} in `llama.{key}`, which is no finite number" in refused(path)
 
 
 def test_a_setting_that_is_absent_is_named(tmp_path: Path) -> None:

@@ -30,6 +30,16 @@ def test_matrices_are_rounded_and_nothing_else(kind: str, tmp_path: Path) -> Non
     assert not torch.equal(rounded, torch.zeros_like(rounded))
 
 
+def test_rounded_weights_can_be_written_out(tmp_path: Path) -> None:
+    """The same numbers, for servers that round what they multiply with rounded ones."""
+    source = files.write(tmp_path / "source.gguf", rounding="Q4_1")
+    round_weights(source, tmp_path / "plain.gguf", "F32")
+    assert {each.kind for each in read_header(tmp_path / "plain.gguf").weights} == {"F32"}
+    parameters = dict(load(source).named_parameters())
+    for name, written in load(tmp_path / "plain.gguf").named_parameters():
+        assert torch.equal(written, parameters[name])
+
+
 def test_the_same_file_gives_the_same_bytes(tmp_path: Path) -> None:
     source = files.write(tmp_path / "source.gguf")
     for name in ("a", "b"):

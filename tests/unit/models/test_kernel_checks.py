@@ -12,7 +12,7 @@ from needlework.models.decoder import MIXERS
 from needlework.models.mixer import Mixer
 from needlework.models.random_weights import random_layer
 from needlework.models.rglru import diagonal_scan
-from needlework.proving.comparing import largest_share, share, state_tensors
+from needlework.proving.checking import largest_share, share, state_tensors
 from tests.kernels_for_tests import (
     Draws,
     diagonal_scan_arguments,

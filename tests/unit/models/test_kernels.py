@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from needlework.models import cuda, kernels
 from needlework.models.random_weights import random_layer
-from needlework.proving.comparing import largest_share
+from needlework.proving.checking import largest_share
 from tests.kernels.extensions import attention_of_cuda
 from tests.kernels_for_tests import layer_results
 from tests.models_for_tests import SPECS, WIDTH

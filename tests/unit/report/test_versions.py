@@ -29,7 +29,7 @@ MIXED = Cell("nano-llama", "ruler", 256)
 
 def score(folder: Path, cell: Cell, versions: Mapping[int, str]) -> Path:
     """The score file of a cell; `versions` says what computed the samples of each index."""
-    tasks = PLAN.suite_tasks(cell.suite)
+    tasks = PLAN.tasks[cell.suite]
     answers = [
         each.model_copy(update={"others": {"libraries": versions.get(each.index, OLD)}})
         for each in _predictions(cell, tasks, samples=3)

@@ -97,7 +97,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
 
 def write_cell(folder: Path, cell: Cell, plan: Plan) -> None:
     """The score file of a cell, as the workflow makes it."""
-    tasks = plan.suite_tasks(cell.suite)
+    tasks = plan.tasks[cell.suite]
     others = {END: NO_END} if cell.model == "nano-llama" else {}
     found = []
     for task, spec in tasks.items():

@@ -1,10 +1,14 @@
 """Statistics: failures stay in the denominator, and an interval never collapses."""
 
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from needlework.statistics.contrasts import interval
-from needlework.statistics.means import Estimate, estimate, macro_mean
+from needlework.statistics.means import Z95, Estimate, estimate, macro_mean, wilson
 
 
 def test_a_failed_sample_scores_zero_and_is_counted() -> None:
@@ -64,6 +68,62 @@ def test_dependent_parts_do_not() -> None:
     part = estimate([1.0, 0.0] * 25)
     found = macro_mean([part] * 4, independent=False)
     assert found.high - found.mean == pytest.approx(part.high - part.mean)
+
+
+def test_dependent_parts_add_the_distances_to_both_limits() -> None:
+    """Parts of different means and widths: a mean distance, neither the widest nor a sum."""
+    parts = [estimate([1.0, 0.0] * 25), estimate([1.0] * 60 + [0.0] * 20)]
+    found = macro_mean(parts, independent=False)
+    assert found.mean - found.low == pytest.approx(sum(each.mean - each.low for each in parts) / 2)
+    assert found.high - found.mean == pytest.approx(
+        sum(each.high - each.mean for each in parts) / 2
+    )
+
+
+def _exact_count(parts: Sequence[tuple[int, int]]) -> float:
+    """The effective sample size of tasks with so many right answers of so many, in fractions.
+
+    Each task borrows two samples of the mean over all, which borrows two right and two wrong ones.
+    """
+    common = Fraction(sum(right for right, _ in parts) + 2, sum(of for _, of in parts) + 4)
+    means = [(right + 2 * common) / (of + 2) for right, of in parts]
+    shares = zip(means, (of for _, of in parts), strict=True)
+    variance = sum(mean * (1 - mean) / of for mean, of in shares) / len(parts) ** 2
+    average = sum(means) / len(means)
+    return float(average * (1 - average) / variance)
+
+
+@pytest.mark.parametrize(
+    "parts", [[(4, 4), (1, 6)], [(10, 10), (30, 30)], [(0, 5), (3, 7), (20, 20)]]
+)
+def test_independent_parts_count_as_many_samples_as_vary_alike(
+    parts: list[tuple[int, int]],
+) -> None:
+    """Tasks of different sizes, some without a wrong answer, where what is borrowed decides."""
+    each = [estimate([1.0] * right + [0.0] * (of - right)) for right, of in parts]
+    found, plain = macro_mean(each, independent=True), macro_mean(each, independent=False)
+    mean = float(sum(Fraction(right, of) for right, of in parts) / len(parts))
+    low, high = _wilson_limits(mean, _exact_count(parts))
+    assert (found.low, found.high) == pytest.approx((max(low, plain.low), min(high, plain.high)))
+
+
+def _wilson_limits(mean: float, count: float) -> tuple[float, float]:
+    """Both roots of Wilson's equation: z^2 p (1 - p) = n (mean - p)^2."""
+    square = Z95**2
+    roots = np.roots([count + square, -2 * count * mean - square, count * mean**2])
+    return float(min(roots).real), float(max(roots).real)
+
+
+@pytest.mark.parametrize("score", [0.0, 1.0])
+def test_no_number_of_samples_rounds_a_limit_out_of_range(score: float) -> None:
+    """Of 16 right answers Wilson's upper limit is a little above 1 in floating point."""
+    for count in range(1, 100):
+        found = estimate([score] * count)
+        assert score in (found.low, found.high)
+
+
+def test_a_mean_without_failures_has_none() -> None:
+    assert wilson(0.5, count=4).failed == 0
 
 
 def test_limits_that_do_not_enclose_the_mean_are_refused() -> None:

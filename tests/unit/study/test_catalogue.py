@@ -95,7 +95,7 @@ def test_a_yaml_list_of_itself_is_no_task_name() -> None:
 def test_a_study_may_ask_for_single_tasks() -> None:
     suites = {"needles": {"lengths": [128], "tasks": ["vt", "niah_single_1"]}}
     plan = small_plan(suites=suites, tables="auto")
-    assert list(plan.suite_tasks("needles")) == ["vt", "niah_single_1"]
+    assert list(plan.tasks["needles"]) == ["vt", "niah_single_1"]
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,7 @@ def test_what_a_served_study_costs_is_known_before(tmp_path: Path) -> None:
     plan = a_plan(tmp_path, prices=prices, budget=0.5)
     short, long = cost.served_costs(plan)
     assert (short.questions, short.length, long.length) == (10, 128, 256)
-    limit = plan.suite_tasks("few")["vt"].tokens_to_generate
+    limit = plan.tasks["few"]["vt"].tokens_to_generate
     assert short.prompt_tokens == 10 * (128 - limit)
     assert short.answer_tokens == 10 * limit
     read, written = short.prompt_tokens, short.answer_tokens

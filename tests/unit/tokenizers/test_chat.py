@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
 import tokenizers as library
 import transformers
@@ -316,6 +317,8 @@ CONSTRUCTS = {
     "{{ raise_exception('must begin with a user') }}{% endif %}",
     "namespace": "{% set ns = namespace(found=false, n=0) %}{% for m in messages %}"
     "{% set ns.found = true %}{% set ns.n = ns.n + 1 %}{% endfor %}{{ ns.found }}{{ ns.n }}",
+    "namespace with odd names": "{% set ns = namespace(self=1, x_='b', **{'a b': 2}) %}"
+    "{{ ns.self }}{{ ns.x_ }}{{ ns['a b'] }}",
     "loop controls": "{% for i in range(9) %}{% if i == 2 %}{% continue %}{% endif %}"
     "{% if i > 4 %}{% break %}{% endif %}{{ i }}{% endfor %}",
     "system by default": "{% if messages[0]['role'] == 'system' %}{{ messages[0]['content'] }}"
@@ -387,6 +390,26 @@ def test_a_template_is_rendered_as_transformers_renders_it(
         messages = [{"role": "user", "content": question}]
         expected = theirs.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
         assert around.before + question + around.after == expected
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        "{% set ns = namespace(_x=1) %}",
+        "{% set ns = namespace({'_x': 1}) %}",
+        "{% set ns = namespace(x=1) %}{% set ns._x = 2 %}",
+        "{% set ns = namespace(__class__=1) %}",
+    ],
+)
+def test_what_transformers_refuses_in_a_namespace_is_refused(refused: str, tmp_path: Path) -> None:
+    folder = qwen(tmp_path, refused + CONTENT)
+    theirs = transformers.PreTrainedTokenizerFast.from_pretrained(folder)
+    with pytest.raises(jinja2.exceptions.SecurityError, match="underscore"):
+        theirs.apply_chat_template([{"role": "user", "content": "x"}], tokenize=False)
+    with pytest.raises(
+        ResourceError, match=r"cannot be rendered .*underscore.*name a fixed wrapper"
+    ):
+        chat.wrapper(str(folder), revision=None)
 
 
 def test_a_template_that_is_not_text_is_one_line(tmp_path: Path) -> None:

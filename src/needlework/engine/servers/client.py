@@ -60,8 +60,8 @@ class RefusedError(Exception):
 class Client:
     """A connection to one server, whose answers the purse pays for.
 
-    `name` is what the server calls the model; `gone` says whether the server has died, so that
-    nobody waits for it.
+    `name` is what the server calls the model, `neutral` what turns its own habits off; `gone` says
+    whether the server has died, so that nobody waits for it.
 
     Raises:
         ServerError: the environment has no key, or names certificates or proxies of no use.
@@ -81,6 +81,7 @@ class Client:
         self._purse = purse
         self._gone = gone
         self.name = name
+        self.neutral: Mapping[str, float] = {}
         self._key = server.secret()
         http = connection(url, self._only_our_headers)
         # Its own tries know neither a torn body nor a server that has died.
@@ -181,12 +182,8 @@ class Client:
 
     async def _send(self, prompt: str | list[int], limit: int) -> str:
         """The body of the response, freed of the key."""
-        common: dict[str, Any] = {
-            "model": self.name,
-            "max_tokens": limit,
-            "temperature": 0,
-            "seed": 0,
-        }
+        settings: dict[str, Any] = {"max_tokens": limit, "temperature": 0, "seed": 0}
+        common = {"model": self.name, "extra_body": self.neutral, **settings}
         if self._server.api == "chat":
             assert isinstance(prompt, str), "messages are text"
             raw = await self._openai.chat.completions.with_raw_response.create(

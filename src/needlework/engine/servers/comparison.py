@@ -14,10 +14,14 @@ from needlework.errors import CheckpointError
 from needlework.gguf_header import is_gguf, read_header
 from needlework.models.decoder import Decoder
 from needlework.models.hub_model import load_hub_model
+from needlework.models.state import DecoderState
 from needlework.study.served import Server
 from needlework.study.served_records import Served, Trial
 from needlework.tokenizers import Tokenizer
-from needlework.tolerances import PLAIN, ROUNDED, TOLERANCES, Dtype
+from needlework.tolerances import GGUF, ROUNDED, TOLERANCES, Dtype
+
+MOST_READS = 8 * TRIAL_TOKENS
+"""Tokens read in search of those that a text was written as; without a tie it takes one each."""
 
 
 class Compared(NamedTuple):
@@ -26,6 +30,31 @@ class Compared(NamedTuple):
     reference: str | None
     reason: str | None
     ties: int
+
+
+class Followed(NamedTuple):
+    """Tokens that a text can be written as, each of them nearly the best one."""
+
+    tokens: tuple[int, ...]
+    below: tuple[float, ...]
+    """How far each lies below the best one, as a share of the largest logit."""
+    whole: bool
+    """Whether they are the whole text; else it goes on with a token that is worse."""
+    best: int
+    """The best token after them."""
+
+
+class _Path(NamedTuple):
+    """Some tokens of a text, and what is to be read to know the next one."""
+
+    tokens: tuple[int, ...]
+    below: tuple[float, ...]
+    unread: tuple[int, ...]
+    state: DecoderState
+
+    def on(self, token: int, below: float, state: DecoderState) -> "_Path":
+        """One token further."""
+        return _Path((*self.tokens, token), (*self.below, below), (token,), state)
 
 
 def compare(
@@ -64,67 +93,83 @@ def _loaded(folder: Path, dtype: Dtype) -> tuple[Decoder, str]:
 
 
 def _tolerance(weights: Path, dtype: Dtype) -> float:
-    """How far the two best logits may be apart, as a share of the largest, for another choice."""
-    if is_gguf(weights) and {each.kind for each in read_header(weights).weights} - PLAIN:
-        return ROUNDED
+    """How far a token may lie below the best one, as a share of the largest logit."""
+    if is_gguf(weights):
+        kinds = {each.kind for each in read_header(weights).weights}
+        return max(GGUF.get(kind, ROUNDED) for kind in kinds)
     return TOLERANCES[dtype, "cpu"]
 
 
 def _parts(
     trial: Trial, decoder: Decoder, reader: Tokenizer, server: Server, name: str, tolerance: float
 ) -> bool:
-    """Whether the server's answer parts from ours at a tie; no word of it where they are equal.
+    """Whether the server's answer has a token that is not the best one here, but nearly.
 
     Raises:
-        CheckpointError: it parts elsewhere.
+        CheckpointError: it has a token that is worse.
     """
-    ours, margins = _written(decoder, trial.tokens, reader.end)
-    theirs = _plain(trial.text)
-    if _plain(reader.decode(ours)) == theirs:
-        return False
-    # Up to the first token that the server's text does not have.
-    lengths = range(len(ours), 0, -1)
-    same = next((n for n in lengths if theirs.startswith(_plain(reader.decode(ours[:n])))), 0)
-    same = min(same, len(margins) - 1)
-    if margins[same] <= tolerance:
-        return True
+    found = follow(
+        decoder, trial.tokens, trial.text, reader, limit=TRIAL_TOKENS, tolerance=tolerance
+    )
+    if found.whole:
+        return max(found.below) > 0
     raise CheckpointError(
         f"{server.name} is not served as {server.checkpoint} computes: after a prompt of "
-        f"{len(trial.tokens)} tokens {name} writes {reader.decode(ours)!r}, the server "
-        f"{trial.text!r}, and they part where the best logit is {margins[same]:.3g} of "
-        f"the largest above the second, more than {tolerance:g}; check what the server has loaded, "
-        "its chat template and its begin token"
+        f"{len(trial.tokens)} tokens the server writes {trial.text!r}, and {name} writes "
+        f"{reader.decode([*found.tokens, found.best])!r}, whose last token is better than the "
+        f"server's by more than {tolerance:g} of the largest logit; check what the server has "
+        "loaded, its chat template and its begin token"
     )
+
+
+@torch.inference_mode()
+def follow(
+    decoder: Decoder,
+    prompt: tuple[int, ...],
+    text: str,
+    reader: Tokenizer,
+    *,
+    limit: int,
+    tolerance: float,
+) -> Followed:
+    """The tokens of a greedy answer of at most `limit`, as far as each is within the tolerance.
+
+    Each is judged after those that were written before it, so an answer that leaves ours where two
+    tokens are nearly equal is compared to its end. Servers tell a text, not its tokens: whichever
+    of the near ones go on with it are tried, better ones first.
+    """
+    wanted = _plain(text)
+    paths = [_Path((), (), prompt, decoder.init_state(1))]
+    furthest = Followed((), (), whole=False, best=0)
+    for read in range(MOST_READS):
+        if not paths:
+            break
+        path = paths.pop()
+        below_V, state = _below(decoder, path)
+        if not read or len(path.tokens) > len(furthest.tokens):
+            furthest = Followed(path.tokens, path.below, False, int(below_V.argmin()))
+        near = (below_V <= tolerance).nonzero()[:, 0]
+        for token in near[below_V[near].argsort(descending=True)].tolist():
+            further = path.on(token, float(below_V[token]), state)
+            ends = token in reader.end
+            written = _plain(reader.decode(path.tokens if ends else further.tokens))
+            if written == wanted and (ends or len(further.tokens) == limit):
+                return Followed(further.tokens, further.below, True, token)
+            if not ends and len(further.tokens) < limit and wanted.startswith(written):
+                paths.append(further)
+    return furthest
+
+
+def _below(decoder: Decoder, path: _Path) -> tuple[torch.Tensor, DecoderState]:
+    """How far every token lies below the best one, as a share of the largest logit."""
+    unread_BT = torch.tensor([path.unread], device=decoder.embedding.weight.device)
+    hidden_BD, state = decoder.read(unread_BT, path.state)
+    if not path.tokens:
+        state = state.after_prompt()
+    scores_V = decoder.logits(hidden_BD)[0].float()[: decoder.config.vocabulary]
+    return (scores_V.max() - scores_V) / scores_V.abs().max(), state
 
 
 def _plain(text: str) -> str:
     """A text as servers agree on it: some drop a blank at its start, or a half character."""
     return text.strip().rstrip("\ufffd")
-
-
-@torch.inference_mode()
-def _written(
-    decoder: Decoder, prompt: tuple[int, ...], end: frozenset[int]
-) -> tuple[list[int], list[float]]:
-    """Greedy tokens, and how far each was above the second best, as a share of the largest logit.
-
-    An end token ends them; its margin is the last one.
-    """
-    device = decoder.embedding.weight.device
-    state = decoder.init_state(1)
-    next_BT = torch.tensor([prompt], device=device)
-    tokens: list[int] = []
-    margins: list[float] = []
-    while len(tokens) < TRIAL_TOKENS:
-        logits_V, state = decoder.read(next_BT, state)
-        if not tokens:
-            state = state.after_prompt()
-        scores_V = decoder.logits(logits_V)[0].float()[: decoder.config.vocabulary]
-        best = torch.topk(scores_V, 2)
-        margins.append(float((best.values[0] - best.values[1]) / scores_V.abs().max()))
-        token = int(best.indices[0])
-        if token in end:
-            break
-        tokens.append(token)
-        next_BT = torch.tensor([[token]], device=device)
-    return tokens, margins

@@ -21,7 +21,10 @@ from needlework.tokenizers import Tokenizer
 
 Form = Literal["token ids", "text", "messages"]
 """How prompts go to a server."""
-SENT = "temperature 0, seed 0, no stop strings, as many tokens as the task allows"
+SENT = (
+    "temperature 0, seed 0, no stop strings, as many tokens as the task allows; of vLLM, SGLang "
+    "and llama.cpp also no penalty for repeated tokens"
+)
 """What answers are asked for with."""
 
 

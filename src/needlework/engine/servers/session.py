@@ -6,7 +6,7 @@ every answer is counted.
 
 import asyncio
 import shlex
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self, TypeVar
 from urllib.parse import urlsplit
@@ -27,6 +27,15 @@ MORE_CONTEXT = (
     "start the server with more (vLLM: --max-model-len, llama.cpp: --ctx-size, llama-cpp-python: "
     "--n_ctx), or choose a shorter length"
 )
+NEUTRAL: Mapping[str, Mapping[str, float]] = {
+    "vllm": {"repetition_penalty": 1.0},
+    "sglang": {"repetition_penalty": 1.0},
+    "llamacpp": {"repeat_penalty": 1.0},
+    "me": {"repeat_penalty": 1.0},
+}
+"""What turns off a server's own penalty for repeated tokens, with which temperature 0 is not
+greedy, by the owner that it tells of its models: `me` is llama-cpp-python, whose penalty is 1.1
+unless told (its types.py), and vLLM takes that of the checkpoint's generation_config.json."""
 MOST_NAMES = 12
 LOOK_SECONDS = 0.5
 """Between two looks at whether somebody asked to stop."""
@@ -139,6 +148,7 @@ async def _facts(client: Client, url: str, server: Server) -> Facts:
             f"model `{client.name}` is unknown at {url}, which serves {shown}; correct `model`"
         )
     own = next((each for each in entries if each.get("id") == client.name), {})
+    client.neutral = NEUTRAL.get(str(own.get("owned_by")), {})
     version, room = await _version(client, url)
     words = [word for word in (one_line(own.get("owned_by")), version) if word]
     if not words and server.serve:

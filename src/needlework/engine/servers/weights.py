@@ -56,8 +56,8 @@ def verify(
 ) -> None:
     """Compare what a server wrote after short prompts with what its weights write here.
 
-    `served` is what `serve` wrote. Answers may part where our two best logits are closer than the
-    tolerance of the dtype. Where the weights are not at hand, the reason is written down.
+    `served` is what `serve` wrote. Each of its tokens must be the best one here, or nearly: within
+    the tolerance of the dtype. Where the weights are not at hand, the reason is written down.
 
     Raises:
         CheckpointError: an answer is not that of the weights; nothing is written.

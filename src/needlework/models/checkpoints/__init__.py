@@ -12,7 +12,7 @@ import torch
 from pydantic import ValidationError
 
 from needlework.defects import LayerHazard
-from needlework.door import read_json, shown
+from needlework.door import read_settings, shown
 from needlework.errors import CheckpointError
 from needlework.gguf_header import is_gguf, read_header
 from needlework.models.allocation import allocate
@@ -231,7 +231,7 @@ def _raw(path: Path) -> Mapping[str, Any]:
     """What a `config.json` says."""
     if not path.is_file():
         raise CheckpointError(f"{path} is absent; is {path.parent} a checkpoint folder?")
-    return read_json(path, error=CheckpointError, kind=dict)
+    return read_settings(path, error=CheckpointError)
 
 
 def family_module(source: Path) -> str:

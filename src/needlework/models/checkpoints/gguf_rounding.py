@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from gguf import GGMLQuantizationType, GGUFWriter
 
 Numbers = np.ndarray[Any, Any]
-FILE_TYPES = {"F16": 1, "BF16": 32, "Q4_0": 2, "Q4_1": 3, "Q5_0": 8, "Q5_1": 9, "Q8_0": 7}
-"""What to round to, and what llama.cpp calls a file of it."""
+FILE_TYPES = {"F32": 0, "F16": 1, "BF16": 32, "Q4_0": 2, "Q4_1": 3}
+FILE_TYPES |= {"Q5_0": 8, "Q5_1": 9, "Q8_0": 7}
+"""What to round to, and what llama.cpp calls a file of it; F32 writes rounded weights out."""
 
 
 def round_weights(source: Path, output: Path, kind: str) -> None:

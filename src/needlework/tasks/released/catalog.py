@@ -82,10 +82,7 @@ def find(name: str, *, uuid_numbers: bool = True) -> Task:
         raise StudyError(f"--task: {unknown(name, TASKS)} (tasks of the released artifact)")
     task = TASKS[name]
     spec = task.spec
-    if uuid_numbers and isinstance(spec, NiahSpec) and _is_mistaken(name, spec):
+    at_depth = isinstance(spec, NiahSpec) and spec.depth is not None
+    if uuid_numbers and at_depth and name.startswith("niah_essay_uuids"):
         return replace(task, spec=spec.model_copy(update={"value_kind": "numbers"}))
     return task
-
-
-def _is_mistaken(name: str, spec: NiahSpec) -> bool:
-    return spec.depth is not None and name.startswith("niah_essay_uuids")

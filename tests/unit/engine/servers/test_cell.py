@@ -324,6 +324,26 @@ def test_what_a_server_says_of_itself_is_written_down(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("owner", "sent"),
+    [
+        ("vllm", {"repetition_penalty": 1.0}),
+        ("sglang", {"repetition_penalty": 1.0}),
+        ("llamacpp", {"repeat_penalty": 1.0}),
+        ("me", {"repeat_penalty": 1.0}),
+        ("openai", {}),
+    ],
+)
+def test_repeated_tokens_cost_nothing_where_a_server_would_have_them_cost(
+    owner: str, sent: dict[str, float], tmp_path: Path
+) -> None:
+    """With a penalty the best token is another one, whatever the temperature."""
+    with serving(echoing(about={"owned_by": owner})) as server:
+        ask(tmp_path, model(server.url))
+    penalties = [{key: body[key] for key in body if "penalty" in key} for body in server.asked]
+    assert penalties == [sent] * len(penalties) != []
+
+
 def test_tokens_in_a_server_s_cache_are_shared(tmp_path: Path) -> None:
     def cached(body: dict[str, Any]) -> dict[str, Any]:
         details = {"cached_tokens": 3}

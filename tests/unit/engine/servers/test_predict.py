@@ -16,7 +16,7 @@ from tests.asking_for_tests import sample
 from tests.study_for_tests import small_plan
 from tests.unit.engine.servers.test_service import SCRIPT
 
-TASK = small_plan().suite_tasks("ruler")["vt"]
+TASK = small_plan().tasks["ruler"]["vt"]
 
 
 def cells(folder: Path, lengths: tuple[int, ...] = (10, 20)) -> list[ServedCell]:

@@ -124,7 +124,8 @@ def test_one_that_is_killed_loses_nothing(tmp_path: Path) -> None:
     assert journal.count(b"\n") == 60
 
 
-def test_it_ends_with_a_job_that_is_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("keeper", [False, True], ids=["alone", "with its keeper"])
+def test_it_ends_with_a_job_that_is_killed(keeper: bool, tmp_path: Path) -> None:
     child = os.fork()
     if not child:
         running = process(tmp_path, serving(f"{{port}} 0 {tmp_path}"))
@@ -136,7 +137,10 @@ def test_it_ends_with_a_job_that_is_killed(tmp_path: Path) -> None:
     while not (tmp_path / "ready").exists() and time.monotonic() < end:
         time.sleep(0.05)
     assert children(str(tmp_path))
-    os.kill(child, signal.SIGKILL)
+    keepers = children(f"servers.keeper .*{tmp_path}") if keeper else []
+    assert len(keepers) == keeper
+    for each in (*keepers, child):
+        os.kill(each, signal.SIGKILL)
     os.waitpid(child, 0)
     assert await_end(str(tmp_path)) == []
 

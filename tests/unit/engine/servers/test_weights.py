@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from needlework import tokenizers
 from needlework.engine.servers import comparison, weights
 from needlework.errors import CheckpointError
 from needlework.models import load
+from needlework.models.decoder import Decoder
 from needlework.parsing import parse, read
 from needlework.study.served import Server
 from needlework.study.served_records import Facts, Repeats, Served, ServedVerification, Trial
@@ -31,12 +33,26 @@ def real_tokenizer(monkeypatch: pytest.MonkeyPatch) -> tokenizers.Tokenizer:
     return tokenizers.load(TOKENIZER)
 
 
+def greedy(decoder: Decoder, prompt: tuple[int, ...], end: frozenset[int]) -> list[int]:
+    """What a decoder writes after a prompt, read anew for every token."""
+    tokens: list[int] = []
+    while len(tokens) < weights.TRIAL_TOKENS:
+        so_far = torch.tensor([*prompt, *tokens])
+        with torch.inference_mode():
+            logits_PV = decoder.logits_at(so_far, torch.tensor([len(so_far) - 1]))
+        token = int(logits_PV[0, : decoder.config.vocabulary].argmax())
+        if token in end:
+            break
+        tokens.append(token)
+    return tokens
+
+
 def served(tokenizer: tokenizers.Tokenizer, **changed: Any) -> Served:
     """What a server said that serves nano-llama rightly."""
     decoder = load(NANO)
     trials = []
     for prompt in PROMPTS:
-        tokens, _ = comparison._written(decoder, prompt, tokenizer.end)
+        tokens = greedy(decoder, prompt, tokenizer.end)
         # Some servers drop the blank before the first word, some do not.
         trials.append(Trial(tokens=prompt, text=f" {tokenizer.decode(tokens)}"))
     values = {
@@ -100,6 +116,41 @@ def test_answers_may_part_at_a_tie(
     assert verify(tmp_path, known).ties == 1
 
 
+def second(decoder: Decoder, prompt: tuple[int, ...]) -> tuple[int, float]:
+    """The second best token after a prompt, and how far it is below the best."""
+    with torch.inference_mode():
+        logits_PV = decoder.logits_at(torch.tensor(prompt), torch.tensor([len(prompt) - 1]))
+    best = torch.topk(logits_PV[0, : decoder.config.vocabulary], 2)
+    below = (best.values[0] - best.values[1]) / logits_PV[0].abs().max()
+    return int(best.indices[1]), float(below)
+
+
+def test_an_answer_is_compared_behind_a_tie(real_tokenizer: tokenizers.Tokenizer) -> None:
+    """Two best tokens that are close once excused whatever came after the second one."""
+    decoder = load(NANO)
+    prompts = [(1, word) for word in range(3, 60)]
+    prompt = min(prompts, key=lambda prompt: second(decoder, prompt)[1])
+    token, below = second(decoder, prompt)
+    assert below < 0.05
+    rest = greedy(decoder, (*prompt, token), real_tokenizer.end)[: weights.TRIAL_TOKENS - 1]
+    decode, near = real_tokenizer.decode, below * 1.01
+
+    def found(tokens: list[int]) -> comparison.Followed:
+        return comparison.follow(
+            decoder, prompt, decode(tokens), real_tokenizer, limit=len(tokens), tolerance=near
+        )
+
+    right = found([token, *rest])
+    assert right.whole
+    assert right.tokens == (token, *rest)
+    assert right.below == pytest.approx((below, *[0.0] * len(rest)), abs=1e-6)
+    (wrong,) = real_tokenizer.encode_batch(["garden"])[0]
+    broken = found([token, *rest[:4], wrong, *rest[5:]])
+    assert not broken.whole
+    assert broken.tokens == (token, *rest[:4])
+    assert broken.best == rest[4]
+
+
 @pytest.mark.parametrize(
     ("changed", "checkpoint", "reason"),
     [
@@ -138,7 +189,7 @@ sys.stdout.write(str("torch" in sys.modules))
 
 
 def test_asking_does_not_wait_for_torch(tmp_path: Path) -> None:
-    spec = small_plan().suite_tasks("ruler")["vt"].model_dump_json()
+    spec = small_plan().tasks["ruler"]["vt"].model_dump_json()
     (tmp_path / "tasks.json").write_text(f'{{"vt": {spec}}}', encoding="utf-8")
     sample = '{"index": 0, "input": "the magic number", "outputs": ["7"], "length": 9}\n'
     (tmp_path / "vt.jsonl").write_text(sample, encoding="utf-8")
