@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.attention.bias import CausalBias
 
-from needlework.models.attending import MASKED_PAIRS
+from needlework.models import attending
 
 HALVES = (torch.float16, torch.bfloat16)
 FLOATS = (*HALVES, torch.float32)
@@ -205,7 +205,9 @@ def attention_of_cuda(
         attn_mask = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool)
         attn_mask = attn_mask.tril(k.shape[2] - q.shape[2])
     elif attn_mask is not None:
-        need(attn_mask.numel() <= MASKED_PAIRS, f"a mask of {tuple(attn_mask.shape)}")
+        small = attn_mask.shape[-2] == 1 or attn_mask.numel() <= attending.MASKED_PAIRS
+        need(small, f"a mask of {tuple(attn_mask.shape)}")
+        need(bool(attn_mask.any(dim=-1).all()), "a query that sees nothing, which may give NaN")
     return _attend(q, k, v, attn_mask=attn_mask, is_causal=is_causal, enable_gqa=enable_gqa)
 
 

@@ -189,3 +189,22 @@ def test_attention_of_rows_that_begin_and_end_anywhere(
         return [*found, y]
 
     assert difference_from_the_cpu(run) <= TOLERANCE[torch.bfloat16]
+
+
+@pytest.mark.parametrize("heads", [2, 4])
+def test_a_window_over_rows_that_begin_together_and_end_anywhere(
+    heads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The columns of a late block of queries lie behind the end of a short row."""
+    spec = config.Attention(heads=heads, kv_heads=2, head_width=16, rotary_width=8, window=7)
+    layer = random_layer(spec, 32, dtype=torch.bfloat16)
+    monkeypatch.setattr(kernels, "installed", lambda module: False)
+    monkeypatch.setattr(attending, "WINDOWED_QUERIES", 4)
+    x, lengths = torch.randn(3, 40, 32).to(torch.bfloat16), [40, 1, 9]
+
+    def run() -> list[Tensor]:
+        y, state = layer(x, layer.init_state(3), torch.tensor(lengths))
+        after, _ = layer(x[:, :5], state, torch.tensor([5, 2, 3]))
+        return [row[:length] for row, length in zip(y, lengths, strict=True)] + [after[:, 0]]
+
+    assert difference_from_the_cpu(run) <= TOLERANCE[torch.bfloat16]

@@ -157,10 +157,12 @@ def test_heads_that_are_normalised_and_gated(dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("in_place", [True, False])
-def test_one_token_of_weighted_key_values(in_place: bool, dtype: torch.dtype) -> None:
-    r, k, v = (drawn(2, 1, 3, 20, dtype=dtype, seed=seed) for seed in range(3))
-    log_decay, bonus, state = -drawn(2, 1, 3, 20).exp(), drawn(3, 20), drawn(2, 3, 20, 20)
-    gate, weight, bias = (drawn(*shape, dtype=dtype) for shape in ((2, 1, 60), (60,), (60,)))
+@pytest.mark.parametrize("head", [4, 20])
+def test_one_token_of_weighted_key_values(head: int, in_place: bool, dtype: torch.dtype) -> None:
+    r, k, v = (drawn(2, 1, 3, head, dtype=dtype, seed=seed) for seed in range(3))
+    log_decay, bonus = -drawn(2, 1, 3, head).exp(), drawn(3, head)
+    state, wide = drawn(2, 3, head, head), 3 * head
+    gate, weight, bias = (drawn(*shape, dtype=dtype) for shape in ((2, 1, wide), (wide,), (wide,)))
     kept = state.clone()
     found, after = fused_recurrent.write_token(
         r, k, v, log_decay, bonus, gate, weight, bias, state, eps=1e-3, in_place=in_place

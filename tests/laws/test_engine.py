@@ -75,7 +75,7 @@ def test_tokens_that_nobody_looked_at_change_no_answer(
     monkeypatch.setattr(choosing, "close_share", lambda logits: None)
     expected = run_cell(decoder, cell, tmp_path / "a", limits=limits, decoding=decoding)
     assert len({each.generated_tokens % 4 for each in expected}) > 2
-    monkeypatch.setattr(decode, "unseen_tokens", lambda device: 4)
+    monkeypatch.setattr(decode, "unseen_tokens", lambda decoder: 4)
     found = run_cell(decoder, cell, tmp_path / "b", limits=limits, decoding=decoding)
     assert found == expected
 

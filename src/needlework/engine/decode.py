@@ -99,9 +99,13 @@ def _up_to(rows: int, ready: Iterator[Ready]) -> list[Ready]:
     return groups
 
 
-def unseen_tokens(device: torch.device) -> int:
-    """Tokens that a row may write before anybody looks at them."""
-    return UNSEEN if kernels.accelerated(device) else 1
+def unseen_tokens(decoder: Decoder) -> int:
+    """Tokens that a row may write before anybody looks at them.
+
+    One where positions end: what is written in vain would stand behind the last of them.
+    """
+    endless = decoder.config.positions is None
+    return UNSEEN if endless and kernels.accelerated(decoder.embedding.weight.device) else 1
 
 
 class _Batch:
@@ -115,7 +119,7 @@ class _Batch:
         self.choose = choose
         self.vocabulary = vocabulary
         self.device = decoder.embedding.weight.device
-        self.unseen = unseen_tokens(self.device)
+        self.unseen = unseen_tokens(decoder)
         self.prompts: list[int] = []
         """Prompts whose answers are being written."""
         self.places: list[int] = []
@@ -178,6 +182,7 @@ class _Batch:
             logits_RV, finite_R = self._logits(hidden_RD)
             tokens_R = self.choose.unseen(logits_RV, self.prompts) if self.unseen > 1 else None
             if tokens_R is None:
+                assert not steps, "a choice depends on what is written always or never"
                 chosen = self.choose(logits_RV, self.prompts)
                 return [list(zip(chosen, finite_R.tolist(), strict=True))]
             steps.append(torch.stack([tokens_R, finite_R.long()], dim=1))

@@ -92,11 +92,14 @@ class Sight:
         return 0 if self.window is None else max(0, own + 1 - self.window)
 
     def mask(self, queries: range, columns: range) -> Tensor:
-        """True where one of these queries sees one of these columns, (1 or B, 1, T, S)."""
+        """True where one of these queries sees one of these columns, (1 or B, 1, T, S).
+
+        The columns have to hold all that the valid ones see; a padded query then sees one of them.
+        """
         rows = slice(0, 1) if self.aligned and self.level else slice(None)
         query_T = torch.arange(queries.start, queries.stop, device=self.end_B.device)
         own_BT = self.start_B[rows, None] + query_T
-        own_BT = own_BT.minimum(self.end_B[rows, None] - 1).clamp(min=0)
+        own_BT = own_BT.minimum(self.end_B[rows, None] - 1).clamp(min=columns.start)
         # Compared, not subtracted: a mask takes a byte for every pair, a difference eight.
         column_S = torch.arange(columns.start, columns.stop, device=self.end_B.device)
         mask_BTS = column_S <= own_BT[:, :, None]
@@ -171,9 +174,14 @@ def _by_torch(q_BHTP: Tensor, cache: KeyValueState, sight: Sight) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
 
 
-def _blocks(sight: Sight, columns: int, most: int | None = None) -> Iterator[range]:
-    """The queries in blocks whose masks have `MASKED_PAIRS` pairs at most."""
-    rows = 1 if sight.aligned and sight.level else len(sight.end_B)
+def _blocks(
+    sight: Sight, columns: int, *, copies: int = 1, most: int | None = None
+) -> Iterator[range]:
+    """The queries in blocks whose masks have `MASKED_PAIRS` pairs at most.
+
+    A mask that differs from row to row is there `copies` times.
+    """
+    rows = 1 if sight.aligned and sight.level else copies * len(sight.end_B)
     size = max(1, MASKED_PAIRS // max(1, rows * columns))
     size = size if most is None else min(size, most)
     for start in range(0, sight.tokens, size):
@@ -204,7 +212,8 @@ def _by_torch_on_cuda(q_BHTP: Tensor, cache: KeyValueState, sight: Sight) -> Ten
         return _grouped(q_BHTP, keys, values, causal_lower_right(sight.tokens, sight.reach))
     parts = []
     most = WINDOWED_QUERIES if sight.aligned else None
-    for queries in _blocks(sight, sight.reach, most):
+    copies = 1 if q_BHTP.shape[1] == keys.shape[1] else keys.shape[1]
+    for queries in _blocks(sight, sight.reach, copies=copies, most=most):
         seen = slice(0, sight.reach)
         if sight.aligned:
             past_last = sight.reach - sight.tokens + queries.stop

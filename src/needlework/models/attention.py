@@ -121,7 +121,7 @@ class Attention(Mixer[AttentionState]):
         before = cache.drop_invisible(self.spec.window)
         if not fuses(qkv_BTC):
             q_BHTP, k_BGTP, v_BGTP = self._heads(qkv_BTC, cache)
-            return q_BHTP, before, before.append(k_BGTP, v_BGTP, lengths_B)
+            return q_BHTP, before, before.append(k_BGTP, v_BGTP, lengths_B, alike=self.spec)
         from needlework.models import fused
 
         tokens = qkv_BTC.shape[1]
@@ -135,7 +135,7 @@ class Attention(Mixer[AttentionState]):
             buffer.values_BHSP,
             heads=self.spec.heads,
         )
-        return q_BHTP, before, before.written(buffer, tokens, lengths_B)
+        return q_BHTP, before, before.written(buffer, tokens, lengths_B, alike=self.spec)
 
     def _reads_shifted(self, x_BTD: Tensor, state: AttentionState) -> bool:
         return self.spec.shifted_window and state.cache.longest == 0 and x_BTD.shape[1] > 1

@@ -25,6 +25,8 @@ VECTOR_CHANNELS, VECTOR_BYTES = 8, 16
 CONVOLVED_TAPS = range(2, 5)
 WIDEST_HEAD = 256
 """Channels per head that flash-attn has a kernel for."""
+WIDENS = "dtype" in torch.ops.aten.bmm.overloads()
+"""Whether this torch can give a product of half precision in float32; 2.7 cannot."""
 
 
 def attends(head_width: int, dtype: torch.dtype) -> bool:
@@ -187,9 +189,10 @@ def gated_norm(x: Tensor, gate: Tensor, weight_D: Tensor, *, eps: float, groups:
 def wide_products(left: Tensor, right: Tensor) -> Tensor:
     """Batched matrix products in float32 of factors in any dtype, which are not converted.
 
-    Products of half precision are exact in float32; elsewhere than on CUDA the factors are widened.
+    Products of half precision are exact in float32, so widened factors give the same but for the
+    order of sums; they are widened elsewhere than on CUDA, and by a torch that knows no better.
     """
-    if left.dtype is torch.float32 or left.device.type not in ("cuda", "meta"):
+    if not WIDENS or left.dtype is torch.float32 or left.device.type not in ("cuda", "meta"):
         return left.float() @ right.float()
     return torch.bmm(left, right, out_dtype=torch.float32)
 

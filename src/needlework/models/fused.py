@@ -136,13 +136,12 @@ def rotate_append_kernel(
         target = (place.to(tl.int64) * heads + head) * width
         tl.store(q + target + channel, x, mask=within)
     else:
-        column = tl.load(start + row) + token
+        target = row * key_row + (tl.load(start + row) + token) * width
+        group = (head - heads).to(tl.int64)
         if head < heads + groups:
-            target = row * key_row + (head - heads) * key_head + column * width
-            tl.store(keys + target + channel, x, mask=within)
+            tl.store(keys + target + group * key_head + channel, x, mask=within)
         else:
-            target = row * key_row + (head - heads - groups) * key_head + column * width
-            tl.store(values + target + channel, x, mask=within)
+            tl.store(values + target + (group - groups) * key_head + channel, x, mask=within)
 
 
 def rotate_append(

@@ -12,10 +12,14 @@ from torch import Tensor
 
 from needlework.models.fused import BLOCK, rows_of
 
+NARROWEST = 16
+"""Channels of a head's tile: of a smaller one, several warps would hold the same numbers, and one
+could overwrite a state that another has yet to read."""
+
 
 @triton.jit
 def mix_kernel(
-    x, last, mix, learnt, out, tokens, width, learnt_step, out_step,
+    x, last, mix, learnt, out, tokens, width,
     MIXED: tl.constexpr, LEARNT: tl.constexpr, SIZE: tl.constexpr,
 ):  # fmt: skip
     place = tl.program_id(0).to(tl.int64)
@@ -29,11 +33,10 @@ def mix_kernel(
     difference = before.to(tl.float32) - own
     for index in tl.static_range(MIXED):
         share = tl.load(mix + index * width + column, mask=within, other=0.0).to(tl.float32)
+        at = (place + index * tl.num_programs(0)) * width + column
         if LEARNT:
-            at = learnt + index * learnt_step + place * width + column
-            share += tl.load(at, mask=within, other=0.0).to(tl.float32)
-        target = out + index * out_step + place * width + column
-        tl.store(target, own + difference * share, mask=within)
+            share += tl.load(learnt + at, mask=within, other=0.0).to(tl.float32)
+        tl.store(out + at, own + difference * share, mask=within)
 
 
 def mix(x_BTD: Tensor, last_BD: Tensor, mix_MD: Tensor, learnt_MND: Tensor | None) -> Tensor:
@@ -41,10 +44,10 @@ def mix(x_BTD: Tensor, last_BD: Tensor, mix_MD: Tensor, learnt_MND: Tensor | Non
     rows, tokens, width = x_BTD.shape
     x_BTD, last_BD = x_BTD.contiguous(), last_BD.contiguous()
     out = torch.empty(len(mix_MD), rows, tokens, width, dtype=x_BTD.dtype, device=x_BTD.device)
-    learnt = mix_MD if learnt_MND is None else learnt_MND
+    learnt = mix_MD if learnt_MND is None else learnt_MND.contiguous()
     mix_kernel[(rows * tokens, triton.cdiv(width, BLOCK))](
-        x_BTD, last_BD, mix_MD, learnt, out, tokens, width, learnt.stride(0), out.stride(0),
-        len(mix_MD), learnt_MND is not None, BLOCK,
+        x_BTD, last_BD, mix_MD.contiguous(), learnt, out, tokens, width, len(mix_MD),
+        learnt_MND is not None, BLOCK,
     )  # fmt: skip
     return out
 
@@ -117,7 +120,7 @@ def lru_gates_kernel(
     within = column < width
     value = tl.load(u + place * u_step + column, mask=within, other=0.0).to(tl.float32)
     # Of a block and token, the products of the input gate stand before those of the decay's.
-    at = column // block * block_step + place * 2 * block + column % block
+    at = (column // block).to(tl.int64) * block_step + place * 2 * block + column % block
     own = column // block * 2 * block + column % block
     admit = tl.load(mapped + at, mask=within, other=0.0).to(tl.float32)
     admit += tl.load(bias + own, mask=within, other=0.0).to(tl.float32)
@@ -193,6 +196,6 @@ def write_token(
     out = torch.empty(gate_B1D.shape, dtype=gate_B1D.dtype, device=gate_B1D.device)
     write_token_kernel[(rows, heads)](
         *given, gates, weight_D, bias_D, state_BHKV, after, out, gates.stride(0), heads, width,
-        eps, triton.next_power_of_2(width),
+        eps, max(NARROWEST, triton.next_power_of_2(width)),
     )  # fmt: skip
     return out, after

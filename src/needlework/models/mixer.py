@@ -86,9 +86,11 @@ def derived(layer: nn.Module, name: str, make: Callable[[], Tensor], *weights: T
     """What follows from weights alone, made once for a layer; anew for others, or changed ones.
 
     Torch counts how often a tensor was changed in place. Weights that came into being in inference
-    mode have no such count: of them nothing is kept.
+    mode have no such count: of them nothing is kept. Nor is it where gradients are wanted, which
+    flow once through what was made.
     """
-    if any(weight.is_inference() for weight in weights):
+    learns = torch.is_grad_enabled() and any(weight.requires_grad for weight in weights)
+    if learns or any(weight.is_inference() for weight in weights):
         return make()
     known = _kept.setdefault(layer, {}).get(name)
     if known is None or not known.still_holds(weights):

@@ -4,7 +4,7 @@ Every tensor of a state has the batch as its first axis. Rows can be copied (`fo
 (`select`) and put side by side (`stack`); nothing else is done to a state from outside.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, fields
 from typing import Protocol, Self
 
@@ -117,7 +117,14 @@ class KeyValueState:
         keys = self.buffer.keys_BHSP
         return 2 * keys.numel() * keys.element_size()
 
-    def append(self, keys_BHTP: Tensor, values_BHTP: Tensor, lengths_B: Tensor | None) -> Self:
+    def append(
+        self,
+        keys_BHTP: Tensor,
+        values_BHTP: Tensor,
+        lengths_B: Tensor | None,
+        *,
+        alike: Hashable = None,
+    ) -> Self:
         """The state after T more columns per row, of which row b keeps the first `lengths_B[b]`."""
         new = keys_BHTP.shape[2]
         buffer = self.room_for(new)
@@ -130,10 +137,21 @@ class KeyValueState:
             index = column_BT[:, None, :, None].expand_as(keys_BHTP)
             buffer.keys_BHSP.scatter_(2, index, keys_BHTP)
             buffer.values_BHSP.scatter_(2, index, values_BHTP)
-        return self.written(buffer, new, lengths_B)
+        return self.written(buffer, new, lengths_B, alike=alike)
 
-    def written(self, buffer: KeyValueBuffer, new: int, lengths_B: Tensor | None) -> Self:
-        """The state after `new` columns were written into a buffer that has room for them."""
+    def written(
+        self,
+        buffer: KeyValueBuffer,
+        new: int,
+        lengths_B: Tensor | None,
+        *,
+        alike: Hashable = None,
+    ) -> Self:
+        """The state after `new` columns were written into a buffer that has room for them.
+
+        Layers that give the same `alike` have the same columns in use, counted once in a call;
+        without it they are this layer's own.
+        """
         buffer.newest += 1
 
         def advanced() -> tuple[Tensor, Tensor, int, bool]:
@@ -143,8 +161,7 @@ class KeyValueState:
             length_B, position_B = self.length_B + lengths_B, self.position_B + lengths_B
             return length_B, position_B, *extent(length_B, position_B)
 
-        # Layers that keep equally many columns have the same ones in use.
-        ends = once(("columns", self.longest, lengths_B), advanced)
+        ends = advanced() if alike is None else once(("columns", alike, lengths_B), advanced)
         return type(self)(buffer, buffer.newest, *ends)
 
     def fork(self, copies: int) -> Self:

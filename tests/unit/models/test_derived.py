@@ -2,7 +2,7 @@
 
 import copy
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -12,8 +12,14 @@ from needlework.models import mixer
 from needlework.models.mixer import derived
 
 
+@pytest.fixture(autouse=True)
+def without_gradients() -> Iterator[None]:
+    with torch.no_grad():
+        yield
+
+
 def doubled(layer: nn.Linear) -> Tensor:
-    return derived(layer, "doubled", lambda: 2 * layer.weight.detach(), layer.weight)
+    return derived(layer, "doubled", lambda: 2 * layer.weight, layer.weight)
 
 
 def replaced(layer: nn.Linear) -> None:
@@ -25,7 +31,8 @@ def loaded(layer: nn.Linear) -> None:
 
 
 def trained(layer: nn.Linear) -> None:
-    layer(torch.ones(1, 3)).sum().backward()
+    with torch.enable_grad():
+        layer(torch.ones(1, 3)).sum().backward()
     torch.optim.SGD(layer.parameters(), lr=1.0).step()
 
 
@@ -34,8 +41,7 @@ def swapped(layer: nn.Linear) -> None:
 
 
 def one_entry(layer: nn.Linear) -> None:
-    with torch.no_grad():
-        layer.weight[1, 1] += 1
+    layer.weight[1, 1] += 1
 
 
 CHANGES = [replaced, loaded, trained, swapped, one_entry, nn.Module.double, nn.Module.half]
@@ -73,6 +79,16 @@ def test_of_weights_without_a_count_of_changes_nothing_is_kept() -> None:
         assert doubled(layer) is not doubled(layer)
         layer.weight.fill_(3)
         assert torch.equal(doubled(layer), 2 * layer.weight)
+
+
+def test_where_gradients_are_wanted_nothing_is_kept() -> None:
+    """What was kept would have a graph, through which gradients flow only once."""
+    layer = nn.Linear(3, 2, bias=False)
+    doubled(layer)
+    with torch.enable_grad():
+        for times in (1, 2):
+            doubled(layer).sum().backward()
+            assert torch.equal(layer.weight.grad, torch.full((2, 3), 2.0 * times))
 
 
 def test_what_is_kept_goes_with_its_layer() -> None:

@@ -90,6 +90,20 @@ def test_the_table_has_all_that_is_called() -> None:
     assert sorted(called) == sorted(listed)
 
 
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+@pytest.mark.parametrize("widens", sorted({False, cuda.WIDENS}))
+def test_products_of_half_precision_are_float32_with_any_torch(
+    widens: bool, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch 2.7, the lowest that is allowed, has no argument for the dtype of a product."""
+    monkeypatch.setattr(cuda, "WIDENS", widens)
+    left, right = torch.rand(2, 3, 40).bfloat16(), torch.rand(2, 40, 5).bfloat16()
+    found = cuda.wide_products(left.to(device), right.to(device))
+    assert found.dtype is torch.float32
+    if device == "cpu":
+        torch.testing.assert_close(found, (left.double() @ right.double()).float())
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("name", ["grouped attention", "window"])
 def test_grouped_attention_on_cuda_never_asks_for_the_math_kernel(
