@@ -71,15 +71,21 @@ def test_a_sum_and_its_norm(name: str, width: int, dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("half", [0, 3, 6])
 @pytest.mark.parametrize("lengths", [[4, 4], [4, 1]])
+@pytest.mark.parametrize("slow", [False, True])
 def test_rotated_queries_and_a_cache_with_rotated_keys(
-    lengths: list[int], half: int, dtype: torch.dtype
+    slow: bool, lengths: list[int], half: int, dtype: torch.dtype
 ) -> None:
-    """Rows that begin at one column, and not; all, some and none of the channels turn."""
+    """Rows that begin at one column, and not; all, some and none of the channels turn.
+
+    Channels are slower than tokens behind a convolution that torch has computed.
+    """
     heads, groups, width, tokens = 4, 2, 12, 5
     cache = KeyValueState.empty(2, groups, width, torch.zeros(1, dtype=dtype))
     before = drawn(2, groups, 4, width, dtype=dtype)
     cache = cache.append(before, before, torch.tensor(lengths))
     qkv = drawn(2, tokens, (heads + 2 * groups) * width, dtype=dtype)
+    if slow:
+        qkv = qkv.transpose(1, 2).contiguous().transpose(1, 2)
     angles = None
     q, k, v = (
         torch.unflatten(qkv.double(), 2, (-1, width))

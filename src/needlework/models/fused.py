@@ -156,6 +156,8 @@ def rotate_append(
     groups, width = keys_BGSP.shape[1], keys_BGSP.shape[3]
     assert keys_BGSP.stride() == values_BGSP.stride()
     assert keys_BGSP.stride()[2:] == (width, 1)
+    # What a convolution of torch gives has its tokens next to each other.
+    qkv_BTC = qkv_BTC if qkv_BTC.stride(2) == 1 else qkv_BTC.contiguous()
     q_BTHP = torch.empty(rows, tokens, heads, width, dtype=qkv_BTC.dtype, device=qkv_BTC.device)
     cos, sin = (start_B, start_B) if angles is None else angles
     half = 0 if angles is None else cos.shape[-1]
@@ -200,11 +202,11 @@ def convolve_token(
 ) -> tuple[Tensor, Tensor]:
     """The convolution of one token, (B, 1, C), and the inputs to carry on."""
     rows, _, channels = x_B1C.shape
-    tail_BJC = tail_BJC.contiguous()
-    out, after = torch.empty_like(x_B1C, memory_format=torch.contiguous_format), _like(tail_BJC)
+    x_BC, tail_BJC = rows_of(x_B1C), tail_BJC.contiguous()
+    out, after = _like(x_B1C), _like(tail_BJC)
     bias = weight_CK if bias_C is None else bias_C
     convolve_token_kernel[(rows, triton.cdiv(channels, BLOCK))](
-        x_B1C, tail_BJC, weight_CK, bias, out, after, x_B1C.stride(0), channels,
+        x_BC, tail_BJC, weight_CK, bias, out, after, x_BC.stride(0), channels,
         weight_CK.shape[1], bias_C is not None, silu, BLOCK,
     )  # fmt: skip
     return out, after
