@@ -9,7 +9,7 @@ import click
 from needlework.commands.options import FILE, PACKAGED
 
 if TYPE_CHECKING:
-    from needlework.cost.study import PlannedCell
+    from needlework.cost.study import PlannedCell, TimedCell
     from needlework.proving.rates import MeasuredMachine
     from needlework.study.grid import Cell
     from needlework.study.plan import Plan
@@ -44,6 +44,9 @@ def plan(
     document: Path | None,
 ) -> None:
     """Say what a study will cost before it runs: tokens, FLOPs, memory and hours of every cell.
+
+    Of the hours, how many are prefill, decode and start, what they wait for and at which share of
+    it.
 
     With TARGETS, tables by the names that `snakemake` takes, what these cost alone.
 
@@ -126,7 +129,7 @@ def _estimated(
     machine: "MeasuredMachine | None",
     *,
     exact: bool,
-) -> "tuple[list[PlannedCell], list[str]]":
+) -> "tuple[list[TimedCell], list[str]]":
     """The cells of a study with their costs, and what these rest on."""
     from needlework.cost import listing, study
     from needlework.cost.devices import DEVICES
@@ -150,7 +153,7 @@ def _estimated(
 
 def _show(
     the_plan: "Plan",
-    cells: "list[PlannedCell]",
+    cells: "list[TimedCell]",
     *,
     said: list[str],
     unknown: list[str],
@@ -159,13 +162,13 @@ def _show(
     from needlework.cost import listing
     from needlework.cost.estimate import UNKNOWN
 
-    for line in listing.lines(cells):
+    for line in (*listing.lines(cells), "", *listing.time_lines(cells)):
         click.echo(line)
     study = the_plan.study
     click.echo(
         f"\n{study.study}: {len(cells)} cells, {study.samples} samples a task, "
-        f"{listing.duration(sum(cell.hours for cell in cells))} on one device; "
-        f"{disk / 1e9:.1f} GB of weights and datasets on disk"
+        f"{listing.duration(sum(cell.hours for cell in cells))} on one device "
+        f"({listing.spent(cells)}); {disk / 1e9:.1f} GB of weights and datasets on disk"
     )
     for name in unknown:
         click.echo(

@@ -5,7 +5,7 @@ Every answer is taken to be as long as its task allows, an upper bound.
 
 import math
 from functools import cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from needlework.cost.architectures import Weights, architecture
 from needlework.cost.devices import START_SECONDS, Device, Rates, assumed, home
@@ -32,6 +32,9 @@ PROCESS = {"cpu": 560 << 20, "cuda": 3 << 30}
 """Python, torch and tokenizer in main memory; with a CUDA context and its libraries assumed."""
 CONTEXT = 1 << 30
 """GPU memory of a CUDA context, assumed."""
+
+Bound = Literal["compute", "bandwidth"]
+"""What a forward call waits for."""
 
 SAFETY = 2.0
 """Reserved time over estimated time."""
@@ -68,6 +71,13 @@ class Estimate(NamedTuple):
     reading: float
     writing: float
     starting: float
+    writing_bound: Bound
+    """What writing mostly waits for. Reading computes: a call reads the weights once for thousands
+    of tokens."""
+    fastest_reading: float
+    """At the whole peak of the device; 0 where its maker states none."""
+    fastest_writing: float
+    """At its whole peak and bandwidth."""
     memory: int
     """Peak on the device."""
     host_memory: int
@@ -122,6 +132,9 @@ def of_work(
     memory = weights + _working_bytes(decoder, longest, rows, width, device)
     on_gpu = device.kind == "cuda"
     process = PROCESS[device.kind]
+    writing = _writing_seconds(decoder, work, rows, width, rates)
+    whole = Rates(device.peak(dtype), device.bandwidth)
+    fastest = _writing_seconds(decoder, work, rows, width, whole) if whole.flops else {}
     return Estimate(
         prompts=sum(each.samples for each in work),
         prompt_tokens=sum(each.asked for each in work),
@@ -130,8 +143,11 @@ def of_work(
         flops=read + written,
         rows=rows,
         reading=read / rates.flops,
-        writing=_writing_seconds(decoder, work, rows, width, rates),
+        writing=sum(writing.values()),
         starting=START_SECONDS[device.kind],
+        writing_bound=max(writing, key=lambda bound: writing[bound]),
+        fastest_reading=read / whole.flops if whole.flops else 0.0,
+        fastest_writing=sum(fastest.values()),
         memory=memory + (CONTEXT if on_gpu else process),
         # Weights pass through the page cache on their way to a GPU.
         host_memory=process + (weights if on_gpu else memory),
@@ -152,17 +168,21 @@ def _written_flops(decoder: Decoder, work: Work) -> float:
 
 def _writing_seconds(
     decoder: Decoder, work: list[Work], rows: int, width: int, rates: Rates
-) -> float:
-    """Steps of a batch: every weight is read once a step, every state in use read and written."""
+) -> dict[Bound, float]:
+    """Steps of a batch, by what they wait for.
+
+    Every weight is read once a step, every state in use read and written.
+    """
     in_use = max(1.0, OCCUPANCY * rows)
-    total = 0.0
+    seconds: dict[Bound, float] = {"compute": 0.0, "bandwidth": 0.0}
     for each in work:
         tokens = round(each.prompt_tokens + each.answer_tokens / 2)
         states = 2 * decoder.fixed_bytes(width) + decoder.key_bytes(tokens, width)
         moving = (decoder.step_bytes(width) + in_use * states) / rates.bandwidth
         computing = in_use * decoder.write_flops(tokens) / rates.flops
-        total += each.written / in_use * (rates.step + max(moving, computing))
-    return total
+        bound: Bound = "compute" if computing > moving else "bandwidth"
+        seconds[bound] += each.written / in_use * (rates.step + max(moving, computing))
+    return seconds
 
 
 def _rows(decoder: Decoder, longest: int, weights: int, width: int, device: Device) -> int:

@@ -13,7 +13,7 @@ from needlework.cost.devices import (
 )
 from needlework.cost.estimate import LEAST_MINUTES, ROOM, SAFETY
 from needlework.cost.measured import Measured
-from needlework.cost.study import PlannedCell
+from needlework.cost.study import PlannedCell, TimedCell
 
 COLUMNS = (
     ("model", -22),
@@ -31,6 +31,23 @@ COLUMNS = (
 LEGEND = (
     "read: prompt tokens to compute; shared: share of all prompt tokens that is not computed again",
     "write: tokens of answers, at most; memory: peak on the device; rows: answers written together",
+)
+HOURS = (
+    ("model", -22),
+    ("suite", -5),
+    ("length", 6),
+    ("prefill", 8),
+    ("of peak", 7),
+    ("decode", 8),
+    ("waits for", 9),
+    ("share", 5),
+    ("start", 6),
+    ("hours", 8),
+)
+HOURS_LEGEND = (
+    "prefill: hours in which prompts are read, at this share of the peak of matrix products",
+    "decode: hours in which answers are written, what its steps mostly wait for, and the share of",
+    "the speed that the whole peak and bandwidth of the device allow",
 )
 MEASURED = (
     ("model", -22),
@@ -64,6 +81,31 @@ def _wide_enough(
     """The columns with room for the longest name of a suite."""
     longest = max((len(cell.suite) for cell in cells), default=0)
     return [(name, min(width, -longest) if name == "suite" else width) for name, width in columns]
+
+
+def time_lines(cells: Sequence[TimedCell]) -> Iterator[str]:
+    """Where the hours go and what they wait for: cells, sums of models, the sum of the study."""
+    columns = _wide_enough(HOURS, cells)
+    yield _line(columns, [title for title, _ in columns])
+    for model in dict.fromkeys(cell.model for cell in cells):
+        own = [cell for cell in cells if cell.model == model]
+        for cell in own:
+            yield _line(columns, [model, cell.suite, str(cell.length), *_times([cell])])
+        yield _line(columns, [model, "all", "", *_times(own)])
+    yield _line(columns, ["all models", "all", "", *_times(cells)])
+    yield from HOURS_LEGEND
+
+
+def spent(cells: Sequence[TimedCell]) -> str:
+    """The hours of a study in words, and how few they could be."""
+    reading, writing, starting, fastest = (
+        duration(sum(getattr(cell, f"{name}_hours") for cell in cells))
+        for name in ("reading", "writing", "starting", "fastest")
+    )
+    words = f"prefill {reading}, decode {writing}, start {starting}"
+    if not all(cell.fastest_hours for cell in cells):
+        return words
+    return f"{words}; {fastest} at the whole peak and bandwidth"
 
 
 def duration(hours: float) -> str:
@@ -166,8 +208,41 @@ def _numbers(cells: Sequence[PlannedCell]) -> list[str]:
         f"{total['flops']:.1e}".replace("e+", "e"),
         f"{max((cell.memory_mb for cell in cells), default=0) / 1000:.1f} GB",
         str(min(rows)) if len(rows) == 1 else "",
-        f"{total['hours']:.3f}" if total["hours"] < 1 else f"{total['hours']:.2f}",
+        _hours(total["hours"]),
     ]
+
+
+def _times(cells: Sequence[TimedCell]) -> list[str]:
+    reading, writing, starting, hours, best_reading, best_writing = (
+        sum(getattr(cell, name) for cell in cells)
+        for name in (
+            "reading_hours",
+            "writing_hours",
+            "starting_hours",
+            "hours",
+            "fastest_reading_hours",
+            "fastest_writing_hours",
+        )
+    )
+    bounds = {cell.writing_bound for cell in cells}
+    return [
+        _hours(reading),
+        _share(best_reading, reading),
+        _hours(writing),
+        bounds.pop() if len(bounds) == 1 else "",
+        _share(best_writing, writing),
+        _hours(starting),
+        _hours(hours),
+    ]
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:.3f}" if hours < 1 else f"{hours:.2f}"
+
+
+def _share(fastest: float, hours: float) -> str:
+    """Of a bound; a dash where the maker of the device states none."""
+    return f"{fastest / hours:.0%}" if fastest and hours else "-"
 
 
 def _short(tokens: float) -> str:

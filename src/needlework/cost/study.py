@@ -10,7 +10,7 @@ from pydantic import Field
 
 from needlework.cost.architectures import Weights, architecture
 from needlework.cost.devices import DEVICES, Device, DeviceName, Rates, assumed, home
-from needlework.cost.estimate import WEIGHT_BYTES, CellCost, Estimate, of_work, reserved
+from needlework.cost.estimate import WEIGHT_BYTES, Bound, CellCost, Estimate, of_work, reserved
 from needlework.cost.formulas import costs
 from needlework.cost.work import Work, expected
 from needlework.parsing import Closed
@@ -23,6 +23,7 @@ TEXT_BYTES = 5.0
 """Of dataset files for each prompt token: 4.3 of released English prompts of 4,096 tokens with the
 GPT-NeoX tokenizer, 5.7 of nano ones of 2,048."""
 Count = Annotated[int, Field(ge=0, lt=1 << 63)]
+Hours = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class PlannedCell(Closed):
@@ -44,12 +45,36 @@ class PlannedCell(Closed):
     """Answers written together."""
     memory_mb: Count
     """Peak on the device, in 10^6 bytes."""
-    hours: float = Field(ge=0, allow_inf_nan=False)
+    hours: Hours
 
     @property
     def read_tokens(self) -> int:
         """Prompt tokens that are computed."""
         return self.prompt_tokens - self.shared_tokens
+
+
+class TimedCell(PlannedCell):
+    """The same, with where its hours go and what they wait for."""
+
+    reading_hours: Hours
+    writing_hours: Hours
+    starting_hours: Hours
+    writing_bound: Bound
+    fastest_reading_hours: Hours
+    """At the whole peak of the device; 0 where its maker states none."""
+    fastest_writing_hours: Hours
+    """At its whole peak and bandwidth; 0 likewise."""
+
+    @property
+    def fastest_hours(self) -> float:
+        """All of it at that, its start as assumed; 0 where its maker states neither."""
+        fastest = self.fastest_reading_hours + self.fastest_writing_hours
+        return fastest and fastest + self.starting_hours
+
+    @property
+    def planned(self) -> PlannedCell:
+        """What a plan keeps of it."""
+        return PlannedCell.model_validate(self.model_dump(include=set(PlannedCell.model_fields)))
 
 
 def planned(
@@ -59,7 +84,7 @@ def planned(
     rates: Mapping[str, Rates] | None = None,
     counted: Mapping[Cell, list[Work]] | None = None,
     needs: Mapping[Cell, Set[Name]] | None = None,
-) -> list[PlannedCell]:
+) -> list[TimedCell]:
     """The cells of a study, those of models that nothing describes left out.
 
     Each on its home device when `device` is None; `rates` are measured ones by model, `counted` the
@@ -86,11 +111,13 @@ def planned(
     return found
 
 
-def _shown(cell: Cell, device: Device, cost: Estimate) -> PlannedCell:
+def _shown(cell: Cell, device: Device, cost: Estimate) -> TimedCell:
     known = cost._asdict()
-    return PlannedCell(
+    timed = ("reading", "writing", "starting", "fastest_reading", "fastest_writing")
+    return TimedCell(
         **cell._asdict(),
-        **{name: known[name] for name in known.keys() & PlannedCell.model_fields.keys()},
+        **{name: known[name] for name in known.keys() & TimedCell.model_fields.keys()},
+        **{f"{name}_hours": known[name] / 3600 for name in timed},
         device=device.name,
         memory_mb=round(cost.memory / MEGABYTE),
         hours=cost.seconds / 3600,
@@ -99,7 +126,7 @@ def _shown(cell: Cell, device: Device, cost: Estimate) -> PlannedCell:
 
 def parts(plan: Plan) -> dict[str, Any]:
     """What commands read as files, by the name of the file: the plan, and what its cells cost."""
-    return {**plan.parts(), "costs": planned(plan)}
+    return {**plan.parts(), "costs": [cell.planned for cell in planned(plan)]}
 
 
 def cell_cost(plan: Plan, cell: Cell, tasks: Collection[Name] | None = None) -> CellCost:

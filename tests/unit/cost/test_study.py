@@ -7,10 +7,10 @@ import pytest
 import yaml
 
 from needlework.cost import listing, study
-from needlework.cost.devices import DEVICES, Rates
+from needlework.cost.devices import DEVICES, READING_OTHERWISE, WRITING, Rates
 from needlework.cost.exact import count
 from needlework.cost.measured import job_hours, read_job
-from needlework.cost.study import PlannedCell, parts, planned
+from needlework.cost.study import PlannedCell, TimedCell, parts, planned
 from needlework.errors import RecordError
 from needlework.records import Sample
 from needlework.study import plan
@@ -72,7 +72,8 @@ def test_totals_are_the_sum_of_the_cells() -> None:
 
 def test_the_plan_part_of_costs_is_what_is_shown() -> None:
     found = small_plan()
-    assert parts(found)["costs"] == planned(found)
+    assert parts(found)["costs"] == [cell.planned for cell in planned(found)]
+    assert {type(cell) for cell in parts(found)["costs"]} == {PlannedCell}
 
 
 def test_all_cells_move_to_the_device_that_was_named() -> None:
@@ -213,7 +214,8 @@ def test_the_figure_leaves_out_what_has_no_cost() -> None:
 
 
 def test_every_line_of_the_table_fits_a_screen() -> None:
-    for line in listing.lines(planned(paper())):
+    cells = planned(paper())
+    for line in (*listing.lines(cells), *listing.time_lines(cells)):
         assert len(line) <= 105
 
 
@@ -229,4 +231,35 @@ def test_what_is_assumed_is_said() -> None:
 def test_a_document_holds_every_cell() -> None:
     cells = planned(small_plan())
     made = listing.document("small", cells, said=[], undescribed=[], disk=1)
-    assert [PlannedCell(**each) for each in made["cells"]] == cells
+    assert [TimedCell(**each) for each in made["cells"]] == cells
+
+
+def test_hours_are_prefill_decode_and_start() -> None:
+    cells = planned(paper())
+    for cell in cells:
+        together = cell.reading_hours + cell.writing_hours + cell.starting_hours
+        assert together == pytest.approx(cell.hours)
+        assert cell.starting_hours < cell.fastest_hours < cell.hours
+    (total,) = (line for line in listing.time_lines(cells) if line.startswith("all models"))
+    prefill, _, decode, _, start, hours = map(float, total.replace("%", "").split()[3:])
+    assert prefill + decode + start == pytest.approx(hours, abs=0.02)
+
+
+def test_what_decoding_waits_for_follows_from_the_rows() -> None:
+    """Two rows of long keys wait for weights; of a small state hundreds are written at once."""
+    cells = {(cell.model, cell.length): cell for cell in planned(paper())}
+    assert cells["sheared-llama-it", 16384].writing_bound == "bandwidth"
+    assert cells["recurrentgemma-it", 16384].writing_bound == "compute"
+    lines = list(listing.time_lines(planned(paper())))
+    (line,) = (each for each in lines if each.split()[:3] == ["mamba2", "ruler", "16384"])
+    assert line.split()[4] == f"{READING_OTHERWISE:.0%}"
+    (line,) = (each for each in lines if each.split()[:3] == ["sheared-llama-it", "ruler", "16384"])
+    assert line.split()[6:8] == ["bandwidth", f"{WRITING:.0%}"]
+
+
+def test_of_a_device_without_a_peak_no_share_is_said() -> None:
+    cells = planned(small_plan())
+    assert {cell.fastest_hours for cell in cells} == {0}
+    (total,) = (line for line in listing.time_lines(cells) if line.startswith("all models"))
+    assert total.split().count("-") == 2
+    assert "whole peak" not in listing.spent(cells)
