@@ -4,6 +4,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
+from unittest import mock
 
 import torch
 from torch import Tensor
@@ -39,19 +40,19 @@ class Counts(NamedTuple):
 def counts(checkpoints: Sequence[str], *, rows: int, flash: bool) -> Iterator[Counts]:
     """Every decoder that is not like one before, in bfloat16; with flash-attn or without."""
     seen: set[DecoderConfig] = set()
-    with as_on_a_gpu():
-        installed = kernels.installed
-        kernels.installed = lambda module: installed(module) and (flash or module != FLASH)
-        try:
-            for name in checkpoints:
-                spec = published(name)
-                assert spec is not None
-                shape = spec.model_copy(update={"vocabulary": 1, "padded_vocabulary": 1})
-                if shape not in seen:
-                    seen.add(shape)
-                    yield _count(name, spec, rows)
-        finally:
-            kernels.installed = installed
+    here = kernels.installed
+
+    def installed(module: str) -> bool:
+        return here(module) and (flash or module != FLASH)
+
+    with as_on_a_gpu(), mock.patch.object(kernels, "installed", installed):
+        for name in checkpoints:
+            spec = published(name)
+            assert spec is not None
+            shape = spec.model_copy(update={"vocabulary": 1, "padded_vocabulary": 1})
+            if shape not in seen:
+                seen.add(shape)
+                yield _count(name, spec, rows)
 
 
 def _count(name: str, spec: DecoderConfig, rows: int) -> Counts:
