@@ -6,12 +6,16 @@ written into every prediction.
 
 import importlib.util
 import logging
+import os
 import pkgutil
+import shutil
+import sysconfig
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import torch
 
@@ -57,6 +61,9 @@ KERNELS: Mapping[Operation, Kernel] = {
 }
 """The kernel of each operation; without it, on a CPU and in float64 torch computes it."""
 
+IN_TRITON = ("triton", "mamba_ssm", "fla")
+"""Modules whose kernels Triton builds on the node where they run."""
+
 _only_torch: ContextVar[bool] = ContextVar("only_torch", default=False)
 
 
@@ -92,7 +99,7 @@ def choices(device: torch.device, dtype: torch.dtype) -> dict[Operation, str]:
 
 
 def installed(module: str) -> bool:
-    """Whether a package is here and imports; one that is here and does not is told of once."""
+    """Whether a package is here and can be used; one that is here and cannot is told of once."""
     return importlib.util.find_spec(module) is not None and import_failure(module) is None
 
 
@@ -108,9 +115,10 @@ def functions_of(module: str) -> list[str]:
 
 @cache
 def import_failure(module: str) -> str | None:
-    """Why a package, or a function of it that is called, cannot be imported; None where it can.
+    """Why a package, or a function of it that is called, cannot be used; None where it can.
 
-    A compiled half that was built for another torch is found here and not at the first token.
+    A compiled half that was built for another torch is found here and not at the first token, and
+    so is a compiler that Triton would miss.
     """
     try:
         for name in functions_of(module) or [module]:
@@ -119,4 +127,21 @@ def import_failure(module: str) -> str | None:
         said = f"{type(error).__name__}: {' '.join(str(error).split())}"
         log.warning("%s is installed and not used, it does not import: %s", module, said)
         return said
+    # Its interpreter builds nothing.
+    built = module in IN_TRITON and os.environ.get("TRITON_INTERPRET") != "1"
+    missing = missing_compiler() if built else None
+    if missing is not None:
+        log.warning("%s is installed and not used: %s", module, missing)
+    return missing
+
+
+def missing_compiler() -> str | None:
+    """What is missing of a C compiler and headers of Python, with which Triton builds launchers."""
+    found = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
+    if found is None or shutil.which(found) is None:
+        named = f"CC={found} is not here" if found else "neither gcc nor clang is here"
+        return f"{named}, and every kernel in Triton needs one on the node where it runs"
+    headers = Path(sysconfig.get_path("include"))
+    if not (headers / "Python.h").is_file():
+        return f"{found} is here, but {headers} has no Python.h, which every kernel in Triton needs"
     return None
