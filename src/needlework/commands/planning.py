@@ -1,6 +1,6 @@
 """The commands that say what a study will cost, and how far it is."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -180,7 +180,7 @@ def _show(
         click.echo(f"- {sentence}")
 
 
-def _compare(cells: "list[PlannedCell]", folder: Path) -> None:
+def _compare(cells: "Sequence[PlannedCell]", folder: Path) -> None:
     """Estimates beside the jobs that have run."""
     from needlework.cost import listing
     from needlework.cost.measured import read_job

@@ -25,7 +25,7 @@ VECTOR_CHANNELS, VECTOR_BYTES = 8, 16
 CONVOLVED_TAPS = range(2, 5)
 WIDEST_HEAD = 256
 """Channels per head that flash-attn has a kernel for."""
-WIDENS = "dtype" in torch.ops.aten.bmm.overloads()
+WIDENS = hasattr(torch.ops.aten.bmm, "dtype")
 """Whether this torch can give a product of half precision in float32; 2.7 cannot."""
 
 
