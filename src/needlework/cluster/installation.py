@@ -81,7 +81,8 @@ def kernel(operation: Operation, found: torch.device) -> str:
     if kernels.chosen(operation, found, torch.bfloat16) == package:
         return f"{named}: used"
     if kernels.accelerated(found):
-        return f"torch: {named} cannot be used: {kernels.import_failure(module)}"
+        why = kernels.import_failure(module) or kernels.too_old(found)
+        return f"torch: {named} cannot be used: {why}"
     return f"torch: {named} can be imported and waits for a GPU"
 
 

@@ -64,6 +64,9 @@ KERNELS: Mapping[Operation, Kernel] = {
 IN_TRITON = ("triton", "mamba_ssm", "fla")
 """Modules whose kernels Triton builds on the node where they run."""
 
+LEAST_CAPABILITY = (8, 0)
+"""Compute capability from which Triton supports a GPU: that of an A100."""
+
 _only_torch: ContextVar[bool] = ContextVar("only_torch", default=False)
 
 
@@ -90,7 +93,8 @@ def chosen(operation: Operation, device: torch.device, dtype: torch.dtype) -> st
     if not accelerated(device) or dtype is torch.float64 or _only_torch.get():
         return TORCH
     kernel = KERNELS[operation]
-    return kernel.package if installed(kernel.module) else TORCH
+    usable = installed(kernel.module) and too_old(device) is None
+    return kernel.package if usable else TORCH
 
 
 def choices(device: torch.device, dtype: torch.dtype) -> dict[Operation, str]:
@@ -133,6 +137,21 @@ def import_failure(module: str) -> str | None:
     if missing is not None:
         log.warning("%s is installed and not used: %s", module, missing)
     return missing
+
+
+@cache
+def too_old(device: torch.device) -> str | None:
+    """Why a GPU is none for kernels; None where it is one, which is told of once where not."""
+    if device.type != "cuda" or not torch.cuda.is_available():
+        return None
+    capability = torch.cuda.get_device_capability(device)
+    if capability >= LEAST_CAPABILITY:
+        return None
+    name = torch.cuda.get_device_name(device)
+    has, needed = (".".join(map(str, each)) for each in (capability, LEAST_CAPABILITY))
+    said = f"{name} has compute capability {has}, kernels need {needed}"
+    log.warning("no kernel is used: %s", said)
+    return said
 
 
 def missing_compiler() -> str | None:
