@@ -112,8 +112,14 @@ HEADS = {
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("name", HEADS)
-def test_attention_of_any_heads(name: str, dtype: torch.dtype) -> None:
-    """A prompt, a masked continuation and single tokens; grouped ones without float32 scores."""
+def test_attention_of_any_heads(
+    name: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A prompt, a masked continuation and single tokens; grouped ones without float32 scores.
+
+    What fills the cache is checked by itself, and would take minutes here.
+    """
+    monkeypatch.setattr(kernels, "installed", lambda module: module != "triton")
     layer = random_layer(HEADS[name], 64, dtype=dtype)
     found = difference_from_torch(lambda: layer_results(layer, 64, rows=2, tokens=40))
     assert found <= TOLERANCE[dtype]
@@ -122,7 +128,8 @@ def test_attention_of_any_heads(name: str, dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("name", HEADS)
 def test_attention_without_flash_attn(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """torch's own kernels have limits, too."""
-    monkeypatch.setattr(kernels, "installed", lambda module: module != "flash_attn")
+    absent = ("flash_attn", "triton")
+    monkeypatch.setattr(kernels, "installed", lambda module: module not in absent)
     for dtype in DTYPES:
         layer = random_layer(HEADS[name], 64, dtype=dtype)
         found = difference_from_the_cpu(
