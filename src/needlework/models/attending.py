@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from torch.nn.attention.bias import causal_lower_right
 
 from needlework.models import cuda, kernels
+from needlework.models.sharing import once
 from needlework.models.state import KeyValueState
 
 HALF = (torch.bfloat16, torch.float16)
@@ -72,7 +73,7 @@ class Sight:
         """What one query a row sees, its last."""
         return cls(
             tokens=1,
-            start_B=after.length_B - 1,
+            start_B=once(("last", after.length_B), lambda: after.length_B - 1),
             end_B=after.length_B,
             columns=after.longest,
             reach=after.longest,
@@ -95,7 +96,14 @@ class Sight:
         """True where one of these queries sees one of these columns, (1 or B, 1, T, S).
 
         The columns have to hold all that the valid ones see; a padded query then sees one of them.
+        The mask of a step is the same in every layer of this kind.
         """
+        if self.tokens > 1:
+            return self._mask(queries, columns)
+        key = ("mask", self.start_B, self.end_B, self.window, columns)
+        return once(key, lambda: self._mask(queries, columns))
+
+    def _mask(self, queries: range, columns: range) -> Tensor:
         rows = slice(0, 1) if self.aligned and self.level else slice(None)
         query_T = torch.arange(queries.start, queries.stop, device=self.end_B.device)
         own_BT = self.start_B[rows, None] + query_T
