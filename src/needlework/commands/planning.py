@@ -1,6 +1,6 @@
 """The commands that say what a study will cost, and how far it is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ import click
 from needlework.commands.options import FILE, PACKAGED
 
 if TYPE_CHECKING:
-    from needlework.cost.study import PlannedCell, TimedCell
+    from needlework.cost.study import PlannedCell
     from needlework.proving.rates import MeasuredMachine
     from needlework.study.grid import Cell
     from needlework.study.plan import Plan
@@ -43,10 +43,8 @@ def plan(
     measured: Path | None,
     document: Path | None,
 ) -> None:
-    """Say what a study will cost before it runs: tokens, FLOPs, memory and hours of every cell.
-
-    Of the hours, how many are prefill, decode and start, what they wait for and at which share of
-    it.
+    """Say what a study will cost before it runs: tokens, FLOPs, memory and hours of every cell, and
+    whether compute or bandwidth bounds it.
 
     With TARGETS, tables by the names that `snakemake` takes, what these cost alone.
 
@@ -129,7 +127,7 @@ def _estimated(
     machine: "MeasuredMachine | None",
     *,
     exact: bool,
-) -> "tuple[list[TimedCell], list[str]]":
+) -> "tuple[list[PlannedCell], list[str]]":
     """The cells of a study with their costs, and what these rest on."""
     from needlework.cost import listing, study
     from needlework.cost.devices import DEVICES
@@ -153,7 +151,7 @@ def _estimated(
 
 def _show(
     the_plan: "Plan",
-    cells: "list[TimedCell]",
+    cells: "list[PlannedCell]",
     *,
     said: list[str],
     unknown: list[str],
@@ -162,13 +160,12 @@ def _show(
     from needlework.cost import listing
     from needlework.cost.estimate import UNKNOWN
 
-    for line in (*listing.lines(cells), "", *listing.time_lines(cells)):
+    for line in listing.lines(cells):
         click.echo(line)
     study = the_plan.study
     click.echo(
         f"\n{study.study}: {len(cells)} cells, {study.samples} samples a task, "
-        f"{listing.duration(sum(cell.hours for cell in cells))} on one device "
-        f"({listing.spent(cells)}); {disk / 1e9:.1f} GB of weights and datasets on disk"
+        f"{listing.spent(cells)}; {disk / 1e9:.1f} GB of weights and datasets on disk"
     )
     for name in unknown:
         click.echo(
@@ -180,7 +177,7 @@ def _show(
         click.echo(f"- {sentence}")
 
 
-def _compare(cells: "Sequence[PlannedCell]", folder: Path) -> None:
+def _compare(cells: "list[PlannedCell]", folder: Path) -> None:
     """Estimates beside the jobs that have run."""
     from needlework.cost import listing
     from needlework.cost.measured import read_job

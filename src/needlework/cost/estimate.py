@@ -33,9 +33,6 @@ PROCESS = {"cpu": 560 << 20, "cuda": 3 << 30}
 CONTEXT = 1 << 30
 """GPU memory of a CUDA context, assumed."""
 
-Bound = Literal["compute", "bandwidth"]
-"""What a forward call waits for."""
-
 SAFETY = 2.0
 """Reserved time over estimated time."""
 ROOM = 1.25
@@ -58,6 +55,24 @@ UNKNOWN = CellCost(runtime_minutes=240, memory_mb=32_000, gpu_memory_mb=80_000)
 """What is asked for where nothing describes the model; the log of `plan` says for which."""
 
 
+Bound = Literal["compute", "bandwidth", "launches", "start"]
+"""What limits the speed: matrix products, what is read from memory, or what each step and each job
+takes beside both."""
+
+
+class Writing(NamedTuple):
+    """Seconds of writing, by what limits the steps; an answer's steps have one limit all along."""
+
+    compute: float = 0.0
+    bandwidth: float = 0.0
+    launches: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """All of them."""
+        return sum(self)
+
+
 class Estimate(NamedTuple):
     """What one cell costs; times in seconds, memory in bytes."""
 
@@ -69,15 +84,9 @@ class Estimate(NamedTuple):
     rows: int
     """Answers written together."""
     reading: float
-    writing: float
+    """Bound by compute."""
+    writing: Writing
     starting: float
-    writing_bound: Bound
-    """What writing mostly waits for. Reading computes: a call reads the weights once for thousands
-    of tokens."""
-    fastest_reading: float
-    """At the whole peak of the device; 0 where its maker states none."""
-    fastest_writing: float
-    """At its whole peak and bandwidth."""
     memory: int
     """Peak on the device."""
     host_memory: int
@@ -86,7 +95,18 @@ class Estimate(NamedTuple):
     @property
     def seconds(self) -> float:
         """All of it."""
-        return self.reading + self.writing + self.starting
+        return self.reading + self.writing.seconds + self.starting
+
+    @property
+    def bound(self) -> Bound:
+        """What most of the time is spent on."""
+        spent: dict[Bound, float] = {
+            "compute": self.reading + self.writing.compute,
+            "bandwidth": self.writing.bandwidth,
+            "launches": self.writing.launches,
+            "start": self.starting,
+        }
+        return max(spent, key=spent.__getitem__)
 
 
 @cache
@@ -132,9 +152,6 @@ def of_work(
     memory = weights + _working_bytes(decoder, longest, rows, width, device)
     on_gpu = device.kind == "cuda"
     process = PROCESS[device.kind]
-    writing = _writing_seconds(decoder, work, rows, width, rates)
-    whole = Rates(device.peak(dtype), device.bandwidth)
-    fastest = _writing_seconds(decoder, work, rows, width, whole) if whole.flops else {}
     return Estimate(
         prompts=sum(each.samples for each in work),
         prompt_tokens=sum(each.asked for each in work),
@@ -143,11 +160,8 @@ def of_work(
         flops=read + written,
         rows=rows,
         reading=read / rates.flops,
-        writing=sum(writing.values()),
+        writing=_writing(decoder, work, rows, width, rates),
         starting=START_SECONDS[device.kind],
-        writing_bound=max(writing, key=lambda bound: writing[bound]),
-        fastest_reading=read / whole.flops if whole.flops else 0.0,
-        fastest_writing=sum(fastest.values()),
         memory=memory + (CONTEXT if on_gpu else process),
         # Weights pass through the page cache on their way to a GPU.
         host_memory=process + (weights if on_gpu else memory),
@@ -166,23 +180,22 @@ def _written_flops(decoder: Decoder, work: Work) -> float:
     return work.written * decoder.write_flops(middle)
 
 
-def _writing_seconds(
-    decoder: Decoder, work: list[Work], rows: int, width: int, rates: Rates
-) -> dict[Bound, float]:
-    """Steps of a batch, by what they wait for.
-
-    Every weight is read once a step, every state in use read and written.
-    """
+def _writing(decoder: Decoder, work: list[Work], rows: int, width: int, rates: Rates) -> Writing:
+    """Steps of a batch: every weight is read once a step, every state in use read and written."""
     in_use = max(1.0, OCCUPANCY * rows)
-    seconds: dict[Bound, float] = {"compute": 0.0, "bandwidth": 0.0}
+    compute = bandwidth = launches = 0.0
     for each in work:
         tokens = round(each.prompt_tokens + each.answer_tokens / 2)
+        steps = each.written / in_use
         states = 2 * decoder.fixed_bytes(width) + decoder.key_bytes(tokens, width)
         moving = (decoder.step_bytes(width) + in_use * states) / rates.bandwidth
         computing = in_use * decoder.write_flops(tokens) / rates.flops
-        bound: Bound = "compute" if computing > moving else "bandwidth"
-        seconds[bound] += each.written / in_use * (rates.step + max(moving, computing))
-    return seconds
+        launches += steps * rates.step
+        if computing > moving:
+            compute += steps * computing
+        else:
+            bandwidth += steps * moving
+    return Writing(compute, bandwidth, launches)
 
 
 def _rows(decoder: Decoder, longest: int, weights: int, width: int, device: Device) -> int:

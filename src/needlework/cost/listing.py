@@ -1,6 +1,6 @@
 """The cost of a study as text for people and as JSON for programs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from needlework.cost.devices import (
@@ -13,41 +13,29 @@ from needlework.cost.devices import (
 )
 from needlework.cost.estimate import LEAST_MINUTES, ROOM, SAFETY
 from needlework.cost.measured import Measured
-from needlework.cost.study import PlannedCell, TimedCell
+from needlework.cost.study import PlannedCell
 
 COLUMNS = (
-    ("model", -22),
+    ("model", -17),
     ("suite", -5),
     ("length", 6),
-    ("read", 8),
+    ("read", 7),
     ("shared", 6),
-    ("write", 8),
-    ("FLOPs", 8),
-    ("memory", 9),
+    ("memory", 7),
     ("rows", 4),
-    ("hours", 8),
+    ("hours", 6),
+    ("split", 8),
+    ("peak", 6),
+    ("bound", -13),
 )
 """Titles and widths; negative ones are set flush left."""
+HOURS = ("reading_hours", "writing_hours", "starting_hours", "hours", "hours_at_peak")
 LEGEND = (
     "read: prompt tokens to compute; shared: share of all prompt tokens that is not computed again",
-    "write: tokens of answers, at most; memory: peak on the device; rows: answers written together",
-)
-HOURS = (
-    ("model", -22),
-    ("suite", -5),
-    ("length", 6),
-    ("prefill", 8),
-    ("of peak", 7),
-    ("decode", 8),
-    ("waits for", 9),
-    ("share", 5),
-    ("start", 6),
-    ("hours", 8),
-)
-HOURS_LEGEND = (
-    "prefill: hours in which prompts are read, at this share of the peak of matrix products",
-    "decode: hours in which answers are written, what its steps mostly wait for, and the share of",
-    "the speed that the whole peak and bandwidth of the device allow",
+    "memory: peak on the device; rows: answers written together",
+    "split: percent of the hours that prompts are read, answers written and jobs started",
+    "peak: hours of reading and writing at the peaks of the device; `-` where none is known",
+    "bound: what takes most of the hours, and the share of its peak that is assumed or measured",
 )
 MEASURED = (
     ("model", -22),
@@ -78,34 +66,24 @@ def lines(cells: Sequence[PlannedCell]) -> Iterator[str]:
 def _wide_enough(
     columns: Sequence[tuple[str, int]], cells: Sequence[PlannedCell]
 ) -> list[tuple[str, int]]:
-    """The columns with room for the longest name of a suite."""
-    longest = max((len(cell.suite) for cell in cells), default=0)
-    return [(name, min(width, -longest) if name == "suite" else width) for name, width in columns]
+    """The columns with room for the longest names of models and suites."""
+    longest = {
+        "model": max((len(cell.model) for cell in cells), default=0),
+        "suite": max((len(cell.suite) for cell in cells), default=0),
+    }
+    return [
+        (name, min(width, -longest[name]) if name in longest else width) for name, width in columns
+    ]
 
 
-def time_lines(cells: Sequence[TimedCell]) -> Iterator[str]:
-    """Where the hours go and what they wait for: cells, sums of models, the sum of the study."""
-    columns = _wide_enough(HOURS, cells)
-    yield _line(columns, [title for title, _ in columns])
-    for model in dict.fromkeys(cell.model for cell in cells):
-        own = [cell for cell in cells if cell.model == model]
-        for cell in own:
-            yield _line(columns, [model, cell.suite, str(cell.length), *_times([cell])])
-        yield _line(columns, [model, "all", "", *_times(own)])
-    yield _line(columns, ["all models", "all", "", *_times(cells)])
-    yield from HOURS_LEGEND
-
-
-def spent(cells: Sequence[TimedCell]) -> str:
-    """The hours of a study in words, and how few they could be."""
-    reading, writing, starting, fastest = (
-        duration(sum(getattr(cell, f"{name}_hours") for cell in cells))
-        for name in ("reading", "writing", "starting", "fastest")
-    )
-    words = f"prefill {reading}, decode {writing}, start {starting}"
-    if not all(cell.fastest_hours for cell in cells):
-        return words
-    return f"{words}; {fastest} at the whole peak and bandwidth"
+def spent(cells: Sequence[PlannedCell]) -> str:
+    """What all cells take, and what of it goes into reading, writing and starting, in words."""
+    total = totals(cells)
+    parts = ("reading prompts", "writing answers", "starting jobs")
+    split = (f"{duration(total[key])} of {part}" for key, part in zip(HOURS, parts, strict=False))
+    peak = total["hours_at_peak"]
+    least = f"; {duration(peak)} of reading and writing at the device's peaks" if peak else ""
+    return f"{duration(total['hours'])} on one device: {', '.join(split)}{least}"
 
 
 def duration(hours: float) -> str:
@@ -130,7 +108,7 @@ def _measured_memory(cell: PlannedCell, job: Measured) -> list[str]:
     return [str(job.memory_mb), f"{cell.memory_mb / job.memory_mb:.2f}"]
 
 
-def totals(cells: Sequence[PlannedCell]) -> dict[str, float]:
+def totals(cells: Sequence[PlannedCell]) -> dict[str, Any]:
     """Sums over cells, by name."""
     return {
         "cells": len(cells),
@@ -138,8 +116,15 @@ def totals(cells: Sequence[PlannedCell]) -> dict[str, float]:
         "shared_tokens": sum(cell.shared_tokens for cell in cells),
         "answer_tokens": sum(cell.answer_tokens for cell in cells),
         "flops": sum(cell.flops for cell in cells),
-        "hours": sum(cell.hours for cell in cells),
+        **{name: _sum(getattr(cell, name) for cell in cells) for name in HOURS},
     }
+
+
+def _sum(hours: Iterable[float | None]) -> float | None:
+    """None where one of them is not known."""
+    found = list(hours)
+    known = [each for each in found if each is not None]
+    return sum(known) if len(known) == len(found) else None
 
 
 def assumptions(
@@ -204,45 +189,33 @@ def _numbers(cells: Sequence[PlannedCell]) -> list[str]:
     return [
         _short(asked - total["shared_tokens"]),
         f"{total['shared_tokens'] / max(1, asked):.0%}",
-        _short(total["answer_tokens"]),
-        f"{total['flops']:.1e}".replace("e+", "e"),
         f"{max((cell.memory_mb for cell in cells), default=0) / 1000:.1f} GB",
         str(min(rows)) if len(rows) == 1 else "",
         _hours(total["hours"]),
+        _split(total),
+        _hours(total["hours_at_peak"]),
+        _bound(cells),
     ]
 
 
-def _times(cells: Sequence[TimedCell]) -> list[str]:
-    reading, writing, starting, hours, best_reading, best_writing = (
-        sum(getattr(cell, name) for cell in cells)
-        for name in (
-            "reading_hours",
-            "writing_hours",
-            "starting_hours",
-            "hours",
-            "fastest_reading_hours",
-            "fastest_writing_hours",
-        )
-    )
-    bounds = {cell.writing_bound for cell in cells}
-    return [
-        _hours(reading),
-        _share(best_reading, reading),
-        _hours(writing),
-        bounds.pop() if len(bounds) == 1 else "",
-        _share(best_writing, writing),
-        _hours(starting),
-        _hours(hours),
-    ]
+def _split(total: Mapping[str, Any]) -> str:
+    parts = (total[name] for name in HOURS[:3])
+    return "/".join(f"{100 * each / (total['hours'] or 1):.0f}" for each in parts)
 
 
-def _hours(hours: float) -> str:
+def _hours(hours: float | None) -> str:
+    if hours is None:
+        return "-"
     return f"{hours:.3f}" if hours < 1 else f"{hours:.2f}"
 
 
-def _share(fastest: float, hours: float) -> str:
-    """Of a bound; a dash where the maker of the device states none."""
-    return f"{fastest / hours:.0%}" if fastest and hours else "-"
+def _bound(cells: Sequence[PlannedCell]) -> str:
+    """What bounds all of these alike, and how near they are taken to come to it."""
+    found = {(cell.bound, cell.bound_share) for cell in cells}
+    if len(found) != 1:
+        return ""
+    ((bound, share),) = found
+    return bound if share is None else f"{bound} {share:.0%}"
 
 
 def _short(tokens: float) -> str:

@@ -10,8 +10,15 @@ from pydantic import Field
 
 from needlework.cost.architectures import Weights, architecture
 from needlework.cost.devices import DEVICES, Device, DeviceName, Rates, assumed, home
-from needlework.cost.estimate import WEIGHT_BYTES, Bound, CellCost, Estimate, of_work, reserved
-from needlework.cost.formulas import costs
+from needlework.cost.estimate import (
+    WEIGHT_BYTES,
+    Bound,
+    CellCost,
+    Estimate,
+    of_work,
+    reserved,
+)
+from needlework.cost.formulas import Decoder, costs
 from needlework.cost.work import Work, expected
 from needlework.parsing import Closed
 from needlework.study.definitions import Name
@@ -46,35 +53,22 @@ class PlannedCell(Closed):
     memory_mb: Count
     """Peak on the device, in 10^6 bytes."""
     hours: Hours
+    reading_hours: Hours
+    writing_hours: Hours
+    starting_hours: Hours
+    """To import, load the weights and tokenize."""
+    bound: Bound
+    """What most of the hours are spent on."""
+    bound_share: float | None = Field(ge=0, allow_inf_nan=False)
+    """The share of the device's peak that is assumed or was measured there; None where no peak is
+    known, or neither compute nor bandwidth is the bound."""
+    hours_at_peak: Hours | None
+    """Of reading and writing at the peaks of compute and bandwidth; None where one is unknown."""
 
     @property
     def read_tokens(self) -> int:
         """Prompt tokens that are computed."""
         return self.prompt_tokens - self.shared_tokens
-
-
-class TimedCell(PlannedCell):
-    """The same, with where its hours go and what they wait for."""
-
-    reading_hours: Hours
-    writing_hours: Hours
-    starting_hours: Hours
-    writing_bound: Bound
-    fastest_reading_hours: Hours
-    """At the whole peak of the device; 0 where its maker states none."""
-    fastest_writing_hours: Hours
-    """At its whole peak and bandwidth; 0 likewise."""
-
-    @property
-    def fastest_hours(self) -> float:
-        """All of it at that, its start as assumed; 0 where its maker states neither."""
-        fastest = self.fastest_reading_hours + self.fastest_writing_hours
-        return fastest and fastest + self.starting_hours
-
-    @property
-    def planned(self) -> PlannedCell:
-        """What a plan keeps of it."""
-        return PlannedCell.model_validate(self.model_dump(include=set(PlannedCell.model_fields)))
 
 
 def planned(
@@ -84,7 +78,7 @@ def planned(
     rates: Mapping[str, Rates] | None = None,
     counted: Mapping[Cell, list[Work]] | None = None,
     needs: Mapping[Cell, Set[Name]] | None = None,
-) -> list[TimedCell]:
+) -> list[PlannedCell]:
     """The cells of a study, those of models that nothing describes left out.
 
     Each on its home device when `device` is None; `rates` are measured ones by model, `counted` the
@@ -106,27 +100,53 @@ def planned(
             length=cell.length,
             sharing=not spec.one_shot,
         )
-        cost = of_work(costs(spec), list(work), dtype=entry.dtype, device=on, rates=speed)
-        found.append(_shown(cell, on, cost))
+        decoder, work = costs(spec), list(work)
+        cost = of_work(decoder, work, dtype=entry.dtype, device=on, rates=speed)
+        at_peak = _at_peak(decoder, work, on, entry.dtype)
+        found.append(_shown(cell, on, entry.dtype, cost, speed, at_peak))
     return found
 
 
-def _shown(cell: Cell, device: Device, cost: Estimate) -> TimedCell:
+def _at_peak(decoder: Decoder, work: list[Work], device: Device, dtype: str) -> Estimate | None:
+    """The cost where every product runs at the peak and all memory is read at full bandwidth."""
+    if not (device.peak(dtype) and device.bandwidth):
+        return None
+    rates = Rates(device.peak(dtype), device.bandwidth)
+    return of_work(decoder, work, dtype=dtype, device=device, rates=rates)
+
+
+def _shown(
+    cell: Cell, device: Device, dtype: str, cost: Estimate, speed: Rates, at_peak: Estimate | None
+) -> PlannedCell:
     known = cost._asdict()
-    timed = ("reading", "writing", "starting", "fastest_reading", "fastest_writing")
-    return TimedCell(
+    return PlannedCell(
         **cell._asdict(),
-        **{name: known[name] for name in known.keys() & TimedCell.model_fields.keys()},
-        **{f"{name}_hours": known[name] / 3600 for name in timed},
+        **{name: known[name] for name in known.keys() & PlannedCell.model_fields.keys()},
         device=device.name,
         memory_mb=round(cost.memory / MEGABYTE),
         hours=cost.seconds / 3600,
+        reading_hours=cost.reading / 3600,
+        writing_hours=cost.writing.seconds / 3600,
+        starting_hours=cost.starting / 3600,
+        bound=cost.bound,
+        bound_share=_share(cost.bound, speed, device, dtype),
+        hours_at_peak=at_peak and (at_peak.reading + at_peak.writing.seconds) / 3600,
     )
+
+
+def _share(bound: Bound, speed: Rates, device: Device, dtype: str) -> float | None:
+    """How much of the device's peak a bound is taken to reach."""
+    peaks = {
+        "compute": (speed.flops, device.peak(dtype)),
+        "bandwidth": (speed.bandwidth, device.bandwidth),
+    }
+    reached, peak = peaks.get(bound, (0.0, 0.0))
+    return reached / peak if peak else None
 
 
 def parts(plan: Plan) -> dict[str, Any]:
     """What commands read as files, by the name of the file: the plan, and what its cells cost."""
-    return {**plan.parts(), "costs": [cell.planned for cell in planned(plan)]}
+    return {**plan.parts(), "costs": planned(plan)}
 
 
 def cell_cost(plan: Plan, cell: Cell, tasks: Collection[Name] | None = None) -> CellCost:

@@ -23,7 +23,14 @@ from needlework.records import LIBRARIES, Prediction, Sample
 from needlework.scores.shards import Shard
 from needlework.tasks.metrics import Metric
 from needlework.tokenizers import Tokenizer
-from needlework.tokenizers.prefixes import Tokens, computed_tokens, plan_forest, plan_separately
+from needlework.tokenizers.prefixes import (
+    Reading,
+    Segment,
+    Tokens,
+    computed_tokens,
+    plan_forest,
+    plan_separately,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,9 +232,11 @@ def _answer_missing(
     Rows of one key have one answer, which is computed for the first of them.
     """
     missing = _by_key(row for row in rows if row.error is None and row.key not in entries)
-    progress = _progress(setting.name, rows, [row for group in missing for row in group])
     questions = [group[0].question for group in missing]
     limits = _limits(engine, questions, setting)
+    forest = engine.forest([each.tokens for each in questions], limits)
+    reading = Reading(forest)
+    progress = _progress(setting.name, rows, sum(map(len, missing)), forest)
     libraries = identity.libraries_of(engine.decoder)
     failures: dict[str, str] = {}
     too_large = []
@@ -243,8 +252,7 @@ def _answer_missing(
                 entry = Entry(key=key, tokens=tokens, stop_reason=reason, libraries=libraries)
                 journal.append([entry])
                 entries[key] = entry
-            for row in group:
-                progress.finish(read=row.charged, written=len(tokens))
+            progress.finish(len(group), read=reading.finish(finished.prompt), written=len(tokens))
     if progress.done < progress.samples:
         raise StoppedError(
             f"{setting.name} stopped at {progress.done} of {progress.samples} samples; "
@@ -289,14 +297,14 @@ def _limits(engine: Engine, questions: Sequence[Question], setting: Setting) -> 
     return setting.limits or limits_for(engine.decoder, longest, memory=setting.memory)
 
 
-def _progress(name: str, rows: Sequence[_Row], missing: Sequence[_Row]) -> Progress:
+def _progress(name: str, rows: Sequence[_Row], missing: int, forest: Sequence[Segment]) -> Progress:
     total = sum(len(row.question.tokens) for row in rows if row.error is None)
     charged = sum(row.charged for row in rows)
     return Progress(
         name=name,
         samples=len(rows),
-        done=len(rows) - len(missing),
-        tokens=sum(row.charged for row in missing),
+        done=len(rows) - missing,
+        tokens=sum(segment.length for segment in forest),
         shared=1 - charged / total if total else 0.0,
     )
 

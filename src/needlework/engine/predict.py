@@ -14,6 +14,7 @@ from needlework import models, tokenizers
 from needlework.defects import Hazard, LayerHazard
 from needlework.engine import identity
 from needlework.engine.cell import Dataset, Setting, predict_cell
+from needlework.engine.compiled import keep_compiled
 from needlework.engine.interruption import on_sigterm
 from needlework.engine.memory import all_free_bytes, refuse_too_long
 from needlework.engine.processor import prepare_processor
@@ -85,6 +86,7 @@ def predict(
         StoppedError: SIGTERM came; finished samples are in the journal.
     """
     device = _prepare(machine)
+    keep_compiled(output, device)
     questions = _read(datasets, tasks)
     tokenizer = _tokenizer(model)
     setting = _setting(output, shard, machine.memory if device == "cpu" else None)

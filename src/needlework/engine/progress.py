@@ -37,9 +37,9 @@ class Progress:
     """Whether no log is read: then no line is printed in between."""
     said: float = field(default_factory=time.monotonic)
 
-    def finish(self, *, read: int, written: int) -> None:
-        """One more sample is finished; it was charged `read` prompt tokens."""
-        self.done += 1
+    def finish(self, samples: int, *, read: int, written: int) -> None:
+        """So many samples of one question are finished, for which `read` tokens were read."""
+        self.done += samples
         self.read += read
         self.written += written
         if not self.quiet and time.monotonic() - self.said >= LOG_SECONDS:

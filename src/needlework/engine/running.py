@@ -17,7 +17,7 @@ from needlework.engine.schedule import ALONE, Limits
 from needlework.engine.stopping import Answer, Decoding, Pieces, StopRule
 from needlework.errors import ForwardError
 from needlework.models.decoder import Decoder
-from needlework.tokenizers.prefixes import Tokens, plan_forest, plan_separately
+from needlework.tokenizers.prefixes import Segment, Tokens, plan_forest, plan_separately
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,12 @@ class Engine:
     """Rows of the head that can be chosen."""
     share: bool = True
     """Read a prefix once for all prompts that begin with it."""
+
+    def forest(self, prompts: Sequence[Tokens], limits: Limits) -> tuple[Segment, ...]:
+        """What is read once for several of these prompts, as long as the limits hold."""
+        if self.decoder.reads_in_pieces and self.share and limits.states:
+            return plan_forest(prompts)
+        return plan_separately(prompts)
 
     @torch.inference_mode()
     def answer(
@@ -80,10 +86,7 @@ class Engine:
         asked = [questions[position] for position in positions]
         prompts = [question.tokens for question in asked]
         answers = [Answer(each.rule, self.pieces, len(each.tokens)) for each in asked]
-        if self.decoder.reads_in_pieces and self.share and limits.states:
-            forest = plan_forest(prompts)
-        else:
-            forest = plan_separately(prompts)
+        forest = self.forest(prompts, limits)
         if not self.decoder.reads_in_pieces:
             limits = limits.in_one_call(max(map(len, prompts)))
         for finished in decode(

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from needlework.door import hushed
+from needlework.engine.compiled import keep_compiled
 from needlework.engine.memory import DoesNotFitError, out_of_memory_after
 from needlework.engine.processor import prepare_processor
 from needlework.engine.trial import Trial, plan_trial, read_trial
@@ -55,6 +56,7 @@ def verify_model(
     """
     prepare_processor(threads)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    keep_compiled(output, device)
     verify = _verify_hub_model if model.backend == "transformers" else _verify_decoder
     found = verify(output.stem, model, device)
     write_text(output, found.model_dump_json(indent=1) + "\n")

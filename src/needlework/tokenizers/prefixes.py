@@ -84,6 +84,24 @@ def computed_tokens(forest: Sequence[Segment], count: int) -> list[int]:
     return computed
 
 
+class Reading:
+    """How much of a forest has been read, as far as the prompts that are finished tell."""
+
+    def __init__(self, forest: Sequence[Segment]) -> None:
+        self._forest = forest
+        self._last = {prompt: index for index, each in enumerate(forest) for prompt in each.prompts}
+        self._read: set[int] = set()
+
+    def finish(self, prompt: int) -> int:
+        """Tokens that were read for this prompt and for none that finished before it."""
+        tokens, index = 0, self._last.get(prompt)
+        while index is not None and index not in self._read:
+            self._read.add(index)
+            tokens += self._forest[index].length
+            index = self._forest[index].parent
+        return tokens
+
+
 class _Trie:
     """A compressed prefix tree; node lists are parallel, parents may come after children."""
 

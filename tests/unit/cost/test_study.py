@@ -7,10 +7,10 @@ import pytest
 import yaml
 
 from needlework.cost import listing, study
-from needlework.cost.devices import DEVICES, READING_OTHERWISE, WRITING, Rates
+from needlework.cost.devices import DEVICES, Rates
 from needlework.cost.exact import count
 from needlework.cost.measured import job_hours, read_job
-from needlework.cost.study import PlannedCell, TimedCell, parts, planned
+from needlework.cost.study import PlannedCell, parts, planned
 from needlework.errors import RecordError
 from needlework.records import Sample
 from needlework.study import plan
@@ -70,10 +70,46 @@ def test_totals_are_the_sum_of_the_cells() -> None:
     assert total["flops"] == pytest.approx(sum(part["flops"] for part in parts))
 
 
+def test_hours_are_read_written_and_started() -> None:
+    for cell in planned(paper()):
+        parts = cell.reading_hours + cell.writing_hours + cell.starting_hours
+        assert cell.hours == pytest.approx(parts)
+        assert cell.hours_at_peak is not None
+        # The best that is assumed of a phase is two thirds of its peak, the worst a third.
+        assert 0.34 <= cell.hours_at_peak / (cell.reading_hours + cell.writing_hours) <= 0.67
+
+
+def test_a_cell_says_what_bounds_it_and_how_near_it_is_taken_to_come() -> None:
+    found = {(cell.model, cell.suite, cell.length): cell for cell in planned(paper())}
+    long, many = found["mamba2", "ruler", 16_384], found["transformerpp", "depth", 8192]
+    assert (long.bound, long.bound_share) == ("compute", 0.5)
+    assert (many.bound, many.bound_share) == ("bandwidth", pytest.approx(2 / 3))
+    rates = {"mamba2": Rates(0.6 * 312e12, 0.5 * 2.039e12)}
+    (measured,) = (
+        cell
+        for cell in planned(paper(), rates=rates)
+        if (cell.model, cell.suite, cell.length) == ("mamba2", "ruler", 16_384)
+    )
+    assert measured.bound_share == pytest.approx(0.6)
+    assert "compute 60%" in list(listing.lines([measured]))[1]
+
+
+def test_no_peak_is_known_of_a_core() -> None:
+    cells = planned(small_plan())
+    assert {cell.hours_at_peak for cell in cells} == {None}
+    assert listing.totals(cells)["hours_at_peak"] is None
+    assert "peaks" not in listing.spent(cells)
+
+
+def test_steps_may_be_bound_by_what_they_take_beside_what_they_move() -> None:
+    rates = {"nano-llama": Rates(1e15, 1e15, step=10.0)}
+    found = planned(small_plan(models=["nano-llama"]), rates=rates)
+    assert {(cell.bound, cell.bound_share) for cell in found} == {("launches", None)}
+
+
 def test_the_plan_part_of_costs_is_what_is_shown() -> None:
     found = small_plan()
-    assert parts(found)["costs"] == [cell.planned for cell in planned(found)]
-    assert {type(cell) for cell in parts(found)["costs"]} == {PlannedCell}
+    assert parts(found)["costs"] == planned(found)
 
 
 def test_all_cells_move_to_the_device_that_was_named() -> None:
@@ -214,8 +250,7 @@ def test_the_figure_leaves_out_what_has_no_cost() -> None:
 
 
 def test_every_line_of_the_table_fits_a_screen() -> None:
-    cells = planned(paper())
-    for line in (*listing.lines(cells), *listing.time_lines(cells)):
+    for line in listing.lines(planned(paper())):
         assert len(line) <= 105
 
 
@@ -231,35 +266,4 @@ def test_what_is_assumed_is_said() -> None:
 def test_a_document_holds_every_cell() -> None:
     cells = planned(small_plan())
     made = listing.document("small", cells, said=[], undescribed=[], disk=1)
-    assert [TimedCell(**each) for each in made["cells"]] == cells
-
-
-def test_hours_are_prefill_decode_and_start() -> None:
-    cells = planned(paper())
-    for cell in cells:
-        together = cell.reading_hours + cell.writing_hours + cell.starting_hours
-        assert together == pytest.approx(cell.hours)
-        assert cell.starting_hours < cell.fastest_hours < cell.hours
-    (total,) = (line for line in listing.time_lines(cells) if line.startswith("all models"))
-    prefill, _, decode, _, start, hours = map(float, total.replace("%", "").split()[3:])
-    assert prefill + decode + start == pytest.approx(hours, abs=0.02)
-
-
-def test_what_decoding_waits_for_follows_from_the_rows() -> None:
-    """Two rows of long keys wait for weights; of a small state hundreds are written at once."""
-    cells = {(cell.model, cell.length): cell for cell in planned(paper())}
-    assert cells["sheared-llama-it", 16384].writing_bound == "bandwidth"
-    assert cells["recurrentgemma-it", 16384].writing_bound == "compute"
-    lines = list(listing.time_lines(planned(paper())))
-    (line,) = (each for each in lines if each.split()[:3] == ["mamba2", "ruler", "16384"])
-    assert line.split()[4] == f"{READING_OTHERWISE:.0%}"
-    (line,) = (each for each in lines if each.split()[:3] == ["sheared-llama-it", "ruler", "16384"])
-    assert line.split()[6:8] == ["bandwidth", f"{WRITING:.0%}"]
-
-
-def test_of_a_device_without_a_peak_no_share_is_said() -> None:
-    cells = planned(small_plan())
-    assert {cell.fastest_hours for cell in cells} == {0}
-    (total,) = (line for line in listing.time_lines(cells) if line.startswith("all models"))
-    assert total.split().count("-") == 2
-    assert "whole peak" not in listing.spent(cells)
+    assert [PlannedCell(**each) for each in made["cells"]] == cells

@@ -18,7 +18,7 @@ def progress(*, samples: int = 4, done: int = 1, tokens: int = 300) -> Progress:
 def test_the_line_can_be_read_by_programs() -> None:
     each = progress()
     each.started = time.monotonic() - 2
-    each.finish(read=100, written=10)
+    each.finish(1, read=100, written=10)
     found = dict(part.split("=") for part in each.line.split()[1:])
     assert found["samples"] == "2/4"
     assert found["shared"] == "0.50"
@@ -38,7 +38,7 @@ def test_without_a_terminal_one_line_says_how_it_ended(caplog: pytest.LogCapture
     caplog.set_level(logging.INFO)
     each = progress()
     with shown(each):
-        each.finish(read=300, written=1)
+        each.finish(1, read=300, written=1)
     assert [re.sub(r"\d+", "0", line) for line in caplog.messages] == [
         "m/ruler/0 samples=0/0 tokens_per_s=0 shared=0.0 eta_s=0"
     ]
@@ -52,8 +52,8 @@ def test_a_long_cell_tells_in_between(
     monkeypatch.setattr("needlework.engine.progress.LOG_SECONDS", 0)
     each = progress()
     with shown(each):
-        each.finish(read=100, written=1)
-        each.finish(read=100, written=1)
+        each.finish(1, read=100, written=1)
+        each.finish(1, read=100, written=1)
     assert len(caplog.messages) == 3
 
 
@@ -74,7 +74,7 @@ def test_on_a_terminal_one_line_is_kept_up_to_date(
     monkeypatch.setattr(sys, "stderr", screen)
     each = progress()
     with shown(each):
-        each.finish(read=300, written=1)
+        each.finish(1, read=300, written=1)
     shown_text = re.sub(r"\x1b\[[?\d;]*\w", "", screen.getvalue())
     assert "m/ruler/256 samples=2/4" in shown_text
     assert not caplog.messages

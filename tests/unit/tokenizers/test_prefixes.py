@@ -5,6 +5,7 @@ import random
 import numpy as np
 
 from needlework.tokenizers.prefixes import (
+    Reading,
     Segment,
     Tokens,
     computed_tokens,
@@ -92,6 +93,14 @@ def test_dropped_branches_add_up_until_one_is_kept() -> None:
 def test_tokens_are_charged_once_to_the_first_prompt_that_has_them() -> None:
     forest = plan_forest(prompts("aabb", "c", "aab", "aacc"), branch_cost=0)
     assert computed_tokens(forest, 4) == [4, 1, 0, 2]
+
+
+def test_a_finished_prompt_tells_all_that_was_read_for_it_and_nothing_twice() -> None:
+    """Also where the prompt that pays for the shared tokens is not the first to finish."""
+    forest = plan_forest(prompts("aabb", "c", "aab", "aacc"), branch_cost=0)
+    reading = Reading(forest)
+    assert [reading.finish(prompt) for prompt in (3, 0, 1, 2)] == [4, 2, 1, 0]
+    assert sum(each.length for each in forest) == 7
 
 
 def test_separate_prompts_pay_for_themselves() -> None:

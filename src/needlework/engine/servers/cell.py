@@ -196,9 +196,7 @@ async def _ask_all(
                 written = entry.written_tokens or 0
                 work.journal.append([entry])
                 work.entries[question.key] = entry
-            for _ in range(total[question.key]):
-                progress.finish(read=len(question.tokens), written=written)
-                written = 0
+            progress.finish(total[question.key], read=len(question.tokens), written=written)
 
         many = work.server.concurrency
         asking = work.setting.interruption
