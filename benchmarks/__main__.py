@@ -115,6 +115,25 @@ def memory(
     click.echo(output.read_text(encoding="utf-8"))
 
 
+@main.command("launches")
+@click.argument("output", type=FILE)
+@click.option("--flash/--no-flash", help="As if flash-attn were installed; default: as if not.")
+@click.option("--rows", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--details", "detailed", is_flag=True, help="By name of what is launched.")
+def launches(output: Path, flash: bool, rows: int, detailed: bool) -> None:
+    """Count launches and bytes of every checkpoint in bfloat16; write OUTPUT (Markdown).
+
+    Needs .venv-kernels (`make .venv-kernels/ready`), no GPU and no checkpoint.
+    """
+    from benchmarks.launches import counts, details, table
+    from needlework.cost.published import CHECKPOINTS
+    from needlework.files import write_text
+
+    found = list(counts(list(CHECKPOINTS), rows=rows, flash=flash))
+    write_text(output, table(found) + ("\n" + details(found) if detailed else ""))
+    click.echo(output.read_text(encoding="utf-8"))
+
+
 @main.command("data")
 @click.argument("output", type=FILE)
 @click.option("--tokenizer", required=True, help="A folder or a file.")

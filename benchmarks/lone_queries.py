@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from needlework.models.attention import HALF, from_one_token
+from needlework.models.attending import HALF, from_one_token
 
 ROWS, HEADS, KEYS, WIDTH = 8, 9, 1024, 64
 KEY_HEADS = (3, 9)

@@ -22,8 +22,23 @@ from needlework.proving.checking import largest_share, share, state_tensors
 Arguments = tuple[Tensor, ...]
 Scan = Callable[..., tuple[Tensor, Tensor]]
 
+
+def _selective_kernel(
+    x_BTHP: Tensor, raw_BTH: Tensor, bias_H: Tensor, skip_H: Tensor, *rest: Tensor, chunk: int
+) -> tuple[Tensor, Tensor]:
+    return cuda.selective_scan(x_BTHP, cuda.Steps(raw_BTH, bias_H, skip_H), *rest, chunk=chunk)
+
+
+def _selective_by_torch(
+    x_BTHP: Tensor, raw_BTH: Tensor, bias_H: Tensor, skip_H: Tensor, *rest: Tensor, chunk: int
+) -> tuple[Tensor, Tensor]:
+    step_BTH = F.softplus(raw_BTH + bias_H)
+    y_BTHP, state_BHPN = ssd.selective_scan(x_BTHP, step_BTH, *rest, chunk=chunk)
+    return y_BTHP + x_BTHP * skip_H[:, None], state_BHPN
+
+
 SCANS: dict[Operation, tuple[Callable[[], Scan], Scan]] = {
-    "selective_scan": (lambda: cuda.selective_scan, ssd.selective_scan),
+    "selective_scan": (lambda: _selective_kernel, _selective_by_torch),
     "diagonal_scan": (lambda: cuda.diagonal_scan, rglru.diagonal_scan),
     "weighted_key_values": (lambda: cuda.weighted_key_values, rwkv6.weighted_key_values),
 }
@@ -62,18 +77,20 @@ def selective_scan_arguments(
 ) -> Arguments:
     """What a Mamba2 mixer hands to its scan: slices of one tensor, and a state that is not zero.
 
-    A state fades to 1/e in about `memory` tokens. Rows but the first are padded: their last steps
-    are zero.
+    A state fades to 1/e in about `memory` tokens. Rows but the first are padded: they take no step
+    at the end. Steps, their bias and what skips the scan stand behind the inputs.
     """
     heads, groups = layer.heads, layer.groups
     inner, shared = heads * layer.head_width, groups * layer.state
     mixed = draws.normal(rows, tokens, inner + 2 * shared).to(draws.dtype)
     x_BTE, write, read = torch.split(mixed, [inner, shared, shared], dim=-1)
-    step_BTH = F.softplus(draws.normal(rows, tokens, heads))
-    _clear_padding(step_BTH)
+    raw_BTH = draws.normal(rows, tokens, heads).to(draws.dtype)
+    _clear_padding(raw_BTH, to=float("-inf"))
     return (
         torch.unflatten(x_BTE, 2, (heads, -1)),
-        step_BTH,
+        raw_BTH,
+        draws.normal(heads),
+        draws.normal(heads),
         -draws.spread(1 / memory, heads),
         torch.unflatten(write, 2, (groups, -1)),
         torch.unflatten(read, 2, (groups, -1)),
@@ -103,11 +120,11 @@ def weighted_key_values_arguments(
     return r, k, v, log_decay_BTHK, bonus_HK, state_BHKV
 
 
-def _clear_padding(*sequences: Tensor) -> None:
-    """Zero behind the last valid token: row b has a (b + 1)th of all tokens, at least one."""
+def _clear_padding(*sequences: Tensor, to: float = 0.0) -> None:
+    """One value behind the last valid token: row b has a (b + 1)th of all tokens, at least one."""
     for sequence in sequences:
         for row in range(1, len(sequence)):
-            sequence[row, max(1, sequence.shape[1] // (row + 1)) :] = 0
+            sequence[row, max(1, sequence.shape[1] // (row + 1)) :] = to
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from needlework.engine import (
     stopping,
 )
 from needlework.engine.journal import Journal
+from needlework.models.state import RowState
 from needlework.records import Prediction
 from needlework.tokenizers import prefixes
 from tests.engine_for_tests import ONE_BY_ONE, ROOMY, TINY, run_cell, shared_cell
@@ -107,6 +108,24 @@ def test_a_journal_that_believes_what_it_reads_is_caught(
     with pytest.raises(AssertionError):
         test_journal.test_a_line_that_is_not_what_was_written_is_counted_and_not_taken(
             line, tmp_path, caplog
+        )
+
+
+@pytest.mark.parametrize("name", laws.RECURRENT)
+def test_a_branch_that_is_answered_without_a_copy_is_caught(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever picks all rows needs no copy, until a step of the answer overwrites the branch."""
+    honest = RowState.select
+
+    def select(self: RowState, rows: torch.Tensor) -> RowState:
+        everything = all(len(each) == len(rows) for each in self._tensors())
+        return self if everything and rows.tolist() == [*range(len(rows))] else honest(self, rows)
+
+    monkeypatch.setattr(RowState, "select", select)
+    with pytest.raises(AssertionError):
+        laws.test_nobody_uses_a_state_again_that_was_written_on_from(
+            name, ONE_BY_ONE, tmp_path, monkeypatch
         )
 
 

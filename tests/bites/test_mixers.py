@@ -1,12 +1,12 @@
 """Would the laws of state notice? Each mixer below is broken in one way a real library was."""
 
-import copy
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
-from needlework.models import attention, convolution, gated_delta, rglru, rwkv6, ssd
+from needlework.models import attending, attention, convolution, gated_delta, rglru, rwkv6, ssd
 from needlework.models.state import KeyValueBuffer, KeyValueState
 from tests.laws import test_mixers as laws
 from tests.reference.test_against_naive import test_mixer_equals_its_formulas as equals_formulas
@@ -48,7 +48,7 @@ def test_a_dropped_token_shift_is_caught(name: str, monkeypatch: pytest.MonkeyPa
 
 def test_a_cache_written_in_place_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """Google's RecurrentGemma changes its attention cache in place (logits 0.36 apart)."""
-    honest = KeyValueState._room_for
+    honest = KeyValueState.room_for
 
     def shared(self: KeyValueState, new: int) -> KeyValueBuffer:
         if self.buffer.capacity >= self.longest + new:
@@ -57,7 +57,7 @@ def test_a_cache_written_in_place_is_caught(monkeypatch: pytest.MonkeyPatch) -> 
         self.buffer.keys_BHSP, self.buffer.values_BHSP = roomy.keys_BHSP, roomy.values_BHSP
         return self.buffer
 
-    monkeypatch.setattr(KeyValueState, "_room_for", shared)
+    monkeypatch.setattr(KeyValueState, "room_for", shared)
     with pytest.raises(AssertionError):
         laws.test_siblings_of_one_state_do_not_meet("attention")
 
@@ -78,14 +78,12 @@ def test_padding_that_is_read_is_caught(
 
 def test_a_window_one_key_too_wide_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """Google's code and transformers disagree by exactly one key (hazard H3)."""
-    honest = attention.Attention._visible
-
-    def wide(self: attention.Attention, *arguments: object) -> attention.Visible:
-        wider = copy.copy(self)
-        wider.spec = self.spec.model_copy(update={"window": self.spec.window + 1})
-        return honest(wider, *arguments)
-
-    monkeypatch.setattr(attention.Attention, "_visible", wide)
+    honest = attending.Sight.mask
+    monkeypatch.setattr(
+        attending.Sight,
+        "mask",
+        lambda self, *ranges: honest(replace(self, window=self.window + 1), *ranges),
+    )
     with pytest.raises(AssertionError):
         equals_formulas("window", 37)
 
@@ -119,20 +117,10 @@ def test_a_last_token_taken_from_the_padding_is_caught(
 
 def test_a_last_query_that_sees_the_padding_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """Columns behind a short row's last token hold nothing it may see."""
-    honest = attention.Attention._visible
-
-    def everything(
-        self: attention.Attention,
-        before: KeyValueState,
-        after: KeyValueState,
-        tokens: int,
-        lengths: Tensor | None,
-    ) -> attention.Visible:
-        if tokens == 1:
-            return {"attn_mask": None, "is_causal": False}
-        return honest(self, before, after, tokens, lengths)
-
-    monkeypatch.setattr(attention.Attention, "_visible", everything)
+    honest = attending.Sight.at_end
+    monkeypatch.setattr(
+        attending.Sight, "at_end", lambda *given: replace(honest(*given), level=True)
+    )
     with pytest.raises(AssertionError):
         laws.test_reading_for_the_last_token_gives_what_reading_for_all_does("attention", 37)
 

@@ -71,7 +71,7 @@ def test_a_published_defect_is_caught_and_64_tokens_did_not_see_it(
 
 def forgetful(self: KeyValueState, window: int) -> KeyValueState:
     """Half a window is dropped too much; a window that is not yet full stays whole."""
-    honest: Callable[[KeyValueState, int], KeyValueState] = HONEST["_drop_invisible"]
+    honest: Callable[[KeyValueState, int], KeyValueState] = HONEST["drop_invisible"]
     return honest(self, window // 2)
 
 
@@ -81,7 +81,7 @@ def unturned(self: Attention, qkv_BTC: Tensor, cache: KeyValueState) -> tuple[Te
     return heads(self, qkv_BTC, KeyValueState.empty(len(qkv_BTC), 1, 1, qkv_BTC))
 
 
-HONEST = {"_drop_invisible": KeyValueState._drop_invisible, "_heads": Attention._heads}
+HONEST = {"drop_invisible": KeyValueState.drop_invisible, "_heads": Attention._heads}
 
 
 @pytest.mark.upstream
@@ -91,7 +91,7 @@ HONEST = {"_drop_invisible": KeyValueState._drop_invisible, "_heads": Attention.
         ("mamba2", convolution, "last_valid", zeros),
         ("griffin", convolution, "last_valid", zeros),
         ("rwkv6", rwkv6, "last_valid", zeros),
-        ("griffin", KeyValueState, "_drop_invisible", forgetful),
+        ("griffin", KeyValueState, "drop_invisible", forgetful),
         ("transformerpp", Attention, "_heads", unturned),
     ],
     ids=["mamba2 tail", "griffin tail", "token shift", "keys", "positions"],

@@ -6,6 +6,7 @@ Writes one JSON object: shared memory and warps by kernel, dtype and shapes.
 """
 
 import contextlib
+import itertools
 import json
 import sys
 import types
@@ -15,9 +16,11 @@ import torch
 from triton.backends.compiler import GPUTarget
 from triton.runtime import autotuner, driver, jit
 
-from needlework.models import cuda
+from needlework.models import cuda, fused, fused_recurrent
 from needlework.models.config import RGLRU, SSD, MixerConfig, TimeMix
+from needlework.models.fused import KINDS
 from tests.kernels_for_tests import (
+    SCANS,
     Arguments,
     Draws,
     diagonal_scan_arguments,
@@ -90,12 +93,67 @@ def scan(layer: MixerConfig, tokens: int) -> None:
     arguments: Arguments
     if isinstance(layer, SSD):
         arguments = selective_scan_arguments(layer, 1, tokens, draws=draws)
-        cuda.selective_scan(*arguments, chunk=layer.chunk)
+        SCANS["selective_scan"][0]()(*arguments, chunk=layer.chunk)
+        y, weight = arguments[0].flatten(2), draws.normal(layer.heads * layer.head_width)
+        cuda.gated_norm(y, y, weight, eps=1e-5, groups=layer.groups)
     elif isinstance(layer, RGLRU):
         cuda.diagonal_scan(*diagonal_scan_arguments(layer.width, 1, tokens, draws=draws))
     elif isinstance(layer, TimeMix):
         arguments = weighted_key_values_arguments(layer, 1, tokens, draws=draws)
         cuda.weighted_key_values(*arguments, chunk=layer.chunk)
+
+
+WIDTHS = {"published": 2560, "nano": 128}
+"""Channels of the residual stream."""
+DTYPES = (torch.bfloat16, torch.float16, torch.float32)
+
+
+def between_products(width: int, tokens: int, dtype: torch.dtype) -> None:
+    """Everything of our own that stands between the matrix products of any decoder."""
+    draws = Draws.seeded(0)
+
+    def drawn(*shape: int, like: torch.dtype = dtype) -> torch.Tensor:
+        return draws.normal(*shape).to(like)
+
+    x, weight = drawn(1, tokens, width), drawn(width)
+    for activation in KINDS:
+        fused.gated(*drawn(1, tokens, 2 * width).chunk(2, dim=-1), activation)
+    fused.gated(x, x.float(), "gelu_tanh")
+    for stream, update in ((dtype, x), (torch.float32, x), (dtype, None)):
+        for bias, offset in ((None, False), (None, True), (weight, False)):
+            fused.add_norm(x.to(stream), update, weight, bias, eps=1e-5, offset=offset)
+    head = min(128, width // 4)
+    heads, keys = width // head, drawn(1, 1, tokens, head)
+    angles = drawn(1, 1, tokens, head // 2, like=torch.float32)
+    for given in (None, (angles, angles)):
+        qkv, start = drawn(1, tokens, (heads + 2) * head), torch.zeros(1, dtype=torch.long)
+        fused.rotate_append(qkv, given, start, keys, keys.clone(), heads=heads)
+    for taps, bias in ((4, weight), (2, None)):
+        tail, filters = drawn(1, taps - 1, width), drawn(width, taps)
+        fused.convolve_token(x[:, :1], tail, filters, bias, silu=bias is not None)
+
+
+def around_recurrences(width: int, tokens: int, dtype: torch.dtype) -> None:
+    """The same of what RWKV-6 and RecurrentGemma launch beside their scans."""
+    draws = Draws.seeded(0)
+    x, weight = draws.normal(1, tokens, width).to(dtype), draws.normal(width).to(dtype)
+    wide, last = draws.normal(width), x[:, 0]
+    for mixes, learnt in ((1, None), (2, None), (5, x.expand(5, tokens, width).clone())):
+        fused_recurrent.mix(x, last, weight.expand(mixes, width).clone(), learnt)
+    fused_recurrent.log_decay(x, wide)
+    head = width // (40 if width == WIDTHS["published"] else 4)
+    heads = torch.unflatten(x, 2, (-1, head))
+    fused_recurrent.head_norm_gate(heads.float(), x, weight, weight, eps=1e-5)
+    one, state = heads[:, :1], draws.normal(1, width // head, head, head)
+    for in_place in (True, False):
+        fused_recurrent.write_token(
+            one, one, one, one.float(), wide.view(-1, head), x[:, :1], weight, weight, state,
+            eps=1e-5, in_place=in_place,
+        )  # fmt: skip
+    blocks = 10 if width == WIDTHS["published"] else 4
+    mapped = draws.normal(blocks, tokens, 2 * width // blocks)
+    biases, position = weight.repeat(2).view(blocks, -1), torch.zeros(1, dtype=torch.long)
+    fused_recurrent.lru_gates(x, mapped, biases, wide, position)
 
 
 def main() -> None:
@@ -105,6 +163,9 @@ def main() -> None:
     for layer in LAYERS.values():
         for tokens in TOKENS:
             scan(layer, tokens)
+    for width, tokens, dtype in itertools.product(WIDTHS.values(), TOKENS, DTYPES):
+        between_products(width, tokens, dtype)
+        around_recurrences(width, tokens, dtype)
     json.dump(compiled, sys.stdout, indent=1, sort_keys=True)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from needlework.models import attention, kernels
+from needlework.models import kernels
 
 
 @pytest.fixture(autouse=True)
@@ -15,8 +15,6 @@ def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     monkeypatch.setattr(kernels, "accelerated", lambda device: True)
     monkeypatch.setattr(F, "scaled_dot_product_attention", attention_of_cuda)
-    # A GPU has no need of what a CPU does about a token alone.
-    monkeypatch.setattr(attention, "HALF", ())
     with torch.inference_mode():
         yield
 

@@ -11,6 +11,9 @@ import types
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.nn.attention.bias import CausalBias
+
+from needlework.models import attending
 
 HALVES = (torch.float16, torch.bfloat16)
 FLOATS = (*HALVES, torch.float32)
@@ -70,11 +73,12 @@ def causal_conv1d_fwd(
             initial_states.stride(1) == 1, f"initial states with strides {initial_states.stride()}"
         )
         aligned("initial states", initial_states, fastest=1)
-    need(seq_idx is None and final_states is None and not silu, "what needlework does not ask for")
+    need(seq_idx is None and final_states is None, "what needlework does not ask for")
     tail = x.new_zeros(batch, channels, taps - 1) if initial_states is None else initial_states
     joined = torch.cat([tail, x], dim=2).float()
     wide_bias = None if bias is None else bias.float()
-    out.copy_(F.conv1d(joined, weight.float()[:, None], wide_bias, groups=channels))
+    y = F.conv1d(joined, weight.float()[:, None], wide_bias, groups=channels)
+    out.copy_(F.silu(y) if silu else y)
 
 
 def flash_fwd(
@@ -93,7 +97,7 @@ def flash_fwd(
     generator: torch.Generator | None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Attention over (batch, tokens, heads, width); causal means aligned at the bottom right."""
-    batch, tokens, heads, width = q.shape
+    batch, _, heads, width = q.shape
     columns, groups = k.shape[1:3]
     need(q.dtype in HALVES, f"{q.dtype}: FlashAttention only supports fp16 and bf16")
     need(q.dtype == k.dtype == v.dtype, f"{q.dtype}, {k.dtype} and {v.dtype} together")
@@ -103,15 +107,76 @@ def flash_fwd(
     for name, tensor in (("q", q), ("k", k), ("v", v)):
         need(tensor.stride(-1) == 1, f"{name} with strides {tensor.stride()}")
         aligned(name, tensor, fastest=3)
-    extras = (dropout, softcap, return_softmax, window_left, window_right)
-    need(extras == (0.0, 0.0, False, -1, -1), f"{extras}: what needlework does not ask for")
-    keys, values = (each.float().repeat_interleave(heads // groups, dim=2) for each in (k, v))
-    scores = torch.einsum("bthp,bshp->bhts", q.float(), keys) * scale
-    if causal and tokens > 1:
-        last = torch.arange(tokens)[:, None] + columns - tokens
-        scores = scores.masked_fill(torch.arange(columns) > last, float("-inf"))
-    y = torch.einsum("bhts,bshp->bthp", scores.softmax(-1), values).to(q.dtype)
+    extras = (dropout, softcap, return_softmax)
+    need(extras == (0.0, 0.0, False), f"{extras}: what needlework does not ask for")
+    need(causal and window_right == 0 and out is None, "queries that see later keys")
+    end = torch.full((batch,), columns)
+    y, scores = _seen(q, k, v, end, scale=scale, window=window_left)
     return y, scores.logsumexp(-1), q.new_empty(0), torch.zeros(2, dtype=torch.int64)
+
+
+def _seen(
+    q: Tensor, k: Tensor, v: Tensor, end: Tensor, *, scale: float, window: int
+) -> tuple[Tensor, Tensor]:
+    """What queries find, the last of row b at column `end[b] - 1`, and the scores of all pairs."""
+    tokens, columns, each = q.shape[1], k.shape[1], q.shape[2] // k.shape[2]
+    keys, values = (kv.float().repeat_interleave(each, dim=2) for kv in (k, v))
+    scores = torch.einsum("bthp,bshp->bhts", q.float(), keys) * scale
+    own = (end[:, None] - tokens + torch.arange(tokens))[:, None, :, None]
+    hidden = torch.arange(columns) > own
+    if window >= 0:
+        hidden |= torch.arange(columns) < own - window
+    scores = scores.masked_fill(hidden, float("-inf"))
+    # A query without keys gives zeros, as in the compiled kernel.
+    weights = scores.softmax(-1).nan_to_num(0.0)
+    return torch.einsum("bhts,bshp->bthp", weights, values).to(q.dtype), scores
+
+
+def flash_fwd_kvcache(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    new_k: None,
+    new_v: None,
+    lengths: Tensor,
+    rotary_cos: None,
+    rotary_sin: None,
+    batch_index: None,
+    left_padding: None,
+    block_table: None,
+    alibi_slopes: None,
+    out: None,
+    scale: float,
+    causal: bool,
+    window_left: int,
+    window_right: int,
+    softcap: float,
+    interleaved: bool,
+    splits: int,
+) -> tuple[Tensor, Tensor]:
+    """Attention over a cache of which row b uses the first `lengths[b]` columns."""
+    batch, _, heads, width = q.shape
+    columns, groups = k.shape[1:3]
+    need(q.dtype in HALVES, f"{q.dtype}: FlashAttention only supports fp16 and bf16")
+    need(q.dtype == k.dtype == v.dtype, f"{q.dtype}, {k.dtype} and {v.dtype} together")
+    need(batch > 0 and width <= 256, f"{batch} rows of {width} channels")
+    need(heads % groups == 0, f"{heads} heads of {groups} groups")
+    need(k.shape == v.shape == (batch, columns, groups, width), f"keys of shape {tuple(k.shape)}")
+    fits = lengths.dtype is torch.int32 and lengths.shape == (batch,) and lengths.is_contiguous()
+    need(fits, f"lengths in {lengths.dtype} of shape {tuple(lengths.shape)}")
+    need(int(lengths.max()) <= columns, "rows longer than the cache")
+    for name, tensor in (("q", q), ("k", k), ("v", v)):
+        need(tensor.stride(-1) == 1, f"{name} with strides {tensor.stride()}")
+        if width % 8 == 0:  # Else it is copied to a width that is.
+            aligned(name, tensor, fastest=3)
+    extras = (new_k, new_v, rotary_cos, rotary_sin, batch_index, left_padding, block_table)
+    need(
+        not any(each is not None for each in (*extras, alibi_slopes, out)), "what is not asked for"
+    )
+    need(softcap == 0.0 and splits == 0 and interleaved, "settings that are not asked for")
+    need(causal and window_right == 0, "queries that see later keys")
+    y, scores = _seen(q, k, v, lengths.long(), scale=scale, window=window_left)
+    return y, scores.logsumexp(-1)
 
 
 _attend = F.scaled_dot_product_attention
@@ -129,11 +194,20 @@ def attention_of_cuda(
     """torch's attention, where it has a kernel for CUDA that writes no float32 scores down.
 
     Sharing keys among heads works with the FlashAttention inside torch, which knows half precision,
-    256 channels and no mask, and with the math kernel; the one for masks takes a key per head.
+    256 channels and no mask, and with the math kernel; the one for masks takes a key per head. A
+    bias that is causal from the lower right is no mask: two of the kernels know it by itself.
     """
     flash = attn_mask is None and q.dtype in HALVES and q.shape[-1] <= 256
     need(flash or not enable_gqa, "grouped attention falls to torch's math kernel")
     need(enable_gqa or q.shape[1] == k.shape[1], "another number of keys than of queries")
+    need(q.stride(-1) == k.stride(-1) == v.stride(-1) == 1, "channels are not the fastest axis")
+    if isinstance(attn_mask, CausalBias):
+        attn_mask = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool)
+        attn_mask = attn_mask.tril(k.shape[2] - q.shape[2])
+    elif attn_mask is not None:
+        small = attn_mask.shape[-2] == 1 or attn_mask.numel() <= attending.MASKED_PAIRS
+        need(small, f"a mask of {tuple(attn_mask.shape)}")
+        need(bool(attn_mask.any(dim=-1).all()), "a query that sees nothing, which may give NaN")
     return _attend(q, k, v, attn_mask=attn_mask, is_causal=is_causal, enable_gqa=enable_gqa)
 
 
@@ -144,6 +218,7 @@ def install() -> None:
     convolution.causal_conv1d_bwd = convolution.causal_conv1d_update = None
     flash = types.ModuleType("flash_attn_2_cuda")
     flash.fwd = flash_fwd
+    flash.fwd_kvcache = flash_fwd_kvcache
     sys.modules |= {module.__name__: module for module in (convolution, flash)}
     from flash_attn import flash_attn_interface
 

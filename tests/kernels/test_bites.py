@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from needlework.models import attention, cuda
+from needlework.models import attending, cuda, rwkv6, ssd
 from tests.kernels import interpreter, test_decoders, test_extensions, test_scans
 
 pytestmark = interpreter.KERNELS
@@ -17,7 +17,7 @@ def test_a_single_token_without_a_bias_is_caught(monkeypatch: pytest.MonkeyPatch
     honest = module.selective_state_update
 
     def without(*arguments: Tensor, **nothing: Tensor) -> Tensor:
-        assert set(nothing) == {"D", "dt_bias"}
+        assert set(nothing) == {"D", "dt_bias", "dt_softplus"}
         return honest(*arguments)
 
     monkeypatch.setattr(module, "selective_state_update", without)
@@ -90,17 +90,14 @@ def test_masked_attention_that_shares_keys_is_caught(
 ) -> None:
     """torch answers with float32 scores of all pairs: 10.7 GB for 16,384 tokens of ten heads."""
 
-    def sharing(
-        self: attention.Attention, q: Tensor, k: Tensor, v: Tensor, visible: attention.Visible
-    ) -> Tensor:
-        if q.dtype is torch.bfloat16 and visible["attn_mask"] is None:
-            return cuda.attention(q, k, v, causal=visible["is_causal"])
-        grouped = self.spec.heads != self.spec.kv_heads
-        return F.scaled_dot_product_attention(q, k, v, **visible, enable_gqa=grouped)
+    def sharing(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+        return F.scaled_dot_product_attention(
+            q, k, v, attn_mask=mask, is_causal=False, enable_gqa=True
+        )
 
-    monkeypatch.setattr(attention.Attention, "_attend", sharing)
+    monkeypatch.setattr(attending, "_grouped", sharing)
     with pytest.raises(RuntimeError, match="math kernel"):
-        test_extensions.test_attention_of_any_heads(name, torch.bfloat16)
+        test_extensions.test_attention_without_flash_attn(name, monkeypatch)
 
 
 def test_a_state_changed_in_place_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,11 +107,21 @@ def test_a_state_changed_in_place_is_caught(monkeypatch: pytest.MonkeyPatch) -> 
         test_scans.test_the_selective_scan_of_any_length(1)
 
 
+@pytest.mark.parametrize("name", test_decoders.OVERWRITTEN)
+def test_a_shared_state_that_is_overwritten_is_caught(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (rwkv6, ssd):
+        monkeypatch.setattr(module, "owns_states", lambda: True)
+    with pytest.raises(AssertionError):
+        test_decoders.test_a_state_is_overwritten_for_its_owner_alone(name)
+
+
 def test_a_step_that_reads_its_padding_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     honest = cuda.selective_scan
 
-    def unpadded(x: Tensor, step: Tensor, *rest: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
-        return honest(x, step.clamp(min=0.1), *rest, chunk=chunk)
+    def unpadded(x: Tensor, steps: cuda.Steps, *rest: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
+        return honest(x, steps._replace(raw_BTH=steps.raw_BTH.clamp(min=-2)), *rest, chunk=chunk)
 
     monkeypatch.setattr(cuda, "selective_scan", unpadded)
     with pytest.raises(AssertionError):

@@ -11,7 +11,7 @@ from needlework.models import kernels
 from needlework.models.config import DecoderConfig
 from needlework.models.random_weights import random_decoder
 from needlework.nano.architectures import LAYERS, nano_config
-from needlework.proving.checking import share
+from needlework.proving.checking import share, state_tensors
 from tests.kernels import interpreter
 from tests.kernels_for_tests import decoder_results, difference_from_torch
 
@@ -48,6 +48,32 @@ def test_a_decoder_in_half_precision(name: str) -> None:
     decoder = random_decoder(small(name), dtype=torch.bfloat16)
     found = difference_from_torch(lambda: decoder_results(decoder, tokens=20))
     assert found <= TOLERANCE[torch.bfloat16]
+
+
+OVERWRITTEN = ("mamba2", "rwkv6")
+"""Families with a kernel that writes the state it was given."""
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+def test_a_state_is_overwritten_for_its_owner_alone(name: str) -> None:
+    """Siblings read on from one state, twice the same; to write on from it gives that as well."""
+    decoder = random_decoder(small(name))
+    prompt, rest = torch.arange(5 + 2)[None].repeat(2, 1).split([5, 2], dim=1)
+    _, state = decoder.read(prompt, decoder.init_state(2))
+    kept = [each.clone() for each in state_tensors(state)]
+    read, written = state, state
+    for token in rest.split(1, dim=1):
+        first, after = decoder.read(token, read)
+        again, _ = decoder.read(token, read)
+        assert torch.equal(again, first)
+        read = after
+    assert all(map(torch.equal, state_tensors(state), kept))
+    for token in rest.split(1, dim=1):
+        last, written = decoder.write(token, written)
+    assert torch.equal(last, first)
+    assert all(map(torch.equal, state_tensors(written), state_tensors(read)))
+    if name in OVERWRITTEN:
+        assert not all(map(torch.equal, state_tensors(state), kept))
 
 
 @pytest.mark.parametrize("name", RECURRENT)

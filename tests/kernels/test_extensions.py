@@ -1,14 +1,17 @@
 """Compiled packages: called as their C++ wants to be, with the answers of torch."""
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from needlework.models import attention, config, cuda, kernels
+from needlework.models import attending, config, cuda, kernels
 from needlework.models.convolution import CausalConvolution
 from needlework.models.random_weights import random_layer
-from needlework.proving.checking import share
+from needlework.proving.checking import largest_share, share
 from tests.kernels import extensions, interpreter
 from tests.kernels_for_tests import difference_from_torch, layer_results
 
@@ -40,9 +43,13 @@ def convolution(channels: int, taps: int, dtype: torch.dtype) -> CausalConvoluti
 
 
 def convolves_as_torch(layer: CausalConvolution, x_BTC: Tensor, tail_BJC: Tensor) -> None:
+    """By causal-conv1d, and a single token by our own kernel where there is Triton, too."""
     before = x_BTC.clone(), tail_BJC.clone()
-    found = difference_from_torch(lambda: layer(x_BTC, tail_BJC, None))
-    assert found <= TOLERANCE[x_BTC.dtype]
+    for absent in ("triton", "nothing"):
+        with pytest.MonkeyPatch.context() as without:
+            without.setattr(kernels, "installed", partial(str.__ne__, absent))
+            found = difference_from_torch(lambda: layer(x_BTC, tail_BJC, None))
+        assert found <= TOLERANCE[x_BTC.dtype]
     assert torch.equal(x_BTC, before[0])
     assert torch.equal(tail_BJC, before[1])
 
@@ -105,8 +112,14 @@ HEADS = {
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("name", HEADS)
-def test_attention_of_any_heads(name: str, dtype: torch.dtype) -> None:
-    """A prompt, a masked continuation and single tokens; grouped ones without float32 scores."""
+def test_attention_of_any_heads(
+    name: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A prompt, a masked continuation and single tokens; grouped ones without float32 scores.
+
+    What fills the cache is checked by itself, and would take minutes here.
+    """
+    monkeypatch.setattr(kernels, "installed", lambda module: module != "triton")
     layer = random_layer(HEADS[name], 64, dtype=dtype)
     found = difference_from_torch(lambda: layer_results(layer, 64, rows=2, tokens=40))
     assert found <= TOLERANCE[dtype]
@@ -115,27 +128,95 @@ def test_attention_of_any_heads(name: str, dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("name", HEADS)
 def test_attention_without_flash_attn(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """torch's own kernels have limits, too."""
-    monkeypatch.setattr(kernels, "installed", lambda module: module != "flash_attn")
+    absent = ("flash_attn", "triton")
+    monkeypatch.setattr(kernels, "installed", lambda module: module not in absent)
     for dtype in DTYPES:
         layer = random_layer(HEADS[name], 64, dtype=dtype)
-        found = difference_from_torch(
-            lambda layer=layer: layer_results(layer, 64, rows=2, tokens=9)
+        found = difference_from_the_cpu(
+            lambda layer=layer: layer_results(layer, 64, rows=2, tokens=40)
         )
         assert found <= TOLERANCE[dtype]
 
 
-def test_keys_for_every_head_are_the_keys_of_its_group() -> None:
-    q, k, v = torch.randn(2, 6, 5, 8), torch.randn(2, 3, 9, 8), torch.randn(2, 3, 9, 8)
+def difference_from_the_cpu(run: Callable[[], list[Tensor]]) -> float:
+    """The largest share by which `run` differs as on a GPU and as without one."""
+    found = run()
+    with pytest.MonkeyPatch.context() as without:
+        without.setattr(kernels, "accelerated", lambda device: False)
+        without.setattr(F, "scaled_dot_product_attention", extensions._attend)
+        return largest_share(found, run())
+
+
+@pytest.mark.parametrize("groups", [1, 3, 6])
+def test_keys_for_every_head_are_views_of_those_of_its_group(
+    groups: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of a buffer's columns, two rows, a mask of each row's own."""
+    q, buffer = torch.randn(2, 6, 5, 8), torch.randn(2, 2, groups, 18, 8)
+    k, v = buffer[0, :, :, :9], buffer[1, :, :, :9]
     mask = torch.rand(2, 1, 5, 9) > 0.3
     mask[..., 0] = True
-    repeated = (attention.for_every_head(each, 6) for each in (k, v))
-    ours = extensions.attention_of_cuda(
-        q, *repeated, attn_mask=mask, is_causal=False, enable_gqa=False
-    )
+    given = []
+
+    def watched(*tensors: Tensor, **settings: object) -> Tensor:
+        given.extend(tensors[1:])
+        return extensions.attention_of_cuda(*tensors, **settings)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", watched)
+    ours = attending._grouped(q, k, v, mask)
     theirs = extensions._attend(q, k, v, attn_mask=mask, enable_gqa=True)
     assert share(ours, theirs) <= TOLERANCE[torch.float32]
+    assert [each.data_ptr() for each in given] == [k.data_ptr(), v.data_ptr()]
 
 
-def test_keys_of_one_group_are_not_copied() -> None:
-    keys_BGSP = torch.randn(2, 1, 9, 8)
-    assert attention.for_every_head(keys_BGSP, 10).data_ptr() == keys_BGSP.data_ptr()
+@pytest.mark.parametrize("flash", [True, False])
+@pytest.mark.parametrize("pairs", [1 << 24, 60])
+@pytest.mark.parametrize("window", [None, 7])
+def test_attention_of_rows_that_begin_and_end_anywhere(
+    window: int | None, pairs: int, flash: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unequal histories, unequal continuations with padding, steps; in blocks of few queries."""
+    spec = config.Attention(heads=4, kv_heads=2, head_width=16, rotary_width=8, window=window)
+    layer = random_layer(spec, 32, dtype=torch.bfloat16)
+    monkeypatch.setattr(kernels, "installed", lambda module: flash or module != "flash_attn")
+    monkeypatch.setattr(attending, "MASKED_PAIRS", pairs)
+    monkeypatch.setattr(attending, "WINDOWED_QUERIES", 4)
+
+    def run() -> list[Tensor]:
+        torch.manual_seed(0)
+        x = torch.randn(3, 40, 32).to(torch.bfloat16)
+        histories, lengths = [2, 9, 21], [19, 1, 6]
+        states, found = [], []
+        for row, length in enumerate(histories):
+            y, state = layer(x[row : row + 1, :length], layer.init_state(1), None)
+            found.append(y)
+            states.append(state)
+        state = type(states[0]).stack(states)
+        y, state = layer(x[:, 20:39], state, torch.tensor(lengths))
+        found += [row[:length] for row, length in zip(y, lengths, strict=True)]
+        for _ in range(3):
+            y, state = layer(x[:, 39:], state, None)
+            found.append(y)
+        y, _ = layer.read(x[:, :5], state, torch.tensor([5, 1, 3]))
+        return [*found, y]
+
+    assert difference_from_the_cpu(run) <= TOLERANCE[torch.bfloat16]
+
+
+@pytest.mark.parametrize("heads", [2, 4])
+def test_a_window_over_rows_that_begin_together_and_end_anywhere(
+    heads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The columns of a late block of queries lie behind the end of a short row."""
+    spec = config.Attention(heads=heads, kv_heads=2, head_width=16, rotary_width=8, window=7)
+    layer = random_layer(spec, 32, dtype=torch.bfloat16)
+    monkeypatch.setattr(kernels, "installed", lambda module: False)
+    monkeypatch.setattr(attending, "WINDOWED_QUERIES", 4)
+    x, lengths = torch.randn(3, 40, 32).to(torch.bfloat16), [40, 1, 9]
+
+    def run() -> list[Tensor]:
+        y, state = layer(x, layer.init_state(3), torch.tensor(lengths))
+        after, _ = layer(x[:, :5], state, torch.tensor([5, 2, 3]))
+        return [row[:length] for row, length in zip(y, lengths, strict=True)] + [after[:, 0]]
+
+    assert difference_from_the_cpu(run) <= TOLERANCE[torch.bfloat16]

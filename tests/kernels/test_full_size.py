@@ -134,10 +134,20 @@ def test_every_kernel_compiles_for_a_gpu_that_is_not_there(
 
 
 LAUNCHED = {
+    "add_norm_kernel",
+    "convolve_token_kernel",
+    "decay_kernel",
+    "gated_kernel",
+    "head_norm_gate_kernel",
+    "lru_gates_kernel",
+    "mix_kernel",
+    "rotate_append_kernel",
+    "write_token_kernel",
     "_bmm_chunk_fwd_kernel",
     "_chunk_cumsum_fwd_kernel",
     "_chunk_scan_fwd_kernel",
     "_chunk_state_fwd_kernel",
+    "_layer_norm_fwd_1pass_kernel",
     "_selective_scan_update_kernel",
     "_state_passing_fwd_kernel",
     "chunk_fwd_kernel_h",

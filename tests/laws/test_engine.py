@@ -7,16 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from needlework import models
 from needlework.defects import LayerHazard
+from needlework.engine import choosing, decode
 from needlework.engine.cell import Dataset, Setting, predict_cell
 from needlework.engine.choosing import Sampled
 from needlework.engine.running import last_logits
 from needlework.engine.schedule import Limits
-from needlework.engine.stopping import PUBLISHED_SAMPLING
+from needlework.engine.stopping import PUBLISHED_SAMPLING, Decoding
 from needlework.models.decoder import Decoder
 from needlework.models.hazards import with_hazards
+from needlework.models.state import DecoderState, RowState
+from needlework.proving.checking import state_tensors
 from needlework.records import Prediction
 from needlework.tokenizers.prefixes import plan_forest
 from tests.engine_for_tests import (
@@ -58,6 +62,54 @@ def answers(predictions: list[Prediction]) -> list[tuple[str, str]]:
 def test_the_engine_answers_as_a_plain_loop_does(name: str, tmp_path: Path) -> None:
     decoder, cell = model(name), shared_cell(samples=3)
     predictions = run_cell(decoder, cell, tmp_path / "journal")
+    assert answers(predictions) == expected(decoder, cell)
+
+
+@pytest.mark.parametrize("decoding", [Decoding(), PUBLISHED_SAMPLING], ids=["greedy", "drawn"])
+@pytest.mark.parametrize("limits", [ROOMY, TINY], ids=["roomy", "tiny"])
+def test_tokens_that_nobody_looked_at_change_no_answer(
+    limits: Limits, decoding: Decoding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows end for every reason within four tokens that are written at once."""
+    decoder, cell = model("llama"), shared_cell(samples=3)
+    monkeypatch.setattr(choosing, "close_share", lambda logits: None)
+    expected = run_cell(decoder, cell, tmp_path / "a", limits=limits, decoding=decoding)
+    assert len({each.generated_tokens % 4 for each in expected}) > 2
+    monkeypatch.setattr(decode, "unseen_tokens", lambda decoder: 4)
+    found = run_cell(decoder, cell, tmp_path / "b", limits=limits, decoding=decoding)
+    assert found == expected
+
+
+RECURRENT = ("mamba2", "griffin", "rwkv6")
+
+
+@pytest.mark.parametrize("limits", [ROOMY, ONE_BY_ONE], ids=["roomy", "one row"])
+@pytest.mark.parametrize("name", RECURRENT)
+def test_nobody_uses_a_state_again_that_was_written_on_from(
+    name: str, limits: Limits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On CUDA a step overwrites its state: siblings, branches and answers must have their own.
+
+    One prompt is the beginning of others, so it is answered from a branch that is kept.
+    """
+    decoder, cell = model(name), shared_cell(samples=3)
+    cell["repeated"] = dataset(cell["repeated"].samples[:1])
+    honest, steps = Decoder.write, []
+
+    def spoiling(
+        self: Decoder, tokens_B1: Tensor, state: DecoderState
+    ) -> tuple[Tensor, DecoderState]:
+        hidden_BD, after = honest(self, tokens_B1, state)
+        for layer in state.layers:
+            if isinstance(layer, RowState):  # Behind what is in use, a cache may be written anyway.
+                for tensor in state_tensors(layer):
+                    tensor.fill_(float("nan"))
+        steps.append(hidden_BD)
+        return hidden_BD, after
+
+    monkeypatch.setattr(Decoder, "write", spoiling)
+    predictions = run_cell(decoder, cell, tmp_path / "journal", limits=limits)
+    assert steps
     assert answers(predictions) == expected(decoder, cell)
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from needlework.models import attending
 from needlework.models.decoder import Decoder
 from needlework.models.ssd import last_state, selective_scan
 from needlework.models.state import DecoderState
@@ -44,6 +45,21 @@ def test_cutting_a_sequence_anywhere_changes_nothing(name: str, cuts: list[int])
     with torch.no_grad():
         whole, _ = layer(x, layer.init_state(2))
         close(run_in_pieces(layer, x, layer.init_state(2), cuts), whole)
+
+
+@pytest.mark.parametrize("pairs", [1, 100])
+@pytest.mark.parametrize("name", ["attention", "grouped attention", "window"])
+def test_queries_whose_mask_would_be_large_come_in_blocks(
+    name: str, pairs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer, x, lengths = mixer(name), inputs(3, 40), torch.tensor([20, 3, 11])
+    with torch.no_grad():
+        _, before = layer(x[:, :20], layer.init_state(3), lengths)
+        expected, _ = layer(x[:, 20:], before, lengths)
+        monkeypatch.setattr(attending, "MASKED_PAIRS", pairs)
+        found, _ = layer(x[:, 20:], before, lengths)
+    for row, length in enumerate(lengths):
+        close(found[row, :length], expected[row, :length])
 
 
 @pytest.mark.parametrize("name", SPECS)

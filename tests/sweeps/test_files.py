@@ -5,6 +5,7 @@ Readers register at the door (`needlework.door`); one that does not is found by 
 
 import ast
 import importlib
+import importlib.util
 import json
 import pickle
 import pkgutil
@@ -51,6 +52,9 @@ LONGEST_LINE = 900
 
 def modules() -> list[str]:
     names = [module.name for module in pkgutil.walk_packages(needlework.__path__, "needlework.")]
+    if importlib.util.find_spec("triton") is None:
+        # Kernels of our own, which only a machine with a GPU imports.
+        names = [name for name in names if not name.startswith("needlework.models.fused")]
     return [name for name in names if not name.endswith("__main__")]
 
 

@@ -16,6 +16,7 @@ from needlework.cost.estimate import MASK_BYTES, ROOM_TO_GROW
 from needlework.engine.memory import SHARE_OF_FREE, all_free_bytes, row_bytes
 from needlework.engine.schedule import ALONE
 from needlework.external.snapshots import is_hub_id
+from needlework.models.attending import MASKED_PAIRS
 from needlework.models.checkpoints import reading, rwkv6
 from needlework.models.config import DecoderConfig
 from needlework.models.decoder import Decoder
@@ -83,7 +84,10 @@ def longest_context(spec: DecoderConfig, dtype: torch.dtype, free: int) -> int |
     per_token = ROOM_TO_GROW * (row_bytes(decoder, 2 * FAR) - row_bytes(decoder, FAR)) / FAR
     if not per_token:
         return None if far <= rest else 0
-    tokens = max(0, int(rest / (per_token + MASK_BYTES * ALONE.tokens)))
+    tokens = int(rest / (per_token + MASK_BYTES * ALONE.tokens))
+    if tokens * ALONE.tokens > MASKED_PAIRS:
+        tokens = int((rest - MASK_BYTES * MASKED_PAIRS) / per_token)
+    tokens = max(0, tokens)
     return tokens if spec.positions is None else min(tokens, spec.positions)
 
 

@@ -59,30 +59,30 @@ def driver() -> str | None:
 
 def compiler() -> str:
     """The C compiler and headers with which Triton makes launchers, or what is missing of them."""
+    missing = kernels.missing_compiler()
+    if missing is not None:
+        return f"none: {missing}"
     found = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
-    if found is None or shutil.which(found) is None:
-        named = f"CC={found} is not here" if found else "neither gcc nor clang is here"
-        return f"none: {named}, and every kernel in Triton needs one on the node where it runs"
-    headers = Path(sysconfig.get_path("include"))
-    if not (headers / "Python.h").is_file():
-        return f"{found}, but {headers} has no Python.h, which every kernel in Triton needs"
-    return f"{found}, headers of Python in {headers}"
+    return f"{found}, headers of Python in {sysconfig.get_path('include')}"
 
 
 def kernel(operation: Operation, found: torch.device) -> str:
     """Who computes an operation on this device, and why it is not the kernel where it is not."""
-    package = kernels.KERNELS[operation].package
+    package, module = kernels.KERNELS[operation].package, kernels.KERNELS[operation].module
     try:
         named = f"{package} {version(package)}"
     except PackageNotFoundError:
         return f"torch: {package} is not installed"
-    failure = import_failure(kernels.KERNELS[operation].module)
+    failure = import_failure(module)
     if failure is not None and failure.ends_python and kernels.accelerated(found):
         return f"none: {named} is chosen and ends what imports it, uninstall it: {failure.said}"
     if failure is not None:
         return f"torch: {named} cannot be imported: {failure.said}"
     if kernels.chosen(operation, found, torch.bfloat16) == package:
         return f"{named}: used"
+    if kernels.accelerated(found):
+        why = kernels.import_failure(module) or kernels.too_old(found)
+        return f"torch: {named} cannot be used: {why}"
     return f"torch: {named} can be imported and waits for a GPU"
 
 

@@ -26,6 +26,8 @@ OCCUPANCY = 0.75
 """Rows of a decode batch in use on average: it is filled up when half of them are free."""
 MASK_BYTES = 5
 """An attention mask has a byte, and inside the call a number, for every query and key."""
+MASKED_PAIRS = 1 << 24
+"""Queries times keys of one mask at most, `models.attending`; queries beyond come in blocks."""
 PROCESS = {"cpu": 560 << 20, "cuda": 3 << 30}
 """Python, torch and tokenizer in main memory; with a CUDA context and its libraries assumed."""
 CONTEXT = 1 << 30
@@ -210,4 +212,5 @@ def _working_bytes(decoder: Decoder, longest: int, rows: int, width: int, device
     keys = decoder.most_keys(longest)
     call = min(CALL_TOKENS[device.kind], rows * longest)
     logits = 2 * 4 * rows * decoder.spec.padded_vocabulary
-    return states + call * (decoder.call_bytes(width) + MASK_BYTES * keys) + logits
+    mask = MASK_BYTES * min(call * keys, MASKED_PAIRS)
+    return states + call * decoder.call_bytes(width) + mask + logits

@@ -36,6 +36,9 @@ class Chooser(Protocol):
     def __call__(self, logits_RV: Tensor, prompts: Sequence[int]) -> list[int]:
         """One token for each row; row r continues prompt `prompts[r]`."""
 
+    def unseen(self, logits_RV: Tensor, prompts: Sequence[int]) -> Tensor | None:
+        """The same tokens, left on the device, or None where they depend on what is written."""
+
 
 @dataclass(frozen=True)
 class Greedy:
@@ -57,6 +60,11 @@ class Greedy:
             for row in contested_R.nonzero()[:, 0].tolist():
                 tokens[row] = int(self.alone(prompts[row])[: logits_RV.shape[1]].argmax())
         return tokens
+
+    def unseen(self, logits_RV: Tensor, prompts: Sequence[int]) -> Tensor | None:
+        """Nothing where a contested choice is computed once more, from the answer so far."""
+        del prompts
+        return None if close_share(logits_RV) else logits_RV.argmax(dim=-1)
 
 
 def close_share(logits: Tensor) -> float | None:
@@ -82,6 +90,11 @@ class Sampled:
 
     def __call__(self, logits_RV: Tensor, prompts: Sequence[int]) -> list[int]:
         """One token for each row."""
+        tokens: list[int] = self.unseen(logits_RV, prompts).tolist()
+        return tokens
+
+    def unseen(self, logits_RV: Tensor, prompts: Sequence[int]) -> Tensor:
+        """The same, left on the device; draws of an answer that has ended concern no other."""
         best = logits_RV.topk(min(self.top_k, logits_RV.shape[1]), dim=-1)
         shares_RK = torch.softmax(best.values.double() / self.temperature, dim=-1)
         draws = [self._stream(prompt).random() for prompt in prompts]
@@ -89,8 +102,7 @@ class Sampled:
         places_R1 = (shares_RK.cumsum(dim=-1) <= draws_R1).sum(dim=-1, keepdim=True)
         # The shares may add up to a little less than one.
         places_R1.clamp_(max=shares_RK.shape[1] - 1)
-        tokens: list[int] = best.indices.gather(1, places_R1)[:, 0].tolist()
-        return tokens
+        return best.indices.gather(1, places_R1)[:, 0]
 
     def _stream(self, prompt: int) -> random.Random:
         if prompt not in self._streams:

@@ -16,12 +16,18 @@ from needlework.engine.choosing import Chooser
 from needlework.engine.interruption import Interruption
 from needlework.engine.memory import out_of_memory_after
 from needlework.engine.prefill import Ready
+from needlework.models import kernels
 from needlework.models.decoder import Decoder
 from needlework.models.state import DecoderState
 from needlework.records import StopReason
 
 REFILL = 2
 """Finished rows are replaced when one in this many is, not one by one: it copies every state."""
+UNSEEN = 4
+"""Tokens written on CUDA before the host looks at them: each look waits for the device, and of an
+answer that has ended up to three are written in vain. Not yet run on a GPU."""
+Choice = tuple[int, bool]
+"""A token, and whether the logits it was chosen by were finite."""
 NOT_FINITE = "the model's logits are not finite numbers"
 
 
@@ -93,6 +99,15 @@ def _up_to(rows: int, ready: Iterator[Ready]) -> list[Ready]:
     return groups
 
 
+def unseen_tokens(decoder: Decoder) -> int:
+    """Tokens that a row may write before anybody looks at them.
+
+    One where positions end: what is written in vain would stand behind the last of them.
+    """
+    endless = decoder.config.positions is None
+    return UNSEEN if endless and kernels.accelerated(decoder.embedding.weight.device) else 1
+
+
 class _Batch:
     """Rows in step with each other; a finished row lingers, unread, until others join."""
 
@@ -104,6 +119,7 @@ class _Batch:
         self.choose = choose
         self.vocabulary = vocabulary
         self.device = decoder.embedding.weight.device
+        self.unseen = unseen_tokens(decoder)
         self.prompts: list[int] = []
         """Prompts whose answers are being written."""
         self.places: list[int] = []
@@ -131,37 +147,74 @@ class _Batch:
         self.state = self._stack(states)
 
     def step(self) -> Iterator[Finished]:
-        """Write one more token in every row."""
-        assert self.state is not None
-        with self._guard(self.prompts):
-            tokens_R1 = torch.tensor(self.tokens, device=self.device)[:, None]
-            hidden_RD, self.state = self.decoder.read(tokens_R1, self.state)
+        """Write one more token in every row, or several before anybody looks at them.
+
+        What a row has written behind its end is dropped. No row knows of the others, so what it
+        wrote until then is what it would have written alone.
+        """
+        asked = tuple(self.prompts)
+        with self._guard(asked):
+            written = self._written()
+        for column in written:
+            chosen = dict(zip(asked, column, strict=True))
+            tokens, finished = self._add(self.prompts, [chosen[each] for each in self.prompts])
+            yield from finished
+            if finished:
+                pairs = zip(self.prompts, self.places, strict=True)
+                self.places = [place for prompt, place in pairs if prompt in tokens]
+                self.prompts = list(tokens)
+            for place, token in zip(self.places, tokens.values(), strict=True):
+                self.tokens[place] = token
+        if not self.prompts:
+            # Nobody goes on: the memory is for the prompts to come.
+            self.tokens, self.state = [], None
+
+    def _written(self) -> list[list[Choice]]:
+        """The choices of every row, step by step; the device is asked for them once."""
+        read_R = torch.tensor(self.tokens, device=self.device)
+        places_R = torch.tensor(self.places, device=self.device)
+        steps: list[Tensor] = []
+        for _ in range(self.unseen):
+            assert self.state is not None
+            hidden_RD, self.state = self.decoder.write(read_R[:, None], self.state)
             if len(self.places) < len(self.tokens):
-                hidden_RD = hidden_RD[torch.tensor(self.places, device=self.device)]
-        tokens, finished = self._write(self.prompts, hidden_RD)
-        yield from finished
-        if finished:
-            pairs = zip(self.prompts, self.places, strict=True)
-            self.places = [place for prompt, place in pairs if prompt in tokens]
-            self.prompts = list(tokens)
-            if not tokens:
-                # Nobody goes on: the memory is for the prompts to come.
-                self.tokens, self.state = [], None
-        for place, token in zip(self.places, tokens.values(), strict=True):
-            self.tokens[place] = token
+                hidden_RD = hidden_RD[places_R]
+            logits_RV, finite_R = self._logits(hidden_RD)
+            tokens_R = self.choose.unseen(logits_RV, self.prompts) if self.unseen > 1 else None
+            if tokens_R is None:
+                assert not steps, "a choice depends on what is written always or never"
+                chosen = self.choose(logits_RV, self.prompts)
+                return [list(zip(chosen, finite_R.tolist(), strict=True))]
+            steps.append(torch.stack([tokens_R, finite_R.long()], dim=1))
+            read_R = read_R.index_copy(0, places_R, tokens_R)
+        return [
+            [(token, bool(finite)) for token, finite in step]
+            for step in torch.stack(steps).tolist()
+        ]
 
     def _write(
         self, prompts: Sequence[int], hidden_RD: Tensor
     ) -> tuple[dict[int, int], list[Finished]]:
         """Choose a token for every row: the tokens of prompts that go on, and finished answers."""
         with self._guard(prompts):
-            logits_RV = self.decoder.logits(hidden_RD)[:, : self.vocabulary]
-            low_R, high_R = logits_RV.aminmax(dim=-1)
-            finite = (low_R.isfinite() & high_R.isfinite()).tolist()
+            logits_RV, finite_R = self._logits(hidden_RD)
+            finite: list[bool] = finite_R.tolist()
             chosen = self.choose(logits_RV, prompts)
+        return self._add(prompts, list(zip(chosen, finite, strict=True)))
+
+    def _logits(self, hidden_RD: Tensor) -> tuple[Tensor, Tensor]:
+        """Of the rows of the head that can be chosen; and whether all of a row's are finite."""
+        logits_RV = self.decoder.logits(hidden_RD)[:, : self.vocabulary]
+        low_R, high_R = logits_RV.aminmax(dim=-1)
+        return logits_RV, low_R.isfinite() & high_R.isfinite()
+
+    def _add(
+        self, prompts: Sequence[int], choices: Sequence[Choice]
+    ) -> tuple[dict[int, int], list[Finished]]:
+        """Write down what was chosen."""
         tokens: dict[int, int] = {}
         finished = []
-        for prompt, token, is_finite in zip(prompts, chosen, finite, strict=True):
+        for prompt, (token, is_finite) in zip(prompts, choices, strict=True):
             answer = self.answers[prompt]
             if not is_finite:
                 finished.append(Finished(prompt, tuple(answer.tokens), "failed", NOT_FINITE))

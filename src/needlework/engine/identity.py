@@ -64,6 +64,14 @@ BESIDE = frozenset(
     }
 )
 """Modules that decide no answer, although the engine imports them."""
+ON_CUDA = frozenset(
+    {
+        "needlework.models.cuda",
+        "needlework.models.fused",
+        "needlework.models.fused_recurrent",
+    }
+)
+"""Modules that decide answers where kernels compute, and load nothing."""
 
 
 class Reader(Closed):
@@ -174,7 +182,7 @@ def weights_of(checkpoint: str, named: Files | str, *, backend: str) -> str:
     commit, weights = (named, named) if isinstance(named, str) else (None, _digest(named.weights))
     family = checkpoints.family_module(hub.find(checkpoint, revision=commit))
     others = checkpoints.family_modules() - sources.closure(family)
-    loader = sources.digest(LOADER, family, without=BESIDE | others | _mixer_modules())
+    loader = sources.digest(LOADER, family, without=BESIDE | ON_CUDA | others | _mixer_modules())
     return f"{weights}+{loader}"
 
 
@@ -191,7 +199,7 @@ def code_of(decoder: Decoder, tokenizer: str) -> str:
     own = {MIXERS[type(layer)].__module__ for layer in decoder.config.layers}
     without = BESIDE | (_mixer_modules() - own)
     if kernels_of(decoder) == kernels.TORCH:
-        without |= {"needlework.models.cuda"}
+        without |= ON_CUDA
     roots = [ENGINE]
     roots += ["needlework.models.hub_model"] if isinstance(decoder, HubModel) else []
     roots += [tokenizer] if tokenizer.partition(".")[0] == sources.PACKAGE else []

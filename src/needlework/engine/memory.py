@@ -14,6 +14,7 @@ from needlework.engine.choosing import CLOSE
 from needlework.engine.schedule import ALONE, LEAST_TOKENS, Limits
 from needlework.errors import EngineError
 from needlework.models.allocation import is_out_of_memory
+from needlework.models.attending import MASKED_PAIRS
 from needlework.models.config import Attention, DecoderConfig
 from needlework.models.decoder import Decoder
 
@@ -63,8 +64,9 @@ def limits_for(decoder: Decoder, longest: int, *, memory: int | None = None) -> 
     """Limits under which a cell whose longest row has `longest` tokens stays below `memory` bytes.
 
     A quarter of it each for rows being read, rows being written, kept branches, and what a forward
-    call needs beside them; where a quarter does not hold one row, prompts are read one by one and
-    share nothing. Where this is too hopeful, running out of memory halves the limits.
+    call needs beside them, of which a mask is a bounded part; where a quarter does not hold one
+    row, prompts are read one by one and share nothing. Where this is too hopeful, running out of
+    memory halves the limits.
 
     Raises:
         EngineError: the longest row does not fit even alone; says which would.
@@ -74,11 +76,9 @@ def limits_for(decoder: Decoder, longest: int, *, memory: int | None = None) -> 
     refuse_too_long(decoder, longest, memory or all_free_bytes(device))
     budget = (memory or free_bytes(device)) // 4
     fits = budget // max(1, row_bytes(decoder, longest))
-    call_bytes = max(1, MASK_BYTES * _most_keys(decoder.config, longest))
-    tokens = min(CALL_TOKENS[device.type], max(2 * LEAST_TOKENS, budget // call_bytes))
     return Limits(
-        tokens=tokens,
-        chunk=min(tokens, CHUNK[device.type]),
+        tokens=CALL_TOKENS[device.type],
+        chunk=CHUNK[device.type],
         rows=max(1, min(MOST_ROWS[device.type], fits)),
         states=min(MOST_STATES, fits),
     )
@@ -122,8 +122,10 @@ def needed_bytes(decoder: Decoder, tokens: int) -> int:
     if decoder.embedding.weight.dtype in CLOSE:
         copies, call = 2 * copies, ALONE.chunk
     call = min(call, tokens) if decoder.reads_in_pieces else tokens
-    mask = MASK_BYTES * call * _most_keys(decoder.config, tokens)
-    return int(copies * (empty + keys)) + mask
+    pairs = call * _most_keys(decoder.config, tokens)
+    if decoder.reads_in_pieces:
+        pairs = min(pairs, MASKED_PAIRS)
+    return int(copies * (empty + keys)) + MASK_BYTES * pairs
 
 
 def row_bytes(decoder: Decoder, tokens: int) -> int:

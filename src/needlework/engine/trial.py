@@ -163,6 +163,10 @@ class _Dictation:
         places = [min(self.answers[prompt].length, last) for prompt in prompts]
         return [int(self.trial.tokens[place]) for place in places]
 
+    def unseen(self, logits_RV: Tensor, prompts: Sequence[int]) -> None:
+        """Every row is looked at."""
+        del logits_RV, prompts
+
 
 def _window(decoder: Decoder) -> int:
     """Keys that a query sees, where some layer bounds them; else 0."""

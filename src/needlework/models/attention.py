@@ -1,25 +1,23 @@
 """Softmax attention with carried keys and values: grouped, windowed, partly rotated, convolved."""
 
 # Shapes: B batch, T tokens, D width, H heads, G key/value heads, P channels per head,
-# S cached columns, R queries of a group, C channels of q, k and v together,
-# J inputs the convolution carries.
+# S cached columns, C channels of q, k and v together, J inputs the convolution carries.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self, TypedDict
+from typing import Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from needlework.models import config, cuda, kernels
+from needlework.models import config
+from needlework.models.attending import Sight, attend, attend_masked
 from needlework.models.convolution import CausalConvolution, last_valid
 from needlework.models.mixer import Mixer
 from needlework.models.padding import last_token
+from needlework.models.pointwise import fuses
 from needlework.models.rotary import rotate, rotation
+from needlework.models.sharing import once
 from needlework.models.state import KeyValueState, RowState, extent
-
-HALF = (torch.bfloat16, torch.float16)
-"""Numbers of 16 bits, in which torch on a CPU has no fast product of a vector and a matrix."""
 
 
 @dataclass(frozen=True)
@@ -66,13 +64,6 @@ class AttentionState:
         return self.cache.bytes + self.tail.bytes
 
 
-class Visible(TypedDict):
-    """The mask argument of `scaled_dot_product_attention`: what a query sees."""
-
-    attn_mask: Tensor | None
-    is_causal: bool
-
-
 class Attention(Mixer[AttentionState]):
     """Queries see the keys of their own row, up to and including their own token.
 
@@ -101,13 +92,14 @@ class Attention(Mixer[AttentionState]):
         self, x_BTD: Tensor, state: AttentionState, lengths_B: Tensor | None = None
     ) -> tuple[Tensor, AttentionState]:
         """Attend from T new tokens to everything read so far."""
-        q_BHTP, k_BGTP, v_BGTP, tail = self._project(x_BTD, state, lengths_B)
+        qkv_BTC, tail = self._project(x_BTD, state, lengths_B)
         if self._reads_shifted(x_BTD, state):
-            y_BHTP, cache = self._attend_shifted(q_BHTP, k_BGTP, v_BGTP, state.cache, lengths_B)
+            heads = self._heads(qkv_BTC, state.cache)
+            y_BHTP, cache = self._attend_shifted(*heads, state.cache, lengths_B)
         else:
-            cache = state.cache.append(k_BGTP, v_BGTP, lengths_B, self.spec.window)
-            visible = self._visible(state.cache, cache, q_BHTP.shape[2], lengths_B)
-            y_BHTP = self._attend(q_BHTP, cache.keys_BHSP, cache.values_BHSP, visible)
+            q_BHTP, before, cache = self._appended(qkv_BTC, state.cache, lengths_B)
+            sight = Sight.between(before, cache, q_BHTP.shape[2], self.spec.window)
+            y_BHTP = attend(q_BHTP, cache, sight)
         return self.project_out(y_BHTP.transpose(1, 2).flatten(2)), AttentionState(cache, tail)
 
     def read(
@@ -116,20 +108,42 @@ class Attention(Mixer[AttentionState]):
         """Attend from the last tokens alone."""
         if self._reads_shifted(x_BTD, state):
             return super().read(x_BTD, state, lengths_B)
-        q_BHTP, k_BGTP, v_BGTP, tail = self._project(x_BTD, state, lengths_B)
-        cache = state.cache.append(k_BGTP, v_BGTP, lengths_B, self.spec.window)
+        qkv_BTC, tail = self._project(x_BTD, state, lengths_B)
+        q_BHTP, _, cache = self._appended(qkv_BTC, state.cache, lengths_B)
         q_BH1P = last_token(q_BHTP.transpose(1, 2), lengths_B).transpose(1, 2)
-        visible = self._visible(state.cache, cache, 1, None)
-        y_BH1P = self._attend(q_BH1P, cache.keys_BHSP, cache.values_BHSP, visible)
+        y_BH1P = attend(q_BH1P, cache, Sight.at_end(cache, self.spec.window))
         return self.project_out(y_BH1P.transpose(1, 2).flatten(2)), AttentionState(cache, tail)
+
+    def _appended(
+        self, qkv_BTC: Tensor, cache: KeyValueState, lengths_B: Tensor | None
+    ) -> tuple[Tensor, KeyValueState, KeyValueState]:
+        """Queries, and the cache before and after the new keys and values were appended."""
+        before = cache.drop_invisible(self.spec.window)
+        if not fuses(qkv_BTC):
+            q_BHTP, k_BGTP, v_BGTP = self._heads(qkv_BTC, cache)
+            return q_BHTP, before, before.append(k_BGTP, v_BGTP, lengths_B, alike=self.spec)
+        from needlework.models import fused
+
+        tokens = qkv_BTC.shape[1]
+        angles = self._angles(cache, tokens, torch.float32)
+        buffer = before.room_for(tokens)
+        q_BHTP = fused.rotate_append(
+            qkv_BTC,
+            angles,
+            before.length_B,
+            buffer.keys_BHSP,
+            buffer.values_BHSP,
+            heads=self.spec.heads,
+        )
+        return q_BHTP, before, before.written(buffer, tokens, lengths_B, alike=self.spec)
 
     def _reads_shifted(self, x_BTD: Tensor, state: AttentionState) -> bool:
         return self.spec.shifted_window and state.cache.longest == 0 and x_BTD.shape[1] > 1
 
     def _project(
         self, x_BTD: Tensor, state: AttentionState, lengths_B: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor, ConvolutionTail]:
-        """Queries, keys and values of the new tokens, and what a convolution carries on."""
+    ) -> tuple[Tensor, ConvolutionTail]:
+        """Channels of q, k and v of the new tokens, and what a convolution carries on."""
         qkv_BTC = self.project_in(x_BTD)
         tail = state.tail
         if self.convolution:
@@ -139,15 +153,29 @@ class Attention(Mixer[AttentionState]):
                 joined = torch.cat([outputs, qkv_BTC], dim=1)
                 outputs = last_valid(joined, outputs.shape[1], lengths_B)
             tail = ConvolutionTail(inputs, outputs)
-        return *self._heads(qkv_BTC, state.cache), tail
+        return qkv_BTC, tail
 
     def _heads(self, qkv_BTC: Tensor, cache: KeyValueState) -> tuple[Tensor, Tensor, Tensor]:
         """Split into heads and rotate queries and keys."""
-        spec, tokens = self.spec, qkv_BTC.shape[1]
+        spec = self.spec
         heads = torch.unflatten(qkv_BTC, 2, (-1, spec.head_width)).transpose(1, 2)
         # Queries and keys turn by the same angles: one rotation serves both.
         qk, v = torch.split(heads, [spec.heads + spec.kv_heads, spec.kv_heads], dim=1)
-        if spec.rotary_width:
+        angles = self._angles(cache, qkv_BTC.shape[1], qkv_BTC.dtype)
+        if angles is not None:
+            qk = rotate(qk, *angles)
+        q, k = torch.split(qk, [spec.heads, spec.kv_heads], dim=1)
+        return q, k, v
+
+    def _angles(
+        self, cache: KeyValueState, tokens: int, dtype: torch.dtype
+    ) -> tuple[Tensor, Tensor] | None:
+        """Cosines and sines of the new tokens, the same in every layer of this kind."""
+        spec = self.spec
+        if not spec.rotary_width:
+            return None
+
+        def make() -> tuple[Tensor, Tensor]:
             # Rows that have read equally many tokens share one row of angles.
             start = cache.position_B[:1] if cache.uniform else cache.position_B
             position_BT = start[:, None] + torch.arange(tokens, device=start.device)
@@ -157,23 +185,9 @@ class Attention(Mixer[AttentionState]):
                 base=spec.rotary_base,
                 divisors=spec.rotary_divisors,
             )
-            qk = rotate(qk, cos, sin)
-        q, k = torch.split(qk, [spec.heads, spec.kv_heads], dim=1)
-        return q, k, v
+            return cos.to(dtype), sin.to(dtype)
 
-    def _attend(self, q_BHTP: Tensor, k_BGSP: Tensor, v_BGSP: Tensor, visible: Visible) -> Tensor:
-        fused = visible["attn_mask"] is None and cuda.attends(self.spec.head_width, q_BHTP.dtype)
-        if fused and kernels.chosen("attention", q_BHTP.device, q_BHTP.dtype) != kernels.TORCH:
-            return cuda.attention(q_BHTP, k_BGSP, v_BGSP, causal=visible["is_causal"])
-        grouped = self.spec.heads != self.spec.kv_heads
-        if grouped and not fused and kernels.accelerated(q_BHTP.device):
-            # On CUDA torch's kernel for masks wants a key for every head; told to share keys, torch
-            # falls back to one that writes the scores of all pairs down in float32.
-            k_BGSP, v_BGSP = (for_every_head(each, self.spec.heads) for each in (k_BGSP, v_BGSP))
-            grouped = False
-        if q_BHTP.shape[2] == 1 and q_BHTP.dtype in HALF and q_BHTP.device.type == "cpu":
-            return from_one_token(q_BHTP, k_BGSP, v_BGSP, visible["attn_mask"])
-        return F.scaled_dot_product_attention(q_BHTP, k_BGSP, v_BGSP, **visible, enable_gqa=grouped)
+        return once(("angles", spec, dtype), make)
 
     def _attend_shifted(
         self,
@@ -198,59 +212,9 @@ class Attention(Mixer[AttentionState]):
         )
         keys, values = k_BGTP.gather(2, index), v_BGTP.gather(2, index)
         mask_TS = column_S <= torch.arange(tokens, device=column_S.device)[:, None]
-        y_BHTP = self._attend(q_BHTP, keys, values, {"attn_mask": mask_TS, "is_causal": False})
+        y_BHTP = attend_masked(q_BHTP, keys, values, mask_TS)
         kept_B = end_B.clamp(max=self.spec.window)
-        after = cache.append(keys, values, kept_B, self.spec.window)
+        after = cache.append(keys, values, kept_B)
         position_B = cache.position_B + end_B
         _, uniform = extent(after.length_B, position_B)
         return y_BHTP, replace(after, position_B=position_B, uniform=uniform)
-
-    def _visible(
-        self, before: KeyValueState, after: KeyValueState, tokens: int, lengths_B: Tensor | None
-    ) -> Visible:
-        """Which columns each query sees, in the cheapest form that says it."""
-        window = self.spec.window or after.longest
-        if after.longest <= window:
-            if before.longest == 0 and tokens > 1:
-                return {"attn_mask": None, "is_causal": True}
-            if tokens == 1 and after.uniform:
-                return {"attn_mask": None, "is_causal": False}
-        rows = slice(0, 1) if after.uniform and lengths_B is None else slice(None)
-        end_B = after.length_B[rows]
-        start_B = end_B - (tokens if lengths_B is None else lengths_B)
-        own_BT = start_B[:, None] + torch.arange(tokens, device=end_B.device)
-        # A padded query looks where the last valid one does: what it finds is dropped, but a query
-        # that sees nothing would be NaN and poison the layers above.
-        own_BT = own_BT.minimum(end_B[:, None] - 1).clamp(min=0)
-        # Compared, not subtracted: a mask takes a byte for every pair, a difference eight.
-        column_S = torch.arange(after.longest, device=end_B.device)
-        mask_BTS = column_S <= own_BT[:, :, None]
-        if self.spec.window is not None:
-            mask_BTS &= column_S > own_BT[:, :, None] - window
-        return {"attn_mask": mask_BTS[:, None], "is_causal": False}
-
-
-def for_every_head(k_BGSP: Tensor, heads: int) -> Tensor:
-    """Each group's keys or values once per head, (B, H, S, P); a view where there is one group."""
-    rows, groups, columns, width = k_BGSP.shape
-    each_BGHSP = k_BGSP[:, :, None].expand(-1, -1, heads // groups, -1, -1)
-    return each_BGHSP.reshape(rows, heads, columns, width)
-
-
-def from_one_token(
-    q_BH1P: Tensor, k_BGSP: Tensor, v_BGSP: Tensor, mask_B11S: Tensor | None
-) -> Tensor:
-    """Attention of one token a row in bfloat16 or float16 on a CPU, (B, H, 1, P).
-
-    A head's lone query times its keys is a vector times a matrix, for which torch has no fast form
-    in either; two queries and more are a product of matrices, two to five times faster. So the
-    queries of a group are asked together, and where every head has its own keys, each is asked
-    twice.
-    """
-    rows, heads, _, width = q_BH1P.shape
-    groups = k_BGSP.shape[1]
-    q_BGRP = q_BH1P.reshape(rows, groups, heads // groups, width)
-    if heads == groups:
-        q_BGRP = q_BGRP.expand(-1, -1, 2, -1)
-    y_BGRP = F.scaled_dot_product_attention(q_BGRP, k_BGSP, v_BGSP, attn_mask=mask_B11S)
-    return y_BGRP[:, :, : heads // groups].reshape(rows, heads, 1, width)

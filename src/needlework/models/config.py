@@ -67,7 +67,8 @@ class Attention(Layer):
     @property
     def operations(self) -> tuple[Operation, ...]:
         """Attention, and the convolution where there is one."""
-        return ("attention", "convolution") if self.convolution else ("attention",)
+        own: tuple[Operation, ...] = ("attention", *super().operations)
+        return ("convolution", *own) if self.convolution else own
 
     def cost(self, width: int) -> LayerCost:
         """See `Layer`; the keys a query sees are counted apart."""
@@ -106,7 +107,7 @@ class SSD(Layer):
     @property
     def operations(self) -> tuple[Operation, ...]:
         """See `Layer`."""
-        return ("convolution", "selective_scan")
+        return ("convolution", "selective_scan", *super().operations)
 
     @property
     def chunk_tokens(self) -> int:
@@ -151,7 +152,7 @@ class GatedDelta(Layer):
     @property
     def operations(self) -> tuple[Operation, ...]:
         """See `Layer`."""
-        return ("convolution",)
+        return ("convolution", *super().operations)
 
     @property
     def chunk_tokens(self) -> int:
@@ -195,7 +196,7 @@ class RGLRU(Layer):
     @property
     def operations(self) -> tuple[Operation, ...]:
         """See `Layer`."""
-        return ("convolution", "diagonal_scan")
+        return ("convolution", "diagonal_scan", *super().operations)
 
     def cost(self, width: int) -> LayerCost:
         """What it costs in a decoder of this width."""
@@ -236,7 +237,7 @@ class TimeMix(Layer):
     @property
     def operations(self) -> tuple[Operation, ...]:
         """See `Layer`."""
-        return ("weighted_key_values",)
+        return ("weighted_key_values", *super().operations)
 
     @property
     def chunk_tokens(self) -> int:

@@ -9,7 +9,7 @@ Not yet run on a GPU.
 # Shapes: B batch, T tokens, H heads, G groups, P channels per head, N state channels, E width,
 # K = V channels per head (RWKV), C convolution channels, J inputs carried, S cached columns,
 # L tokens per chunk, R rows of chunks.
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -25,6 +25,8 @@ VECTOR_CHANNELS, VECTOR_BYTES = 8, 16
 CONVOLVED_TAPS = range(2, 5)
 WIDEST_HEAD = 256
 """Channels per head that flash-attn has a kernel for."""
+WIDENS = hasattr(torch.ops.aten.bmm, "dtype")
+"""Whether this torch can give a product of half precision in float32; 2.7 cannot."""
 
 
 def attends(head_width: int, dtype: torch.dtype) -> bool:
@@ -32,12 +34,35 @@ def attends(head_width: int, dtype: torch.dtype) -> bool:
     return head_width <= WIDEST_HEAD and dtype in (torch.float16, torch.bfloat16)
 
 
-def attention(q_BHTP: Tensor, k_BGSP: Tensor, v_BGSP: Tensor, *, causal: bool) -> Tensor:
-    """flash-attn, which expects heads after tokens and shares keys among heads by itself."""
+def attention(q_BHTP: Tensor, k_BGSP: Tensor, v_BGSP: Tensor, *, window: int | None) -> Tensor:
+    """flash-attn for rows whose last query sees the last column, and at most `window` of them.
+
+    It expects heads after tokens and shares keys among heads by itself.
+    """
     from flash_attn import flash_attn_func
 
     q, k, v = (tensor.transpose(1, 2) for tensor in (q_BHTP, k_BGSP, v_BGSP))
-    return cast(Tensor, flash_attn_func(q, k, v, causal=causal)).transpose(1, 2)
+    found = flash_attn_func(q, k, v, causal=True, window_size=_window(window))
+    return cast(Tensor, found).transpose(1, 2)
+
+
+def attention_of_rows(
+    q_BHTP: Tensor, k_BGSP: Tensor, v_BGSP: Tensor, length_B: Tensor, *, window: int | None
+) -> Tensor:
+    """The same where the last query of row b stands at column `length_B[b] - 1`."""
+    from flash_attn import flash_attn_with_kvcache
+
+    q, k, v = (tensor.transpose(1, 2) for tensor in (q_BHTP, k_BGSP, v_BGSP))
+    lengths = length_B.to(torch.int32)
+    found = flash_attn_with_kvcache(
+        q, k, v, cache_seqlens=lengths, causal=True, window_size=_window(window)
+    )
+    return cast(Tensor, found).transpose(1, 2)
+
+
+def _window(keys: int | None) -> tuple[int, int]:
+    """Keys to the left of a query's own and to its right; -1 for all of them."""
+    return (-1, 0) if keys is None else (keys - 1, 0)
 
 
 def convolves(channels: int, taps: int) -> bool:
@@ -46,7 +71,7 @@ def convolves(channels: int, taps: int) -> bool:
 
 
 def convolution(
-    x_BTC: Tensor, tail_BJC: Tensor, weight_CK: Tensor, bias_C: Tensor | None
+    x_BTC: Tensor, tail_BJC: Tensor, weight_CK: Tensor, bias_C: Tensor | None, *, silu: bool
 ) -> Tensor:
     """causal-conv1d, which expects channels before tokens in memory order of the tokens."""
     from causal_conv1d import causal_conv1d_fn
@@ -56,6 +81,7 @@ def convolution(
         weight_CK,
         bias_C,
         initial_states=_in_vectors(tail_BJC).transpose(1, 2),
+        activation="silu" if silu else None,
     )
     return cast(Tensor, y_BCT).transpose(1, 2)
 
@@ -73,31 +99,51 @@ def _in_vectors(x_BTC: Tensor) -> Tensor:
     return x_BTC.clone(memory_format=torch.contiguous_format)
 
 
+class Steps(NamedTuple):
+    """How long the steps of a selective scan are, softplus(raw + bias), and what skips it."""
+
+    raw_BTH: Tensor
+    """In any dtype; minus infinity where there is no step."""
+    bias_H: Tensor
+    skip_H: Tensor
+
+
 def selective_scan(
     x_BTHP: Tensor,
-    step_BTH: Tensor,
+    steps: Steps,
     rate_H: Tensor,
     write_BTGN: Tensor,
     read_BTGN: Tensor,
     state_BHPN: Tensor,
     *,
     chunk: int,
+    in_place: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """mamba-ssm: chunks for prompts; single tokens update a state in place, so on a copy."""
+    """mamba-ssm: chunks for prompts; single tokens update a state in place, or a copy of it.
+
+    Inputs are multiplied as they come, half precision as such; decays, sums and the state are
+    float32. Outputs, in the dtype of the inputs, include what skips the scan.
+    """
     if x_BTHP.shape[1] == 1:
-        y_BHP, state_BHPN = _selective_step(
-            x_BTHP[:, 0], step_BTH[:, 0], rate_H, write_BTGN[:, 0], read_BTGN[:, 0], state_BHPN
+        if not in_place:
+            state_BHPN = state_BHPN.clone()
+        first = steps._replace(raw_BTH=steps.raw_BTH[:, 0])
+        y_BHP = _selective_step(
+            x_BTHP[:, 0], first, rate_H, write_BTGN[:, 0], read_BTGN[:, 0], state_BHPN
         )
         return y_BHP[:, None], state_BHPN
     from mamba_ssm.ops.triton.ssd_combined import mamba_chunk_scan_combined
 
     y_BTHP, state_BHPN = mamba_chunk_scan_combined(
         x_BTHP,
-        step_BTH,
+        steps.raw_BTH,
         rate_H,
         write_BTGN,
         read_BTGN,
         chunk_size=chunk,
+        D=steps.skip_H,
+        dt_bias=steps.bias_H,
+        dt_softplus=True,
         initial_states=state_BHPN,
         return_final_states=True,
     )
@@ -106,29 +152,49 @@ def selective_scan(
 
 def _selective_step(
     x_BHP: Tensor,
-    step_BH: Tensor,
+    steps: Steps,
     rate_H: Tensor,
     write_BGN: Tensor,
     read_BGN: Tensor,
     state_BHPN: Tensor,
-) -> tuple[Tensor, Tensor]:
+) -> Tensor:
+    """One token; the state is overwritten."""
     from mamba_ssm.ops.triton.selective_state_update import selective_state_update
 
-    # Its wrapper reads strides of a skip and of a bias even where they are None. Expanded like step
-    # and rate, they keep the branch with one decay per head.
-    nothing_HP = torch.zeros_like(rate_H)[:, None].expand(x_BHP.shape[1:])
-    state_BHPN = state_BHPN.clone()
-    y_BHP = selective_state_update(
+    # Expanded, step and rate take the branch with one decay per head.
+    heads = x_BHP.shape[1:]
+    found = selective_state_update(
         state_BHPN,
         x_BHP,
-        step_BH[..., None].expand_as(x_BHP),
+        steps.raw_BTH[..., None].expand_as(x_BHP),
         rate_H[:, None, None].expand_as(state_BHPN[0]),
         write_BGN,
         read_BGN,
-        D=nothing_HP,
-        dt_bias=nothing_HP,
+        D=steps.skip_H[:, None].expand(heads),
+        dt_bias=steps.bias_H[:, None].expand(heads),
+        dt_softplus=True,
     )
-    return y_BHP, state_BHPN
+    return cast(Tensor, found)
+
+
+def gated_norm(x: Tensor, gate: Tensor, weight_D: Tensor, *, eps: float, groups: int) -> Tensor:
+    """mamba-ssm: x * silu(gate) over its root mean square, each group for itself."""
+    from mamba_ssm.ops.triton.layernorm_gated import rmsnorm_fn
+
+    width = x.shape[-1] // groups
+    found = rmsnorm_fn(x, weight_D, None, z=gate, eps=eps, group_size=width, norm_before_gate=False)
+    return cast(Tensor, found).to(weight_D.dtype)
+
+
+def wide_products(left: Tensor, right: Tensor) -> Tensor:
+    """Batched matrix products in float32 of factors in any dtype, which are not converted.
+
+    Products of half precision are exact in float32, so widened factors give the same but for the
+    order of sums; they are widened elsewhere than on CUDA, and by a torch that knows no better.
+    """
+    if not WIDENS or left.dtype is torch.float32 or left.device.type not in ("cuda", "meta"):
+        return left.float() @ right.float()
+    return torch.bmm(left, right, out_dtype=torch.float32)
 
 
 def diagonal_scan(

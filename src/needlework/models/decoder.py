@@ -22,6 +22,7 @@ from needlework.models.norms import build_norm
 from needlework.models.padding import last_token
 from needlework.models.rglru import RGLRU
 from needlework.models.rwkv6 import ChannelMix, TimeMix
+from needlework.models.sharing import one_call
 from needlework.models.ssd import SSD
 from needlework.models.state import DecoderState, LayerState
 
@@ -49,18 +50,24 @@ class Residual(nn.Module):
         return self.mixer.init_state(batch)
 
     def forward(
-        self, x_BTD: Tensor, state: LayerState, lengths_B: Tensor | None
-    ) -> tuple[Tensor, LayerState]:
-        """Add what the mixer makes of the normalised input."""
-        y_BTD, state = self.mixer(self.norm(x_BTD), state, lengths_B)
-        return x_BTD + y_BTD, state
+        self, x_BTD: Tensor, update_BTD: Tensor | None, state: LayerState, lengths_B: Tensor | None
+    ) -> tuple[Tensor, Tensor, LayerState]:
+        """The residual stream with what the layer before adds to it, what this one adds, its state.
+
+        What is added is handed on, and not yet added, so that one kernel can do both: the sum and
+        the norm that follows.
+        """
+        x_BTD, normal_BTD = self.norm.after(x_BTD, update_BTD)
+        y_BTD, state = self.mixer(normal_BTD, state, lengths_B)
+        return x_BTD, y_BTD, state
 
     def read(
-        self, x_BTD: Tensor, state: LayerState, lengths_B: Tensor | None
-    ) -> tuple[Tensor, LayerState]:
+        self, x_BTD: Tensor, update_BTD: Tensor | None, state: LayerState, lengths_B: Tensor | None
+    ) -> tuple[Tensor, Tensor, LayerState]:
         """The same at the last valid token of every row, of shape (B, 1, D)."""
-        y_B1D, state = self.mixer.read(self.norm(x_BTD), state, lengths_B)
-        return last_token(x_BTD, lengths_B) + y_B1D, state
+        x_BTD, normal_BTD = self.norm.after(x_BTD, update_BTD)
+        y_B1D, state = self.mixer.read(normal_BTD, state, lengths_B)
+        return last_token(x_BTD, lengths_B), y_B1D, state
 
 
 class Decoder(nn.Module):
@@ -106,12 +113,13 @@ class Decoder(nn.Module):
 
         Row b has `lengths_B[b]` valid tokens, on the left; at the others the result is undefined.
         """
-        x_BTD = self._embed(tokens_BT)
+        x_BTD, update_BTD = self._embed(tokens_BT), None
         states = []
-        for layer, layer_state in zip(self.layers, state.layers, strict=True):
-            x_BTD, layer_state = layer(x_BTD, layer_state, lengths_B)
-            states.append(layer_state)
-        return self.norm(x_BTD), DecoderState(tuple(states))
+        with one_call():
+            for layer, layer_state in zip(self.layers, state.layers, strict=True):
+                x_BTD, update_BTD, layer_state = layer(x_BTD, update_BTD, layer_state, lengths_B)
+                states.append(layer_state)
+        return self.norm.after(x_BTD, update_BTD)[1], DecoderState(tuple(states))
 
     def read(
         self, tokens_BT: Tensor, state: DecoderState, lengths_B: Tensor | None = None
@@ -121,18 +129,29 @@ class Decoder(nn.Module):
         No other token is wanted from the last layer with a memory on: whatever serves only them
         is left out, in a model of two blocks almost half of the work.
         """
-        x_BTD = self._embed(tokens_BT)
+        x_BTD, update_BTD = self._embed(tokens_BT), None
         last = self.config.last_memory
         states = []
-        for index, (layer, layer_state) in enumerate(zip(self.layers, state.layers, strict=True)):
-            if index < last:
-                x_BTD, layer_state = layer(x_BTD, layer_state, lengths_B)
-            elif index == last:
-                x_BTD, layer_state = cast(Residual, layer).read(x_BTD, layer_state, lengths_B)
-            else:
-                x_BTD, layer_state = layer(x_BTD, layer_state, None)
-            states.append(layer_state)
-        return self.norm(x_BTD)[:, 0], DecoderState(tuple(states))
+        with one_call():
+            for index, (each, layer_state) in enumerate(
+                zip(self.layers, state.layers, strict=True)
+            ):
+                layer, given = cast(Residual, each), (x_BTD, update_BTD, layer_state)
+                if index == last:
+                    x_BTD, update_BTD, layer_state = layer.read(*given, lengths_B)
+                else:
+                    valid_B = lengths_B if index < last else None
+                    x_BTD, update_BTD, layer_state = layer(*given, valid_B)
+                states.append(layer_state)
+        return self.norm.after(x_BTD, update_BTD)[1][:, 0], DecoderState(tuple(states))
+
+    def write(self, tokens_B1: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+        """`read` of one more token a row; the state that is given must not be used any more.
+
+        What it holds may be overwritten, so it has to belong to the caller alone.
+        """
+        with one_call(owns_states=True):
+            return self.read(tokens_B1, state)
 
     def logits(self, h: Tensor) -> Tensor:
         """Scores of every row of the vocabulary over the last axis, padded rows included."""

@@ -96,8 +96,8 @@ class GatedDelta(Mixer[GatedDeltaState]):
         mixed, gate, step_BTH, strength_BTH = torch.split(
             self.project_in(x_BTD), self.parts, dim=-1
         )
-        mixed, tail_BJQ = self.convolution(mixed, state.tail_BJQ, lengths_B)
-        shares = torch.split(F.silu(mixed), [self.keys, self.keys, self.values], dim=-1)
+        mixed, tail_BJQ = self.convolution(mixed, state.tail_BJQ, lengths_B, silu=True)
+        shares = torch.split(mixed, [self.keys, self.keys, self.values], dim=-1)
         q, k, v = (torch.unflatten(share, 2, (spec.heads, -1)).to(wide) for share in shares)
         step_BTH = F.softplus(step_BTH.to(wide) + self.step_bias_H)
         log_decay_BTH = -self.log_rate_H.to(wide).exp() * step_BTH

@@ -6,12 +6,16 @@ written into every prediction.
 
 import importlib.util
 import logging
+import os
 import pkgutil
+import shutil
+import sysconfig
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import torch
 
@@ -34,7 +38,11 @@ class Kernel:
 
 
 KERNELS: Mapping[Operation, Kernel] = {
-    "attention": Kernel("flash-attn", "flash_attn", ("flash_attn:flash_attn_func",)),
+    "attention": Kernel(
+        "flash-attn",
+        "flash_attn",
+        ("flash_attn:flash_attn_func", "flash_attn:flash_attn_with_kvcache"),
+    ),
     "convolution": Kernel("causal-conv1d", "causal_conv1d", ("causal_conv1d:causal_conv1d_fn",)),
     "selective_scan": Kernel(
         "mamba-ssm",
@@ -42,14 +50,22 @@ KERNELS: Mapping[Operation, Kernel] = {
         (
             "mamba_ssm.ops.triton.ssd_combined:mamba_chunk_scan_combined",
             "mamba_ssm.ops.triton.selective_state_update:selective_state_update",
+            "mamba_ssm.ops.triton.layernorm_gated:rmsnorm_fn",
         ),
     ),
     "diagonal_scan": Kernel("fla-core", "fla", ("fla.ops.hgrn:fused_recurrent_hgrn",)),
     "weighted_key_values": Kernel(
         "fla-core", "fla", ("fla.ops.rwkv6:chunk_rwkv6", "fla.ops.rwkv6:fused_recurrent_rwkv6")
     ),
+    "pointwise": Kernel("triton", "triton", ("triton:jit",)),
 }
 """The kernel of each operation; without it, on a CPU and in float64 torch computes it."""
+
+IN_TRITON = ("triton", "mamba_ssm", "fla")
+"""Modules whose kernels Triton builds on the node where they run."""
+
+LEAST_CAPABILITY = (8, 0)
+"""Compute capability from which Triton supports a GPU: that of an A100."""
 
 _only_torch: ContextVar[bool] = ContextVar("only_torch", default=False)
 
@@ -77,7 +93,8 @@ def chosen(operation: Operation, device: torch.device, dtype: torch.dtype) -> st
     if not accelerated(device) or dtype is torch.float64 or _only_torch.get():
         return TORCH
     kernel = KERNELS[operation]
-    return kernel.package if installed(kernel.module) else TORCH
+    usable = installed(kernel.module) and too_old(device) is None
+    return kernel.package if usable else TORCH
 
 
 def choices(device: torch.device, dtype: torch.dtype) -> dict[Operation, str]:
@@ -86,7 +103,7 @@ def choices(device: torch.device, dtype: torch.dtype) -> dict[Operation, str]:
 
 
 def installed(module: str) -> bool:
-    """Whether a package is here and imports; one that is here and does not is told of once."""
+    """Whether a package is here and can be used; one that is here and cannot is told of once."""
     return importlib.util.find_spec(module) is not None and import_failure(module) is None
 
 
@@ -102,9 +119,10 @@ def functions_of(module: str) -> list[str]:
 
 @cache
 def import_failure(module: str) -> str | None:
-    """Why a package, or a function of it that is called, cannot be imported; None where it can.
+    """Why a package, or a function of it that is called, cannot be used; None where it can.
 
-    A compiled half that was built for another torch is found here and not at the first token.
+    A compiled half that was built for another torch is found here and not at the first token, and
+    so is a compiler that Triton would miss.
     """
     try:
         for name in functions_of(module) or [module]:
@@ -113,4 +131,36 @@ def import_failure(module: str) -> str | None:
         said = f"{type(error).__name__}: {' '.join(str(error).split())}"
         log.warning("%s is installed and not used, it does not import: %s", module, said)
         return said
+    # Its interpreter builds nothing.
+    built = module in IN_TRITON and os.environ.get("TRITON_INTERPRET") != "1"
+    missing = missing_compiler() if built else None
+    if missing is not None:
+        log.warning("%s is installed and not used: %s", module, missing)
+    return missing
+
+
+@cache
+def too_old(device: torch.device) -> str | None:
+    """Why a GPU is none for kernels; None where it is one, which is told of once where not."""
+    if device.type != "cuda" or not torch.cuda.is_available():
+        return None
+    capability = torch.cuda.get_device_capability(device)
+    if capability >= LEAST_CAPABILITY:
+        return None
+    name = torch.cuda.get_device_name(device)
+    has, needed = (".".join(map(str, each)) for each in (capability, LEAST_CAPABILITY))
+    said = f"{name} has compute capability {has}, kernels need {needed}"
+    log.warning("no kernel is used: %s", said)
+    return said
+
+
+def missing_compiler() -> str | None:
+    """What is missing of a C compiler and headers of Python, with which Triton builds launchers."""
+    found = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
+    if found is None or shutil.which(found) is None:
+        named = f"CC={found} is not here" if found else "neither gcc nor clang is here"
+        return f"{named}, and every kernel in Triton needs one on the node where it runs"
+    headers = Path(sysconfig.get_path("include"))
+    if not (headers / "Python.h").is_file():
+        return f"{found} is here, but {headers} has no Python.h, which every kernel in Triton needs"
     return None

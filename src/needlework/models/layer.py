@@ -49,7 +49,12 @@ class LayerCost(NamedTuple):
 
 
 Operation = Literal[
-    "attention", "convolution", "selective_scan", "diagonal_scan", "weighted_key_values"
+    "attention",
+    "convolution",
+    "selective_scan",
+    "diagonal_scan",
+    "weighted_key_values",
+    "pointwise",
 ]
 """What a kernel may compute in place of torch; `models.kernels` says which, and when."""
 
@@ -63,8 +68,8 @@ class Layer(Closed, ABC):
 
     @property
     def operations(self) -> tuple[Operation, ...]:
-        """Those of its operations that a kernel may compute."""
-        return ()
+        """Those of its operations that a kernel may compute, norms and gates among them."""
+        return ("pointwise",)
 
     @property
     def chunk_tokens(self) -> int:

@@ -2,8 +2,9 @@
 
 # Shapes: B batch, T tokens, D width.
 from abc import ABC, abstractmethod
-from collections.abc import Collection
-from typing import ClassVar, Generic, TypeVar, cast
+from collections.abc import Callable, Collection, Sequence
+from typing import ClassVar, Generic, NamedTuple, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -60,3 +61,41 @@ def uniform(like: Tensor, low: float, high: float, generator: torch.Generator) -
 def inverse_softplus(x: Tensor) -> Tensor:
     """What softplus turns into x, which is positive."""
     return x + torch.log(-torch.expm1(-x))
+
+
+class _Kept(NamedTuple):
+    """What was made of weights, and how they were then."""
+
+    weights: tuple[Tensor, ...]
+    versions: tuple[int, ...]
+    made: Tensor
+
+    def still_holds(self, weights: Sequence[Tensor]) -> bool:
+        """Whether these are the same numbers, unless somebody went past torch's own count."""
+        return all(
+            old.dtype == new.dtype and old.data_ptr() == new.data_ptr() and version == new._version
+            for old, version, new in zip(self.weights, self.versions, weights, strict=True)
+        )
+
+
+_kept: WeakKeyDictionary[nn.Module, dict[str, _Kept]] = WeakKeyDictionary()
+"""Beside the layers, not within: a copy of a layer, or a file of it, takes nothing along."""
+
+
+def derived(layer: nn.Module, name: str, make: Callable[[], Tensor], *weights: Tensor) -> Tensor:
+    """What follows from weights alone, made once for a layer; anew for others, or changed ones.
+
+    Torch counts how often a tensor was changed in place. Weights that came into being in inference
+    mode have no such count: of them nothing is kept. Nor is it where gradients are wanted, which
+    flow once through what was made.
+    """
+    learns = torch.is_grad_enabled() and any(weight.requires_grad for weight in weights)
+    if learns or any(weight.is_inference() for weight in weights):
+        return make()
+    known = _kept.setdefault(layer, {}).get(name)
+    if known is None or not known.still_holds(weights):
+        # Held as they are, so that no other tensor can come to lie where they lay.
+        held = tuple(weight.detach() for weight in weights)
+        versions = tuple(weight._version for weight in weights)
+        known = _kept[layer][name] = _Kept(held, versions, make())
+    return known.made

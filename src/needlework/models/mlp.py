@@ -2,10 +2,10 @@
 
 # Shapes: B batch, T tokens, D width, F hidden width.
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from needlework.models import config
 from needlework.models.mixer import Mixer
+from needlework.models.pointwise import gated
 from needlework.models.state import EmptyState
 
 
@@ -29,8 +29,4 @@ class MLP(Mixer[EmptyState]):
         """Transform every token for itself."""
         del lengths_B
         up_BTF, gate_BTF = self.project_in(x_BTD).chunk(2, dim=-1)
-        if self.activation == "silu":
-            gate_BTF = F.silu(gate_BTF)
-        else:
-            gate_BTF = F.gelu(gate_BTF, approximate="tanh")
-        return self.project_out(gate_BTF * up_BTF), state
+        return self.project_out(gated(gate_BTF, up_BTF, self.activation)), state

@@ -5,7 +5,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from needlework.models import cuda, kernels
 from needlework.models.config import Norm
+from needlework.models.pointwise import fuses
 
 
 class RMSNorm(nn.Module):
@@ -29,9 +31,34 @@ class RMSNorm(nn.Module):
         normal = F.rms_norm(grouped, grouped.shape[-1:], None, self.eps).flatten(-2)
         return (normal * scale_D).to(self.weight.dtype)
 
+    def after(self, x: Tensor, update: Tensor | None) -> tuple[Tensor, Tensor]:
+        """x + update, or x without one, and that normalised."""
+        if fuses(x) and self.groups == 1:
+            from needlework.models import fused
+
+            return fused.add_norm(x, update, self.weight, None, eps=self.eps, offset=self.offset)
+        x = x if update is None else x + update
+        return x, self(x)
+
+    def gated(self, x: Tensor, gate: Tensor) -> Tensor:
+        """x * silu(gate) normalised, each group for itself (Dao and Gu, arXiv:2405.21060)."""
+        if kernels.chosen("selective_scan", x.device, x.dtype) != kernels.TORCH:
+            return cuda.gated_norm(x, gate, self.weight, eps=self.eps, groups=self.groups)
+        normal: Tensor = self(x * F.silu(gate.to(x.dtype)))
+        return normal
+
 
 class LayerNorm(nn.LayerNorm):
     """Layer normalisation with weight and bias; the result has the weight's dtype."""
+
+    def after(self, x: Tensor, update: Tensor | None) -> tuple[Tensor, Tensor]:
+        """x + update, or x without one, and that normalised."""
+        if fuses(x):
+            from needlework.models import fused
+
+            return fused.add_norm(x, update, self.weight, self.bias, eps=self.eps, offset=False)
+        x = x if update is None else x + update
+        return x, self(x)
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise the last axis."""

@@ -20,6 +20,7 @@ NOISE = 0.05
 """Standard deviation around what modules start all parameters of a tensor from."""
 
 
+@torch.inference_mode(False)
 def random_layer(
     spec: MixerConfig, width: int, *, device: str = "cpu", dtype: torch.dtype = torch.float32
 ) -> Mixer[Any]:
@@ -31,6 +32,7 @@ def random_layer(
     return layer.eval()
 
 
+@torch.inference_mode(False)
 def random_decoder(
     spec: DecoderConfig, *, device: str = "cpu", dtype: torch.dtype = torch.float32
 ) -> Decoder:

@@ -11,8 +11,9 @@ from torch.nn import functional as F
 
 from needlework.models import config, cuda, kernels
 from needlework.models.convolution import CausalConvolution
-from needlework.models.mixer import Mixer, uniform
+from needlework.models.mixer import Mixer, derived, uniform
 from needlework.models.padding import in_chunks, last_token, valid_tokens
+from needlework.models.pointwise import fuses, gated
 from needlework.models.state import RowState
 
 SHARPNESS = 8.0
@@ -87,7 +88,7 @@ class RGLRU(Mixer[RGLRUState]):
         """The recurrence over the convolved inputs."""
         tokens, dtype, device = u_BTE.shape[1], u_BTE.dtype, u_BTE.device
         u_BTE, tail_BJE = self.convolution(u_BTE, state.tail_BJE, lengths_B)
-        log_decay_BTE, input_BTE = self._gates(u_BTE.to(state.state_BE.dtype), state.position_B)
+        log_decay_BTE, input_BTE = self._gates(u_BTE, state.position_B)
         if lengths_B is not None:
             padding_BT1 = ~valid_tokens(lengths_B, u_BTE)[..., None]
             log_decay_BTE = log_decay_BTE.masked_fill(padding_BT1, 0)
@@ -100,16 +101,19 @@ class RGLRU(Mixer[RGLRUState]):
         return h_BTE, RGLRUState(tail_BJE, state_BE, state.position_B + new)
 
     def _gated(self, y_BTE: Tensor, h_BTE: Tensor) -> Tensor:
-        gated_BTE = F.gelu(y_BTE, approximate="tanh") * h_BTE.to(y_BTE.dtype)
-        projected: Tensor = self.project_out(gated_BTE)
+        projected: Tensor = self.project_out(gated(y_BTE, h_BTE, "gelu_tanh"))
         return projected
 
     def _gates(self, u_BTE: Tensor, position_B: Tensor) -> tuple[Tensor, Tensor]:
         """log a = -c r softplus(Lambda) and sqrt(1 - a^2) i u (equations 1 to 4).
 
         The first token of a sequence enters unscaled, as both published implementations do.
-        Everything is float32 or wider: in bfloat16 a decay of 0.999 rounds to 1.
+        Everything is float32 or wider: in bfloat16 a decay of 0.999 rounds to 1. On CUDA the
+        matrices of the gates multiply in the dtype they are stored in, with sums in float32.
         """
+        if fuses(u_BTE):
+            return self._fused_gates(u_BTE, position_B)
+        u_BTE = u_BTE.to(torch.promote_types(u_BTE.dtype, torch.float32))
         u_BTKI = torch.unflatten(u_BTE, 2, (self.spec.blocks, -1))
         admit = _blockwise(u_BTKI, self.input_gate_KII, self.input_bias_KI)
         forget = _blockwise(u_BTKI, self.decay_gate_KII, self.decay_bias_KI)
@@ -118,6 +122,18 @@ class RGLRU(Mixer[RGLRUState]):
         position_BT = position_B[:, None] + torch.arange(u_BTE.shape[1], device=u_BTE.device)
         scale_BTE = torch.where((position_BT == 0)[..., None], 1.0, scale_BTE)
         return log_decay_BTE, scale_BTE * admit * u_BTE
+
+    def _fused_gates(self, u_BTE: Tensor, position_B: Tensor) -> tuple[Tensor, Tensor]:
+        from needlework.models import fused_recurrent
+
+        gates = self.input_gate_KII, self.decay_gate_KII
+        biases = self.input_bias_KI, self.decay_bias_KI
+        weight_KIJ = derived(self, "gates", lambda: torch.cat(gates, dim=-1), *gates)
+        bias_KJ = derived(self, "biases", lambda: torch.cat(biases, dim=-1), *biases)
+        rate_E = derived(self, "rate", lambda: -SHARPNESS * F.softplus(self.decay_E), self.decay_E)
+        u_KNI = torch.unflatten(u_BTE.flatten(0, 1), 1, (self.spec.blocks, -1)).transpose(0, 1)
+        mapped_KNJ = cuda.wide_products(u_KNI, weight_KIJ)
+        return fused_recurrent.lru_gates(u_BTE, mapped_KNJ, bias_KJ, rate_E, position_B)
 
 
 def _blockwise(u_BTKI: Tensor, weight_KII: Tensor, bias_KI: Tensor) -> Tensor:

@@ -24,9 +24,11 @@ def rotation(
 
 
 def rotate(x_BHTP: Tensor, cos_B1TR: Tensor, sin_B1TR: Tensor) -> Tensor:
-    """Rotate the first channels of every head by their token's angles; the others stay."""
+    """Rotate the first channels of every head by their token's angles; the others stay.
+
+    Cosines and sines have the dtype of what they rotate.
+    """
     half = cos_B1TR.shape[-1]
-    cos_B1TR, sin_B1TR = cos_B1TR.to(x_BHTP.dtype), sin_B1TR.to(x_BHTP.dtype)
     first, second = x_BHTP[..., :half], x_BHTP[..., half : 2 * half]
     return torch.cat(
         [

@@ -9,9 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from needlework.models import config, cuda, kernels
-from needlework.models.convolution import last_valid
-from needlework.models.mixer import Mixer
+from needlework.models.convolution import last_of_both, last_valid
+from needlework.models.mixer import Mixer, derived
 from needlework.models.padding import in_chunks, last_token, valid_tokens
+from needlework.models.pointwise import fuses, gated
+from needlework.models.sharing import owns_states
 from needlework.models.state import RowState, TokenShiftState
 
 FACTOR_LIMIT = 30.0
@@ -72,42 +74,94 @@ class TimeMix(Mixer[TimeMixState]):
         self, x_BTD: Tensor, state: TimeMixState, lengths_B: Tensor | None = None
     ) -> tuple[Tensor, TimeMixState]:
         """Read T new tokens."""
-        difference_BTD, last_BD = token_shift(x_BTD, state.last_BD, lengths_B)
-        w, k, v, r, g = self._mixed_inputs(x_BTD, difference_BTD)
-        wide = state.state_BHKV.dtype
-        decay_BTD = self.decay_D + torch.tanh(w @ self.decay_down) @ self.decay_up
-        log_decay_BTD = -decay_BTD.to(wide).exp()
+        mixed, last_BD = self._mixed_inputs(x_BTD, state.last_BD, lengths_B)
+        w, k, v, r, g = mixed.unbind(0)
+        log_decay_BTD = self._log_decay(w)
         k_BTD = self.key(k)
         if lengths_B is not None:
             padding_BT1 = ~valid_tokens(lengths_B, x_BTD)[..., None]
             log_decay_BTD = log_decay_BTD.masked_fill(padding_BT1, 0)
             k_BTD = k_BTD.masked_fill(padding_BT1, 0)
-        recurrence = weighted_key_values
-        if kernels.chosen("weighted_key_values", x_BTD.device, x_BTD.dtype) != kernels.TORCH:
-            recurrence = cuda.weighted_key_values
-        o_BTHV, state_BHKV = recurrence(
-            self._heads(self.receptance(r), wide),
-            self._heads(k_BTD, wide),
-            self._heads(self.value(v), wide),
-            self._heads(log_decay_BTD, wide),
-            self.bonus_HK.to(wide),
-            state.state_BHKV,
-            chunk=self.spec.chunk,
-        )
-        o_BTD = self.norm(o_BTHV.flatten(0, 1).flatten(1).to(x_BTD.dtype)).view_as(k_BTD)
-        return self.project_out(o_BTD * F.silu(self.gate(g))), TimeMixState(last_BD, state_BHKV)
+        given = self.receptance(r), k_BTD, self.value(v), log_decay_BTD
+        gate_BTD = self.gate(g)
+        y_BTD, state_BHKV = self._recurrence(given, gate_BTD, state.state_BHKV, lengths_B)
+        return self.project_out(y_BTD), TimeMixState(last_BD, state_BHKV)
+
+    def _recurrence(
+        self,
+        given: tuple[Tensor, Tensor, Tensor, Tensor],
+        gate_BTD: Tensor,
+        state_BHKV: Tensor,
+        lengths_B: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        """What r, k, v and the log decays give, normalised head by head and gated; the state."""
+        wide, norm = state_BHKV.dtype, self.norm
+        bonus_HK = self.bonus_HK.to(wide)
+        fused_here = fuses(gate_BTD)
+        if fused_here and gate_BTD.shape[1] == 1 and lengths_B is None:
+            from needlework.models import fused_recurrent
+
+            r, k, v, log_decay = (self._heads(each, each.dtype) for each in given)
+            return fused_recurrent.write_token(
+                r, k, v, log_decay, bonus_HK, gate_BTD, norm.weight, norm.bias, state_BHKV,
+                eps=norm.eps, in_place=owns_states(),
+            )  # fmt: skip
+        if kernels.chosen("weighted_key_values", gate_BTD.device, gate_BTD.dtype) != kernels.TORCH:
+            # Products of half precision are exact in the float32 they are summed in.
+            r, k, v = (self._heads(each, each.dtype) for each in given[:3])
+            o_BTHV, state_BHKV = cuda.weighted_key_values(
+                r, k, v, self._heads(given[3], wide), bonus_HK, state_BHKV, chunk=self.spec.chunk
+            )
+        else:
+            r, k, v, log_decay = (self._heads(each, wide) for each in given)
+            o_BTHV, state_BHKV = weighted_key_values(
+                r, k, v, log_decay, bonus_HK, state_BHKV, chunk=self.spec.chunk
+            )
+        if fused_here:
+            from needlework.models import fused_recurrent
+
+            y_BTD = fused_recurrent.head_norm_gate(
+                o_BTHV, gate_BTD, norm.weight, norm.bias, eps=norm.eps
+            )
+            return y_BTD, state_BHKV
+        o_BTD = norm(o_BTHV.flatten(0, 1).flatten(1).to(gate_BTD.dtype)).view_as(gate_BTD)
+        return o_BTD * F.silu(gate_BTD), state_BHKV
+
+    def _log_decay(self, w_BTD: Tensor) -> Tensor:
+        """-exp(d + tanh(w W1) W2), in float32 or wider (equation 18)."""
+        low_BTD = torch.tanh(w_BTD @ self.decay_down) @ self.decay_up
+        if fuses(low_BTD):
+            from needlework.models import fused_recurrent
+
+            return fused_recurrent.log_decay(low_BTD, self.decay_D)
+        wide = torch.promote_types(w_BTD.dtype, torch.float32)
+        return -(self.decay_D + low_BTD).to(wide).exp()
 
     def _heads(self, x_BTD: Tensor, dtype: torch.dtype) -> Tensor:
         """Channels split into heads; shape (B, T, H, K)."""
         return torch.unflatten(x_BTD, 2, (self.spec.heads, -1)).to(dtype)
 
-    def _mixed_inputs(self, x_BTD: Tensor, difference_BTD: Tensor) -> tuple[Tensor, ...]:
-        """x + dx (mu_j + tanh((x + dx mu) W1)_j W2_j) for j in w, k, v, r, g (equations 15, 16)."""
+    def _mixed_inputs(
+        self, x_BTD: Tensor, before_BD: Tensor, lengths_B: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """x + dx (mu_j + tanh((x + dx mu) W1)_j W2_j) for j in w, k, v, r, g (equations 15, 16).
+
+        And the last valid input of every row.
+        """
+        if fuses(x_BTD):
+            from needlework.models import fused_recurrent
+
+            shifted_BTD = fused_recurrent.mix(x_BTD, before_BD, self.mix_D[None], None)[0]
+            low_NMR = torch.tanh(shifted_BTD @ self.mix_down).view(-1, *self.mix_up_MRD.shape[:2])
+            learnt_MND = low_NMR.transpose(0, 1) @ self.mix_up_MRD
+            mixed_MBTD = fused_recurrent.mix(x_BTD, before_BD, self.mix_MD, learnt_MND)
+            return mixed_MBTD, last_of_both(before_BD[:, None], x_BTD, lengths_B)[:, 0]
+        difference_BTD, last_BD = token_shift(x_BTD, before_BD, lengths_B)
         low = torch.tanh((x_BTD + difference_BTD * self.mix_D) @ self.mix_down)
         low_BTMR = torch.unflatten(low, 2, (5, -1))
         learnt_MBTD = torch.einsum("btmr,mrd->mbtd", low_BTMR, self.mix_up_MRD)
         mixed_MBTD = x_BTD + difference_BTD * (learnt_MBTD + self.mix_MD[:, None, None])
-        return mixed_MBTD.unbind(0)
+        return mixed_MBTD, last_BD
 
 
 class ChannelMix(Mixer[TokenShiftState]):
@@ -139,22 +193,42 @@ class ChannelMix(Mixer[TokenShiftState]):
         self, x_BTD: Tensor, state: TokenShiftState, lengths_B: Tensor | None = None
     ) -> tuple[Tensor, TokenShiftState]:
         """Read T new tokens."""
-        difference_BTD, last_BD = token_shift(x_BTD, state.last_BD, lengths_B)
-        return self._mix(x_BTD, difference_BTD), TokenShiftState(last_BD)
+        inputs, last_BD = self._mixed_inputs(x_BTD, state.last_BD, lengths_B)
+        return self._mix(*inputs), TokenShiftState(last_BD)
 
     def read(
         self, x_BTD: Tensor, state: TokenShiftState, lengths_B: Tensor | None = None
     ) -> tuple[Tensor, TokenShiftState]:
         """Mix the last tokens with those before them."""
+        if x_BTD.shape[1] == 1:
+            return self.forward(x_BTD, state, lengths_B)
         difference_BTD, last_BD = token_shift(x_BTD, state.last_BD, lengths_B)
         ends = last_token(x_BTD, lengths_B), last_token(difference_BTD, lengths_B)
-        return self._mix(*ends), TokenShiftState(last_BD)
+        return self._mix(*self._shifted(*ends)), TokenShiftState(last_BD)
 
-    def _mix(self, x_BTD: Tensor, difference_BTD: Tensor) -> Tensor:
-        hidden = F.relu(self.key(x_BTD + difference_BTD * self.mix_key_D)).square()
-        receptance = torch.sigmoid(self.receptance(x_BTD + difference_BTD * self.mix_receptance_D))
-        mixed: Tensor = receptance * self.value(hidden)
-        return mixed
+    def _mixed_inputs(
+        self, x_BTD: Tensor, before_BD: Tensor, lengths_B: Tensor | None
+    ) -> tuple[tuple[Tensor, Tensor], Tensor]:
+        """The inputs of key and receptance, and the last valid input of every row."""
+        if fuses(x_BTD):
+            from needlework.models import fused_recurrent
+
+            mixes = self.mix_key_D, self.mix_receptance_D
+            mix_MD = derived(self, "mixes", lambda: torch.stack(mixes), *mixes)
+            key, receptance = fused_recurrent.mix(x_BTD, before_BD, mix_MD, None).unbind(0)
+            return (key, receptance), last_of_both(before_BD[:, None], x_BTD, lengths_B)[:, 0]
+        difference_BTD, last_BD = token_shift(x_BTD, before_BD, lengths_B)
+        return self._shifted(x_BTD, difference_BTD), last_BD
+
+    def _shifted(self, x_BTD: Tensor, difference_BTD: Tensor) -> tuple[Tensor, Tensor]:
+        key = x_BTD + difference_BTD * self.mix_key_D
+        return key, x_BTD + difference_BTD * self.mix_receptance_D
+
+    def _mix(self, key_BTD: Tensor, receptance_BTD: Tensor) -> Tensor:
+        hidden = self.key(key_BTD)
+        # relu(x) x is relu(x) squared.
+        squared = gated(hidden, hidden, "relu") if fuses(hidden) else F.relu(hidden).square()
+        return gated(self.receptance(receptance_BTD), self.value(squared), "sigmoid")
 
 
 def token_shift(x_BTD: Tensor, last_BD: Tensor, lengths_B: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -11,9 +11,10 @@ from torch.nn import functional as F
 
 from needlework.models import config, cuda, kernels
 from needlework.models.convolution import CausalConvolution
-from needlework.models.mixer import Mixer, inverse_softplus, uniform
+from needlework.models.mixer import Mixer, derived, inverse_softplus, uniform
 from needlework.models.norms import RMSNorm
 from needlework.models.padding import decays_between, in_chunks, last_token, valid_tokens
+from needlework.models.sharing import owns_states
 from needlework.models.state import RowState
 
 
@@ -63,12 +64,13 @@ class SSD(Mixer[SSDState]):
         self, x_BTD: Tensor, state: SSDState, lengths_B: Tensor | None = None
     ) -> tuple[Tensor, SSDState]:
         """Read T new tokens."""
-        if x_BTD.shape[1] == 1 and self._by_torch(x_BTD):
+        if not self._by_torch(x_BTD):
+            return self._by_kernels(x_BTD, state, lengths_B)
+        if x_BTD.shape[1] == 1:
             return self.read(x_BTD, state, lengths_B)
         z_BTE, rest = torch.split(self.project_in(x_BTD), [self.inner, self.rest], dim=-1)
         x_BTHP, step_BTH, write_BTGN, read_BTGN, tail_BJC = self._inputs(rest, state, lengths_B)
-        scan = selective_scan if self._by_torch(x_BTD) else cuda.selective_scan
-        y_BTHP, state_BHPN = scan(
+        y_BTHP, state_BHPN = selective_scan(
             x_BTHP,
             step_BTH,
             -self.log_rate_H.to(x_BTHP.dtype).exp(),
@@ -78,6 +80,31 @@ class SSD(Mixer[SSDState]):
             chunk=self.spec.chunk,
         )
         return self._gated(y_BTHP, x_BTHP, z_BTE), SSDState(tail_BJC, state_BHPN)
+
+    def _by_kernels(
+        self, x_BTD: Tensor, state: SSDState, lengths_B: Tensor | None
+    ) -> tuple[Tensor, SSDState]:
+        """The same in the dtype of the weights, which is that of what they multiply.
+
+        Only decays, sums and the state are wider: what is rounded is x, B, C and y, once each.
+        """
+        z_BTE, rest = torch.split(self.project_in(x_BTD), [self.inner, self.rest], dim=-1)
+        x_BTHP, raw_BTH, write, read, tail_BJC = self._convolved(rest, state, lengths_B)
+        if lengths_B is not None:
+            padding_BT1 = ~valid_tokens(lengths_B, x_BTD)[..., None]
+            raw_BTH = raw_BTH.masked_fill(padding_BT1, float("-inf"))
+        y_BTHP, state_BHPN = cuda.selective_scan(
+            x_BTHP,
+            cuda.Steps(raw_BTH, self.step_bias_H, self.skip_H),
+            derived(self, "rate", lambda: -self.log_rate_H.exp(), self.log_rate_H),
+            write,
+            read,
+            state.state_BHPN,
+            chunk=self.spec.chunk,
+            in_place=owns_states(),
+        )
+        y_BTD = self.project_out(self.norm.gated(y_BTHP.flatten(2), z_BTE))
+        return y_BTD, SSDState(tail_BJC, state_BHPN)
 
     def read(
         self, x_BTD: Tensor, state: SSDState, lengths_B: Tensor | None = None
@@ -111,26 +138,34 @@ class SSD(Mixer[SSDState]):
         self, rest_BTC: Tensor, state: SSDState, lengths_B: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """What the scan works on, x, dt, B and C, and the inputs the convolution carries on."""
-        spec, wide = self.spec, state.state_BHPN.dtype
-        mixed, step_BTH = torch.split(rest_BTC, [self.rest - spec.heads, spec.heads], dim=-1)
-        mixed, tail_BJC = self.convolution(mixed, state.tail_BJC, lengths_B)
-        shared = spec.groups * spec.state
-        x_BTE, write, read = torch.split(F.silu(mixed), [self.inner, shared, shared], dim=-1)
+        wide = state.state_BHPN.dtype
+        x_BTHP, step_BTH, write, read, tail_BJC = self._convolved(rest_BTC, state, lengths_B)
         step_BTH = F.softplus(step_BTH.to(wide) + self.step_bias_H)
         if lengths_B is not None:
             step_BTH = step_BTH.masked_fill(~valid_tokens(lengths_B, rest_BTC)[..., None], 0)
+        return x_BTHP.to(wide), step_BTH, write.to(wide), read.to(wide), tail_BJC
+
+    def _convolved(
+        self, rest_BTC: Tensor, state: SSDState, lengths_B: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """x, the raw dt, B and C as they come, and the inputs the convolution carries on."""
+        spec = self.spec
+        mixed, raw_BTH = torch.split(rest_BTC, [self.rest - spec.heads, spec.heads], dim=-1)
+        mixed, tail_BJC = self.convolution(mixed, state.tail_BJC, lengths_B, silu=True)
+        shared = spec.groups * spec.state
+        x_BTE, write, read = torch.split(mixed, [self.inner, shared, shared], dim=-1)
         return (
-            torch.unflatten(x_BTE, 2, (spec.heads, -1)).to(wide),
-            step_BTH,
-            torch.unflatten(write, 2, (spec.groups, -1)).to(wide),
-            torch.unflatten(read, 2, (spec.groups, -1)).to(wide),
+            torch.unflatten(x_BTE, 2, (spec.heads, -1)),
+            raw_BTH,
+            torch.unflatten(write, 2, (spec.groups, -1)),
+            torch.unflatten(read, 2, (spec.groups, -1)),
             tail_BJC,
         )
 
     def _gated(self, y_BTHP: Tensor, x_BTHP: Tensor, z_BTE: Tensor) -> Tensor:
         """Add what skips the scan; gate, normalise, project."""
         y_BTE = (y_BTHP + x_BTHP * self.skip_H[:, None]).flatten(2)
-        projected: Tensor = self.project_out(self.norm(y_BTE * F.silu(z_BTE.to(y_BTE.dtype))))
+        projected: Tensor = self.project_out(self.norm.gated(y_BTE, z_BTE))
         return projected
 
 

@@ -4,12 +4,14 @@ Every tensor of a state has the batch as its first axis. Rows can be copied (`fo
 (`select`) and put side by side (`stack`); nothing else is done to a state from outside.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, fields
 from typing import Protocol, Self
 
 import torch
 from torch import Tensor
+
+from needlework.models.sharing import once
 
 
 @dataclass(frozen=True)
@@ -116,28 +118,51 @@ class KeyValueState:
         return 2 * keys.numel() * keys.element_size()
 
     def append(
-        self, keys_BHTP: Tensor, values_BHTP: Tensor, lengths_B: Tensor | None, window: int | None
+        self,
+        keys_BHTP: Tensor,
+        values_BHTP: Tensor,
+        lengths_B: Tensor | None,
+        *,
+        alike: Hashable = None,
     ) -> Self:
         """The state after T more columns per row, of which row b keeps the first `lengths_B[b]`."""
         new = keys_BHTP.shape[2]
-        state = self if window is None else self._drop_invisible(window)
-        buffer = state._room_for(new)
-        if state.uniform:
-            columns = slice(state.longest, state.longest + new)
+        buffer = self.room_for(new)
+        if self.uniform:
+            columns = slice(self.longest, self.longest + new)
             buffer.keys_BHSP[:, :, columns] = keys_BHTP
             buffer.values_BHSP[:, :, columns] = values_BHTP
         else:
-            column_BT = state.length_B[:, None] + torch.arange(new, device=keys_BHTP.device)
+            column_BT = self.length_B[:, None] + torch.arange(new, device=keys_BHTP.device)
             index = column_BT[:, None, :, None].expand_as(keys_BHTP)
             buffer.keys_BHSP.scatter_(2, index, keys_BHTP)
             buffer.values_BHSP.scatter_(2, index, values_BHTP)
+        return self.written(buffer, new, lengths_B, alike=alike)
+
+    def written(
+        self,
+        buffer: KeyValueBuffer,
+        new: int,
+        lengths_B: Tensor | None,
+        *,
+        alike: Hashable = None,
+    ) -> Self:
+        """The state after `new` columns were written into a buffer that has room for them.
+
+        Layers that give the same `alike` have the same columns in use, counted once in a call;
+        without it they are this layer's own.
+        """
         buffer.newest += 1
-        added_B = torch.full_like(state.length_B, new) if lengths_B is None else lengths_B
-        length_B, position_B = state.length_B + added_B, state.position_B + added_B
-        longest, uniform = state.longest + new, state.uniform
-        if lengths_B is not None:
-            longest, uniform = extent(length_B, position_B)
-        return type(self)(buffer, buffer.newest, length_B, position_B, longest, uniform)
+
+        def advanced() -> tuple[Tensor, Tensor, int, bool]:
+            if lengths_B is None:
+                ends = self.length_B + new, self.position_B + new
+                return *ends, self.longest + new, self.uniform
+            length_B, position_B = self.length_B + lengths_B, self.position_B + lengths_B
+            return length_B, position_B, *extent(length_B, position_B)
+
+        ends = advanced() if alike is None else once(("columns", alike, lengths_B), advanced)
+        return type(self)(buffer, buffer.newest, *ends)
 
     def fork(self, copies: int) -> Self:
         """Each row `copies` times, copies of a row next to each other."""
@@ -181,7 +206,7 @@ class KeyValueState:
         buffer = KeyValueBuffer(keys_BHSP, values_BHSP)
         return cls(buffer, 0, length_B, position_B, longest, uniform)
 
-    def _room_for(self, new: int) -> KeyValueBuffer:
+    def room_for(self, new: int) -> KeyValueBuffer:
         """A buffer with room for `new` columns that no other state has written to."""
         buffer, needed = self.buffer, self.longest + new
         if buffer.newest == self.version and buffer.capacity >= needed:
@@ -194,11 +219,11 @@ class KeyValueState:
         _fill(values_BHSP, self.values_BHSP)
         return KeyValueBuffer(keys_BHSP, values_BHSP)
 
-    def _drop_invisible(self, window: int) -> Self:
+    def drop_invisible(self, window: int | None) -> Self:
         """Forget columns no future query can see, once they outnumber the visible ones."""
-        if self.longest < 2 * window:
+        if window is None or self.longest < 2 * window:
             return self
-        excess = int(self.length_B.min()) - window
+        excess = (self.longest if self.uniform else int(self.length_B.min())) - window
         if excess < window:
             return self
         buffer = KeyValueBuffer(

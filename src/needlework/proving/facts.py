@@ -54,7 +54,7 @@ def _state(package: str, module: str) -> str:
         return "not installed"
     failure = kernels.import_failure(module)
     if failure is not None:
-        return f"does not import: {failure}"
+        return f"cannot be used: {failure}"
     return _version(package) or "of unknown version"
 
 

@@ -128,7 +128,7 @@ def _write(
         decoder,
         iter([ready]),
         answers,
-        _likeliest,
+        _Likeliest(),
         rows=rows,
         vocabulary=decoder.config.vocabulary,
         interruption=Interruption(),
@@ -137,10 +137,16 @@ def _write(
     assert sum(1 for _ in writing) == rows
 
 
-def _likeliest(logits_RV: Tensor, prompts: Sequence[int]) -> list[int]:
-    del prompts
-    tokens: list[int] = logits_RV.argmax(dim=-1).tolist()
-    return tokens
+class _Likeliest:
+    """The likeliest token, as `engine.choosing` takes it in half precision."""
+
+    def __call__(self, logits_RV: Tensor, prompts: Sequence[int]) -> list[int]:
+        tokens: list[int] = self.unseen(logits_RV, prompts).tolist()
+        return tokens
+
+    def unseen(self, logits_RV: Tensor, prompts: Sequence[int]) -> Tensor:
+        del prompts
+        return logits_RV.argmax(dim=-1)
 
 
 def _longest(decoder: Decoder, scale: Scale) -> int | None:
@@ -183,7 +189,7 @@ def _filled(decoder: Decoder, tokens: int) -> DecoderState:
             cache = layer.cache
             _, heads, _, width = cache.buffer.keys_BHSP.shape
             zeros_BHSP = cache.buffer.keys_BHSP.new_zeros(1, heads, tokens, width)
-            cache = cache.append(zeros_BHSP, zeros_BHSP, None, None)
+            cache = cache.append(zeros_BHSP, zeros_BHSP, None)
             layer = AttentionState(cache, layer.tail)
         layers.append(layer)
     return DecoderState(tuple(layers))

@@ -19,9 +19,11 @@ def asked_anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Neither what was imported nor what was found is remembered between tests."""
     installation.import_failure.cache_clear()
     kernels.import_failure.cache_clear()
+    kernels.too_old.cache_clear()
     monkeypatch.delitem(sys.modules, "causal_conv1d", raising=False)
     yield
     kernels.import_failure.cache_clear()
+    kernels.too_old.cache_clear()
     sys.modules.pop("causal_conv1d", None)
 
 
@@ -110,9 +112,46 @@ def test_a_compiler_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert installation.compiler().startswith("none: CC=mycc is not here")
     (tmp_path / "mycc").touch(mode=0o755)
     monkeypatch.setattr(installation.sysconfig, "get_path", lambda name: str(tmp_path))
-    assert installation.compiler().startswith(f"mycc, but {tmp_path} has no Python.h")
+    assert installation.compiler().startswith(f"none: mycc is here, but {tmp_path} has no Python.h")
     (tmp_path / "Python.h").touch()
     assert installation.compiler() == f"mycc, headers of Python in {tmp_path}"
+
+
+def test_on_a_gpu_that_is_too_old_torch_computes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    package(tmp_path, "causal-conv1d", CONVOLUTION, monkeypatch)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla V100")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 0))
+    why = "Tesla V100 has compute capability 7.0, kernels need 8.0"
+    for _ in range(2):
+        assert kernels.chosen("convolution", GPU, torch.bfloat16) == kernels.TORCH
+    assert caplog.messages == [f"no kernel is used: {why}"]
+    said = f"torch: causal-conv1d 9.9 cannot be used: {why}"
+    assert installation.kernel("convolution", GPU) == said
+    kernels.too_old.cache_clear()
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (12, 0))
+    assert installation.kernel("convolution", GPU) == "causal-conv1d 9.9: used"
+
+
+def test_without_a_compiler_torch_computes_what_triton_would(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Every model launches kernels of ours: the first one would end the job with a traceback."""
+    package(tmp_path, "triton", {"triton/__init__.py": "def jit(): ...\n"}, monkeypatch)
+    monkeypatch.delitem(sys.modules, "triton", raising=False)
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    monkeypatch.setenv("CC", "mycc")
+    for _ in range(2):
+        assert kernels.chosen("pointwise", GPU, torch.bfloat16) == kernels.TORCH
+    (line,) = caplog.messages
+    assert line.startswith("triton is installed and not used: CC=mycc is not here")
+    said = installation.kernel("pointwise", GPU)
+    assert said.startswith("torch: triton 9.9 cannot be used: CC=mycc is not here")
+    waits = "torch: triton 9.9 can be imported and waits for a GPU"
+    assert installation.kernel("pointwise", CPU) == waits
+    sys.modules.pop("triton", None)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from needlework.cost.published import published
 from needlework.cost.study import cell_cost
 from needlework.cost.work import Work, expected, shared_share
 from needlework.engine import memory
+from needlework.models import attending
 from needlework.models.decoder import Decoder
 from needlework.parsing import parse
 from needlework.study import plan
@@ -112,6 +113,7 @@ def test_as_many_rows_are_written_together_as_the_engine_allows(checkpoint: str)
 def test_the_limits_are_those_of_the_engine() -> None:
     assert estimate.MOST_ROWS == memory.MOST_ROWS
     assert estimate.CALL_TOKENS == memory.CALL_TOKENS
+    assert estimate.MASKED_PAIRS == attending.MASKED_PAIRS
     assert estimate.SHARE_OF_FREE == memory.SHARE_OF_FREE
 
 

@@ -223,6 +223,7 @@ AGAIN: dict[str, Change] = {
     "a kernel that the model uses": kernel("attention"),
     "code of the engine": code("engine.decode"),
     "code of a mixer that the model has": code("models.attention"),
+    "code that says which keys are seen": code("models.attending"),
     "code of the loader of its format": code("models.checkpoints.native"),
     "code of the reader of its tokenizer": code("tokenizers.hub"),
     "code that compares answers with references": code("tasks.metrics"),
@@ -236,6 +237,8 @@ KEPT: dict[str, Change] = {
     "code of the loader of another format": code("models.checkpoints.llama"),
     "code of the reader of another tokenizer": code("tokenizers.world"),
     "code for CUDA kernels, where torch computes": code("models.cuda"),
+    "kernels of our own, where torch computes": code("models.fused"),
+    "those around recurrences, where torch computes": code("models.fused_recurrent"),
     "code of progress, memory and messages": code("engine.memory"),
     "code of tables, scores and figures": code("report.tables"),
     "a kernel that the model does not use": kernel("diagonal_scan"),
@@ -429,10 +432,12 @@ def test_a_mixer_asks_for_the_kernels_that_are_said_to_be_its_own(
         return honest(operation, *where)
 
     monkeypatch.setattr(kernels, "chosen", chosen)
-    # Attention asks only for shapes that its kernel takes, which those of the laws need not be.
+    # Attention asks on CUDA, for shapes that its kernel takes; those of the laws need not be such.
+    monkeypatch.setattr(kernels, "accelerated", lambda device: True)
     monkeypatch.setattr(cuda, "attends", lambda *_: True)
     layer = mixer(name)
-    layer(torch.zeros(1, 3, WIDTH, dtype=torch.float64), layer.init_state(1), None)
+    _, state = layer(torch.zeros(1, 3, WIDTH, dtype=torch.float64), layer.init_state(1), None)
+    layer(torch.zeros(1, 1, WIDTH, dtype=torch.float64), state, None)
     assert asked == set(SPECS[name].operations)
 
 
@@ -448,6 +453,8 @@ ENGINE = {
     "models.mixer",
     "models.norms",
     "models.padding",
+    "models.pointwise",
+    "models.sharing",
     "models.state",
     "rng",
     "tasks.metrics",
@@ -459,7 +466,7 @@ ENGINE = {
 @pytest.mark.parametrize(
     ("name", "own"),
     [
-        ("llama", {"attention", "convolution", "mlp", "rotary"}),
+        ("llama", {"attending", "attention", "convolution", "mlp", "rotary"}),
         ("mamba2", {"convolution", "ssd"}),
         ("rwkv6", {"convolution", "rwkv6"}),
     ],

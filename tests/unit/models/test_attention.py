@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from needlework.models.attention import HALF, from_one_token
+from needlework.models.attending import HALF, from_one_token
 
 ROWS, KEYS, WIDTH = 5, 40, 64
 TOLERANCE = 2e-2

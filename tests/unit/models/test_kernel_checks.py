@@ -85,11 +85,11 @@ def test_a_kernel_that_writes_into_its_arguments_is_found(monkeypatch: pytest.Mo
 
 def test_half_precision_is_that_of_the_sequences() -> None:
     draws = Draws.seeded(0, dtype=torch.bfloat16)
-    x, step, rate, write, read, state = selective_scan_arguments(SPEC, 2, 6, draws=draws)
-    assert {each.dtype for each in (x, write, read)} == {torch.bfloat16}
-    assert {each.dtype for each in (step, rate, state)} == {torch.float32}
-    assert not bool(step[1, 3:].any())
-    assert bool(step[0].all())
+    x, raw, *wide, write, read, state = selective_scan_arguments(SPEC, 2, 6, draws=draws)
+    assert {each.dtype for each in (x, raw, write, read)} == {torch.bfloat16}
+    assert {each.dtype for each in (*wide, state)} == {torch.float32}
+    assert bool((raw[1, 3:] == float("-inf")).all())
+    assert bool(raw[0].isfinite().all())
 
 
 def test_what_broadcasts_is_not_equal() -> None:

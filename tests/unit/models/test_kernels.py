@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from needlework.models import attention, cuda, kernels
+from needlework.models import cuda, kernels
 from needlework.models.random_weights import random_layer
 from needlework.proving.checking import largest_share
 from tests.kernels.extensions import attention_of_cuda
@@ -84,8 +84,24 @@ def test_the_table_has_all_that_is_called() -> None:
         if isinstance(node, ast.ImportFrom) and node.col_offset and node.module
         for alias in node.names
     ]
-    listed = [each for kernel in kernels.KERNELS.values() for each in kernel.functions]
+    # With triton we write kernels, and call none of its own.
+    packages = [kernel for kernel in kernels.KERNELS.values() if kernel.module != "triton"]
+    listed = [each for kernel in packages for each in kernel.functions]
     assert sorted(called) == sorted(listed)
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+@pytest.mark.parametrize("widens", sorted({False, cuda.WIDENS}))
+def test_products_of_half_precision_are_float32_with_any_torch(
+    widens: bool, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch 2.7, the lowest that is allowed, has no argument for the dtype of a product."""
+    monkeypatch.setattr(cuda, "WIDENS", widens)
+    left, right = torch.rand(2, 3, 40).bfloat16(), torch.rand(2, 40, 5).bfloat16()
+    found = cuda.wide_products(left.to(device), right.to(device))
+    assert found.dtype is torch.float32
+    if device == "cpu":
+        torch.testing.assert_close(found, (left.double() @ right.double()).float())
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -96,8 +112,6 @@ def test_grouped_attention_on_cuda_never_asks_for_the_math_kernel(
     """It writes the scores of all pairs in float32: 10.7 GB for one row of 16,384 tokens."""
     monkeypatch.setattr(kernels, "accelerated", lambda device: True)
     monkeypatch.setattr(kernels, "installed", lambda module: False)
-    # A GPU has no need of what a CPU does about a token alone.
-    monkeypatch.setattr(attention, "HALF", ())
     layer = random_layer(SPECS[name], WIDTH, dtype=dtype)
     with torch.inference_mode():
         expected = layer_results(layer, WIDTH, rows=2, tokens=20)

@@ -61,7 +61,7 @@ def test_a_random_decoder_is_stored_as_a_checkpoint_is(name: str) -> None:
 def test_keys_that_no_row_uses_are_not_compared() -> None:
     cache = KeyValueState.empty(2, 1, 3, torch.zeros(1))
     ones, none = torch.ones(2, 1, 4, 3), torch.zeros(2, 0)
-    cache = cache.append(ones, ones, torch.tensor([4, 2]), None)
+    cache = cache.append(ones, ones, torch.tensor([4, 2]))
     state = AttentionState(cache, ConvolutionTail(none, none))
     keys, values, other_keys, _ = checking.state_tensors(state)
     assert keys.sum() == values.sum() == 12
