@@ -16,7 +16,7 @@ from pydantic_core import to_json
 from needlework.cli import cli
 from needlework.cost.study import parts
 from needlework.files import read_records, write_records, write_text
-from needlework.records import Prediction, Sample, SampleDetail
+from needlework.records import PlacedDetail, Prediction, Sample
 from needlework.rng import stream
 from needlework.study import plan as plans
 from needlework.study.grid import Cell
@@ -67,7 +67,7 @@ def _answers(plan: Plan, study: Path, cell: Cell) -> Iterator[Prediction]:
     for task in plan.tasks[cell.suite]:
         path = study / "data" / plan.prompts(cell.model) / str(cell.length) / f"{task}.jsonl"
         samples = read_records(path, Sample)
-        details = read_records(path.with_suffix(".details.jsonl"), SampleDetail)
+        details = read_records(path.with_suffix(".details.jsonl"), PlacedDetail)
         for sample, detail in zip(samples, details, strict=True):
             draw = stream(2, cell.model, task, cell.length, sample.index)
             place = draw.randrange(max(1, len(sample.input) - 80))

@@ -1,13 +1,16 @@
 """A study of two models and what it might have scored, without any file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from needlework.scores.cells import SCORES, CellEstimate
+from needlework.scores.diagnoses import DIAGNOSES
 from needlework.scores.estimates import Scores
+from needlework.scores.failures import KINDS
+from needlework.scores.paired import Paired
 from needlework.statistics.means import Estimate, estimate
 from needlework.study import plan
 from needlework.study.definitions import FigureDefinition, TableDefinition
@@ -103,3 +106,36 @@ def score_rows(
         for index, score in enumerate(scores)
     ]
     return pl.DataFrame(rows, schema=SCORES)
+
+
+def diagnosis_file(folder: Path, cells: Sequence[CellEstimate]) -> Path:
+    """Diagnoses of samples with these estimates: needles lie ever farther, wrong ones vary."""
+    wrong = KINDS[2:]
+    rows = [
+        {
+            **{name: getattr(each, name) for name in ("model", "suite", "task", "length")},
+            "index": index,
+            "score": float(index < right),
+            "kind": "right" if index < right else wrong[index % len(wrong)],
+            "distance": (index + 1) * each.length // each.estimate.count,
+        }
+        for each in cells
+        for right in [round(each.estimate.mean * each.estimate.count)]
+        for index in range(each.estimate.count)
+    ]
+    path = folder / "diagnosis.parquet"
+    pl.DataFrame(rows, schema=DIAGNOSES).write_parquet(path)
+    return path
+
+
+def paired_of(plan: Plan, cells: Sequence[CellEstimate]) -> Paired:
+    """Samples with these estimates, of which the first are right."""
+    rows = [
+        dict.fromkeys(SCORES)
+        | {name: getattr(each, name) for name in ("model", "suite", "task", "length")}
+        | {"index": index, "score": float(index < right)}
+        for each in cells
+        for right in [round(each.estimate.mean * each.estimate.count)]
+        for index in range(each.estimate.count)
+    ]
+    return Paired(pl.DataFrame(rows, schema=SCORES), Scores(cells, plan.grid()), seed=1)

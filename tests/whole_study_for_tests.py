@@ -7,9 +7,9 @@ from pydantic_core import to_json
 
 from needlework.cost.study import parts
 from needlework.files import write_records, write_text
-from needlework.records import Prediction, Sample, SampleDetail, Span
+from needlework.records import PlacedDetail, Prediction, Sample, Span
 from needlework.rng import stream
-from needlework.scores import cells
+from needlework.scores import cells, diagnoses
 from needlework.study.grid import Cell
 from needlework.study.plan import Plan
 from needlework.tasks.specs import Spec
@@ -44,7 +44,14 @@ def fill(plan: Plan, study: Path) -> None:
 
 
 def collect(plan: Plan, study: Path) -> None:
-    """Write the study's rows and estimates from its score files."""
+    """Write the study's rows, estimates and diagnoses from its files."""
+    diagnoses.diagnose(
+        plan.grid().cells(),
+        study,
+        study / "diagnosis.parquet",
+        prompts={model.name: model.prompts for model in plan.shown()},
+        tasks=plan.tasks,
+    )
     cells.collect(
         plan.grid().cells(),
         study / "scores",
@@ -87,7 +94,7 @@ def _predictions(cell: Cell, tasks: dict[str, Spec], *, samples: int) -> Iterato
             )
 
 
-def _sample(task: str, length: int, index: int) -> tuple[Sample, SampleDetail]:
+def _sample(task: str, length: int, index: int) -> tuple[Sample, PlacedDetail]:
     draw = stream(0, task, length, index)
     references = tuple(
         str(draw.randint(100, 999)) for _ in range(3 if task in ("vt", "fwe") else 1)
@@ -100,12 +107,14 @@ def _sample(task: str, length: int, index: int) -> tuple[Sample, SampleDetail]:
     text = f"{before}{needle} {' '.join(hay[place:])} "
     return (
         Sample(index=index, input=text + question, outputs=references, length=length),
-        SampleDetail(
+        PlacedDetail(
             index=index,
             prompt_tokens=length - 6,
             depths=(100 * place / len(hay),),
             needles=(Span(start=len(before), end=len(before) + len(needle)),),
             answers=(True,),
             question_start=len(text),
+            needle_tokens=(Span(start=place, end=place + len(needle.split())),),
+            question_token=len(text.split()),
         ),
     )

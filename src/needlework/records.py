@@ -48,7 +48,7 @@ class Span(Closed):
 
 
 class SampleDetail(Closed):
-    """What we know of a sample beyond RULER's fields: `{task}.details.jsonl`, line by line."""
+    """What we know of a sample beyond RULER's fields, with places in characters."""
 
     index: int = Field(ge=0)
     prompt_tokens: int = Field(ge=1)
@@ -67,6 +67,31 @@ class SampleDetail(Closed):
         if not len(self.depths) == len(self.needles) == len(self.answers):
             raise ValueError("depths, needles and answers must have one entry per needle")
         return self
+
+
+class PlacedDetail(SampleDetail):
+    """The same with places in tokens: `{task}.details.jsonl`, line by line.
+
+    Tokens are counted from the first of the prompt, without special ones.
+    """
+
+    needle_tokens: tuple[Span, ...]
+    """The tokens that hold some of each needle, in the order of `needles`."""
+    question_token: int = Field(ge=0)
+    """The token that holds the first letter after the haystack."""
+
+    @model_validator(mode="after")
+    def _placed(self) -> "PlacedDetail":
+        if len(self.needle_tokens) != len(self.needles):
+            raise ValueError("needle_tokens must have one entry per needle")
+        if any(span.start > self.question_token for span in self.needle_tokens):
+            raise ValueError("needle_tokens must begin before question_token")
+        return self
+
+    def distances(self) -> tuple[int, ...]:
+        """How many tokens before the question each needle with an answer begins, in text order."""
+        places = zip(self.needle_tokens, self.answers, strict=True)
+        return tuple(self.question_token - span.start for span, answers in places if answers)
 
 
 class Reasoning(Closed):

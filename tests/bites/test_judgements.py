@@ -8,16 +8,21 @@ from typing import Any
 
 import pytest
 
-from needlework.analysis import comparisons, findings
+from needlework.analysis import comparisons, depth_effects, findings
 from needlework.artifact import belonging, checks, unpacking
 from needlework.paper import audit as auditing
 from needlework.paper import granularity, published, verdicts
 from needlework.report import charts
-from tests.unit.analysis import test_findings
+from needlework.scores import failures
+from needlework.statistics import clusters, contrasts, resampling
+from needlework.statistics.means import estimate
+from tests.laws import test_statistics
+from tests.unit.analysis import test_depth_effects, test_findings, test_why
 from tests.unit.artifact import test_review
 from tests.unit.artifact.conftest import archive, finished, study
-from tests.unit.paper import test_audit, test_claims
+from tests.unit.paper import test_audit, test_claims, test_verdicts
 from tests.unit.report import test_charts
+from tests.unit.scores import test_failures
 
 __all__ = ["archive", "finished", "study"]
 
@@ -123,3 +128,78 @@ def test_models_told_apart_by_colour_alone_are_caught(monkeypatch: pytest.Monkey
     monkeypatch.setattr(charts, "DASHES", ((1, 0),))
     with pytest.raises(AssertionError):
         test_charts.test_who_sees_no_colour_sees_shapes_and_dashes()
+
+
+def test_clusters_that_count_as_samples_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clusters, "clustered", lambda scores, _: estimate(scores))
+    with pytest.raises(AssertionError):
+        test_statistics.test_19_of_20_intervals_of_clusters_hold_the_truth(0.5, 4)
+
+
+def test_needles_that_count_once_for_each_depth_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("needlework.analysis.why.clustered", lambda scores, _: estimate(scores))
+    with pytest.raises(AssertionError):
+        test_why.test_needles_that_are_shared_count_as_one()
+
+
+@pytest.mark.parametrize("kind", ["another needle", "near miss", "repetition"])
+def test_a_taxonomy_that_forgets_a_kind_is_caught(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = failures.wrong_kind
+
+    def blind(*arguments: Any) -> str:
+        found = whole(*arguments)
+        return "no value" if found == kind else found
+
+    monkeypatch.setattr(test_failures, "wrong_kind", blind)
+    caught = 0
+    for case in test_failures.LABELLED:
+        try:
+            test_failures.test_a_wrong_answer_is_what_a_reader_calls_it(case)
+        except AssertionError:
+            caught += 1
+    assert caught
+
+
+def test_cells_that_draw_apart_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every mean with draws of its own: pairs are lost."""
+    whole = resampling.Questions.mean
+
+    def apart(self: Any, group: str, scores: Any, *, address: Any) -> Any:
+        return whole(self, f"{group}/{address}", scores, address=address)
+
+    monkeypatch.setattr(resampling.Questions, "mean", apart)
+    with pytest.raises(AssertionError):
+        test_statistics.test_pairs_narrow_a_difference()
+
+
+def test_a_bootstrap_that_collapses_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resampling, "BORROWED", 0)
+    with pytest.raises(AssertionError):
+        test_statistics.test_what_is_full_keeps_a_width_and_no_more_than_there_is()
+
+
+def test_a_middle_beside_the_mean_of_both_ends_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The index as it was: a window's edge is below the mean of both ends."""
+
+    def once(scores: Any, **_: Any) -> Any:
+        inside = contrasts.average([scores[depth] for depth in (40, 50, 60)])
+        ends = contrasts.average([scores[depth] for depth in (0, 100)])
+        return depth_effects.Middle(*[contrasts.difference(inside, ends)] * 2)
+
+    monkeypatch.setattr(test_depth_effects, "lost_in_the_middle", once)
+    with pytest.raises(AssertionError):
+        test_depth_effects.test_a_step_or_a_slope_is_no_lost_middle((0, 0, 0, 0, 0, 1, 1))
+
+
+def test_unions_without_correction_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verdicts, "widened", lambda found, **_: found)
+    with pytest.raises(AssertionError):
+        test_verdicts.test_a_union_widens_its_intervals_and_an_intersection_does_not()
+
+
+def test_full_scores_that_decide_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verdicts, "CEILING", 1.1)
+    with pytest.raises(AssertionError):
+        test_claims.test_full_scores_cannot_test_a_lost_middle()

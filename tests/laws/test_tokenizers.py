@@ -283,3 +283,29 @@ def test_every_layout_that_may_be_cut_adds_up(kind: str, tmp_path: Path) -> None
     check()
     for text in ("<s> it's <tag>  abc", "ab <s>  cd\n <s> e   f", "a <tag> b<tag> c"):
         check_sums(tokenizer, text)
+
+
+PLACED = (
+    "One of the special magic numbers for hard-hat is: 7311490. The grass is green.",
+    "na\u00efve fa\u00e7ade \u2014 \u201cquotes\u201d \u2026",
+    "\u65e5\u672c\u8a9e\u3068\ud55c\uad6d\uc5b4 \u0438 \u0440\u0443\u0441\u0441\u043a\u0438\u0439",
+    "word.\nOne of  the special",
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("text", PLACED)
+def test_tokens_begin_where_the_text_of_those_before_ends(
+    name: str, text: str, shared: Path
+) -> None:
+    """From every token on, what is left of the text is what the tokens left say, blanks aside.
+
+    Tokens inside a letter say nothing by themselves, so that those are passed over.
+    """
+    tokenizer = of(name, shared)
+    ids, starts = tokenizer.encode(text), tokenizer.starts(text)
+    assert len(starts) == len(ids)
+    assert starts == sorted(starts)
+    for place, start in enumerate(starts):
+        if place == 0 or starts[place - 1] < start:
+            assert tokenizer.decode(ids[place:]).strip() == text[start:].strip()

@@ -159,10 +159,10 @@ def test_a_sample_shows_what_was_hidden_where_and_what_reading_it_took(
         ".nextElementSibling.innerText"
     )
     assert reference in needle
-    assert re.search(r"depth [\d.]+ %, about token \d+$", needle)
+    assert re.search(r"depth [\d.]+ %, from token \d+ on$", needle)
     assert browser.run("document.querySelectorAll('.fold').length") >= 1
     note = browser.run("document.querySelector('.prompt + .note').innerText")
-    assert "Tokens are estimated" in note
+    assert "Tokens are counted" in note
     assert "line 3 of data/nano-base/512/qa_1.jsonl" in note
     assert "qa_1.jsonl" in browser.run("document.querySelector('.fold').title")
     facts = browser.run("document.querySelector('dl').innerText")

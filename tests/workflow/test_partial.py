@@ -42,7 +42,8 @@ def broken(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (study / "predictions/nano-llama/ruler/256.jsonl").unlink()
     (study / "predictions/nano-transformerpp/depth/512.jsonl").unlink()
     (study / "scores/nano-transformerpp/depth/512.parquet").unlink()
-    tables = [f"results/nano/partial/tables/table_{number:02}.md" for number in MADE]
+    names = [f"table_{number:02}" for number in MADE] + ["failures", "distance"]
+    tables = [f"results/nano/partial/tables/{name}.md" for name in names]
     pages = [f"results/nano/partial/{page}.md" for page in ("claims", "findings")]
     figures = [f"results/nano/partial/figures/{name}.svg" for name in FIGURES]
     done = run_snakemake(folder, *tables, *pages, *figures, "--quiet", "all")
@@ -72,6 +73,13 @@ def test_the_missing_cells_are_named(broken: Path) -> None:
     assert "Not computed: Llama, suite ruler, at 256 tokens." in table(broken, 1)
     assert "Not computed: TPP, suite depth, at 512 tokens." in table(broken, 3)
     assert "Incomplete" not in table(broken, 2)
+
+
+@pytest.mark.parametrize("name", ["failures", "distance"])
+def test_tables_of_answers_name_what_they_lack(broken: Path, name: str) -> None:
+    page = (broken / f"results/nano/partial/tables/{name}.md").read_text(encoding="utf-8")
+    assert "Not computed: Llama, suite ruler, at 256 tokens" in page
+    assert "TPP, suite depth, at 512 tokens" in page
 
 
 def test_figures_draw_what_there_is_and_name_what_they_lack(broken: Path) -> None:

@@ -39,10 +39,9 @@ for line in PLAN.shows.left_out:
     print(f"needlework: study config: {line}", file=sys.stderr)
 RUN = progress.watched(RESULTS, Path("logs"), workflow)
 PARTS = {part: to_json(content).decode() for part, content in cost.parts(PLAN).items()}
-# What the study shows, in one list: the rules, the review and the explorer go by it.
-SHOWN = PLAN.shows
-SCORE_TABLES = [table.name for table in SHOWN.tables if table.value == "score"]
-MODEL_TABLES = [table.name for table in SHOWN.tables if table.value == "models"]
+SHOWN = PLAN.shows  # What the study shows: the rules, the review and the explorer go by it.
+SCORE_TABLES, MODEL_TABLES = SHOWN.named("score"), SHOWN.named("models")
+WHY_TABLES = SHOWN.named("failures", "distance")
 FIGURES = [figure.name for figure in SHOWN.figures]
 TABLE_KINDS, FIGURE_KINDS = ["md", "tex", "csv"], [".svg", ".png", ".pdf", ".html"]
 PUBLISHED = [str(installed.find(f"resources/published/{name}.csv")) for name in paper.SCORES]
@@ -69,6 +68,7 @@ wildcard_constraints:
     part="|".join(map(re.escape, PARTS)),
     table=either(SCORE_TABLES),
     models_table=either(MODEL_TABLES),
+    why_table=either(WHY_TABLES),
     comparison=either(SHOWN.comparisons),
     figure=either(FIGURES),
 

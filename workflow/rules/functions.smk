@@ -6,6 +6,7 @@ from needlework.cluster import model_code
 from needlework import sources
 from needlework.cost.study import cell_cost
 from needlework.study import parts
+from needlework.study.definitions import DIAGNOSED
 from needlework.study.grid import Cell
 
 # The environment of every rule. Snakemake fills in braces, those of the folder's name among them.
@@ -103,6 +104,12 @@ def figure_scores(wildcards):
     """The scores that a figure shows."""
     wanted = parts.whole(PLAN, list(PLAN.needs([wildcards.figure])))
     return [f"{RESULTS}/{part.scores}" for part in wanted]
+
+
+def figure_diagnosis(file):
+    """What the answers are, for a figure of it; `file` has it."""
+    kinds = {figure.name: figure.kind for figure in SHOWN.figures}
+    return lambda wildcards: [file] if kinds[wildcards.figure] in DIAGNOSED else []
 
 
 # Everything between the config and what is asked for. Targets name it, because Snakemake takes a

@@ -34,7 +34,8 @@ rule audit:
 
 rule claims:
     input:
-        cells="<results>/estimates.parquet",
+        scores="<results>/scores.parquet",
+        study="<results>/plan/study.json",
         grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
         shown="<results>/plan/shown.json",
@@ -62,8 +63,8 @@ rule claims:
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
         templates=lambda wildcards, input: Path(input.template).parent,
     shell:
-        "needlework claims {input.cells:q} {params.stem:q} --grid {input.grid:q} --models {input.models:q}"
-        " --shown {input.shown:q} --explorer explorer.html --templates {params.templates:q} > {log:q} 2>&1"
+        "needlework claims {input.scores:q} {params.stem:q} --grid {input.grid:q} --models {input.models:q}"
+        " --study {input.study:q} --shown {input.shown:q} --explorer explorer.html --templates {params.templates:q} > {log:q} 2>&1"
 
 
 rule published_claims:
@@ -142,6 +143,7 @@ rule findings:
 rule explorer:
     input:
         MADE,
+        diagnosis="<results>/diagnosis.parquet",
         grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
         shown="<results>/plan/shown.json",

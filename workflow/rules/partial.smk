@@ -12,7 +12,7 @@ rule partial:
     input:
         expand(
             "<results>/partial/tables/{table}.{kind}",
-            table=SCORE_TABLES + MODEL_TABLES,
+            table=SCORE_TABLES + MODEL_TABLES + WHY_TABLES,
             kind=TABLE_KINDS,
         ),
         expand("<results>/partial/figures/{figure}.svg", figure=FIGURES),
@@ -37,6 +37,37 @@ use rule collect as partial_collect with:
         folder=RESULTS / "scores",
         cells=[f"--cell={place}" for place in SCORED],
         changes=available.changes(RESULTS, SCORED),
+
+
+use rule diagnose as partial_diagnose with:
+    input:
+        grid="<results>/plan/grid.json",
+        models="<results>/plan/models.json",
+        suites=expand("<results>/plan/suites/{suite}.json", suite=PLAN.tasks),
+    output:
+        "<results>/partial/diagnosis.parquet",
+    log:
+        "<logs>/partial/diagnose.log",
+    benchmark:
+        "<benchmarks>/partial/diagnose.tsv"
+    params:
+        cells=[f"--cell={place}" for place in SCORED],
+        changes=available.changes(RESULTS, SCORED),
+
+
+use rule explain as partial_explain with:
+    input:
+        diagnosis="<results>/partial/diagnosis.parquet",
+        definition="<results>/plan/tables/{why_table}.json",
+        grid="<results>/plan/grid.json",
+        models="<results>/plan/models.json",
+        templates=[template("listing.md.j2"), template("listing.tex.j2")],
+    output:
+        multiext("<results>/partial/tables/{why_table}", ".md", ".tex", ".csv"),
+    log:
+        "<logs>/partial/table/{why_table}.log",
+    benchmark:
+        "<benchmarks>/partial/table/{why_table}.tsv"
 
 
 use rule table as partial_table with:
@@ -74,6 +105,7 @@ use rule models_table as partial_models_table with:
 use rule figure as partial_figure with:
     input:
         scores="<results>/partial/scores.parquet",
+        diagnosis=figure_diagnosis("<results>/partial/diagnosis.parquet"),
         definition="<results>/plan/figures/{figure}.json",
         grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
@@ -88,7 +120,8 @@ use rule figure as partial_figure with:
 
 use rule claims as partial_claims with:
     input:
-        cells="<results>/partial/estimates.parquet",
+        scores="<results>/partial/scores.parquet",
+        study="<results>/plan/study.json",
         grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
         shown="<results>/plan/shown.json",

@@ -137,9 +137,44 @@ rule models_table:
         " --templates {params.templates:q} 2> {log:q}"
 
 
+rule explain:
+    input:
+        diagnosis="<results>/diagnosis.parquet",
+        definition="<results>/plan/tables/{why_table}.json",
+        grid="<results>/plan/grid.json",
+        models="<results>/plan/models.json",
+        templates=[template("listing.md.j2"), template("listing.tex.j2")],
+    output:
+        *shown(
+            multiext("<results>/tables/{why_table}", ".md", ".tex", ".csv"),
+            caption="../../reports/captions/explain.rst",
+            category="Tables",
+            labels={"table": "{why_table}"},
+        ),
+    log:
+        "<logs>/table/{why_table}.log",
+    benchmark:
+        "<benchmarks>/table/{why_table}.tsv"
+    localrule: True
+    conda:
+        CPU
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=digest("needlework.report.diagnoses"),
+        stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
+        templates=lambda wildcards, input: Path(input.templates[0]).parent,
+    shell:
+        "needlework explain {input.definition:q} {params.stem:q} {input.diagnosis:q}"
+        " --grid {input.grid:q} --models {input.models:q} --templates {params.templates:q} 2> {log:q}"
+
+
 rule figure:
     input:
         scores=figure_scores,
+        diagnosis=figure_diagnosis("<results>/diagnosis.parquet"),
         definition="<results>/plan/figures/{figure}.json",
         grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
@@ -166,17 +201,22 @@ rule figure:
         code=digest("needlework.report.figures"),
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
         benchmarks=str(RESULTS / "benchmarks"),
+        diagnosis=lambda wildcards, input: [f"--diagnosis={path}" for path in input.diagnosis],
     shell:
         "needlework figure {input.definition:q} {params.stem:q} {input.scores:q} --grid {input.grid:q}"
-        " --models {input.models:q} --costs {input.costs:q} --benchmarks {params.benchmarks:q} 2> {log:q}"
+        " --models {input.models:q} --costs {input.costs:q} --benchmarks {params.benchmarks:q}"
+        " {params.diagnosis:q} 2> {log:q}"
 
 
 rule summary:
     input:
         scores="<results>/scores.parquet",
+        diagnosis="<results>/diagnosis.parquet",
         study="<results>/plan/study.json",
+        grid="<results>/plan/grid.json",
+        models="<results>/plan/models.json",
         shown="<results>/plan/shown.json",
-        tables=expand("<results>/tables/{table}.md", table=SCORE_TABLES + MODEL_TABLES),
+        tables=expand("<results>/tables/{table}.md", table=SCORE_TABLES + MODEL_TABLES + WHY_TABLES),
         compared=expand("<results>/tables/{comparison}.md", comparison=SHOWN.comparisons),
         figures=expand("<results>/figures/{figure}.svg", figure=FIGURES),
         template=template("report.md.j2"),
@@ -197,8 +237,8 @@ rule summary:
         code=digest("needlework.report.summary"),
         folder=lambda wildcards, output: Path(output[0]).parent,
     shell:
-        "needlework report {params.folder:q} {input.scores:q} --study {input.study:q}"
-        " --shown {input.shown:q} --template {input.template:q} 2> {log:q}"
+        "needlework report {params.folder:q} {input.scores:q} {input.diagnosis:q} --study {input.study:q}"
+        " --grid {input.grid:q} --models {input.models:q} --shown {input.shown:q} --template {input.template:q} 2> {log:q}"
 
 
 # The same numbers for programs.

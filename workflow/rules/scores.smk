@@ -68,3 +68,31 @@ rule collect:
     shell:
         "needlework collect {params.folder:q} {output.scores:q} {output.cells:q} --grid {input.grid:q}"
         " {params.cells:q} 2> {log:q}"
+
+
+# What every answer is, and how far before the question its needle lies: joined from what is there.
+rule diagnose:
+    input:
+        MADE,
+        grid="<results>/plan/grid.json",
+        models="<results>/plan/models.json",
+        suites=expand("<results>/plan/suites/{suite}.json", suite=PLAN.tasks),
+    output:
+        "<results>/diagnosis.parquet",
+    log:
+        "<logs>/diagnose.log",
+    benchmark:
+        "<benchmarks>/diagnose.tsv"
+    localrule: True
+    conda:
+        CPU
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=digest("needlework.scores.diagnoses"),
+        study=RESULTS,
+        cells=[],
+    shell:
+        "needlework diagnose {params.study:q} {output:q} {params.cells:q} 2> {log:q}"

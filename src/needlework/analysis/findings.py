@@ -1,6 +1,6 @@
 """Findings beyond means: effective length, retention, effects of depth, paired comparisons."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -8,6 +8,7 @@ import polars as pl
 
 from needlework.analysis.comparisons import Comparison, compare, holm
 from needlework.analysis.depth_effects import ENDS, MIDDLE, lost_in_the_middle
+from needlework.analysis.depth_effects import Middle as Depths
 from needlework.analysis.effective_length import (
     EffectiveLength,
     above_own_share,
@@ -15,6 +16,7 @@ from needlework.analysis.effective_length import (
     retention,
 )
 from needlework.scores.estimates import Scores
+from needlework.scores.paired import Paired
 from needlework.statistics.bootstrap import bootstrap
 from needlework.statistics.contrasts import Interval
 from needlework.statistics.means import Estimate, estimate
@@ -24,6 +26,17 @@ from needlework.study.definitions import Name
 from needlework.study.grid import Grid
 
 TIMES = (2, 4, 8)
+FREQUENT = "fwe"
+"""A task apart: any window of the context shows which words are frequent, so it needs no length."""
+GROUPS: Mapping[str, Callable[[str], bool]] = {
+    "retrieval": lambda task: task.startswith("niah"),
+    "tracing": lambda task: task == "vt",
+    "aggregation": lambda task: task == "cwe",
+    "qa": lambda task: task.startswith("qa"),
+    "frequent words": lambda task: task == FREQUENT,
+    "all but frequent words": lambda task: task != FREQUENT,
+}
+"""RULER's groups of tasks by name, fwe by itself; and all tasks without it."""
 SIGNIFICANCE = 0.05
 RATES = (0.5, 0.8, 0.95)
 """Scores from which the smallest visible drop is computed."""
@@ -38,6 +51,8 @@ class Reach(NamedTuple):
     bar: EffectiveLength | None
     """Above RULER's bar; None where the score of some length is missing: it might end there."""
     own: EffectiveLength | None
+    groups: dict[str, EffectiveLength | None]
+    """Above a share of its own score, of the tasks of each group that the suite has."""
     kept: dict[int, Interval | None]
     """Share of the score kept at so many times the training length; None where not measured."""
 
@@ -46,8 +61,8 @@ class Middle(NamedTuple):
     """What one model loses in the middle of its context."""
 
     model: ShownModel
-    lost: dict[int, Interval | None]
-    """Lost-in-the-middle index at so many times the training length; None where not measured."""
+    lost: dict[int, Depths | None]
+    """At so many times the training length, beside both ends; None where not measured."""
 
 
 class Pair(NamedTuple):
@@ -82,7 +97,7 @@ def reaches(scores: Scores, models: Sequence[ShownModel], suite: SuiteName) -> l
     return [_reach(scores, model, suite) for model in models]
 
 
-def middles(scores: Scores, models: Sequence[ShownModel], suite: SuiteName) -> list[Middle]:
+def middles(scores: Paired, models: Sequence[ShownModel], suite: SuiteName) -> list[Middle]:
     """What every model loses in the middle, in a suite of needles at fixed depths."""
     return [
         Middle(model, {n: _middle(scores, model, suite, n * model.trained_length) for n in (1, 2)})
@@ -123,31 +138,43 @@ def visible_gaps(samples: int) -> dict[float, float | None]:
 
 
 def _reach(scores: Scores, model: ShownModel, suite: SuiteName) -> Reach:
-    asked = scores.suite(suite)
-    found = {
-        length: scores.mean(model, suite, asked.names(), length)
-        for length in scores.computed(model, suite)
-    }
-    is_whole = len(found) == len(asked.lengths)
+    names = scores.suite(suite).names()
+    found = _by_length(scores, model, suite, names)
+    is_whole = len(found) == len(scores.suite(suite).lengths)
     trained = model.trained_length
+    chosen = {group: [task for task in names if holds(task)] for group, holds in GROUPS.items()}
+    parts = {group: tasks for group, tasks in chosen.items() if 0 < len(tasks) < len(names)}
     return Reach(
         model=model,
         bar=above_threshold(found) if is_whole else None,
         own=above_own_share(found) if is_whole else None,
+        groups={
+            group: above_own_share(_by_length(scores, model, suite, tasks)) if is_whole else None
+            for group, tasks in parts.items()
+        },
         kept={times: retention(found, trained=trained, times=times) for times in TIMES},
     )
 
 
-def _middle(scores: Scores, model: ShownModel, suite: SuiteName, length: int) -> Interval | None:
-    """The lost-in-the-middle index; None where a depth that it needs is not measured."""
-    tasks: dict[int, list[Name]] = {}
+def _by_length(
+    scores: Scores, model: ShownModel, suite: SuiteName, tasks: Sequence[Name]
+) -> dict[int, Estimate]:
+    """The mean over some tasks at every length that is computed."""
+    lengths = scores.computed(model, suite)
+    return {length: scores.mean(model, suite, tasks, length) for length in lengths}
+
+
+def _middle(paired: Paired, model: ShownModel, suite: SuiteName, length: int) -> Depths | None:
+    """What the middle scores beside both ends; None where a depth for it is not measured."""
+    scores, tasks = paired.scores, dict[int, list[Name]]()
     for task in scores.suite(suite).tasks:
         if task.depth is not None:
             tasks.setdefault(task.depth, []).append(task.name)
     if not tasks.keys() >= {*MIDDLE, *ENDS} or length not in scores.computed(model, suite):
         return None
+    wanted = {depth: tasks[depth] for depth in (*MIDDLE, *ENDS)}
     return lost_in_the_middle(
-        {depth: scores.mean(model, suite, names, length) for depth, names in tasks.items()}
+        {depth: paired.mean(model, suite, names, length) for depth, names in wanted.items()}
     )
 
 

@@ -138,7 +138,7 @@ def not_shown(artifact: Path, *, asked_again: Mapping[str, int] | None) -> Itera
             yield f"that {what} gave the {count:,} answers for which nobody asked it again"
     yield (
         "that the samples are those that the tasks make: references and answers that were changed "
-        "together in data and predictions pass"
+        "together in data and predictions pass, and needles that are said to lie elsewhere"
     )
     yield "when, where and with which packages it was computed, which environment.json only says"
     verified = any((artifact / STUDY / "verified").glob("*.json"))

@@ -27,8 +27,8 @@ from needlework.errors import ArtifactError, NeedleworkError
 from needlework.files import read_records, sha256
 from needlework.parsing import parse, read
 from needlework.records import Prediction, Sample, Verification
-from needlework.report.explorer.packing import prompts_key
 from needlework.scores.cells import collect, read_estimates, read_parquet, read_scores, score_cell
+from needlework.scores.diagnoses import diagnose
 from needlework.scores.remarks import mixed, remarks
 from needlework.study.definitions import Name
 from needlework.study.served_records import ServedVerification, parse_verification
@@ -37,7 +37,7 @@ from needlework.tasks.specs import Spec
 
 NEEDED_INPUTS = ("Snakefile", "workflow/Snakefile", "config/models.yaml", "config/tasks.yaml")
 """Without these the study cannot be run again."""
-ESTIMATED = ("scores.parquet", "estimates.parquet")
+ESTIMATED = ("scores.parquet", "estimates.parquet", "diagnosis.parquet")
 
 
 def read_manifest(artifact: Path) -> Manifest:
@@ -180,7 +180,7 @@ def intervals(artifact: Path) -> Iterator[str]:
 
 def answers(artifact: Path) -> Iterator[str]:
     """Predictions whose references are not those of the dataset, or that other means made."""
-    prompts = {model.name: prompts_key(model) for model in reading.models(artifact)}
+    prompts = {model.name: model.prompts for model in reading.models(artifact)}
     environment = read_environment(artifact)
     samples = reading.study(artifact).samples
     yield from own_tasks.unlike(artifact, reading.all_tasks(artifact), samples=samples)
@@ -256,12 +256,20 @@ def differences(name: str, stored: pl.DataFrame, found: pl.DataFrame) -> Iterato
 
 
 def estimates(artifact: Path, again: Path) -> Iterator[str]:
-    """Stored estimates that the scores, computed anew, do not give."""
+    """Stored estimates and diagnoses that scores and answers, computed anew, do not give."""
     collect(
         reading.cells(artifact),
         again / "scores",
         scores=again / "scores.parquet",
         estimates=again / "estimates.parquet",
+    )
+    suites = reading.grid(artifact).suites
+    diagnose(
+        reading.cells(artifact),
+        artifact / STUDY,
+        again / "diagnosis.parquet",
+        prompts={model.name: model.prompts for model in reading.models(artifact)},
+        tasks={suite: plan_part(artifact, f"suites/{suite}", dict[Name, Spec]) for suite in suites},
     )
     for name in ESTIMATED:
         known = read_parquet(again / name)

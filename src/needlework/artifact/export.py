@@ -14,7 +14,6 @@ from needlework.artifact.reading import part_of
 from needlework.errors import RecordError
 from needlework.files import json_line, read_records, write_text
 from needlework.records import Prediction, Sample
-from needlework.report.explorer.packing import prompts_key
 from needlework.scores.cells import CellEstimate, read_estimates, read_scores, scored
 from needlework.study.config import ShownModel, Study
 from needlework.study.grid import Cell, Grid
@@ -95,7 +94,7 @@ class _Content:
     def __init__(self, study: Path) -> None:
         models = part_of(study, "models", tuple[ShownModel, ...])
         self._study = study
-        self._prompts = {model.name: prompts_key(model) for model in models}
+        self._prompts = {model.name: model.prompts for model in models}
         self._samples: tuple[Path | None, dict[int, Sample]] = (None, {})
         self._answers: dict[tuple[str, str, str], dict[str, list[Prediction]]] = {}
 

@@ -4,7 +4,7 @@ Templates are those of this project, never the artifact's: a template is a progr
 of a preset show, its own room renders, which is above this one: the command hands it in.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from needlework.errors import ArtifactError
 from needlework.hazards.page import write_hazards
 from needlework.parsing import parse, read
 from needlework.report.charts import SUFFIXES
+from needlework.report.diagnoses import write_diagnoses
 from needlework.report.explorer.page import write_explorer
 from needlework.report.figures import write_figure
 from needlework.report.findings import write_findings
@@ -26,12 +27,20 @@ from needlework.report.results import write_results
 from needlework.report.summary import write_report
 from needlework.report.tables import Measured, read_measured, write_models, write_table
 from needlework.study.config import ShownModel, Study
-from needlework.study.definitions import FigureDefinition, TableDefinition
+from needlework.study.definitions import MADE_BY, FigureDefinition, TableDefinition, TableValue
 from needlework.study.grid import Grid
-from needlework.study.presentation import Page, Shown
+from needlework.study.presentation import WHY, Page, Shown
 from needlework.study.variants import StudiedModel
 
 Content = TypeVar("Content")
+
+NEEDED: Mapping[TableValue, str] = {
+    "score": " study/scores.parquet",
+    "models": "",
+    "failures": " study/diagnosis.parquet",
+    "distance": " study/diagnosis.parquet",
+}
+"""What a table of each value is made from."""
 
 
 class Output(NamedTuple):
@@ -74,6 +83,11 @@ class Again:
     def scores(self) -> Path:
         """The score of every sample."""
         return self.again / "scores.parquet"
+
+    @property
+    def diagnosis(self) -> Path:
+        """What every answer is."""
+        return self.again / "diagnosis.parquet"
 
     @property
     def published(self) -> Path:
@@ -119,7 +133,16 @@ class Again:
     def table(self, definition: TableDefinition, stem: str, *, intervals: bool = False) -> None:
         """Make a table."""
         output, templates = self.again / stem, self.templates
-        if definition.value == "models":
+        if definition.value in WHY:
+            write_diagnoses(
+                definition,
+                output,
+                self.diagnosis,
+                grid=self.grid(),
+                models=self.models(),
+                templates=templates,
+            )
+        elif definition.value == "models":
             write_models(
                 definition,
                 output,
@@ -140,6 +163,7 @@ class Again:
             models=self.models(),
             planned=self._plan("costs", tuple[PlannedCell, ...]) if figure.kind == "cost" else (),
             benchmarks=self.artifact / STUDY / "benchmarks",
+            diagnosis=self.diagnosis,
         )
 
     def hazards(self) -> None:
@@ -185,7 +209,16 @@ class Again:
     def report(self) -> None:
         """Make the short report."""
         template = self.templates / "report.md.j2"
-        write_report(self.study(), self.shown(), self.again, scores=self.scores, template=template)
+        write_report(
+            self.study(),
+            self.shown(),
+            self.again,
+            scores=self.scores,
+            diagnosis=self.diagnosis,
+            grid=self.grid(),
+            models=self.models(),
+            template=template,
+        )
 
     def results(self) -> None:
         """Make the file of all numbers for programs."""
@@ -231,11 +264,9 @@ def _tables(made: Again, shown: Shown) -> Iterator[Output]:
     """Every table, and with the interval of every number those that were made so."""
     for table in shown.tables:
         stem, definition = f"tables/{table.name}", f"study/plan/tables/{table.name}.json"
-        is_list = table.value == "models"
         yield Output(
             _kinds(stem),
-            f"needlework {'models' if is_list else 'table'} {definition} {stem}"
-            f"{'' if is_list else ' study/scores.parquet'}",
+            f"needlework {MADE_BY[table.value]} {definition} {stem}{NEEDED[table.value]}",
             partial(made.table, table, stem),
         )
         stem = f"intervals/{table.name}"
@@ -261,6 +292,8 @@ def _pages(made: Again) -> dict[Page, PageOutput]:
             f"findings {scores} {cells} findings",
             made.findings,
         ),
-        "report": PageOutput((".md",), f"report study {scores}", made.report),
+        "report": PageOutput(
+            (".md",), f"report study {scores} study/diagnosis.parquet", made.report
+        ),
         "results": PageOutput((".json",), f"results {scores} {cells} results.json", made.results),
     }

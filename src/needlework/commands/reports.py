@@ -98,7 +98,8 @@ def audit(folder: Path, output: Path | None, samples: int, templates: Path) -> N
     help="What to say of every model: of a study, or of all.",
 )
 @SAMPLES
-@click.option("--grid", type=EXISTING, help="The cells that the study of a cells file asks for.")
+@click.option("--grid", type=EXISTING, help="The cells that the study of a score file asks for.")
+@click.option("--study", "config", type=EXISTING, help="The keys of that study.")
 @click.option(
     "--shown",
     type=EXISTING,
@@ -113,33 +114,38 @@ def claims(
     models: Path,
     samples: int,
     grid: Path | None,
+    config: Path | None,
     shown: Path | None,
     explorer: str | None,
     templates: Path,
 ) -> None:
     """Put the paper's nine claims to the test; write OUTPUT.md and OUTPUT.csv.
 
-    SOURCE is the cells file of a study, or a folder of published tables. One line per claim is
+    SOURCE is the score file of a study, or a folder of published tables. One line per claim is
     printed.
     """
     from needlework.paper import claims as testing
     from needlework.paper.claims_page import write_claims
     from needlework.paper.evidence import read_evidence, read_models
     from needlework.parsing import parse, read
+    from needlework.study.config import Study
     from needlework.study.grid import Grid
     from needlework.study.presentation import Shown
     from needlework.study.presets import claim_tables
 
     about = parse(Shown, read(shown), where=str(shown)) if shown else None
     asked = parse(Grid, read(grid), where=str(grid)) if grid else None
-    evidence = read_evidence(source, samples=samples, grid=asked)
-    results = testing.judge(evidence, read_models(models, evidence))
+    seed = parse(Study, read(config), where=str(config)).seed if config else None
+    evidence = read_evidence(source, samples=samples, grid=asked, seed=seed)
+    about_models = read_models(models, evidence)
+    results = testing.judge(evidence, about_models)
     for result in results:
         click.echo(f"{result.claim.id} {result.verdict or 'not measured'}: {result.claim.text}")
     inferred = samples if source.is_dir() else None
     write_claims(
         results,
         output,
+        models=about_models,
         tables=about.claims if about else claim_tables(Path("config")),
         files={table.name for table in about.tables} if about and explorer else (),
         templates=templates,
@@ -189,6 +195,7 @@ def explorer(
 @MODELS
 @click.option("--costs", type=EXISTING, help="What each cell was estimated to take.")
 @click.option("--benchmarks", type=FOLDER, help="What each job took, as Snakemake measured it.")
+@click.option("--diagnosis", type=EXISTING, help="What the answers are, for figures of failures.")
 def figure(
     definition: Path,
     output: Path,
@@ -197,6 +204,7 @@ def figure(
     models: Path,
     costs: Path | None,
     benchmarks: Path | None,
+    diagnosis: Path | None,
 ) -> None:
     """Draw one figure of a study, from the score files of the cells that it shows.
 
@@ -221,6 +229,7 @@ def figure(
         models=shown,
         planned=planned,
         benchmarks=benchmarks,
+        diagnosis=diagnosis,
     )
 
 
@@ -261,14 +270,27 @@ def findings(
 @click.command()
 @click.argument("folder", type=EXISTING_FOLDER)
 @click.argument("scores", type=EXISTING)
+@click.argument("diagnosis", type=EXISTING)
 @click.option("--study", "config", type=EXISTING, required=True, help="The study's own keys.")
+@GRID
+@MODELS
 @SHOWN
 @click.option("--template", type=EXISTING, required=True)
-def report(folder: Path, scores: Path, config: Path, shown: Path, template: Path) -> None:
-    """Write FOLDER/report.md from SCORES and the tables in FOLDER."""
+def report(
+    folder: Path,
+    scores: Path,
+    diagnosis: Path,
+    config: Path,
+    grid: Path,
+    models: Path,
+    shown: Path,
+    template: Path,
+) -> None:
+    """Write FOLDER/report.md from SCORES, their DIAGNOSIS and the tables in FOLDER."""
     from needlework.parsing import parse, read
     from needlework.report.summary import write_report
-    from needlework.study.config import Study
+    from needlework.study.config import ShownModel, Study
+    from needlework.study.grid import Grid
     from needlework.study.presentation import Shown
 
     write_report(
@@ -276,6 +298,9 @@ def report(folder: Path, scores: Path, config: Path, shown: Path, template: Path
         parse(Shown, read(shown), where=str(shown)),
         folder,
         scores=scores,
+        diagnosis=diagnosis,
+        grid=parse(Grid, read(grid), where=str(grid)),
+        models=parse(tuple[ShownModel, ...], read(models), where=str(models)),
         template=template,
     )
 

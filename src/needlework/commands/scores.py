@@ -34,6 +34,44 @@ def collect(folder: Path, scores: Path, cells: Path, grid: Path, only: tuple[str
 
 
 @click.command()
+@click.argument("study", type=EXISTING_FOLDER)
+@click.argument("output", type=FILE)
+@click.option(
+    "--cell",
+    "only",
+    multiple=True,
+    help="Take this cell (MODEL/SUITE/LENGTH) and those named likewise, not the whole grid.",
+)
+def diagnose(study: Path, output: Path, only: tuple[str, ...]) -> None:
+    """Say of every answer what it is, and how far before the question its needle lies.
+
+    Reads plan, data and predictions in the folder STUDY; OUTPUT holds one row per sample.
+    """
+    from needlework.parsing import parse, read
+    from needlework.scores import diagnoses
+    from needlework.study.config import ShownModel
+    from needlework.study.definitions import Name
+    from needlework.study.grid import Grid
+    from needlework.tasks.specs import Spec
+
+    path = study / "plan/models.json"
+    models = parse(tuple[ShownModel, ...], read(path), where=str(path))
+    path = study / "plan/grid.json"
+    grid = parse(Grid, read(path), where=str(path))
+    paths = {suite: study / f"plan/suites/{suite}.json" for suite in grid.suites}
+    diagnoses.diagnose(
+        [grid.cell(place) for place in only] if only else grid.cells(),
+        study,
+        output,
+        prompts={model.name: model.prompts for model in models},
+        tasks={
+            suite: parse(dict[Name, Spec], read(path), where=str(path))
+            for suite, path in paths.items()
+        },
+    )
+
+
+@click.command()
 @click.argument("predictions", type=EXISTING)
 @click.argument("output", type=FILE)
 @click.option("--model", required=True)

@@ -1,10 +1,14 @@
 """Commands that write the tables of a study."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from needlework.commands.options import EXISTING, EXISTING_FOLDER, FILE, GRID, MODELS, SAMPLES
+
+if TYPE_CHECKING:
+    from needlework.study.definitions import TableDefinition
 
 VERIFIED = click.option(
     "--verified",
@@ -63,6 +67,35 @@ def comparison(
 @click.command()
 @DEFINITION
 @click.argument("output", type=FILE)
+@click.argument("diagnosis", type=EXISTING)
+@GRID
+@MODELS
+@click.option("--templates", type=EXISTING_FOLDER, required=True)
+def explain(
+    definition: Path, output: Path, diagnosis: Path, grid: Path, models: Path, templates: Path
+) -> None:
+    """Write a table of what answers are, or of scores by distance, as OUTPUT.md, .tex and .csv.
+
+    DEFINITION says which (plan/tables/NAME.json), DIAGNOSIS is what `needlework diagnose` wrote.
+    """
+    from needlework.parsing import parse, read
+    from needlework.report.diagnoses import write_diagnoses
+    from needlework.study.config import ShownModel
+    from needlework.study.grid import Grid
+
+    write_diagnoses(
+        _definition(definition, command="explain"),
+        output,
+        diagnosis,
+        grid=parse(Grid, read(grid), where=str(grid)),
+        models=parse(tuple[ShownModel, ...], read(models), where=str(models)),
+        templates=templates,
+    )
+
+
+@click.command()
+@DEFINITION
+@click.argument("output", type=FILE)
 @MODELS
 @VERIFIED
 @click.option("--templates", type=EXISTING_FOLDER, required=True)
@@ -77,10 +110,9 @@ def models(
     from needlework.report.notes import read_verified
     from needlework.report.tables import write_models
     from needlework.study.config import ShownModel
-    from needlework.study.definitions import TableDefinition
 
     write_models(
-        parse(TableDefinition, read(definition), where=str(definition)),
+        _definition(definition, command="models"),
         output,
         models=parse(tuple[ShownModel, ...], read(models), where=str(models)),
         templates=templates,
@@ -116,7 +148,6 @@ def table(
     from needlework.report.notes import read_verified
     from needlework.report.tables import read_measured, write_table
     from needlework.study.config import ShownModel
-    from needlework.study.definitions import TableDefinition
     from needlework.study.grid import Grid
 
     measured = read_measured(
@@ -126,9 +157,28 @@ def table(
         verified=read_verified(verified) if verified else None,
     )
     write_table(
-        parse(TableDefinition, read(definition), where=str(definition)),
+        _definition(definition, command="table"),
         output,
         measured,
         templates=templates,
         intervals=intervals,
     )
+
+
+def _definition(path: Path, *, command: str) -> "TableDefinition":
+    """The definition of a table that this command makes.
+
+    Raises:
+        StudyError: the file has none, or one of another command's.
+    """
+    from needlework.errors import StudyError
+    from needlework.parsing import parse, read
+    from needlework.study.definitions import MADE_BY, TableDefinition
+
+    found = parse(TableDefinition, read(path), where=str(path))
+    if (maker := MADE_BY[found.value]) != command:
+        raise StudyError(
+            f"{path}: `needlework {maker}` makes tables of value `{found.value}`, not "
+            f"`needlework {command}`"
+        )
+    return found

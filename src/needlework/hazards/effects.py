@@ -1,6 +1,6 @@
 """What each published defect costs: the variants of a model on the same samples, compared in pairs.
 
-A defect's cost is the score of the corrected model minus that of the model with this defect alone.
+A defect's cost is the score of the model with no defect minus that of the model with it alone.
 What the costs do not add up to in the model with all of its defects is the remainder: what the
 defects do to each other.
 """
@@ -54,7 +54,7 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True)
 class Breakdown:
-    """One model on one suite, from its published score to its corrected one."""
+    """One model on one suite, from its score with all defects to that with none."""
 
     model: str
     label: str
@@ -62,8 +62,8 @@ class Breakdown:
     asked: StudiedSuite
     length: int | None
     """None: the mean over all lengths of the suite."""
-    published: float
-    corrected: float
+    all_defects: float
+    no_defect: float
     costs: tuple[Cost, ...]
     """One for each defect that touches the suite, then the remainder where there are several, then
     the total."""
@@ -79,7 +79,7 @@ class _Scored:
     scores: Mapping[str, Array]
 
     def differences(self) -> dict[str, Array]:
-        """Corrected minus defective, for every part of the breakdown."""
+        """Without defect minus with it, for every part of the breakdown."""
         corrected = self.scores[CORRECTED]
         alone = {
             defect: corrected - self.scores[defect]
@@ -144,14 +144,18 @@ def intervals(
 def _broken_down(scored: _Scored, limits: Iterator[Interval]) -> Breakdown:
     means = {variant: float(scores.mean()) for variant, scores in scored.scores.items()}
     costs = []
-    for part, difference_SN in scored.differences().items():
-        has_test = scored.length is None and part != REMAINDER
+    differences = scored.differences()
+    for part, difference_SN in differences.items():
+        changed = int(np.count_nonzero(np.abs(difference_SN) > 1e-9))
+        # The total of one defect is that defect, and what changes nothing needs no test.
+        is_again = part == REMAINDER or (part == TOTAL and REMAINDER not in differences)
+        has_test = scored.length is None and not is_again and changed > 0
         other = scored.scores[PUBLISHED if part == TOTAL else part] if has_test else None
         costs.append(
             Cost(
                 part=part,
                 points=next(limits),
-                changed=int(np.count_nonzero(np.abs(difference_SN) > 1e-9)),
+                changed=changed,
                 samples=difference_SN.size,
                 p_value=None
                 if other is None
@@ -166,8 +170,8 @@ def _broken_down(scored: _Scored, limits: Iterator[Interval]) -> Breakdown:
         suite=scored.suite,
         asked=scored.model.suites[scored.suite],
         length=scored.length,
-        published=means[PUBLISHED],
-        corrected=means[CORRECTED],
+        all_defects=means[PUBLISHED],
+        no_defect=means[CORRECTED],
         costs=tuple(costs),
     )
 

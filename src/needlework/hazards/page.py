@@ -27,6 +27,15 @@ SUBJECTS = {
     "format-mix": "leaving essays out between the depths",
 }
 """What is said to cost points."""
+DEFECTS = {
+    "mamba-sampling": "answers were drawn at random where those of other models were the likeliest",
+    "no-begin-token": "prompts lacked the token with which every text of the training begins",
+    "m2a-conv-state": "the model wrote from a wrong state of its convolutions after the prompt",
+    "rg-window": "beyond its window, attention looked at shifted keys",
+    "uuid-numbers": "tasks that ask for UUIDs hid and asked for numbers",
+    "format-mix": "between depths 0, 50 and 100, the mean over formats held one format alone",
+}
+"""What each defect is, in a line."""
 HEADS = {**LABELS, REMAINDER: "interaction", TOTAL: "total"}
 FIGURE = "hazard_waterfall"
 
@@ -46,6 +55,7 @@ def write_hazards(
         StudyError: the template is missing.
     """
     found = breakdowns(read_parquet(scores), models, seed=study.seed)
+    asked = {cost.part for each in found for cost in each.costs}
     page = render(
         templates / "hazards.md.j2",
         study=study,
@@ -53,6 +63,7 @@ def write_hazards(
         suites=_by_suite(found),
         title=_title,
         heads=HEADS,
+        defects={part: told for part, told in DEFECTS.items() if part in asked},
         tests=sum(cost.p_value is not None for each in found for cost in each.costs),
         significance=100 * SIGNIFICANCE,
         sentence=sentence,
@@ -80,7 +91,7 @@ def sentence(row: Breakdown) -> Written:
     told = [_told(cost) for cost in alone]
     certain = any(map(_is_certain, alone))
     told += [_together(cost, certain) for cost in row.costs if cost.part == REMAINDER]
-    scores = f"{100 * row.published:.1f} as published, {100 * row.corrected:.1f} corrected"
+    scores = f"{100 * row.all_defects:.1f} with all defects, {100 * row.no_defect:.1f} with none"
     text = "; ".join(told)
     return Written(f"**{markdown(row.label)}**: {scores}. {text[:1].upper()}{text[1:]}.")
 
@@ -108,9 +119,9 @@ def _together(cost: Cost, certain: bool) -> str:
     """
     points, low, high = cost.points
     if low <= 0 <= high:
-        return f"together they cost what they cost one by one (remainder {_shown(cost.points)})"
+        return f"together they cost what they cost one by one (interaction {_shown(cost.points)})"
     if not certain:
-        return f"what they do together is not certain either (remainder {_shown(cost.points)})"
+        return f"what they do together is not certain either (interaction {_shown(cost.points)})"
     size = cost.points if points > 0 else Interval(-points, -high, -low)
     side = "more" if points > 0 else "less"
     return f"together they cost {_shown(size)} points {side} than one by one"
@@ -156,8 +167,8 @@ def _lines(row: Breakdown) -> Iterator[dict[str, str | int | float | None]]:
             "label": row.label,
             "suite": row.suite,
             "length": "mean" if row.length is None else row.length,
-            "published": round(row.published, 6),
-            "corrected": round(row.corrected, 6),
+            "all_defects": round(row.all_defects, 6),
+            "no_defect": round(row.no_defect, 6),
             "part": cost.part,
             "cost": round(cost.points.value, 6),
             "low": round(cost.points.low, 6),

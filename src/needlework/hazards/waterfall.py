@@ -1,4 +1,4 @@
-"""The way from a model's published score to its corrected one, as a picture.
+"""The way from a model's score with all defects to that with none, as a picture.
 
 Costs come from `needlework.hazards.effects`, files and fonts from `report.charts`.
 """
@@ -25,7 +25,7 @@ ROOM = 12
 
 
 def hazard_waterfall(rows: Sequence[Breakdown]) -> alt.TopLevelMixin:
-    """One panel per model and suite, over all lengths: published, defect by defect, corrected."""
+    """One panel per model and suite, over all lengths: from all defects, one by one, to none."""
     over_lengths = [row for row in rows if row.length is None]
     ends = [float(step["right"]) for row in over_lengths for step in _steps(row)]
     scale = alt.Scale(domain=[0, max([100.0, *ends]) + ROOM])
@@ -71,13 +71,13 @@ def _panel(row: Breakdown, scale: alt.Scale) -> alt.LayerChart:
 
 def _steps(row: Breakdown) -> Iterator[dict[str, str | float]]:
     """Every bar of a panel, in percent, with the interval of where it ends."""
-    place = 100 * row.published
+    place = 100 * row.all_defects
     yield _score(STEPS[PUBLISHED], place)
     for cost in row.costs:
         if cost.part != TOTAL:
             yield _step(cost, place)
             place += 100 * cost.points.value
-    yield _score(STEPS[CORRECTED], 100 * row.corrected)
+    yield _score(STEPS[CORRECTED], 100 * row.no_defect)
 
 
 def _score(step: str, value: float) -> dict[str, str | float]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from needlework.errors import RecordError
-from needlework.paper.evidence import Evidence, Published
+from needlework.paper.evidence import Estimates, Published
 from needlework.paper.published import Number
 from needlework.statistics.contrasts import Interval, difference, interval
 from needlework.statistics.means import Estimate
@@ -29,7 +29,7 @@ class Agreement(NamedTuple):
 
 
 def agreements(
-    numbers: Sequence[Number], study: Evidence, models: Sequence[ShownModel], *, samples: int
+    numbers: Sequence[Number], study: Estimates, models: Sequence[ShownModel], *, samples: int
 ) -> Iterator[Agreement]:
     """Every printed number, averages aside, that the study measured as well.
 
@@ -48,7 +48,7 @@ def agreements(
             yield Agreement(number, ours, theirs, difference(interval(ours), interval(theirs)))
 
 
-def _estimate(evidence: Evidence, model: ShownModel, number: Number) -> Estimate:
+def _estimate(evidence: Estimates, model: ShownModel, number: Number) -> Estimate:
     """What some evidence says where a number is printed.
 
     Raises:

@@ -6,17 +6,14 @@ name.
 
 from collections.abc import Iterator, Sequence
 from itertools import product
-from math import log2
 
-from needlework.analysis.depth_effects import ENDS, MIDDLE, largest_gap, lost_in_the_middle
+from needlework.analysis.depth_effects import ENDS, MIDDLE, lost_in_the_middle, trend
 from needlework.errors import RecordError
-from needlework.paper.verdicts import Test, Witness, above, below, lowered
-from needlework.statistics.contrasts import Interval, average, contrast, difference, ratio, widened
+from needlework.paper.verdicts import Test, Witness, above, below, lowered, within
+from needlework.statistics.contrasts import Interval, average, difference, ratio
 from needlework.study.config import ShownModel
 from needlework.study.paper import FORMATS
 
-STEEP = 0.10
-"""A steep drop: more than 10 points."""
 NOTABLE = 0.05
 """A difference over depths or from a line that is worth a word: 5 points."""
 EXTRAPOLATES = 0.5
@@ -39,11 +36,15 @@ LINEAR, HYBRID, ATTENTION = (
     ("transformerpp", "sheared-llama"),
 )
 
+AGAIN = (0, 50, 100)
+"""Depths at which published means are over the same formats at every depth."""
+
 Roster = dict[str, ShownModel]
 """The models of a study by the role they play."""
 
 
-def _present(roster: Roster, *roles: str) -> list[ShownModel]:
+def present(roster: Roster, *roles: str) -> list[ShownModel]:
+    """The models of a study that play these roles."""
     return [roster[role] for role in roles if role in roster]
 
 
@@ -64,25 +65,9 @@ def _share(part: Interval, whole: Interval) -> Interval:
     return ratio(part, whole)
 
 
-def drop_beyond(roster: Roster, _: Sequence[int]) -> Iterator[Test]:
-    """C1: the drop from the training length to twice that, of every model."""
-    for model in roster.values():
-
-        def measure(witness: Witness, model: ShownModel = model) -> Interval:
-            trained = model.trained_length
-            return difference(witness.ruler(model, 2 * trained), witness.ruler(model, trained))
-
-        yield Test(
-            subject=model.label,
-            quantity=f"RULER at {2 * model.trained_length} minus at {model.trained_length}",
-            measure=measure,
-            judge=below(-STEEP),
-        )
-
-
 def linear_keeps_more(roster: Roster, _: Sequence[int]) -> Iterator[Test]:
     """C2: what linear models keep, less what attention keeps."""
-    linear, attention = _present(roster, *LINEAR), _present(roster, *ATTENTION)
+    linear, attention = present(roster, *LINEAR), present(roster, *ATTENTION)
 
     def measure(witness: Witness) -> Interval:
         groups = ([_retained(witness, model) for model in group] for group in (linear, attention))
@@ -99,63 +84,81 @@ def linear_keeps_more(roster: Roster, _: Sequence[int]) -> Iterator[Test]:
         )
 
 
-def hybrid_order(roster: Roster, _: Sequence[int]) -> Iterator[Test]:
-    """C3: what each hybrid keeps, less what each linear model keeps."""
-    for hybrid, linear in product(_present(roster, *HYBRID), _present(roster, *LINEAR)):
+def hybrid_order(roster: Roster, lengths: Sequence[int]) -> Iterator[Test]:
+    """C3: what each hybrid scores, less what each linear model scores, at every length."""
+    pairs = product(present(roster, *HYBRID), present(roster, *LINEAR))
+    for (hybrid, linear), length in product(pairs, lengths):
 
         def measure(
-            witness: Witness, hybrid: ShownModel = hybrid, linear: ShownModel = linear
+            witness: Witness,
+            hybrid: ShownModel = hybrid,
+            linear: ShownModel = linear,
+            length: int = length,
         ) -> Interval:
-            return difference(_retained(witness, hybrid), _retained(witness, linear))
+            return difference(witness.ruler(hybrid, length), witness.ruler(linear, length))
 
         yield Test(
             subject=f"{hybrid.label} against {linear.label}",
-            quantity="share of RULER kept at 2x the training length: is the hybrid ahead?",
-            unit="ratio",
+            quantity=f"RULER at {length}: is the hybrid ahead?",
             measure=measure,
             judge=above(0),
         )
 
 
-def _middle(models: Sequence[ShownModel], *, times: int) -> Iterator[Test]:
-    for model in models:
+def _middle(
+    models: Sequence[ShownModel],
+    *,
+    times: int,
+    part: str = "",
+    middle: tuple[int, ...] = MIDDLE,
+    beside: bool = False,
+) -> Iterator[Test]:
+    """The middle beside each end, of each of these models."""
+    depths = f"depths {middle[0]} to {middle[-1]}" if len(middle) > 1 else f"depth {middle[0]}"
+    for model, (place, end) in product(models, enumerate(ENDS)):
 
-        def measure(witness: Witness, model: ShownModel = model) -> Interval:
+        def measure(witness: Witness, model: ShownModel = model, place: int = place) -> Interval:
             length = times * model.trained_length
-            return lost_in_the_middle(witness.by_depth(model, length, depths=(*ENDS, *MIDDLE)))
+            scores = witness.by_depth(model, length, depths=(*ENDS, *middle))
+            return lost_in_the_middle(scores, middle=middle)[place]
 
         yield Test(
             subject=model.label,
-            quantity=f"depths 40 to 60 minus both ends at {times * model.trained_length}",
+            quantity=f"{depths} minus depth {end} at {times * model.trained_length}",
             measure=measure,
             judge=lowered(by=NOTABLE),
+            part=part,
+            needs_room=True,
+            beside=beside,
         )
 
 
 def middle_in_range(roster: Roster, _: Sequence[int]) -> Iterator[Test]:
-    """C4: the lost middle at the training length, of every model."""
+    """C4: the lost middle at the training length, of every model; beside it of like columns."""
     yield from _middle(list(roster.values()), times=1)
+    yield from _middle(list(roster.values()), times=1, middle=(50,), beside=True)
 
 
 def middle_beyond(roster: Roster, _: Sequence[int]) -> Iterator[Test]:
-    """C5: the lost middle of Mamba2 at twice the length, and the depth trend of two others."""
-    yield from _middle(_present(roster, "mamba2"), times=2)
-    for model in _present(roster, "recurrentgemma", "rwkv6"):
+    """C5: the lost middle of the Mamba models at twice the length, and the others' depth trend."""
+    yield from _middle(present(roster, "mamba2", "mamba2attn"), times=2)
+    for model in present(roster, "recurrentgemma", "recurrentgemma-it", "rwkv6"):
 
         def measure(witness: Witness, model: ShownModel = model) -> Interval:
-            return largest_gap(witness.by_depth(model, 2 * model.trained_length))[2]
+            return trend(witness.by_depth(model, 2 * model.trained_length, depths=AGAIN))
 
         yield Test(
             subject=model.label,
-            quantity=f"largest difference between two depths at {2 * model.trained_length}",
+            quantity=f"depth 100 minus depth 0 at {2 * model.trained_length}",
             measure=measure,
-            judge=below(NOTABLE),
+            judge=within(NOTABLE),
+            needs_room=True,
         )
 
 
 def only_repeat(roster: Roster, _: Sequence[int]) -> Iterator[Test]:
     """C6: what Mamba2 keeps, by format."""
-    for model, form in product(_present(roster, "mamba2"), FORMATS):
+    for model, form in product(present(roster, "mamba2"), FORMATS):
 
         def measure(witness: Witness, model: ShownModel = model, form: str = form) -> Interval:
             trained = model.trained_length
@@ -174,7 +177,7 @@ def only_repeat(roster: Roster, _: Sequence[int]) -> Iterator[Test]:
 
 def always_some(roster: Roster, _: Sequence[int]) -> Iterator[Test]:
     """C7: what M2A scores beyond its training length, by format, and against Mamba2 within."""
-    for model, form in product(_present(roster, "mamba2attn"), FORMATS):
+    for model, form in product(present(roster, "mamba2attn"), FORMATS):
 
         def score(witness: Witness, model: ShownModel = model, form: str = form) -> Interval:
             return witness.form(model, form, 2 * model.trained_length)
@@ -184,8 +187,9 @@ def always_some(roster: Roster, _: Sequence[int]) -> Iterator[Test]:
             quantity="score at 2x the training length",
             measure=score,
             judge=above(SOME_DEGREE),
+            part="beyond",
         )
-    for hybrid, linear in product(_present(roster, "mamba2attn"), _present(roster, "mamba2")):
+    for hybrid, linear in product(present(roster, "mamba2attn"), present(roster, "mamba2")):
 
         def gap(
             witness: Witness, hybrid: ShownModel = hybrid, linear: ShownModel = linear
@@ -197,6 +201,8 @@ def always_some(roster: Roster, _: Sequence[int]) -> Iterator[Test]:
             quantity="mean over the formats up to the training length, difference",
             measure=gap,
             judge=below(0),
+            part="in range",
+            needs_room=True,
         )
 
 
@@ -206,64 +212,45 @@ def _in_range(witness: Witness, model: ShownModel) -> Interval:
 
 
 def only_trained(roster: Roster, _: Sequence[int]) -> Iterator[Test]:
-    """C8: how far the training length stands out for TPP, by format."""
-    for model, form in product(_present(roster, "transformerpp"), FORMATS):
+    """C8: TPP beside its best rival, at its training length and away from it, by format."""
+    rivals = [model for role, model in roster.items() if role != "transformerpp"]
+    for model, form in product(present(roster, "transformerpp"), FORMATS):
+        trained = model.trained_length
+        for length in (trained // 2, trained, 2 * trained):
 
-        def measure(witness: Witness, model: ShownModel = model, form: str = form) -> Interval:
-            trained = model.trained_length
-            others = [witness.form(model, form, length) for length in (trained // 2, 2 * trained)]
-            return difference(witness.form(model, form, trained), max(others))
+            def measure(
+                witness: Witness, model: ShownModel = model, form: str = form, length: int = length
+            ) -> Interval:
+                best = max(_measured(witness, rivals, form, length))
+                return difference(witness.form(model, form, length), best)
 
-        yield Test(
-            subject=f"{model.label}, {form}",
-            quantity="score at the training length minus the better of 0.5x and 2x",
-            measure=measure,
-            judge=above(0),
-        )
-
-
-def straight_line(roster: Roster, lengths: Sequence[int]) -> Iterator[Test]:
-    """C9: the slope of RWKV over doublings of the length, and its distance from a line."""
-    doublings = [log2(length) for length in lengths]
-    centre = sum(doublings) / max(1, len(doublings))
-    spread = sum((x - centre) ** 2 for x in doublings)
-    slope = [(x - centre) / spread for x in doublings] if spread else []
-    for model in _present(roster, "rwkv6") if len(lengths) > 2 else []:
-
-        def steepness(witness: Witness, model: ShownModel = model) -> Interval:
-            return contrast(slope, [witness.ruler(model, length) for length in lengths])
-
-        def deviation(witness: Witness, model: ShownModel = model) -> Interval:
-            scores = [witness.ruler(model, length) for length in lengths]
-            bends = [contrast(weights, scores) for weights in _residuals(doublings, slope)]
-            largest = max(bends, key=lambda bend: abs(bend.value))
-            bend = largest if largest.value > 0 else contrast((-1,), (largest,))
-            return widened(bend, choices=len(bends))
-
-        yield Test(
-            subject=model.label,
-            quantity="slope of RULER over log2 of the length",
-            unit="points per doubling",
-            measure=steepness,
-            judge=below(0),
-        )
-        yield Test(
-            subject=model.label,
-            quantity="largest distance of RULER from the fitted line",
-            measure=deviation,
-            judge=below(NOTABLE),
-        )
+            yield Test(
+                subject=f"{model.label}, {form}",
+                quantity=f"score at {length} minus that of the best rival",
+                measure=measure,
+                judge=(above if length == trained else below)(0),
+                part="trained" if length == trained else "elsewhere",
+                needs_room=True,
+            )
 
 
-def _residuals(doublings: Sequence[float], slope: Sequence[float]) -> Iterator[list[float]]:
-    """Weights that turn scores into distances from the least-squares line, one row a length."""
-    count = len(doublings)
-    centre = sum(doublings) / count
-    for place, x in enumerate(doublings):
-        yield [
-            (place == other) - 1 / count - (x - centre) * weight
-            for other, weight in enumerate(slope)
-        ]
+def _measured(
+    witness: Witness, models: Sequence[ShownModel], form: str, length: int
+) -> list[Interval]:
+    """The scores of those models that were measured.
+
+    Raises:
+        RecordError: none was.
+    """
+    found = []
+    for model in models:
+        try:
+            found.append(witness.form(model, form, length))
+        except RecordError as error:
+            lacking = error
+    if not found:
+        raise lacking if models else RecordError("no other model is measured")
+    return found
 
 
 def _labels(models: Sequence[ShownModel]) -> str:

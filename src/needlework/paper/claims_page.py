@@ -5,20 +5,42 @@ Claims and their verdicts come from `needlework.paper.claims`.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from needlework.defects import StudyHazard
 from needlework.files import write_csv, write_text
 from needlework.paper.claims import Result
-from needlework.paper.verdicts import Statistic
+from needlework.paper.length_tests import FALL
+from needlework.paper.verdicts import Statistic, Verdict
 from needlework.report.rendering import render
 from needlework.report.writing import Written, code, markdown
+from needlework.study.config import PublishedModel, ShownModel
 from needlework.study.definitions import label
 
 SCALES = {"points": 100.0, "points per doubling": 100.0, "ratio": 1.0}
+OF_DEPTHS: frozenset[StudyHazard] = frozenset({"uuid-numbers", "format-mix"})
+"""Defects that touch the depth suite alone."""
 IN_ADDRESS = "/+._-~"
 """Characters of names and their separators that an address needs no other form of."""
-SAYS = {"supported": "yes", "contradicted": "no", "undecided": "unclear"}
+SAYS: Mapping[Verdict, str] = {
+    "supported": "yes",
+    "contradicted": "no",
+    "undecided": "unclear",
+    "untestable": "no room",
+}
+"""What a single statistic says."""
+OF_PAPER: Mapping[Verdict, str] = {
+    "supported": "supported",
+    "contradicted": "contradicted",
+    "undecided": "undecided",
+    "untestable": "cannot be tested here",
+}
+OF_STUDY: Mapping[Verdict, str] = {
+    **OF_PAPER,
+    "contradicted": "does not hold for these models",
+}
+"""What a verdict is called: the models of a study contradict no sentence about others."""
 COLUMNS = (
     "claim",
     "verdict",
@@ -29,6 +51,8 @@ COLUMNS = (
     "low",
     "high",
     "holds",
+    "decides",
+    "defects",
     "cells",
 )
 
@@ -37,6 +61,7 @@ def write_claims(
     results: Sequence[Result],
     output: Path,
     *,
+    models: Sequence[ShownModel],
     tables: Mapping[str, Sequence[str]],
     files: Collection[str],
     templates: Path,
@@ -53,17 +78,61 @@ def write_claims(
     Raises:
         StudyError: the template is missing.
     """
+    words = OF_STUDY if inferred is None else OF_PAPER
+    defects = {each.name: each.hazards for each in models if isinstance(each, PublishedModel)}
     page = render(
         templates / "claims.md.j2",
         results=results,
         inferred=inferred,
         shown=_shown,
         says=SAYS,
-        sources=lambda statistic: _sources(statistic, explorer),
+        words=words,
+        falls=_falls,
+        defects=lambda statistic: ", ".join(_defects(statistic, defects)),
+        has_defects=any(defects.values()),
+        sources=lambda result: _sources(result, explorer),
         tables=lambda claim: _tables(tables.get(claim.id, ()), files),
     )
     write_text(output.with_suffix(".md"), page)
-    write_csv(output.with_suffix(".csv"), _rows(results), columns=COLUMNS)
+    rows = _rows(results, words, defects)
+    write_csv(output.with_suffix(".csv"), rows, columns=COLUMNS)
+
+
+class _Falls(NamedTuple):
+    """The falls from 1x to 2x: how many are steep, are not and are unclear; and in points the limit
+    that all of them exceed, and that from which on some do not."""
+
+    steep: int
+    mild: int
+    unclear: int
+    up_to: float
+    from_on: float
+
+
+def _falls(result: Result) -> _Falls | None:
+    """The falls of a claim's models at twice their length; None of claims without them."""
+    falls = [each for each in result.statistics if each.quantity.endswith(FALL)]
+    if not falls:
+        return None
+    said = [each.verdict for each in falls]
+    return _Falls(
+        steep=said.count("supported"),
+        mild=said.count("contradicted"),
+        unclear=len(said) - said.count("supported") - said.count("contradicted"),
+        up_to=max(0.0, min(-100 * each.interval.high for each in falls)),
+        from_on=min(-100 * each.interval.low for each in falls),
+    )
+
+
+def _defects(statistic: Statistic, known: Mapping[str, Sequence[StudyHazard]]) -> list[StudyHazard]:
+    """The known defects behind a statistic, those of all of its models that touch its suite."""
+    found = (
+        defect
+        for model, suite, *_ in (cell.split("/") for cell in statistic.cells)
+        for defect in known.get(model, ())
+        if suite == "depth" or defect not in OF_DEPTHS
+    )
+    return list(dict.fromkeys(found))
 
 
 def _shown(statistic: Statistic) -> str:
@@ -76,9 +145,11 @@ def _shown(statistic: Statistic) -> str:
     return f"{value} [{low}, {high}]{unit}"
 
 
-def _sources(statistic: Statistic, explorer: str | None) -> Written:
-    """The cells behind a statistic, by model, suite and length."""
-    cells = dict.fromkeys("/".join(cell.split("/")[:3]) for cell in statistic.cells)
+def _sources(result: Result, explorer: str | None) -> Written:
+    """The cells behind a claim, by model and suite."""
+    cells = dict.fromkeys(
+        "/".join(cell.split("/")[:2]) for each in result.statistics for cell in each.cells
+    )
     told = (
         f"[{markdown(cell)}]({explorer}#{quote(cell, safe=IN_ADDRESS)})" if explorer else code(cell)
         for cell in cells
@@ -95,19 +166,26 @@ def _tables(names: Sequence[str], files: Collection[str]) -> Written:
     return Written(", ".join(told))
 
 
-def _rows(results: Sequence[Result]) -> Iterator[dict[str, Any]]:
+def _rows(
+    results: Sequence[Result],
+    words: Mapping[Verdict, str],
+    defects: Mapping[str, Sequence[StudyHazard]],
+) -> Iterator[dict[str, Any]]:
     for result in results:
         for statistic in result.statistics:
+            value, low, high = statistic.interval
+            scale = SCALES[statistic.unit]
             yield {
                 "claim": result.claim.id,
-                "verdict": result.verdict,
+                "verdict": words[result.verdict] if result.verdict else "not measured",
                 "subject": statistic.subject,
                 "quantity": statistic.quantity,
                 "unit": statistic.unit,
-                **{
-                    name: round(SCALES[statistic.unit] * value, 6)
-                    for name, value in statistic.interval._asdict().items()
-                },
+                "value": round(scale * value, 6),
+                "low": round(scale * low, 6),
+                "high": round(scale * high, 6),
                 "holds": SAYS[statistic.verdict],
+                "decides": "no" if statistic.beside else "yes",
+                "defects": " ".join(_defects(statistic, defects)),
                 "cells": " ".join(statistic.cells),
             }

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from needlework.errors import StudyError
 from needlework.files import write_csv, write_text
 from needlework.paper.agreement import Agreement, agreements
-from needlework.paper.evidence import Evidence, OfStudy
+from needlework.paper.evidence import Estimates, OfStudy
 from needlework.paper.published import Number, read_tables
 from needlework.report.rendering import render
 from needlework.scores.cells import read_estimates
@@ -82,7 +82,7 @@ def write_comparison(
 def compared(
     table: int,
     numbers: Sequence[Number],
-    scores: Evidence,
+    scores: Estimates,
     models: Sequence[ShownModel],
     *,
     samples: int,

@@ -7,19 +7,39 @@ from typing import Protocol
 from needlework.errors import RecordError, StudyError
 from needlework.paper.published import Number, read_tables
 from needlework.parsing import parse, read
-from needlework.scores.cells import read_estimates
+from needlework.scores.cells import estimated, read_scores
 from needlework.scores.estimates import Scores
+from needlework.scores.paired import Paired
+from needlework.statistics.contrasts import Interval
 from needlework.statistics.means import Estimate, macro_mean, wilson
-from needlework.study.config import Models, ShownModel
+from needlework.study.config import Models, PublishedModel, ShownModel
 from needlework.study.grid import Grid
 from needlework.study.paper import FORMATS, TASKS
 
 
 class Evidence(Protocol):
-    """Estimates by model and length; each raises RecordError where it has none."""
+    """Scores by model and length; each raises RecordError where it has none.
+
+    Intervals where samples are known and paired, else estimates.
+    """
 
     def lengths(self, suite: str) -> list[int]:
         """The lengths at which a suite was run, ascending."""
+
+    def ruler(self, model: ShownModel, length: int) -> Estimate | Interval:
+        """The mean over the 13 RULER tasks."""
+
+    def over_formats(self, model: ShownModel, *, depth: int, length: int) -> Estimate | Interval:
+        """The mean over the needle formats at one depth."""
+
+    def depth(
+        self, model: ShownModel, form: str, *, depth: int, length: int
+    ) -> Estimate | Interval:
+        """One needle format at one depth."""
+
+
+class Estimates(Evidence, Protocol):
+    """Scores as tables have them, task by task as well."""
 
     def ruler(self, model: ShownModel, length: int) -> Estimate:
         """The mean over the 13 RULER tasks."""
@@ -55,19 +75,44 @@ class OfStudy:
 
     def over_formats(self, model: ShownModel, *, depth: int, length: int) -> Estimate:
         """The mean over the needle formats at one depth."""
-        tasks = [self._needle(form, depth) for form in FORMATS]
+        tasks = [self.needle(form, depth) for form in FORMATS]
         return self._scores.mean(model, "depth", tasks, length)
 
     def depth(self, model: ShownModel, form: str, *, depth: int, length: int) -> Estimate:
         """One needle format at one depth."""
-        return self._scores.estimate(model, "depth", self._needle(form, depth), length)
+        return self._scores.estimate(model, "depth", self.needle(form, depth), length)
 
-    def _needle(self, form: str, depth: int) -> str:
+    def needle(self, form: str, depth: int) -> str:
         """The name of the task with this format and depth."""
         for task in self._scores.suite("depth").tasks:
             if (task.format, task.depth) == (form, depth):
                 return task.name
         raise RecordError(f"suite depth has no task of {form} at depth {depth}")
+
+
+class OfSamples:
+    """A study's own samples, in the same suites: what scores share in questions stays paired."""
+
+    def __init__(self, paired: Paired) -> None:
+        self._paired = paired
+        self._study = OfStudy(paired.scores)
+
+    def lengths(self, suite: str) -> list[int]:
+        """The lengths at which a suite was run, ascending."""
+        return self._study.lengths(suite)
+
+    def ruler(self, model: ShownModel, length: int) -> Interval:
+        """The mean over the 13 RULER tasks."""
+        return self._paired.mean(model, "ruler", TASKS, length)
+
+    def over_formats(self, model: ShownModel, *, depth: int, length: int) -> Interval:
+        """The mean over the needle formats at one depth."""
+        tasks = [self._study.needle(form, depth) for form in FORMATS]
+        return self._paired.mean(model, "depth", tasks, length)
+
+    def depth(self, model: ShownModel, form: str, *, depth: int, length: int) -> Interval:
+        """One needle format at one depth."""
+        return self._paired.mean(model, "depth", [self._study.needle(form, depth)], length)
 
 
 class Published:
@@ -126,20 +171,26 @@ class Published:
         return wilson(float(found.value) / 100, count=self._samples)
 
 
-def read_evidence(source: Path, *, samples: int, grid: Grid | None = None) -> Evidence:
-    """The evidence in a cells file, or in a folder of published tables of `samples` samples each.
+def read_evidence(
+    source: Path, *, samples: int, grid: Grid | None = None, seed: int | None = None
+) -> Evidence:
+    """The evidence in a score file, or in a folder of published tables of `samples` samples each.
 
-    The grid of its study says which cells a cells file should have.
+    The grid of its study says which cells a score file should have; its seed is that of resamples.
 
     Raises:
         RecordError: the file or a table cannot be read.
-        StudyError: there is no grid for a cells file.
+        StudyError: there is no grid, or no seed, for a score file.
     """
     if source.is_dir():
         return Published(read_tables(source), samples=samples)
-    if grid is None:
-        raise StudyError(f"{source}: name the grid of its study, --grid FOLDER/plan/grid.json")
-    return OfStudy(Scores(read_estimates(source), grid))
+    if grid is None or seed is None:
+        raise StudyError(
+            f"{source}: name the grid and the keys of its study, --grid FOLDER/plan/grid.json "
+            "--study FOLDER/plan/study.json"
+        )
+    rows = read_scores(source)
+    return OfSamples(Paired(rows, Scores(estimated(rows), grid), seed=seed))
 
 
 def read_models(path: Path, evidence: Evidence) -> list[ShownModel]:
@@ -149,9 +200,12 @@ def read_models(path: Path, evidence: Evidence) -> list[ShownModel]:
         StudyError: the file is neither.
     """
     content = read(path)
+    kind = PublishedModel if isinstance(evidence, Published) else ShownModel
     if isinstance(content, list):
-        return list(parse(tuple[ShownModel, ...], content, where=str(path)))
+        return [parse(kind, each, where=str(path)) for each in content]
     catalogue = parse(Models, content, where=str(path))
     shown = evidence.models() if isinstance(evidence, Published) else catalogue.models.keys()
     found = [(name, entry) for name, entry in catalogue.models.items() if name in shown]
+    if kind is PublishedModel:
+        return [entry.published(name) for name, entry in found]
     return [entry.shown(name, entry.wrapper.released) for name, entry in found]

@@ -35,7 +35,7 @@ def _pages(made: Again) -> dict[Page, PageOutput]:
     published, cells = "inputs/resources/published", "study/estimates.parquet"
     page = (".md", ".csv")
     return {
-        "claims": PageOutput(page, f"claims {cells} claims", partial(_claims, made)),
+        "claims": PageOutput(page, "claims study/scores.parquet claims", partial(_claims, made)),
         "published_claims": PageOutput(
             page, f"claims {published} published_claims", partial(_published_claims, made)
         ),
@@ -77,10 +77,13 @@ def _agreement(made: Again) -> None:
 
 
 def _claims(made: Again) -> None:
-    evidence = read_evidence(made.cells, samples=SAMPLES, grid=made.grid())
+    seed = made.study().seed
+    evidence = read_evidence(made.scores, samples=SAMPLES, grid=made.grid(), seed=seed)
+    models = read_models(made.path("models"), evidence)
     write_claims(
-        judge(evidence, read_models(made.path("models"), evidence)),
+        judge(evidence, models),
         made.again / "claims",
+        models=models,
         tables=made.shown().claims,
         files={table.name for table in made.shown().tables},
         templates=made.templates,
@@ -91,9 +94,11 @@ def _claims(made: Again) -> None:
 
 def _published_claims(made: Again) -> None:
     evidence = read_evidence(made.published, samples=SAMPLES)
+    models = read_models(made.path("published_models"), evidence)
     write_claims(
-        judge(evidence, read_models(made.path("published_models"), evidence)),
+        judge(evidence, models),
         made.again / "published_claims",
+        models=models,
         tables=made.shown().claims,
         files=(),
         templates=made.templates,

@@ -2,6 +2,7 @@
 
 # Shapes: R rows, D width.
 import gc
+import re
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -39,6 +40,10 @@ class Numbers:
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Those of every text."""
         return [self.encode(text) for text in texts]
+
+    def starts(self, text: str) -> list[int]:
+        """Where each number begins."""
+        return [found.start() for found in re.finditer(r"\S+", text)]
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The numbers, as text."""

@@ -73,6 +73,10 @@ def lacking(chart: alt.TopLevelMixin, cells: Sequence[str]) -> alt.TopLevelMixin
     if not cells:
         return chart
     lines = ["Not computed, and left out:", *cells]
+    if isinstance(chart.title, alt.TitleParams):
+        title = chart.title.copy()
+        title.subtitle = [title.subtitle, *lines]
+        return chart.properties(title=title)
     return chart.properties(title=alt.TitleParams(chart.title, subtitle=lines))
 
 

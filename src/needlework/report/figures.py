@@ -1,19 +1,23 @@
 """The pictures of a study, each with the table that it shows.
 
-`DRAW` maps each kind of figure to its function in `curves`, `needles` or `costs`.
+`DRAW` and `EXPLAIN` map each kind of figure to its function in `curves`, `needles`, `reasons` or
+`costs`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import altair as alt
+import polars as pl
 
 from needlework.cost.measured import job_hours
 from needlework.cost.study import PlannedCell
+from needlework.errors import StudyError
 from needlework.files import write_csv
-from needlework.report import charts, costs, curves, needles
-from needlework.report.notes import named
+from needlework.report import charts, costs, curves, needles, reasons
+from needlework.report.notes import labels_of, named
 from needlework.scores.cells import estimated, gathered
+from needlework.scores.diagnoses import read_diagnoses
 from needlework.scores.estimates import Scores
 from needlework.study.config import ShownModel
 from needlework.study.definitions import FigureDefinition, FigureKind
@@ -28,6 +32,12 @@ DRAW: Mapping[FigureKind, Draw] = {
     "retention_curve": curves.retention_curve,
 }
 """What draws each kind of figure of scores; that of costs needs hours as well."""
+Explain = Callable[[pl.DataFrame, Grid, Sequence[ShownModel], FigureDefinition], alt.TopLevelMixin]
+EXPLAIN: Mapping[FigureKind, Explain] = {
+    "distance_curve": reasons.distance_curve,
+    "failure_bars": reasons.failure_bars,
+}
+"""What draws each kind of figure of diagnoses."""
 
 
 def write_figure(
@@ -39,25 +49,32 @@ def write_figure(
     models: Sequence[ShownModel],
     planned: Sequence[PlannedCell] = (),
     benchmarks: Path | None = None,
+    diagnosis: Path | None = None,
 ) -> None:
     """Draw a figure as `output` with each suffix of `charts.SUFFIXES`, and what it shows as .csv.
 
     The figure of costs takes hours from the jobs measured in `benchmarks` and, where none is,
-    those that were `planned`. Cells that `grid` asks for and the score files lack are left out and
-    named below the title; in the .csv they have a line without numbers.
+    those that were `planned`; the kinds in `EXPLAIN` need the `diagnosis`. Cells that `grid` asks
+    for and the score files lack are left out and named below the title; in the .csv they have a
+    line without numbers.
 
     Raises:
-        RecordError: the scores are of another study.
+        RecordError: scores or diagnosis are of another study, or damaged.
+        StudyError: there is no diagnosis for a figure that needs it, or no word on a model.
     """
+    labels = labels_of(models, grid)
     found = Scores(estimated(gathered(scores)), grid)
     if figure.kind == "cost":
         chart = costs.score_against_cost(
             job_hours(planned, figure.suite, benchmarks=benchmarks), found, models, figure
         )
+    elif figure.kind in EXPLAIN:
+        if diagnosis is None:
+            raise StudyError(f"figure {figure.name}: needs --diagnosis STUDY/diagnosis.parquet")
+        chart = EXPLAIN[figure.kind](read_diagnoses(diagnosis, grid), grid, models, figure)
     else:
         chart = DRAW[figure.kind](found, models, figure)
     missing = found.missing(figure.suite)
-    labels = {model.name: model.label for model in models}
     rows = chart.to_dict(validate=False)["data"]["values"]
     charts.save(charts.lacking(chart, named(missing, labels)), output)
     lines = [*rows, *({"label": labels[cell.model], "length": cell.length} for cell in missing)]

@@ -3,9 +3,9 @@
 The statistics are computed in `analysis.findings`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from needlework.analysis.effective_length import OWN_SHARE, RULER_THRESHOLD, EffectiveLength
 from needlework.analysis.findings import (
@@ -25,6 +25,7 @@ from needlework.report.charts import spoken
 from needlework.report.rendering import render
 from needlework.scores.cells import read_estimates, read_parquet
 from needlework.scores.estimates import Scores
+from needlework.scores.paired import Paired
 from needlework.statistics.contrasts import Interval
 from needlework.study.config import ShownModel, Study
 from needlework.study.grid import AskedSuite, Grid
@@ -50,9 +51,11 @@ def write_findings(
     page = render(
         templates / "findings.md.j2",
         study=study,
-        **_by_suite(Scores(read_estimates(cells), grid), models),
+        **_by_suite(Paired(rows, Scores(read_estimates(cells), grid), seed=study.seed), models),
         spoken=spoken,
         pairs=compared,
+        matrices=list(_matrices(compared, models)),
+        has_bar=study.material != "nano",
         labels={model.name: model.label for model in models},
         drops=visible_drops(study.samples),
         overall=visible_drops(study.samples * tasks),
@@ -72,17 +75,57 @@ def write_findings(
     write_csv(output.with_suffix(".bootstrap.csv"), parts)
 
 
+class Matrix(NamedTuple):
+    """Who is better in a suite: a row and a column per model, and in a cell a sign per length."""
+
+    suite: str
+    lengths: tuple[int, ...]
+    models: tuple[str, ...]
+    cells: tuple[tuple[str, ...], ...]
+
+
+SIGNS = {True: "+", False: "-", None: "="}
+"""Of a length: the row is better, worse, or not different for certain."""
+
+
+def _matrices(found: Sequence[Pair], models: Sequence[ShownModel]) -> Iterator[Matrix]:
+    """A matrix per suite, of the models that were compared in it."""
+    for suite in dict.fromkeys(pair.suite for pair in found):
+        of_suite = [pair for pair in found if pair.suite == suite]
+        named = {name for pair in of_suite for name in (pair.first, pair.second)}
+        shown = [model for model in models if model.name in named]
+        signs = {}
+        for pair in of_suite:
+            ahead = pair.comparison.difference.value > 0 if pair.is_significant else None
+            signs[pair.first, pair.second, pair.length] = SIGNS[ahead]
+            behind = None if ahead is None else not ahead
+            signs[pair.second, pair.first, pair.length] = SIGNS[behind]
+        lengths = tuple(sorted({pair.length for pair in of_suite}))
+        yield Matrix(
+            suite=suite,
+            lengths=lengths,
+            models=tuple(model.label for model in shown),
+            cells=tuple(
+                tuple(
+                    " ".join(signs.get((one.name, other.name, each), "") for each in lengths)
+                    for other in shown
+                )
+                for one in shown
+            ),
+        )
+
+
 def _tasks_of_a_mean(grid: Grid) -> int:
     """How many tasks the mean has that says how far a model reads."""
     return len(grid.suites[(_of_tasks(grid) or list(grid.suites))[0]].tasks)
 
 
-def _by_suite(scores: Scores, models: Sequence[ShownModel]) -> dict[str, dict[str, Any]]:
+def _by_suite(paired: Paired, models: Sequence[ShownModel]) -> dict[str, dict[str, Any]]:
     """How far models read, and what they lose in the middle, in every suite that measures it."""
-    grid = scores.grid
+    grid = paired.scores.grid
     return {
-        "reaches": {suite: reaches(scores, models, suite) for suite in _of_tasks(grid)},
-        "middles": {suite: middles(scores, models, suite) for suite in _of_depths(grid)},
+        "reaches": {suite: reaches(paired.scores, models, suite) for suite in _of_tasks(grid)},
+        "middles": {suite: middles(paired, models, suite) for suite in _of_depths(grid)},
         "formats": {suite: _formats(grid.suites[suite]) for suite in _of_depths(grid)},
     }
 

@@ -5,12 +5,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from needlework.errors import StudyError
 from needlework.parsing import read
 from needlework.records import Verification
 from needlework.report.layout import Entry, Row, Table
 from needlework.report.standing import SIGNIFICANCE, Samples
 from needlework.study.config import ShownModel
-from needlework.study.grid import Cell
+from needlework.study.grid import Cell, Grid
 from needlework.study.served_records import ServedVerification, parse_verification
 from needlework.study.variants import weights_of
 
@@ -85,6 +86,21 @@ def missing_cells(table: Table) -> list[str]:
         cell for row in table.rows for entry in row.entries for cell in entry.missing
     )
     return named(cells, {row.model.name: row.model.label for row in table.rows})
+
+
+def labels_of(models: Sequence[ShownModel], grid: Grid) -> dict[str, str]:
+    """What tables and figures call each model of a study, by name.
+
+    Raises:
+        StudyError: nothing is said of a model that its grid has.
+    """
+    labels = {model.name: model.label for model in models}
+    if unsaid := [name for name in grid.models if name not in labels]:
+        raise StudyError(
+            f"nothing says what to call {unsaid[0]}; name grid and models of one study, "
+            "--grid FOLDER/plan/grid.json --models FOLDER/plan/models.json"
+        )
+    return labels
 
 
 def named(cells: Iterable[Cell], labels: Mapping[str, str]) -> list[str]:

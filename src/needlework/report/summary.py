@@ -3,31 +3,52 @@
 No score is computed here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
 
+from needlework.analysis.why import Reason, reasons
 from needlework.errors import RecordError
 from needlework.files import write_text
 from needlework.report.charts import spoken
 from needlework.report.rendering import render
 from needlework.report.writing import Written
 from needlework.scores.cells import read_parquet
-from needlework.study.config import Study
+from needlework.scores.diagnoses import read_diagnoses
+from needlework.statistics.contrasts import Interval
+from needlework.statistics.means import Estimate
+from needlework.study.config import ShownModel, Study
 from needlework.study.definitions import FigureDefinition, FigureKind
+from needlework.study.grid import Grid
 from needlework.study.presentation import Shown
 
-LARGE: tuple[FigureKind, ...] = ("length_curve", "depth_heatmap")
+LARGE: tuple[FigureKind, ...] = (
+    "length_curve",
+    "depth_heatmap",
+    "distance_curve",
+    "failure_bars",
+)
 """Figures that the report shows; it links to the others."""
 WORDS: Mapping[FigureKind, str] = {
     "length_curve": "{suite} score by context length",
     "depth_heatmap": "Score by needle depth and context length",
+    "distance_curve": "{suite} score by the distance of the needle from the question",
+    "failure_bars": "What the answers to {suite} are, by context length",
     "retention_curve": "kept beyond the training length",
     "format_bars": "by needle format",
     "cost": "score against hours",
 }
+
+
+NAMED: Mapping[Reason, str] = {
+    "window": "forgets what lies beyond a window",
+    "distance": "forgets with distance",
+    "interference": "gives wrong values, at any distance, when the context grows",
+    "length": "stops giving values when the context grows, at any distance",
+}
+"""The reasons in words."""
 
 
 class Cost(NamedTuple):
@@ -41,18 +62,34 @@ class Cost(NamedTuple):
     generated_tokens: int
 
 
-def write_report(study: Study, shown: Shown, folder: Path, *, scores: Path, template: Path) -> None:
-    """Write `folder/report.md` from the study's scores and the tables in `folder/tables`.
+def write_report(
+    study: Study,
+    shown: Shown,
+    folder: Path,
+    *,
+    scores: Path,
+    diagnosis: Path,
+    grid: Grid,
+    models: Sequence[ShownModel],
+    template: Path,
+) -> None:
+    """Write `folder/report.md` from scores, their diagnosis and the tables in `folder/tables`.
 
     Raises:
-        RecordError: the score file is damaged, or a table that it quotes is missing.
+        RecordError: a file is damaged, or a table that it quotes is missing.
     """
+    rows = read_diagnoses(diagnosis, grid)
+    failing = {suite: reasons(rows, grid, models, suite) for suite in grid.suites}
     large = [figure for figure in shown.figures if figure.kind in LARGE]
     text = render(
         template,
         study=study,
         shown=shown,
         cost=_cost(read_parquet(scores)),
+        failing={spoken(suite): found for suite, found in failing.items() if found},
+        named=NAMED,
+        limits=_limits,
+        points=_points,
         quoted=[
             Written(_text(folder / f"tables/{each.name}.md"))
             for each in shown.tables
@@ -62,6 +99,18 @@ def write_report(study: Study, shown: Shown, folder: Path, *, scores: Path, temp
         small=[(figure.name, _words(figure)) for figure in shown.figures if figure not in large],
     )
     write_text(folder / "report.md", text)
+
+
+def _limits(found: Estimate) -> str:
+    """A score in percent with its interval, and how many samples are behind it."""
+    value, low, high = (f"{100 * each:.0f}" for each in (found.mean, found.low, found.high))
+    return f"{value} % [{low}, {high}] (n = {found.count})"
+
+
+def _points(found: Interval) -> str:
+    """A difference in points with its interval."""
+    value, low, high = (f"{100 * each:+.0f}" for each in found)
+    return f"{value} points [{low}, {high}]"
 
 
 def _text(path: Path) -> str:

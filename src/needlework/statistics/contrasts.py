@@ -1,15 +1,19 @@
 """Differences, ratios and other combinations of estimates, each with its 95 % interval.
 
-The intervals recover the variance of each part from its own limits (MOVER: Zou and Donner 2008,
-doi:10.1002/sim.3095; ratios: Donner and Zou 2012, doi:10.1177/0962280210383082), so they stay right
-near 0 and 100 %. Parts count as independent; where models or depths share their samples, the truth
-is narrower.
+Where parts were resampled together (`needlework.statistics.resampling`), so is what is made of
+them, and what they share is accounted for. Of others only limits are known: the intervals recover
+the variance of each part from its own (MOVER: Zou and Donner 2008, doi:10.1002/sim.3095; ratios:
+Donner and Zou 2012, doi:10.1177/0962280210383082), so they stay right near 0 and 100 %, and parts
+count as independent. Differences of parts that share their samples are then usually narrower in
+truth, and averages of such parts wider.
 """
 
 from collections.abc import Sequence
 from math import inf, sqrt
 from typing import NamedTuple, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtri
 
 
@@ -33,6 +37,31 @@ class Interval(NamedTuple):
     high: float
 
 
+class Resampled(Interval):
+    """A value with the interval of its resamples, from which those of combinations are made."""
+
+    draws: NDArray[np.float64]
+    """The value in every resample; resample i of all values is of the same samples."""
+    bounds: tuple[float, float]
+    """What the value cannot be below or above."""
+
+    @classmethod
+    def of(
+        cls,
+        value: float,
+        draws: NDArray[np.float64],
+        bounds: tuple[float, float],
+        *,
+        choices: int = 1,
+    ) -> "Resampled":
+        """A value with the percentile interval of its resamples, at 1 - 0.05 / `choices`."""
+        limits = np.quantile(draws, [0.025 / choices, 1 - 0.025 / choices])
+        low, high = np.clip(limits, *bounds).tolist()
+        made = cls(value, min(value, low), max(value, high))
+        made.draws, made.bounds = draws, bounds
+        return made
+
+
 class Mean(Limits, Protocol):
     """An estimate: a mean between two limits."""
 
@@ -41,19 +70,29 @@ class Mean(Limits, Protocol):
         """The mean."""
 
 
-def interval(estimate: Mean) -> Interval:
-    """An estimate's mean and limits alone."""
+def interval(estimate: Mean | Interval) -> Interval:
+    """An estimate's mean and limits alone; an interval as it is."""
+    if isinstance(estimate, Interval):
+        return estimate
     return Interval(estimate.mean, estimate.low, estimate.high)
 
 
 def contrast(weights: Sequence[float], parts: Sequence[Interval]) -> Interval:
-    """The weighted sum of independent parts.
+    """The weighted sum of parts, which are independent where they were not resampled together.
 
     Raises:
         ValueError: weights and parts differ in number.
     """
     pairs = list(zip(weights, parts, strict=True))
     value = sum(weight * part.value for weight, part in pairs)
+    drawn = [(weight, part) for weight, part in pairs if isinstance(part, Resampled)]
+    if drawn and len(drawn) == len(pairs):
+        ends = [sorted(weight * end for end in part.bounds) for weight, part in drawn]
+        return Resampled.of(
+            value,
+            np.sum([weight * part.draws for weight, part in drawn], axis=0),
+            (sum(low for low, _ in ends), sum(high for _, high in ends)),
+        )
     below = sqrt(sum(_reach(weight, part) ** 2 for weight, part in pairs))
     above = sqrt(sum(_reach(-weight, part) ** 2 for weight, part in pairs))
     return Interval(value, value - below, value + above)
@@ -65,7 +104,7 @@ def difference(first: Interval, second: Interval) -> Interval:
 
 
 def average(parts: Sequence[Interval]) -> Interval:
-    """The unweighted mean of independent parts."""
+    """The unweighted mean of parts."""
     return contrast([1 / len(parts)] * len(parts), parts)
 
 
@@ -77,6 +116,10 @@ def ratio(part: Interval, whole: Interval) -> Interval:
     """
     if whole.value <= 0:
         raise ValueError("a share of nothing: the score that others are measured against is 0")
+    if isinstance(part, Resampled) and isinstance(whole, Resampled):
+        draws = np.full(len(part.draws), inf)
+        np.divide(part.draws, whole.draws, out=draws, where=whole.draws > 0)
+        return Resampled.of(part.value / whole.value, draws, (0.0, inf))
     return Interval(
         part.value / whole.value,
         _ratio_limit(part.value, part.low, whole.value, whole.high, sign=-1),
@@ -89,8 +132,11 @@ def ratio(part: Interval, whole: Interval) -> Interval:
 def widened(found: Interval, *, choices: int) -> Interval:
     """The interval of a value that was chosen from so many because it stands out.
 
-    Bonferroni on the normal scale: at 1 - 0.05 / `choices` in place of 95 %.
+    Bonferroni: at 1 - 0.05 / `choices` in place of 95 %; on the normal scale where only the limits
+    are known.
     """
+    if isinstance(found, Resampled):
+        return Resampled.of(found.value, found.draws, found.bounds, choices=choices)
     factor = float(ndtri(1 - 0.025 / choices) / ndtri(0.975))
     below, above = found.value - found.low, found.high - found.value
     return Interval(found.value, found.value - factor * below, found.value + factor * above)

@@ -52,7 +52,12 @@ def estimate(scores: Sequence[float | None]) -> Estimate:
 
 def wilson(mean: float, *, count: int, failed: int = 0) -> Estimate:
     """A mean of `count` scores with Wilson's interval (1927)."""
-    low, high = _wilson_limits(mean, count)
+    return wilson_of(mean, worth=count, count=count, failed=failed)
+
+
+def wilson_of(mean: float, *, worth: float, count: int, failed: int = 0) -> Estimate:
+    """A mean of `count` scores that vary as much as `worth` independent ones."""
+    low, high = _wilson_limits(mean, worth)
     return Estimate(mean=mean, low=low, high=high, count=count, failed=failed)
 
 

@@ -110,6 +110,11 @@ class ModelEntry(ServerKeys):
         fields = ShownModel.model_fields.keys() - {"name", "wrapper"}
         return ShownModel(name=name, wrapper=wrapper, **self.model_dump(include=fields))
 
+    def published(self, name: str) -> "PublishedModel":
+        """What pages say about it where they judge its published numbers."""
+        shown = self.shown(name, self.wrapper.released)
+        return PublishedModel(hazards=self.hazards, **dict(shown))
+
 
 class ShownModel(Closed):
     """What tables and figures say about a model; nothing here changes a score."""
@@ -134,9 +139,20 @@ class ShownModel(Closed):
         return name if variant in ("", "ruler") else None
 
     @property
+    def prompts(self) -> str:
+        """The folder of its samples: models that share it answer the same questions."""
+        return f"{self.tokenizer}-{self.wrapper}"
+
+    @property
     def weights(self) -> str:
         """The model whose weights these are, its own or those that it shares as a variant."""
         return self.name.partition("+")[0]
+
+
+class PublishedModel(ShownModel):
+    """A model of published tables, with the known defects of how it was run."""
+
+    hazards: tuple[StudyHazard, ...] = ()
 
 
 class Entries(Closed):

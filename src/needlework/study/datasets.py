@@ -1,6 +1,7 @@
 """A dataset as two files: samples in RULER's fields, and details of each sample beside them."""
 
-from collections.abc import Callable, Iterable, Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -8,7 +9,7 @@ from typing import Any, Literal
 from needlework import files, tasks
 from needlework.errors import StudyError
 from needlework.parsing import parse_json, unknown
-from needlework.records import Sample, SampleDetail
+from needlework.records import PlacedDetail, Sample, SampleDetail, Span
 from needlework.tasks.material import Material
 from needlework.tasks.prompts import CHAT, WRAPPERS, WordingName, Wrapper
 from needlework.tasks.specs import FileSpec, Spec
@@ -102,7 +103,27 @@ def write(dataset: Dataset, output: Path, tokenizer: Tokenizer, *, watch: Watch)
     ):
         for sample, detail in watch(rows):
             samples.write(files.json_line(sample.model_dump(mode="json")))
-            details.write(files.json_line(detail.model_dump(mode="json")))
+            placed = place(detail, sample.input, tokenizer.starts(sample.input))
+            details.write(files.json_line(placed.model_dump(mode="json")))
+
+
+def place(detail: SampleDetail, text: str, starts: Sequence[int]) -> PlacedDetail:
+    """The details of a prompt whose tokens begin at these characters, with places in tokens."""
+    question = len(text) - len(text[detail.question_start :].lstrip())
+
+    def holding(character: int) -> int:
+        """The first of the tokens that hold a character, several where it takes several."""
+        before = bisect_right(starts, character)
+        return bisect_left(starts, starts[before - 1]) if before else 0
+
+    return PlacedDetail(
+        **dict(detail),
+        needle_tokens=tuple(
+            Span(start=holding(span.start), end=bisect_left(starts, span.end))
+            for span in detail.needles
+        ),
+        question_token=holding(question) if question < len(text) else len(starts),
+    )
 
 
 def _rows(dataset: Dataset, tokenizer: Tokenizer) -> Rows:

@@ -4,6 +4,7 @@ The paper's are in `config/tables/paper.yaml`, a study may list its own, and `pr
 those of a study that lists none.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -27,7 +28,25 @@ LONGEST = 80
 ShownName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=LONGEST)]
 """The name of a table or figure: of its files, and of the target that makes a table."""
 Depth = Annotated[int, Field(ge=0, le=100)]
-FigureKind = Literal["cost", "depth_heatmap", "format_bars", "length_curve", "retention_curve"]
+FigureKind = Literal[
+    "cost",
+    "depth_heatmap",
+    "distance_curve",
+    "failure_bars",
+    "format_bars",
+    "length_curve",
+    "retention_curve",
+]
+DIAGNOSED: tuple[FigureKind, ...] = ("distance_curve", "failure_bars")
+"""Figures of what answers are, and of where their needles lie."""
+TableValue = Literal["score", "models", "failures", "distance"]
+MADE_BY: Mapping[TableValue, str] = {
+    "score": "table",
+    "models": "models",
+    "failures": "explain",
+    "distance": "explain",
+}
+"""The command that makes the tables of each value."""
 TemplateOptions = dict[
     Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")],
     bool | int | Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]+$")],
@@ -69,8 +88,11 @@ class TableDefinition(Selection):
 
     name: ShownName = Field(description="Files are tables/NAME.md, .tex, .csv; the target is NAME.")
     title: Line = Field("", description="What stands above it; derived when left out.")
-    value: Literal["score", "models"] = Field(
-        "score", description="Mean scores, or what there is to say of each model and its weights."
+    value: TableValue = Field(
+        "score",
+        description="Mean scores; what there is to say of each model and its weights (`models`); "
+        "what wrong answers are (`failures`); scores by the distance of the needle from the "
+        "question (`distance`).",
     )
     rows: tuple[Literal["model", "length"], ...] = Field(
         ("model",), description="[model], or [model, length] where columns hold no length."
@@ -83,9 +105,12 @@ class TableDefinition(Selection):
 
     @model_validator(mode="after")
     def _readable(self) -> "TableDefinition":
-        if self.value == "models":
+        if self.value != "score":
             if self.suite or self.tasks or self.formats or self.depths or self.lengths:
-                raise ValueError("value `models` shows no scores; remove suite and filters")
+                raise ValueError(
+                    f"value `{self.value}` shows all suites, tasks and lengths; remove suite and "
+                    "filters"
+                )
             return self
         if self.suite is None:
             raise ValueError("`suite` is missing: whose scores does it show?")

@@ -9,7 +9,7 @@ from needlework.errors import StudyError
 from needlework.parsing import Closed, unknown
 from needlework.study.config import RunName, SuiteName
 from needlework.study.definitions import Name
-from needlework.tasks.specs import Spec, needle_format, question_group
+from needlework.tasks.specs import NiahSpec, QaSpec, Spec, needle_format, question_group
 
 
 class Cell(NamedTuple):
@@ -33,6 +33,8 @@ class AskedTask(Closed):
     """What its needle is made of, where its depth is fixed."""
     depth: int | None = None
     """Where its needle lies, in percent, where that is fixed."""
+    needles: bool = False
+    """Whether its samples say where the needle with the answer lies."""
     questions: Name
     """Tasks with equal `questions` ask the same ones, sample by sample."""
 
@@ -43,6 +45,7 @@ class AskedTask(Closed):
             name=name,
             format=needle_format(spec),
             depth=getattr(spec, "depth", None),
+            needles=isinstance(spec, NiahSpec | QaSpec),
             questions=question_group(spec, name),
         )
 

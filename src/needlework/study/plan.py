@@ -15,7 +15,15 @@ from needlework.external.registry import DIRECTORY
 from needlework.parsing import Closed, parse, unknown
 from needlework.study import consistency, inputs, pins, presets, selection, serving, variants
 from needlework.study.catalogue import MaterialTasks, read_models, read_tasks
-from needlework.study.config import ModelEntry, RunName, ShownModel, Study, SuiteName, SuiteTasks
+from needlework.study.config import (
+    ModelEntry,
+    PublishedModel,
+    RunName,
+    ShownModel,
+    Study,
+    SuiteName,
+    SuiteTasks,
+)
 from needlework.study.definitions import FigureDefinition, Name, TableDefinition
 from needlework.study.entries import TokenizerEntry, Wrapper
 from needlework.study.grid import AskedSuite, AskedTask, Cell, Grid
@@ -42,7 +50,7 @@ class Plan(Closed):
     """What is predicted, with the defects that are on: models, or variants of them."""
     studied: tuple[variants.StudiedModel, ...] = ()
     """What a hazard study is about."""
-    published: tuple[ShownModel, ...] = ()
+    published: tuple[PublishedModel, ...] = ()
     """The models of the published tables."""
     tokenizers: dict[Name, TokenizerEntry]
     tasks: SuiteTasks

@@ -13,7 +13,14 @@ from pydantic import Field
 from needlework.errors import StudyError
 from needlework.parsing import Closed
 from needlework.study.config import ShownModel, Study
-from needlework.study.definitions import LONGEST, FigureDefinition, Name, Preset, TableDefinition
+from needlework.study.definitions import (
+    LONGEST,
+    FigureDefinition,
+    Name,
+    Preset,
+    TableDefinition,
+    TableValue,
+)
 from needlework.study.grid import AskedSuite, Grid
 from needlework.study.selection import depths, formats, problem, selected
 
@@ -32,6 +39,10 @@ COMPARISON = "comparison_"
 """How files begin that set a table beside the published one: no table's name does."""
 
 
+WHY: tuple[Literal["failures", "distance"], ...] = ("failures", "distance")
+"""The tables of what answers are and where their needles lie, by name and value."""
+
+
 class Shown(Closed):
     """Everything that a study shows."""
 
@@ -44,6 +55,10 @@ class Shown(Closed):
     """The tables of the paper that show the numbers of each of its claims."""
     left_out: tuple[str, ...] = ()
     """What the study would show if it had the cells, a line each."""
+
+    def named(self, *values: TableValue) -> list[Name]:
+        """The names of the tables of these values."""
+        return [table.name for table in self.tables if table.value in values]
 
 
 def present(
@@ -86,7 +101,8 @@ def present(
 
 def _of_hazards(grid: Grid, models: Sequence[ShownModel], paper: Preset) -> Shown:
     """The paper's tables that a hazard study has the cells of, and those of its other suites."""
-    tables = [each for each in paper.tables if problem(each, grid, models) is None]
+    of_scores = [each for each in paper.tables if each.value not in WHY]
+    tables = [each for each in of_scores if problem(each, grid, models) is None]
     others = set(grid.suites) - {each.suite for each in tables}
     more = derived(grid, others).tables  # Not every variant answers every suite.
     tables += [each for each in more if problem(each, grid, models) is None]
@@ -107,6 +123,7 @@ def derived(grid: Grid, suites: Collection[Name] | None = None) -> Preset:
     if chosen and suites is None:
         title = "Models and their weights"
         tables.append(TableDefinition(name="models", title=title, value="models", quoted=True))
+        tables += [TableDefinition(name=each, value=each) for each in WHY]
     figures = [figure for name in chosen for figure in _derived_figures(name, grid.suites[name])]
     return Preset(tables=tuple(tables), figures=tuple(figures))
 
@@ -154,6 +171,9 @@ def _derived_figures(name: Name, suite: AskedSuite) -> Iterator[FigureDefinition
     yield FigureDefinition(name=_joined(stem, "length_curve"), kind="length_curve", suite=name)
     if depths(suite.tasks):
         yield FigureDefinition(name=_joined(stem, "heatmap"), kind="depth_heatmap", suite=name)
+    if any(task.needles for task in suite.tasks):
+        yield FigureDefinition(name=_joined(stem, "distance"), kind="distance_curve", suite=name)
+    yield FigureDefinition(name=_joined(stem, "failures"), kind="failure_bars", suite=name)
     yield FigureDefinition(name=_joined(stem, "cost"), kind="cost", suite=name)
 
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 from needlework import installed
 from needlework.parsing import parse, read
 from needlework.study.catalogue import MaterialTasks
-from needlework.study.config import Models, ShownModel, Study
+from needlework.study.config import Models, PublishedModel, ShownModel, Study
 from needlework.study.definitions import FigureDefinition, Name, Preset, TableDefinition
 from needlework.study.grid import Grid
 from needlework.study.paper import MODELS
@@ -67,14 +67,13 @@ def claim_tables(folder: Path) -> dict[str, tuple[Name, ...]]:
     return parse(Preset, read(path), where=str(path)).claims
 
 
-def published(catalogue: Models) -> list[ShownModel]:
-    """The models of the published tables, with the prompts they were published with.
+def published(catalogue: Models) -> list[PublishedModel]:
+    """The models of the published tables, with prompts and defects they were published with.
 
     At which commits, the tables do not say.
     """
-    found = [(name, catalogue.models[name]) for name in MODELS if name in catalogue.models]
-    shown = [entry.shown(name, entry.wrapper.released) for name, entry in found]
-    return [each.model_copy(update={"revision": None}) for each in shown]
+    found = [catalogue.models[name].published(name) for name in MODELS if name in catalogue.models]
+    return [each.model_copy(update={"revision": None}) for each in found]
 
 
 def _with_tasks(shown: Selected, known: MaterialTasks, where: str) -> Selected:

@@ -106,6 +106,8 @@ def needs(
         return found
     if shown.value == "models":
         return found
+    if shown.value != "score":
+        return {cell: set(grid.suites[cell.suite].names()) for cell in grid.cells()}
     for line, column in product(lines(shown, grid, models), columns(shown, grid)):
         cell = Cell(line.model.name, _suite(shown), at(line, column))
         found.setdefault(cell, set()).update(column.tasks)

@@ -16,14 +16,14 @@ from needlework.tasks.specs import NiahSpec, Spec, needle_format
 
 CORRECTED, PUBLISHED = "corrected", "published"
 LABELS: Mapping[str, str] = {
-    CORRECTED: "corrected",
+    CORRECTED: "no defect",
     "mamba-sampling": "sampled",
     "no-begin-token": "no begin token",
     "m2a-conv-state": "wrong state",
     "rg-window": "shifted window",
     "uuid-numbers": "numbers for UUIDs",
     "format-mix": "formats mixed",
-    PUBLISHED: "as published",
+    PUBLISHED: "all defects",
 }
 """What tables and figures call a variant, after the label of its model."""
 

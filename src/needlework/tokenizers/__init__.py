@@ -38,6 +38,12 @@ class Tokenizer(Protocol):
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of every text."""
 
+    def starts(self, text: str) -> list[int]:
+        """At which character of `text` each of its tokens begins, in the order of `encode`.
+
+        Tokens that share a character, as those of one letter in bytes do, begin at the same.
+        """
+
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of `tokens`, special tokens left out."""
 

@@ -22,6 +22,8 @@ TO_READ_A_MEGABYTE = Limits(seconds=30, megabytes=500)
 """A hundred times what honest tokenizers need, who expand and search, too."""
 _ID = "I"
 """A token in an answer: an unsigned number of four bytes."""
+_STARTS = "starts"
+"""The question where tokens begin, which has a text."""
 
 
 class Library(Protocol):
@@ -29,6 +31,9 @@ class Library(Protocol):
 
     def ids(self, texts: Sequence[str]) -> list[Sequence[int]]:
         """The ids of every text."""
+
+    def starts(self, text: str) -> list[int]:
+        """At which character each token of a text begins."""
 
     def tell(self, question: str, words: Sequence[str]) -> Any:  # noqa: ANN401 - as JSON has it
         """What else is asked of it."""
@@ -56,13 +61,21 @@ class Reader:
             ResourceError: the library fails on them.
         """
         pieces = [text.encode() for text in texts]
-        size = sum(map(len, texts))
-        limits = _limits(TO_READ, TO_READ_A_MEGABYTE, size)
-        what = f"{self._path}: a text of {size / bounded.MEGABYTE:.3g} MB"
         request = _joined(list(map(len, pieces)), b"".join(pieces))
-        counts, told = _parted(self._apart.ask(request, what=what, limits=limits))
+        counts, told = _parted(self._of_texts(request, size=sum(map(len, texts))))
         ids = array(_ID, told).tolist()
         return [ids[start:end] for start, end in pairwise(accumulate(counts, initial=0))]
+
+    def starts(self, text: str) -> list[int]:
+        """At which character of `text` each of its tokens begins; raises as `encode` does."""
+        found: list[int] = json.loads(self._of_texts(_joined([_STARTS, text], b""), size=len(text)))
+        return found
+
+    def _of_texts(self, request: bytes, *, size: int) -> bytes:
+        """The answer about texts of so many characters."""
+        limits = _limits(TO_READ, TO_READ_A_MEGABYTE, size)
+        what = f"{self._path}: a text of {size / bounded.MEGABYTE:.3g} MB"
+        return self._apart.ask(request, what=what, limits=limits)
 
     def tell(self, question: str, *words: str) -> Any:  # noqa: ANN401 - as JSON has it
         """What a library says of itself; raises as `encode` does."""
@@ -89,6 +102,8 @@ def _serving(path: Path, library: Library) -> Callable[[bytes], bytes]:
 
     def answer(request: bytes) -> bytes:
         head, body = _parted(request)
+        if head and head[0] == _STARTS:
+            return json.dumps(_starts(path, library, head[1])).encode()
         if head and isinstance(head[0], str):
             return json.dumps(library.tell(head[0], head[1:])).encode()
         ends = accumulate(head, initial=0)
@@ -105,3 +120,9 @@ def _serving(path: Path, library: Library) -> Callable[[bytes], bytes]:
 def _ids(_: Path, library: Library, texts: Sequence[str]) -> list[Sequence[int]]:
     """The ids of texts; whatever a library says of a text is one line with its file."""
     return library.ids(texts)
+
+
+@opens("a text for a tokenizer", "", error=ResourceError, way_out="name another tokenizer")
+def _starts(_: Path, library: Library, text: str) -> list[int]:
+    """Where the tokens of a text begin; raises as `_ids` does."""
+    return library.starts(text)

@@ -85,6 +85,11 @@ class HubTokenizer:
         self._check(texts)
         return self._reader.encode(texts)
 
+    def starts(self, text: str) -> list[int]:
+        """At which character of `text` each of its tokens begins; raises as `encode` does."""
+        self._check([text])
+        return self._reader.starts(text)
+
     def _check(self, texts: Sequence[str]) -> None:
         if self._words is None:
             return
@@ -158,6 +163,11 @@ class _Inner:
         """The ids of every text."""
         found = self.library.encode_batch(list(texts), add_special_tokens=False)
         return [each.ids for each in found]
+
+    def starts(self, text: str) -> list[int]:
+        """At which character each token of a text begins."""
+        found = self.library.encode(text, add_special_tokens=False)
+        return [start for start, _ in found.offsets]
 
     def tell(self, question: str, words: Sequence[str]) -> Any:  # noqa: ANN401 - as JSON has it
         """What is asked of it once: all about it, the id of a token, what begins every text."""

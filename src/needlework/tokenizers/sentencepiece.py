@@ -81,6 +81,11 @@ class SentencePieceTokenizer:
             self._check(text)
         return self._reader.encode(texts)
 
+    def starts(self, text: str) -> list[int]:
+        """At which character of `text` each of its tokens begins; raises as `encode` does."""
+        self._check(text)
+        return self._reader.starts(text)
+
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of `tokens`, special tokens left out, and ids that no piece has."""
         known = [token for token in tokens if token < self.vocabulary]
@@ -106,6 +111,11 @@ class _Inner:
         """The ids of every text."""
         found: list[Sequence[int]] = self.library.encode(list(texts))
         return found
+
+    def starts(self, text: str) -> list[int]:
+        """At which character each token of a text begins."""
+        found = self.library.encode(text, return_type="offset_mapping")
+        return [start for start, _ in found["offsets"]]
 
     def tell(self, question: str, words: Sequence[str]) -> Any:  # noqa: ANN401 - as JSON has it
         """What is asked of it once: all about it, or the id of a piece."""

@@ -5,6 +5,7 @@ prepends a token.
 """
 
 import ast
+import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -81,6 +82,17 @@ class WorldTokenizer:
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of every text."""
         return [self.encode(text) for text in texts]
+
+    def starts(self, text: str) -> list[int]:
+        """At which character of `text` each of its tokens begins."""
+        sizes = (len(self._bytes[token]) for token in self.encode(text))
+        ends = list(itertools.accumulate(sizes, initial=0))[:-1]
+        if text.isascii():
+            return ends
+        # The bytes of a letter that go on with it have the bits 10 in front.
+        letters = itertools.accumulate(byte & 0xC0 != 0x80 for byte in text.encode())
+        place = [count - 1 for count in letters]
+        return [place[end] for end in ends]
 
     def decode_bytes(self, tokens: Sequence[int]) -> bytes:
         """The bytes of `tokens`, the end token left out, and ids that the vocabulary lacks."""

@@ -1,61 +1,67 @@
-"""Depth effects: the index by hand, and a trend that chance makes as rarely as stated."""
+"""Depth effects: a lost middle is a U, and the interval of each side holds the truth."""
 
 import numpy as np
 import pytest
 
-from needlework.analysis.depth_effects import largest_gap, lost_in_the_middle
+from needlework.analysis.depth_effects import lost_in_the_middle, trend
 from needlework.rng import stream_seed
+from needlework.statistics.contrasts import Interval, interval
 from needlework.statistics.means import wilson
 
 DEPTHS = (0, 20, 40, 50, 60, 80, 100)
 
 
-def test_the_index_is_middle_minus_ends() -> None:
-    scores = dict(zip(DEPTHS, (0.9, 0.1, 0.4, 0.5, 0.6, 0.1, 0.7), strict=True))
-    found = lost_in_the_middle({d: wilson(s, count=250) for d, s in scores.items()})
-    assert found.value == pytest.approx(0.5 - 0.8)
-    assert found.high < 0
+def scores(*rates: float, count: int = 250) -> dict[int, Interval]:
+    pairs = zip(DEPTHS, rates, strict=True)
+    return {depth: interval(wilson(rate, count=count)) for depth, rate in pairs}
 
 
-def test_the_largest_gap_names_its_depths() -> None:
-    scores = {d: wilson(0.5 + d / 1000, count=250) for d in DEPTHS}
-    best, worst, gap = largest_gap(scores)
-    assert (best, worst, gap.value) == (100, 0, pytest.approx(0.1))
+def test_the_middle_stands_beside_both_ends() -> None:
+    found = lost_in_the_middle(scores(0.9, 0.1, 0.4, 0.5, 0.6, 0.1, 0.7))
+    assert found.beside_start.value == pytest.approx(0.5 - 0.9)
+    assert found.beside_end.value == pytest.approx(0.5 - 0.7)
+    assert found.beside_start.high < 0
+    assert found.beside_end.high < 0
 
 
-def test_equal_depths_rarely_show_a_gap() -> None:
-    """The pair is picked for its gap; the widened interval still excludes 0 in at most 5 %."""
-    generator = np.random.default_rng(stream_seed(0, "gap"))
-    hits = generator.binomial(250, 0.6, size=(400, len(DEPTHS)))
-    found = [
-        largest_gap({d: wilson(h / 250, count=250) for d, h in zip(DEPTHS, row, strict=True)})[2]
-        for row in hits
-    ]
-    assert sum(gap.low > 0 for gap in found) / 400 <= 0.07
+@pytest.mark.parametrize(
+    "rates",
+    [(0, 0, 0, 0, 0, 1, 1), (0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9), (1, 1, 1, 0.5, 0, 0, 0)],
+    ids=["the edge of a window", "a slope", "the edge from the other side"],
+)
+def test_a_step_or_a_slope_is_no_lost_middle(rates: tuple[float, ...]) -> None:
+    """The mean of both ends was once compared, below which a window's edge lies."""
+    found = lost_in_the_middle(scores(*rates))
+    assert max(each.low for each in found) >= -0.05
 
 
-def test_the_interval_of_the_index_holds_the_truth() -> None:
-    """Five depths of 250 samples each: 95 % of the intervals hold the index, give or take two."""
+def test_the_trend_is_end_minus_start() -> None:
+    assert trend(scores(0.2, 0, 0, 0, 0, 0, 0.9)).value == pytest.approx(0.7)
+
+
+def test_the_intervals_of_both_sides_hold_the_truth() -> None:
+    """Five depths of 250 samples each: 95 % of the intervals, give or take two."""
     rates = {0: 0.95, 40: 0.55, 50: 0.5, 60: 0.6, 100: 0.9}
-    truth = (0.55 + 0.5 + 0.6) / 3 - (0.95 + 0.9) / 2
+    middle = (0.55 + 0.5 + 0.6) / 3
     draws = np.random.default_rng(stream_seed(0, "index")).binomial(
         250, list(rates.values()), (1000, len(rates))
     )
-    held = 0
+    held = [0, 0]
     for row in draws.tolist():
-        scores = {d: wilson(hits / 250, count=250) for d, hits in zip(rates, row, strict=True)}
-        found = lost_in_the_middle(scores)
-        held += found.low <= truth <= found.high
-    assert 0.93 <= held / 1000 <= 0.98
+        drawn = {d: interval(wilson(h / 250, count=250)) for d, h in zip(rates, row, strict=True)}
+        found = lost_in_the_middle(drawn)
+        for side, truth in enumerate((middle - 0.95, middle - 0.9)):
+            held[side] += found[side].low <= truth <= found[side].high
+    assert all(0.93 <= each / 1000 <= 0.98 for each in held)
 
 
-def test_the_index_is_the_definition_summed_slowly() -> None:
+def test_both_sides_are_the_definition_summed_slowly() -> None:
     rng = np.random.default_rng(stream_seed(0, "slow index"))
     for _ in range(50):
         rates = dict(zip(DEPTHS, rng.random(len(DEPTHS)).tolist(), strict=True))
-        found = lost_in_the_middle({d: wilson(rate, count=250) for d, rate in rates.items()})
-        middle, ends = 0.0, 0.0
+        middle = 0.0
         for depth, rate in rates.items():
             middle += rate / 3 if depth in (40, 50, 60) else 0.0
-            ends += rate / 2 if depth in (0, 100) else 0.0
-        assert found.value == pytest.approx(middle - ends)
+        found = lost_in_the_middle(scores(*rates.values()))
+        assert found.beside_start.value == pytest.approx(middle - rates[0])
+        assert found.beside_end.value == pytest.approx(middle - rates[100])

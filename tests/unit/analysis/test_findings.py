@@ -10,7 +10,7 @@ from needlework.analysis.findings import middles, pairs, partial_credit, reaches
 from needlework.scores.estimates import Scores
 from needlework.statistics.means import estimate
 from needlework.study.config import ShownModel
-from tests.study_for_tests import estimates, right, scores_of, small_plan
+from tests.study_for_tests import estimates, paired_of, right, scores_of, small_plan
 
 PLAN = small_plan()
 FIRST, SECOND = PLAN.shown()
@@ -103,7 +103,20 @@ def test_how_far_a_model_reads_is_told_for_each() -> None:
         assert reach.bar is not None
         assert reach.bar.length == 256
         assert reach.kept == {2: None, 4: None, 8: None}
-    assert all(middle.lost[1] is not None for middle in middles(scores, PLAN.shown(), "depth"))
+        assert reach.own is not None
+        for found in reach.groups.values():
+            assert found is not None
+            assert found.length == reach.own.length == 256
+        assert set(reach.groups) == {
+            "retrieval",
+            "tracing",
+            "aggregation",
+            "qa",
+            "frequent words",
+            "all but frequent words",
+        }
+    found = middles(paired_of(PLAN, estimates(PLAN)), PLAN.shown(), "depth")
+    assert all(middle.lost[1] is not None for middle in found)
 
 
 def test_a_missing_length_leaves_no_effective_length() -> None:
@@ -114,13 +127,14 @@ def test_a_missing_length_leaves_no_effective_length() -> None:
     first, second = reaches(scores, PLAN.shown(), "ruler")
     assert (first.bar, first.own) == (None, None)
     assert second.own is not None
-    assert middles(scores, PLAN.shown(), "depth")[0].lost[1] is not None
+    assert first.groups["qa"] is None
+    assert middles(paired_of(PLAN, cells), PLAN.shown(), "depth")[0].lost[1] is not None
 
 
 def test_a_suite_without_the_middle_has_no_middle_to_lose() -> None:
     tasks = [f"niah_essay_numbers_{depth}" for depth in (0, 50, 100)]
     plan = small_plan(suites={"ends": {"tasks": tasks, "lengths": [256]}})
-    (first, _) = middles(scores_of(plan), plan.shown(), "ends")
+    (first, _) = middles(paired_of(plan, estimates(plan)), plan.shown(), "ends")
     assert first.lost == {1: None, 2: None}
 
 
@@ -160,6 +174,13 @@ def test_the_command_writes_page_and_files(tmp_path: Path) -> None:
     options = [word for part in parts for word in (f"--{part}", study / f"plan/{part}.json")]
     command = ["findings", *map(str, arguments), *map(str, options)]
     CliRunner().invoke(cli, command, catch_exceptions=False)
-    assert "Who is better" in (tmp_path / "findings.md").read_text()
+    page = (tmp_path / "findings.md").read_text()
+    assert "Who is better" in page
+    assert "In RULER, at 128, 256, 512 tokens in this order" in page
+    row = next(line for line in page.splitlines() if line.startswith("| **Llama** |"))
+    cells = [cell.split() for cell in row.split("|")[2:-1]]
+    assert [len(cell) for cell in cells] == [3, 0, 3]
+    assert "rank no architectures" in page
+    assert "85.6" not in page
     assert len((tmp_path / "findings.pairs.csv").read_text().splitlines()) == 1 + 3 * 6
     assert "vt" in (tmp_path / "findings.bootstrap.csv").read_text()

@@ -16,9 +16,10 @@ from click.testing import CliRunner
 from needlework.artifact import rendering
 from needlework.artifact.bundle import write_artifact
 from needlework.cli import cli
-from needlework.report.figures import write_figure
+from needlework.report.figures import EXPLAIN, write_figure
 from needlework.study.definitions import FigureDefinition
 from needlework.study.plan import Plan
+from needlework.study.presentation import WHY
 from tests.whole_study_for_tests import make_study
 
 ROOT = Path(__file__).parents[3]
@@ -72,6 +73,7 @@ def render_pages(study: Path, plan: Plan) -> None:
     models = ["--models", study / "plan/models.json"]
     templates = ["--templates", "reports/templates"]
     cells, scores = study / "estimates.parquet", study / "scores.parquet"
+    diagnosis = study / "diagnosis.parquet"
     config = ["--study", study / "plan/study.json"]
     shown = ["--shown", study / "plan/shown.json"]
     grid = ["--grid", study / "plan/grid.json"]
@@ -79,17 +81,20 @@ def render_pages(study: Path, plan: Plan) -> None:
         definition, stem = study / f"plan/tables/{table.name}.json", study / f"tables/{table.name}"
         if table.value == "models":
             run("models", definition, stem, *models, *templates)
+        elif table.value in WHY:
+            run("explain", definition, stem, diagnosis, *grid, *models, *templates)
         else:
             run("table", definition, stem, scores, *grid, *models, *templates)
     explorer = ["--explorer", "explorer.html"]
-    run("claims", cells, study / "claims", *grid, *models, *shown, *explorer)
+    run("claims", scores, study / "claims", *config, *grid, *models, *shown, *explorer)
     published = ["--models", study / "plan/published_models.json", *shown]
     run("claims", "resources/published", study / "published_claims", *published)
     costs = ["--costs", study / "plan/costs.json"]
     for figure in plan.shows.figures:
         definition = study / f"plan/figures/{figure.name}.json"
         stem = study / f"figures/{figure.name}"
-        run("figure", definition, stem, scores, *grid, *models, *costs)
+        reasons = ["--diagnosis", diagnosis] if figure.kind in EXPLAIN else []
+        run("figure", definition, stem, scores, *grid, *models, *costs, *reasons)
     run("explorer", study, study / "explorer.html", *grid, *models, *shown)
     run("audit", "resources/published", "--output", study / "audit")
     run("findings", scores, cells, study / "findings", *config, *grid, *models)
@@ -97,7 +102,8 @@ def render_pages(study: Path, plan: Plan) -> None:
         *("results", scores, cells, study / "results.json", *config, *grid, *models),
         *("--predictions", study / "predictions"),
     )
-    run("report", study, scores, *config, *shown, "--template", "reports/templates/report.md.j2")
+    template = ["--template", "reports/templates/report.md.j2"]
+    run("report", study, scores, diagnosis, *config, *grid, *models, *shown, *template)
 
 
 DRAWN: dict[str, dict[str, bytes]] = {}

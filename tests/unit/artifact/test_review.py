@@ -80,7 +80,7 @@ def test_an_honest_artifact_passes(archive: Path) -> None:
 
 def test_every_page_comes_with_its_command(archive: Path) -> None:
     made = {names: command for command, names in reviewed(archive).commands}
-    assert made["claims.md, claims.csv"].startswith("needlework claims study/estimates.parquet")
+    assert made["claims.md, claims.csv"].startswith("needlework claims study/scores.parquet")
     assert len(made) == 18 + 5 + 6 + 1
     assert "figures/cost.svg" in next(names for names in made if "figures/cost.pdf" in names)
 
@@ -262,6 +262,14 @@ def test_one_changed_estimate_is_named(study: Path, tmp_path: Path) -> None:
     assert "estimates.parquet: nano-mamba2" in tampered(study, tmp_path)
 
 
+def test_one_changed_diagnosis_is_named(study: Path, tmp_path: Path) -> None:
+    path = study / "diagnosis.parquet"
+    changed = pl.when(pl.int_range(pl.len()) == 0).then(7).otherwise(pl.col("distance"))
+    pl.read_parquet(path).with_columns(distance=changed).write_parquet(path)
+    wanted = "diagnosis.parquet: nano-mamba2 niah_single_1 at 128 #0: distance is 7, recomputed"
+    assert wanted in tampered(study, tmp_path)
+
+
 @pytest.mark.parametrize(
     "name",
     ["tables/table_01.tex", "claims.csv", "report.md", "figures/length_curve.csv"],
@@ -429,7 +437,7 @@ def test_a_study_that_nobody_could_run_again_is_named(study: Path, tmp_path: Pat
 
 def test_every_claim_leads_to_its_command_and_cells(archive: Path) -> None:
     own = {claim.claim: claim for claim in reviewed(archive).claims if "study/" in claim.command}
-    assert own["C1"].command == "needlework claims study/estimates.parquet claims"
+    assert own["C1"].command == "needlework claims study/scores.parquet claims"
     assert "nano-mamba2/ruler/512" in own["C1"].cells
     assert own["C1"].verdict in ("supported", "contradicted", "undecided")
 

@@ -107,14 +107,14 @@ def test_a_defect_costs_what_the_definition_says() -> None:
     total = corrected - slow_ruler(values, "nano-mamba2attn+published", LENGTHS)
     assert cost(row, TOTAL).points.value == pytest.approx(total)
     assert cost(row, REMAINDER).points.value == pytest.approx(total - sum(alone.values()))
-    assert (row.corrected, row.published) == pytest.approx((corrected, corrected - total))
+    assert (row.no_defect, row.all_defects) == pytest.approx((corrected, corrected - total))
 
 
 def test_the_costs_and_the_remainder_add_up_to_the_total() -> None:
     for row in breakdowns(frame(scores(3)), MODELS, seed=1):
         *parts, total = row.costs
         assert sum(part.points.value for part in parts) == pytest.approx(total.points.value)
-        assert row.corrected - row.published == pytest.approx(total.points.value)
+        assert row.no_defect - row.all_defects == pytest.approx(total.points.value)
 
 
 def test_mixed_formats_are_a_mean_over_fewer_answers() -> None:
@@ -125,7 +125,7 @@ def test_mixed_formats_are_a_mean_over_fewer_answers() -> None:
     assert mixed != pytest.approx(plain)
     assert cost(row, "format-mix").points.value == pytest.approx(plain - mixed)
     both = slow_depth(values, "nano-llama+uuid-numbers", 512, mixed=True)
-    assert row.published == pytest.approx(both)
+    assert row.all_defects == pytest.approx(both)
 
 
 def test_a_suite_that_no_defect_touches_is_left_out() -> None:
@@ -156,9 +156,9 @@ def test_a_suite_of_another_name_is_the_mean_over_its_tasks() -> None:
         run: mean(score for (found, *_), score in values.items() if found == run)
         for run in ("nano-llama+corrected", "nano-llama+uuid-numbers")
     }
-    assert row.corrected == pytest.approx(expected["nano-llama+corrected"])
-    assert row.published == pytest.approx(expected["nano-llama+uuid-numbers"])
-    assert cost(row, "uuid-numbers").points.value == pytest.approx(row.corrected - row.published)
+    assert row.no_defect == pytest.approx(expected["nano-llama+corrected"])
+    assert row.all_defects == pytest.approx(expected["nano-llama+uuid-numbers"])
+    assert cost(row, "uuid-numbers").points.value == pytest.approx(row.no_defect - row.all_defects)
 
 
 def test_intervals_are_those_of_resampling_one_by_one() -> None:
@@ -244,7 +244,7 @@ def test_failed_samples_score_zero() -> None:
     failed = (pl.col("model") == "nano-mamba2attn+m2a-conv-state") & (pl.col("suite") == "ruler")
     rows = rows.with_columns(score=pl.when(failed).then(None).otherwise(pl.col("score")))
     row = find(breakdowns(rows, MODELS, seed=1), M2A, "ruler", None)
-    assert cost(row, "m2a-conv-state").points.value == pytest.approx(row.corrected)
+    assert cost(row, "m2a-conv-state").points.value == pytest.approx(row.no_defect)
 
 
 def test_a_missing_task_is_named() -> None:

@@ -35,8 +35,8 @@ def row(*costs: Cost) -> Breakdown:
         suite="ruler",
         asked=MODELS[0].suites["ruler"],
         length=None,
-        published=0.5,
-        corrected=0.8,
+        all_defects=0.5,
+        no_defect=0.8,
         costs=costs,
     )
 
@@ -56,18 +56,18 @@ def row(*costs: Cost) -> Breakdown:
         ),
         (
             cost(REMAINDER, -0.1, -0.2, -0.05, adjusted=None),
-            "What they do together is not certain either (remainder -10.0 [-20.0, -5.0]).",
+            "What they do together is not certain either (interaction -10.0 [-20.0, -5.0]).",
         ),
         (
             cost(REMAINDER, 0.001, -0.2, 0.05, adjusted=None),
-            "Together they cost what they cost one by one (remainder 0.1 [-20.0, 5.0]).",
+            "Together they cost what they cost one by one (interaction 0.1 [-20.0, 5.0]).",
         ),
     ],
     ids=["costs", "flatters", "nothing", "uncertain", "mirror", "as much"],
 )
 def test_a_cost_is_told_in_words(part: Cost, words: str) -> None:
     told = sentence(row(part, cost(TOTAL, 0.3, 0.2, 0.4)))
-    assert told == f"**M2A**: 50.0 as published, 80.0 corrected. {words}"
+    assert told == f"**M2A**: 50.0 with all defects, 80.0 with none. {words}"
 
 
 @pytest.mark.parametrize("hazard", get_args(StudyHazard))
@@ -123,18 +123,18 @@ def drawn_steps(found: Sequence[Breakdown]) -> list[list[dict[str, Any]]]:
     ]
 
 
-def test_the_picture_leads_from_the_published_score_to_the_corrected_one(written: Path) -> None:
+def test_the_picture_leads_from_all_defects_to_none(written: Path) -> None:
     for suffix in SUFFIXES:
         assert (written / f"figures/hazard_waterfall{suffix}").stat().st_size > 0
     found = breakdowns(frame(scores()), MODELS, seed=1)
     panels = drawn_steps(found)
     rows = [each for each in found if each.length is None]
     for steps, each in zip(panels, rows, strict=True):
-        assert steps[0]["end"] == pytest.approx(100 * each.published)
+        assert steps[0]["end"] == pytest.approx(100 * each.all_defects)
         for before, step in pairwise(steps[:-1]):
             assert step["start"] == pytest.approx(before["end"])
         assert steps[-1]["end"] == pytest.approx(steps[-2]["end"])
-        assert steps[-1]["end"] == pytest.approx(100 * each.corrected)
+        assert steps[-1]["end"] == pytest.approx(100 * each.no_defect)
 
 
 def test_a_defect_that_changes_nothing_has_no_sign() -> None:

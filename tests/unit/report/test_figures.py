@@ -1,21 +1,46 @@
 """Figures: the numbers of the tables, and files that a browser and a printer can show."""
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from needlework.errors import StudyError
 from needlework.report.charts import SUFFIXES
 from needlework.report.curves import length_curve
 from needlework.report.figures import write_figure
 from needlework.report.needles import depth_heatmap
+from needlework.report.reasons import failure_bars
+from needlework.scores.cells import CellEstimate
+from needlework.scores.diagnoses import read_diagnoses
 from needlework.study.definitions import FigureDefinition
-from tests.study_for_tests import estimates, figure_of, right, scores_of, small_plan
+from tests.study_for_tests import diagnosis_file, estimates, figure_of, right, scores_of, small_plan
 from tests.unit.report.test_tables import scores_file
 
 PLAN = small_plan()
 SCORES = scores_of(PLAN, lambda model, task, length: right(7 if length == 128 else 4))
 FIGURES = [figure for figure in PLAN.shows.figures if figure.kind != "cost"]
+
+
+def draw(
+    figure: FigureDefinition,
+    scores: Path,
+    output: Path,
+    cells: Sequence[CellEstimate] | None = None,
+) -> None:
+    """Draw a figure of these cells, or of all."""
+    found = estimates(PLAN) if cells is None else cells
+    write_figure(
+        figure,
+        [scores],
+        output,
+        grid=PLAN.grid(),
+        models=PLAN.shown(),
+        diagnosis=diagnosis_file(scores.parent, found),
+    )
+
+
 BY_NAME = pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
 
 
@@ -35,10 +60,26 @@ def test_the_curve_has_a_point_per_model_and_length_with_its_interval() -> None:
     assert {row["family"] for row in rows} == {"linear", "attention"}
 
 
+def test_a_figure_of_answers_without_their_diagnosis_is_refused(tmp_path: Path) -> None:
+    figure, cells = figure_of(PLAN, "failure_bars"), scores_file(tmp_path, estimates(PLAN))
+    with pytest.raises(StudyError, match="failure_bars: needs --diagnosis"):
+        write_figure(figure, [cells], tmp_path / "x", grid=PLAN.grid(), models=PLAN.shown())
+
+
+def test_the_shares_of_a_bar_are_all_answers(tmp_path: Path) -> None:
+    rows = read_diagnoses(diagnosis_file(tmp_path, estimates(PLAN)), PLAN.grid())
+    chart = failure_bars(rows, PLAN.grid(), PLAN.shown(), figure_of(PLAN, "failure_bars"))
+    shares = chart.to_dict()["data"]["values"]
+    for model, length in {(row["label"], row["length"]) for row in shares}:
+        bar = [row for row in shares if (row["label"], row["length"]) == (model, length)]
+        assert sum(row["mean"] for row in bar) == pytest.approx(100)
+        assert sum(row["count"] for row in bar) == bar[0]["samples"] == 13 * 10
+
+
 @BY_NAME
 def test_a_figure_is_written_for_screen_and_print(tmp_path: Path, figure: FigureDefinition) -> None:
     cells = scores_file(tmp_path, estimates(PLAN))
-    write_figure(figure, [cells], tmp_path / figure.name, grid=PLAN.grid(), models=PLAN.shown())
+    draw(figure, cells, tmp_path / figure.name)
     assert (tmp_path / f"{figure.name}.svg").read_text(encoding="utf-8").startswith("<svg")
     assert (tmp_path / f"{figure.name}.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / f"{figure.name}.pdf").read_bytes().startswith(b"%PDF")
@@ -51,9 +92,7 @@ def test_a_figure_is_written_for_screen_and_print(tmp_path: Path, figure: Figure
 def test_equal_scores_give_equal_bytes(tmp_path: Path, figure: FigureDefinition) -> None:
     cells = scores_file(tmp_path, estimates(PLAN))
     for folder in ("one", "two"):
-        write_figure(
-            figure, [cells], tmp_path / folder / figure.name, grid=PLAN.grid(), models=PLAN.shown()
-        )
+        draw(figure, cells, tmp_path / folder / figure.name)
     for suffix in SUFFIXES:
         one, two = (tmp_path / folder / f"{figure.name}{suffix}" for folder in ("one", "two"))
         assert one.read_bytes() == two.read_bytes()
@@ -65,7 +104,7 @@ def test_a_missing_cell_is_left_out_and_named(tmp_path: Path, figure: FigureDefi
     gone = ("nano-llama", suite, 256)
     cells = [each for each in estimates(PLAN) if (each.model, each.suite, each.length) != gone]
     path = scores_file(tmp_path, cells)
-    write_figure(figure, [path], tmp_path / figure.name, grid=PLAN.grid(), models=PLAN.shown())
+    draw(figure, path, tmp_path / figure.name, cells)
     picture = (tmp_path / f"{figure.name}.svg").read_text(encoding="utf-8")
     assert "Not computed, and left out:" in picture
     assert f"Llama, suite {suite}, at 256 tokens" in picture
@@ -80,5 +119,5 @@ def test_a_missing_cell_is_left_out_and_named(tmp_path: Path, figure: FigureDefi
 @BY_NAME
 def test_a_whole_study_has_no_remark(tmp_path: Path, figure: FigureDefinition) -> None:
     cells = scores_file(tmp_path, estimates(PLAN))
-    write_figure(figure, [cells], tmp_path / figure.name, grid=PLAN.grid(), models=PLAN.shown())
+    draw(figure, cells, tmp_path / figure.name)
     assert "Not computed" not in (tmp_path / f"{figure.name}.svg").read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ import pytest
 
 from needlework.report.summary import write_report
 from needlework.scores.cells import SCORES
-from tests.study_for_tests import small_plan, table_of
+from tests.study_for_tests import diagnosis_file, estimates, small_plan, table_of
 
 TEMPLATE = Path(__file__).parents[3] / "reports/templates/report.md.j2"
 
@@ -33,7 +33,16 @@ def text(tmp_path: Path) -> str:
         if table.quoted:
             path = tmp_path / f"tables/{table.name}.md"
             path.write_text(f"quoted {table.label}", encoding="utf-8")
-    write_report(study.study, shows, tmp_path, scores=scores, template=TEMPLATE)
+    write_report(
+        study.study,
+        shows,
+        tmp_path,
+        scores=scores,
+        diagnosis=diagnosis_file(tmp_path, estimates(study)),
+        grid=study.grid(),
+        models=study.shown(),
+        template=TEMPLATE,
+    )
     return (tmp_path / "report.md").read_text(encoding="utf-8")
 
 
@@ -53,6 +62,8 @@ def test_it_quotes_the_first_tables_and_links_all(text: str) -> None:
     assert "comparison_01" not in text
 
 
-def test_it_shows_both_figures(text: str) -> None:
+def test_it_shows_the_large_figures(text: str) -> None:
     assert "figures/length_curve.svg" in text
-    assert "figures/depth_heatmap.svg" in text
+    assert "![Score by needle depth and context length](figures/depth_heatmap.svg)" in text
+    assert "needle from the question](figures/distance_curve.svg)" in text
+    assert "by context length](figures/failure_bars.svg)" in text

@@ -29,7 +29,8 @@ def mine(**changed: Any) -> dict[str, Any]:
 
 def test_a_study_with_the_papers_cells_shows_its_18_tables() -> None:
     shown = small_plan().shows
-    assert names(shown) == [f"table_{number:02}" for number in range(1, 19)]
+    numbered = [f"table_{number:02}" for number in range(1, 19)]
+    assert names(shown) == [*numbered, "failures", "distance"]
     assert {"claims", "audit", "findings", "report", "explorer"} <= set(shown.pages)
     assert shown.left_out == ()
 
@@ -43,8 +44,15 @@ def test_any_tasks_at_any_lengths_are_a_study() -> None:
         "retrieval_niah_multikey_1",
         "retrieval_vt",
         "models",
+        "failures",
+        "distance",
     ]
-    assert [figure.name for figure in shown.figures] == ["retrieval_length_curve", "retrieval_cost"]
+    assert [figure.name for figure in shown.figures] == [
+        "retrieval_length_curve",
+        "retrieval_distance",
+        "retrieval_failures",
+        "retrieval_cost",
+    ]
     assert shown.pages == ("findings", "report", "results", "explorer")
     assert shown.left_out == (
         "no tables of the paper: suites.ruler is missing, which table_01 shows; add it",
@@ -57,26 +65,36 @@ def test_auto_says_nothing_of_what_was_not_asked() -> None:
 
 def test_needles_at_depths_get_tables_by_depth_and_format() -> None:
     shown = shows({"where": {"tasks": ["depth"], "lengths": [128, 1024]}})
-    assert names(shown) == ["where_mean", "where_by_depth", "where_by_format", "models"]
+    assert names(shown) == [
+        "where_mean",
+        "where_by_depth",
+        "where_by_format",
+        *("models", "failures", "distance"),
+    ]
     assert "where_heatmap" in [figure.name for figure in shown.figures]
 
 
 def test_one_task_is_its_own_mean() -> None:
     shown = shows({"one": {"tasks": ["vt"], "lengths": [128]}})
-    assert names(shown) == ["one_vt", "models"]
+    assert names(shown) == ["one_vt", "models", "failures", "distance"]
     assert shown.tables[0].quoted
 
 
 def test_suites_beside_those_of_the_paper_are_shown_beside_its_tables() -> None:
     suites = small_plan().study.model_dump()["suites"] | {"retrieval": RETRIEVAL}
     shown = shows(suites)
-    assert names(shown)[17:19] == ["table_18", "retrieval_mean"]
+    assert names(shown)[17:21] == ["table_18", "failures", "distance", "retrieval_mean"]
 
 
 def test_tables_of_ones_own_stand_alone() -> None:
     shown = shows({"retrieval": RETRIEVAL}, tables=[mine(tasks=["vt"])])
     assert names(shown) == ["mine"]
-    assert [figure.name for figure in shown.figures] == ["retrieval_length_curve", "retrieval_cost"]
+    assert [figure.name for figure in shown.figures] == [
+        "retrieval_length_curve",
+        "retrieval_distance",
+        "retrieval_failures",
+        "retrieval_cost",
+    ]
 
 
 def test_a_table_may_name_a_list_of_tasks() -> None:
@@ -153,7 +171,8 @@ REFUSED = [
     ({"tables": [mine(columns=["task"])]}, "must be either in rows or in columns"),
     ({"tables": [mine(lengths={"trained": [1]})]}, "set rows: .model, length."),
     ({"tables": [{"name": "mine"}]}, "`suite` is missing"),
-    ({"tables": [mine(value="models")]}, "shows no scores"),
+    ({"tables": [mine(value="models")]}, "value `models` shows all suites"),
+    ({"tables": [mine(value="failures")]}, "value `failures` shows all suites"),
     ({"tables": [mine(name="Mine")]}, "tables.0.name"),
     ({"tables": "papr"}, "tables"),
     ({"suites": {}}, "suites"),

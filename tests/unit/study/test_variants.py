@@ -140,10 +140,10 @@ def test_only_uuid_tasks_with_a_fixed_depth_are_mistaken() -> None:
 def test_tables_can_tell_variants_apart() -> None:
     labels = [model.label for model in hazard_plan("nano-mamba2").shown()]
     assert labels == [
-        "Mamba2, corrected",
+        "Mamba2, no defect",
         "Mamba2, sampled",
         "Mamba2, numbers for UUIDs",
-        "Mamba2, as published",
+        "Mamba2, all defects",
     ]
 
 

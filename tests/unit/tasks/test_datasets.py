@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from needlework.cli import cli
 from needlework.errors import BudgetError, ResourceError, StudyError
 from needlework.files import read_records
-from needlework.records import Sample, SampleDetail
-from needlework.study import catalogue
+from needlework.records import PlacedDetail, Sample, SampleDetail, Span
+from needlework.study import catalogue, datasets
 from tests.tasks_for_tests import ROOT, rows
 
 TASKS = ROOT / "config/tasks.yaml"
@@ -40,8 +40,46 @@ def test_the_command_writes_samples_and_details(tmp_path: Path) -> None:
     output = tmp_path / "vt.jsonl"
     run(output)
     samples = read_records(output, Sample)
-    details = read_records(tmp_path / "vt.details.jsonl", SampleDetail)
-    assert list(zip(samples, details, strict=True)) == rows("vt", length=128)
+    details = read_records(tmp_path / "vt.details.jsonl", PlacedDetail)
+    known = SampleDetail.model_fields
+    told = [SampleDetail(**{name: getattr(each, name) for name in known}) for each in details]
+    assert list(zip(samples, told, strict=True)) == rows("vt", length=128)
+
+
+@pytest.mark.parametrize("task", ["vt", "niah_multikey_1", "niah_single_3", "qa_1"])
+def test_places_in_tokens_are_those_of_the_words(tmp_path: Path, task: str) -> None:
+    """In the nano language a word is a token, so a blank before a place ends one."""
+    output = tmp_path / f"{task}.jsonl"
+    run(output, task=task)
+    samples = read_records(output, Sample)
+    for sample, detail in zip(
+        samples, read_records(tmp_path / f"{task}.details.jsonl", PlacedDetail), strict=True
+    ):
+        words = sample.input.split()
+        assert len(words) == detail.prompt_tokens
+        for span, tokens in zip(detail.needles, detail.needle_tokens, strict=True):
+            needle = sample.input[span.start : span.end].split()
+            assert words[tokens.start : tokens.end] == needle
+        question = sample.input[detail.question_start :].split()
+        assert words[detail.question_token :] == question
+
+
+def test_tokens_that_hold_a_blank_or_share_a_letter_are_placed() -> None:
+    """Tokens of `xx é 7.?`: the blank leads, two make one letter, one holds needle and hay."""
+    detail = SampleDetail(
+        index=0,
+        prompt_tokens=7,
+        depths=(50.0, 60.0),
+        needles=(Span(start=3, end=4), Span(start=5, end=6)),
+        answers=(False, True),
+        question_start=7,
+    )
+    placed = datasets.place(detail, "xx \u00e9 7.?", [0, 2, 3, 3, 4, 7])
+    assert placed.needle_tokens == (Span(start=2, end=4), Span(start=4, end=5))
+    assert placed.question_token == 5
+    assert placed.distances() == (1,)
+    ends = detail.model_copy(update={"question_start": 8})
+    assert datasets.place(ends, "xx \u00e9 7.?", [0, 2, 3, 3, 4, 7]).question_token == 6
 
 
 def test_a_line_has_the_fields_of_ruler_in_its_order(tmp_path: Path) -> None:

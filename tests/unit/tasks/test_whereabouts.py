@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from needlework.cli import cli
 from needlework.files import read_records
 from needlework.nano import language
-from needlework.records import Sample, SampleDetail
+from needlework.records import PlacedDetail, Sample
 from needlework.study.catalogue import read_tasks
 from needlework.tasks import generate
 from tests.tasks_for_tests import ROOT, Row, nano_tokenizer, needle_texts
@@ -74,7 +74,7 @@ def test_the_story_is_told_between_essays_in_english(shared: Path, tmp_path: Pat
     words += ["--tokenizer", str(shared / "mirror/tokenizers/gpt-neox-20b")]
     CliRunner().invoke(cli, words, catch_exceptions=False)
     samples = read_records(output, Sample)
-    details = read_records(tmp_path / "whereabouts_3.details.jsonl", SampleDetail)
+    details = read_records(tmp_path / "whereabouts_3.details.jsonl", PlacedDetail)
     assert len(samples) == 5
     for row in zip(samples, details, strict=True):
         assert row[0].outputs == (followed(row, "english"),)

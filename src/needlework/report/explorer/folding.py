@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from needlework.errors import RecordError
-from needlework.records import Sample, SampleDetail, Span
+from needlework.records import PlacedDetail, Sample, Span
 
 HEAD, CONTEXT = 120, 70
 """Characters kept at the start of a prompt, and on either side of a needle."""
@@ -22,7 +22,7 @@ LONGEST_WORD = 30
 Kind = Literal["hay", "fold", "needle", "other", "question"]
 Piece = tuple[Kind, str] | tuple[Kind, int] | tuple[Kind, str, float, int, int]
 """Text of a kind; `fold`: how many characters are left out; needles: with depth in percent, the
-position of their first character, and how often the haystack holds them from there on."""
+position of their first token, and how often the haystack holds them from there on."""
 
 
 def mask(pieces: Sequence[Piece], outputs: Sequence[str]) -> list[Piece]:
@@ -39,7 +39,7 @@ def mask(pieces: Sequence[Piece], outputs: Sequence[str]) -> list[Piece]:
     ]
 
 
-def fold(sample: Sample, detail: SampleDetail) -> list[Piece]:
+def fold(sample: Sample, detail: PlacedDetail) -> list[Piece]:
     """The pieces of a prompt in order.
 
     Raises:
@@ -53,21 +53,22 @@ def fold(sample: Sample, detail: SampleDetail) -> list[Piece]:
         )
     pieces: list[Piece] = []
     place = 0
-    for span, depth, is_answer in _shown(detail):
+    for span, depth, is_answer, token in _shown(detail):
         if span.start >= place and span.end <= end:
             pieces += _hay(text[place : span.start], head=CONTEXT if place else HEAD, tail=CONTEXT)
             kind: Kind = "needle" if is_answer else "other"
             needle = text[span.start : span.end]
             often = _occurrences(needle, text[span.start : end])
-            pieces.append((kind, needle, round(depth, 1), span.start, often))
+            pieces.append((kind, needle, round(depth, 1), token, often))
             place = span.end
     pieces += _hay(text[place:end], head=CONTEXT if place else HEAD, tail=CONTEXT)
     return pieces + list(_cut("question", text[end:], head=QUESTION // 2, tail=QUESTION // 2))
 
 
-def _shown(detail: SampleDetail) -> Sequence[tuple[Span, float, bool]]:
+def _shown(detail: PlacedDetail) -> Sequence[tuple[Span, float, bool, int]]:
     """The needles worth showing, in text order: those with an answer first of all."""
-    needles = list(zip(detail.needles, detail.depths, detail.answers, strict=True))
+    tokens = [span.start for span in detail.needle_tokens]
+    needles = list(zip(detail.needles, detail.depths, detail.answers, tokens, strict=True))
     chosen = sorted(needles, key=lambda needle: not needle[2])[:MOST_NEEDLES]
     return sorted(chosen, key=lambda needle: needle[0].start)
 

@@ -26,7 +26,8 @@ function missingCells(index, route) {
 }
 
 function missingFilter(index, route) {
-  const { outcome: asked, with: rival } = route.filters;
+  const { outcome: asked, kind, with: rival } = route.filters;
+  if (kind && !KINDS.includes(kind)) return `There is no kind of answer ${kind}.`;
   if (asked && !OUTCOMES.some(([key]) => key === asked)) return `There is no outcome ${asked}.`;
   const known = !rival || rivals(index, route).some((model) => model.name === rival);
   return known ? null : `There is no model ${rival} that answers the samples of ${labelOf(index, route.model)}.`;

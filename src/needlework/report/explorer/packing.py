@@ -13,7 +13,7 @@ import polars as pl
 
 from needlework.errors import RecordError
 from needlework.files import read_records
-from needlework.records import Prediction, Sample, SampleDetail
+from needlework.records import PlacedDetail, Prediction, Sample
 from needlework.report.explorer.folding import fold, mask
 from needlework.report.layout import Entry, Row, Source, Table, build
 from needlework.report.notes import Verified, entry_marks, notes, read_verified, row_marks
@@ -21,6 +21,7 @@ from needlework.report.printing import SIGNS, signs
 from needlework.report.rendering import percent
 from needlework.report.standing import Samples, mark
 from needlework.scores.cells import CellEstimate, read_estimates, read_parquet
+from needlework.scores.diagnoses import read_diagnoses
 from needlework.scores.estimates import Scores
 from needlework.scores.remarks import mixed, remarks
 from needlework.study.config import ShownModel
@@ -112,31 +113,27 @@ def blocks(
     In prompts that are `masked` letters are dots, but for the references.
 
     Raises:
-        RecordError: a file is damaged, or a score is without its prediction or sample.
+        RecordError: a file is damaged, or a score is without prediction, sample or diagnosis.
     """
     scores = read_parquet(study / "scores.parquet")
     _check_models(scores, models)
+    told = _told(scores, read_diagnoses(study / "diagnosis.parquet", grid), study)
     estimates = read_estimates(study / "estimates.parquet")
     paths = [study / "scores.parquet"]
     samples_of = Samples(scores, grid, mixed(paths), remarks(paths))
     known = Known(Scores(estimates, grid), samples_of, _verified(study))
     name = f"{study.name} ({MASKED})" if masked else study.name
     yield Block("index", index(name, estimates, models, tables, known=known))
-    prompts = {model.name: prompts_key(model) for model in models}
+    prompts = {model.name: model.prompts for model in models}
     wanted = scores.select("model", "length", "task").unique(maintain_order=True).iter_rows()
     samples: Counter[str] = Counter()
     for key in dict.fromkeys(f"{prompts[model]}/{length}/{task}" for model, length, task in wanted):
         content = list(_dataset(study / "data" / f"{key}.jsonl", masked=masked))
         samples[key] = len(content)
         yield Block(f"data/{key}", content)
-    for cell, rows in scores.group_by("model", "suite", "length", maintain_order=True):
+    for cell, rows in told.group_by("model", "suite", "length", maintain_order=True):
         model, suite, length = cell
         yield from _answers(study, (str(model), str(suite), str(length)), rows, prompts, samples)
-
-
-def prompts_key(model: ShownModel) -> str:
-    """The folder of a model's samples: models that share it answer the same questions."""
-    return f"{model.tokenizer}-{model.wrapper}"
 
 
 def index(
@@ -156,7 +153,7 @@ def index(
                 "name": model.name,
                 "label": model.label,
                 "trained": model.trained_length,
-                "prompts": prompts_key(model),
+                "prompts": model.prompts,
             }
             for model in models
         ],
@@ -247,7 +244,7 @@ def _filter(wanted: Set[str], tasks: Sequence[str], suite: AskedSuite) -> list[s
 def _dataset(path: Path, *, masked: bool) -> Iterator[list[Any]]:
     """One row a sample: the pieces of its prompt, its references and its size in tokens."""
     samples = read_records(path, Sample)
-    details = read_records(path.with_suffix(".details.jsonl"), SampleDetail)
+    details = read_records(path.with_suffix(".details.jsonl"), PlacedDetail)
     if [sample.index for sample in samples] != [detail.index for detail in details]:
         raise RecordError(f"{path}: samples and details differ; delete both and rerun snakemake")
     for place, (sample, detail) in enumerate(zip(samples, details, strict=True)):
@@ -285,6 +282,8 @@ def _columns(rows: pl.DataFrame, predictions: Sequence[Prediction]) -> dict[str,
     return {
         "index": rows["index"].to_list(),
         "score": rows["score"].to_list(),
+        "kind": rows["kind"].to_list(),
+        "distance": rows["distance"].to_list(),
         "stop": rows["stop_reason"].to_list(),
         "pred": [prediction.pred for prediction in predictions],
         "error": [prediction.error for prediction in predictions],
@@ -292,6 +291,19 @@ def _columns(rows: pl.DataFrame, predictions: Sequence[Prediction]) -> dict[str,
         "shared": rows["shared_tokens"].to_list(),
         "generated": rows["generated_tokens"].to_list(),
     }
+
+
+def _told(scores: pl.DataFrame, diagnoses: pl.DataFrame, study: Path) -> pl.DataFrame:
+    """The scores with what each answer is, and how far before the question its needle lies."""
+    place = ["model", "suite", "length", "task", "index"]
+    told = diagnoses.select(*place, "kind", "distance")
+    found = scores.join(told, on=place, how="left", maintain_order="left")
+    if found.height != scores.height or found["kind"].null_count():
+        raise RecordError(
+            f"{study / 'diagnosis.parquet'}: is not about the same answers as scores.parquet; "
+            "delete it and rerun snakemake"
+        )
+    return found
 
 
 def _check_models(scores: pl.DataFrame, models: Sequence[ShownModel]) -> None:

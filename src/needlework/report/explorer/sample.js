@@ -42,22 +42,21 @@ function promptOf([pieces, , tokens, characters], file, line) {
   const whole = `The whole prompt is line ${line} of ${file} in the folder of the study.`;
   return [
     el("h2", {}, `Prompt: ${counted(tokens, "token")}, ${counted(characters, "character")}`),
-    el("div", { class: "prompt" }, pieces.map((piece) => shown(piece, tokens / characters, whole))),
+    el("div", { class: "prompt" }, pieces.map((piece) => shown(piece, whole))),
     el("p", { class: "note" },
       el("mark", { class: "needle" }, "needle"), " with an answer, ",
       el("mark", { class: "other" }, "needle"), " without, ",
       el("mark", { class: "question" }, "question"), ". ",
-      `Tokens are estimated: characters before a needle times tokens per character of this prompt. ${whole}`),
+      `Tokens are counted from the first of the prompt, special ones left out. ${whole}`),
   ];
 }
 
-function shown([kind, content, depth, start, often], tokensPerCharacter, whole) {
+function shown([kind, content, depth, token, often], whole) {
   if (kind === "fold") return el("span", { class: "fold", title: whole }, `${content.toLocaleString("en")} characters left out`);
   if (kind === "hay") return el("span", { class: "hay" }, content);
   if (kind === "question") return el("mark", { class: "question" }, content);
   const first = often > 1 ? `first of ${often} occurrences, ` : "";
-  const token = Math.round(start * tokensPerCharacter);
-  return el("mark", { class: kind }, content, el("small", {}, `${first}depth ${depth} %, about token ${token}`));
+  return el("mark", { class: kind }, content, el("small", {}, `${first}depth ${depth} %, from token ${token} on`));
 }
 
 async function rivalSide(index, route, references, tokens) {
@@ -71,6 +70,8 @@ function side(model, answer, references, tokens) {
   const special = answer.prompt - tokens;
   const facts = [
     ["score", el("span", { class: outcome(answer) }, answer.score === null ? "failed" : `${percent(answer.score)} %`)],
+    ["answer", answer.kind],
+    ["needle", answer.distance === null ? null : `${counted(answer.distance, "token")} before the question`],
     ["stopped by", STOPS[answer.stop] ?? answer.stop],
     ["tokens read", `${answer.prompt}${special > 0 ? `, with ${counted(special, "special token")}` : ""}`],
     ["shared", `${answer.shared} of them, read once for several samples`],
@@ -79,7 +80,7 @@ function side(model, answer, references, tokens) {
   return el("section", {},
     el("h2", {}, model.label),
     el("p", { class: "prompt" }, answer.error ?? (answer.pred ? found(answer.pred, references) : "(nothing)")),
-    el("dl", {}, facts.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])));
+    el("dl", {}, facts.filter(([, value]) => value !== null).map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])));
 }
 
 // The prediction with every reference in it set off, as RULER's scoring finds them: ignoring case.

@@ -1,5 +1,16 @@
 // The samples of one cell, what a model made of them, and what another one did.
 const OUTCOMES = [["", "all"], ["right", "right"], ["wrong", "wrong"], ["part", "partly right"], ["failed", "failed"], ["differ", "differs from the other model"]];
+// What an answer is, by rule, and the ranges of the needle's distance from the question.
+const KINDS = ["right", "partly right", "another needle", "elsewhere", "near miss", "invented", "no value", "repetition", "refusal or empty"];
+const NEAREST = 64;
+
+// The end of the range that a distance is in, in tokens: 64, 128, 256, ...
+function rangeEnd(distance) {
+  let end = NEAREST;
+  while (end < distance) end *= 2;
+  return String(end);
+}
+
 const STOPS = {
   end: "its end token",
   limit: "the token limit",
@@ -20,24 +31,30 @@ async function chosen(route) {
     route.filters.with ? answers(route.filters.with, route.suite, route.length, route.task) : null,
   ]);
   const theirs = new Map((other ?? []).map((answer) => [answer.index, answer]));
-  const { outcome: wanted, search } = route.filters;
+  const { outcome: wanted, kind, distance, search } = route.filters;
   return mine.map((answer) => ({ answer, other: theirs.get(answer.index) ?? null })).filter(({ answer, other: rival }) =>
     (!wanted || (wanted === "differ" ? rival !== null && rival.score !== answer.score : outcome(answer) === wanted)) &&
+    (!kind || answer.kind === kind) &&
+    (!distance || (answer.distance !== null && rangeEnd(answer.distance) === distance)) &&
     (!search || written(answer).toLowerCase().includes(search.toLowerCase())));
 }
 
 async function samplesView(index, route) {
   const model = index.byName.get(route.model);
-  const [rows, samples] = await Promise.all([chosen(route), dataset(model, route.length, route.task)]);
+  const [rows, samples, all] = await Promise.all([
+    chosen(route),
+    dataset(model, route.length, route.task),
+    answers(route.model, route.suite, route.length, route.task),
+  ]);
   const cell = index.cells.find((each) => PARTS.slice(0, 4).every((part) => String(each[part]) === route[part]));
   const title = `${model.label}, ${taskTitle(cell)}, ${route.length} tokens`;
   const rival = index.byName.get(route.filters.with);
-  const heads = [["sample", "number"], ["score (%)", "number"], ["stop"], ["prediction"], ["references"],
+  const heads = [["sample", "number"], ["score (%)", "number"], ["answer"], ["tokens to the needle", "number"], ["stop"], ["prediction"], ["references"],
     ...(rival ? [[`score of ${rival.label} (%)`, "number"], [`prediction of ${rival.label}`]] : [])];
   return [
     el("h1", {}, title),
     el("p", {}, `Score ${percent(cell.mean)} % (${percent(cell.low)} to ${percent(cell.high)}), ${counted(cell.count, "sample")}, ${cell.failed} failed; ${rows.length} shown.`),
-    sampleFilters(index, route),
+    sampleFilters(index, route, all),
     rows.length
       ? [listing(`Samples of ${title}`, heads, rows.map((row) => sampleRow(route, row, samples, rival))), stopNote()]
       : el("p", {}, "No sample passes these filters. ", el("a", { href: address(route, {}) }, "Show all samples")),
@@ -55,6 +72,8 @@ function sampleRow(route, { answer, other }, samples, rival) {
   return el("tr", {},
     el("th", { scope: "row", class: "number" }, link(`#${answer.index}`)),
     el("td", score(answer), link(scoreText(answer))),
+    el("td", {}, answer.kind),
+    el("td", { class: "number" }, answer.distance ?? ""),
     el("td", {}, answer.stop),
     el("td", { class: "text" }, written(answer)),
     el("td", { class: "text" }, samples[answer.index][1].join(", ")),
@@ -72,16 +91,22 @@ function rivalChoice(index, route) {
   return choice("compare with", options, route.filters.with ?? "", (value) => go(route, { ...route.filters, with: value }));
 }
 
-function sampleFilters(index, route) {
+function sampleFilters(index, route, all) {
   const peers = index.cells.filter((cell) => cell.model === route.model && cell.suite === route.suite && String(cell.length) === route.length);
   const lengths = distinct(index.cells.filter((cell) => cell.model === route.model && cell.task === route.task).map((cell) => cell.length));
   const outcomes = OUTCOMES.filter(([key]) => key !== "differ" || route.filters.with);
   const move = (part) => (value) => go({ ...route, [part]: value });
+  const filter = (name) => (value) => go(route, { ...route.filters, [name]: value });
+  const kinds = KINDS.filter((kind) => all.some((answer) => answer.kind === kind));
+  const ends = distinct(all.map((answer) => answer.distance)).map(rangeEnd);
+  const ranges = distinct(ends).sort((one, other) => one - other);
   return el("form", { onsubmit: (event) => event.preventDefault() },
     choice("model", index.models.map((model) => [model.name, model.label]), route.model, move("model")),
     choice("length", lengths.map((length) => [length, length]), route.length, move("length")),
     choice("task", peers.map((cell) => [cell.task, taskTitle(cell)]), route.task, move("task")),
-    choice("outcome", outcomes, route.filters.outcome ?? "", (value) => go(route, { ...route.filters, outcome: value })),
+    choice("outcome", outcomes, route.filters.outcome ?? "", filter("outcome")),
+    choice("kind", [["", "all"], ...kinds.map((kind) => [kind, kind])], route.filters.kind ?? "", filter("kind")),
+    ranges.length ? choice("distance", [["", "all"], ...ranges.map((end) => [end, `${Number(end) === NEAREST ? 0 : Number(end) / 2 + 1} to ${end} tokens`])], route.filters.distance ?? "", filter("distance")) : null,
     rivalChoice(index, route),
     el("label", {}, "search predictions and errors", searchBox(route)));
 }

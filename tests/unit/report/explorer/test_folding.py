@@ -5,18 +5,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from needlework.errors import RecordError
-from needlework.records import Sample, SampleDetail, Span
+from needlework.records import PlacedDetail, Sample, Span
 from needlework.report.explorer.folding import MOST_NEEDLES, QUESTION, fold, mask
 
 
-def made(text: str, needles: list[tuple[int, int]], end: int) -> tuple[Sample, SampleDetail]:
-    detail = SampleDetail(
+def made(text: str, needles: list[tuple[int, int]], end: int) -> tuple[Sample, PlacedDetail]:
+    detail = PlacedDetail(
         index=0,
         prompt_tokens=9,
         depths=tuple(50.0 for _ in needles),
         needles=tuple(Span(start=start, end=stop) for start, stop in needles),
         answers=tuple(True for _ in needles),
         question_start=end,
+        needle_tokens=tuple(Span(start=10 * start, end=10 * stop) for start, stop in needles),
+        question_token=10 * end,
     )
     return Sample(index=0, input=text, outputs=("7",), length=10), detail
 
@@ -36,7 +38,7 @@ def test_a_needle_knows_its_place() -> None:
     pieces = fold(*made("hay NEEDLE hay? q", [(4, 10)], 16))
     assert pieces == [
         ("hay", "hay "),
-        ("needle", "NEEDLE", 50.0, 4, 1),
+        ("needle", "NEEDLE", 50.0, 40, 1),
         ("hay", " hay? "),
         ("question", "q"),
     ]

@@ -1,0 +1,30 @@
+"""Means of scores that come in clusters: samples that share a needle are not independent."""
+
+from collections.abc import Hashable, Sequence
+
+from needlework.statistics.means import Estimate, wilson_of
+
+
+def clustered(scores: Sequence[float | None], clusters: Sequence[Hashable]) -> Estimate:
+    """The mean of scores with Wilson's interval for as many samples as vary as much.
+
+    Scores of a cluster may rise and fall together. The variance of the mean is that between
+    clusters (the linearised one of a ratio, Cochran 1977, section 9.3), and the interval that of
+    the number of independent samples with this variance (Korn and Graubard 1998), at most as many
+    as there are. Where all scores are 0, or all are 1, every cluster counts once. A failed sample
+    (None) scores zero.
+
+    Raises:
+        ValueError: there is no score, or not one cluster for each.
+    """
+    if not scores:
+        raise ValueError("an empty group has no mean; was every sample predicted?")
+    totals: dict[Hashable, list[float]] = {}
+    for score, cluster in zip(scores, clusters, strict=True):
+        totals.setdefault(cluster, []).append(score or 0.0)
+    count = len(scores)
+    mean = sum(map(sum, totals.values())) / count
+    spread = sum((sum(each) - mean * len(each)) ** 2 for each in totals.values()) / count**2
+    worth = mean * (1 - mean) / spread if spread > 0 else float(len(totals))
+    failed = sum(score is None for score in scores)
+    return wilson_of(mean, worth=min(worth, count), count=count, failed=failed)
