@@ -170,12 +170,13 @@ def _middle(paired: Paired, model: ShownModel, suite: SuiteName, length: int) ->
     for task in scores.suite(suite).tasks:
         if task.depth is not None:
             tasks.setdefault(task.depth, []).append(task.name)
-    if not tasks.keys() >= {*MIDDLE, *ENDS} or length not in scores.computed(model, suite):
+    # A study may ask at some depths of the middle only.
+    middle = tuple(depth for depth in MIDDLE if depth in tasks)
+    if not (middle and tasks.keys() >= {*ENDS}) or length not in scores.computed(model, suite):
         return None
-    wanted = {depth: tasks[depth] for depth in (*MIDDLE, *ENDS)}
-    return lost_in_the_middle(
-        {depth: paired.mean(model, suite, names, length) for depth, names in wanted.items()}
-    )
+    wanted = {depth: tasks[depth] for depth in (*middle, *ENDS)}
+    means = {depth: paired.mean(model, suite, names, length) for depth, names in wanted.items()}
+    return lost_in_the_middle(means, middle=middle)
 
 
 def _questions(grid: Grid) -> pl.DataFrame:

@@ -20,6 +20,7 @@ from needlework.analysis.findings import (
     visible_drops,
     visible_gaps,
 )
+from needlework.analysis.length_costs import length_costs
 from needlework.files import write_csv, write_text
 from needlework.report.charts import spoken
 from needlework.report.rendering import render
@@ -55,6 +56,7 @@ def write_findings(
         spoken=spoken,
         pairs=compared,
         matrices=list(_matrices(compared, models)),
+        costs=length_costs(compared),
         has_bar=study.material != "nano",
         labels={model.name: model.label for model in models},
         drops=visible_drops(study.samples),

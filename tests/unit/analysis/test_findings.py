@@ -131,11 +131,13 @@ def test_a_missing_length_leaves_no_effective_length() -> None:
     assert middles(paired_of(PLAN, cells), PLAN.shown(), "depth")[0].lost[1] is not None
 
 
-def test_a_suite_without_the_middle_has_no_middle_to_lose() -> None:
-    tasks = [f"niah_essay_numbers_{depth}" for depth in (0, 50, 100)]
-    plan = small_plan(suites={"ends": {"tasks": tasks, "lengths": [256]}})
-    (first, _) = middles(paired_of(plan, estimates(plan)), plan.shown(), "ends")
-    assert first.lost == {1: None, 2: None}
+@pytest.mark.parametrize(("inner", "is_told"), [(20, False), (50, True)])
+def test_the_middle_is_what_a_suite_asks_of_it(inner: int, is_told: bool) -> None:
+    tasks = [f"niah_essay_numbers_{depth}" for depth in (0, inner, 100)]
+    plan = small_plan(suites={"three": {"tasks": tasks, "lengths": [256]}})
+    (first, _) = middles(paired_of(plan, estimates(plan)), plan.shown(), "three")
+    assert (first.lost[1] is not None) == is_told
+    assert first.lost[2] is None
 
 
 def test_one_task_in_two_suites_is_compared_in_each() -> None:
