@@ -87,7 +87,7 @@ class Apart:
             pass
         finally:
             if told[:1] != _RESULT:
-                status = self._end()
+                status = self._end() or 0
         if told[:1] == _RESULT:
             return told[1:]
         if status == signal.SIGXCPU:
