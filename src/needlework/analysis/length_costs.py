@@ -30,8 +30,8 @@ class LengthCost(NamedTuple):
 def length_costs(pairs: Iterable[Pair]) -> list[LengthCost]:
     """What length costs one model of each pair beyond the other, in every suite of two lengths.
 
-    At one length two models answer the same samples, and their difference is paired; samples of two
-    lengths are drawn apart, and the differences at both are independent.
+    At one length two models answer the same samples: their difference is paired. The differences
+    at two lengths count as independent; lengths share their questions, so the truth is narrower.
     """
     found = list(_found(pairs))
     corrected = holm([interval_test(spared) for *_, spared in found])
