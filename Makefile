@@ -110,7 +110,7 @@ $(MUTANTS)/ready: $(READY) envs/mutants.txt
 
 # Texts that are not ours stay out of what is committed: prompts of the explorer are masked.
 LAPTOP := results/laptop
-laptop: $(READY)  ## a real pretrained model (hours; not yet run to its end); renews reports/laptop
+laptop: $(READY)  ## a real pretrained model (an hour and a half of two cores); renews reports/laptop
 	-$(BIN)/needlework fetch squad hotpotqa
 	$(BIN)/needlework fetch --configfile config/laptop.yaml
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --configfile config/laptop.yaml --quiet all
