@@ -1,7 +1,6 @@
 """The result of a measurement, in sentences: how far the model reads, and what to run next."""
 
 from collections.abc import Iterator
-from math import isinf
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ from needlework.analysis.reading import MOST_SAMPLES, Kept, Reading, enough_samp
 from needlework.measure.question import DEPTH, Question
 from needlework.parsing import parse
 from needlework.parsing import read as read_file
+from needlework.report.how_far import percent, reliably
 from needlework.report.summary import LARGE
 from needlework.scores.cells import read_estimates
 from needlework.scores.estimates import Scores
@@ -90,22 +90,16 @@ def sentences(found: Measured) -> Iterator[str]:
 
 
 def _how_far(found: Measured, reading: Reading) -> str:
-    trained, shortest = found.model.trained_length, reading.kept[0].length
+    shortest = reading.kept[0].length
     if len(reading.kept) == 1:
         return (
             f"{found.question.model} was measured at {shortest:,} tokens alone; how far it reads "
             "takes more lengths (--lengths)"
         )
     alone = "; nothing longer is vouched for" if reading.reliable == shortest else ""
-    at_least = "" if reading.beyond else "at least "
-    of = (
-        f"of its {trained:,} tokens"
-        if reading.reliable <= trained
-        else f"tokens, beyond the {trained:,} that it was trained with"
-    )
     return (
-        f"{found.question.model} reads reliably to {at_least}{reading.reliable:,} {of} (keeps at "
-        f"least {100 * OWN_SHARE:.0f} % of its own score at {shortest:,}, lower 95 % limit){alone}"
+        f"{found.question.model} {reliably(reading, found.model.trained_length)} (keeps at least "
+        f"{100 * OWN_SHARE:.0f} % of its own score at {shortest:,}, lower 95 % limit){alone}"
     )
 
 
@@ -113,7 +107,7 @@ def _beyond(found: Measured, beyond: Kept) -> str:
     """What is left at the first length where it is not enough, or may not be."""
     weakest = sorted(found.by_task(beyond.length).items(), key=lambda each: each[1])[:WEAKEST]
     named = ", ".join(f"{name} {100 * mean:.0f} %" for name, mean in weakest)
-    kept = f"at {beyond.length:,} it keeps {_share(beyond.share)}; weakest: {named}"
+    kept = f"at {beyond.length:,} it keeps {percent(beyond.share)}; weakest: {named}"
     if beyond.verdict == "loses":
         return kept
     samples = found.question.samples
@@ -148,8 +142,8 @@ def _by_length(reading: Reading) -> Iterator[str]:
     yield f"{'length':>9}  {'score':<20}  kept of the score at {reading.kept[0].length:,}"
     for each in reading.kept:
         score = Interval(each.score.mean, each.score.low, each.score.high)
-        share = "" if each is reading.kept[0] else f"{_share(each.share)}  {each.verdict}"
-        yield f"{each.length:>9,}  {_share(score):<20}  {share}".rstrip()
+        share = "" if each is reading.kept[0] else f"{percent(each.share)}  {each.verdict}"
+        yield f"{each.length:>9,}  {percent(score):<20}  {share}".rstrip()
 
 
 def _by_depth(found: Measured) -> str:
@@ -194,11 +188,5 @@ def _next(found: Measured, reading: Reading) -> str:
     return question._replace(depth=True).command
 
 
-def _share(value: Interval) -> str:
-    """A share in percent with its interval."""
-    high = "unlimited" if isinf(value.high) else f"{100 * value.high:.0f}"
-    return f"{100 * value.value:.0f} % [{100 * value.low:.0f}, {high}]"
-
-
 def _percent(value: Estimate) -> str:
-    return _share(Interval(value.mean, value.low, value.high))
+    return percent(Interval(value.mean, value.low, value.high))

@@ -23,6 +23,7 @@ from needlework.analysis.findings import (
 from needlework.analysis.length_costs import length_costs
 from needlework.files import write_csv, write_text
 from needlework.report.charts import spoken
+from needlework.report.how_far import of_tasks
 from needlework.report.rendering import render
 from needlework.scores.cells import read_estimates, read_parquet
 from needlework.scores.estimates import Scores
@@ -119,23 +120,17 @@ def _matrices(found: Sequence[Pair], models: Sequence[ShownModel]) -> Iterator[M
 
 def _tasks_of_a_mean(grid: Grid) -> int:
     """How many tasks the mean has that says how far a model reads."""
-    return len(grid.suites[(_of_tasks(grid) or list(grid.suites))[0]].tasks)
+    return len(grid.suites[(of_tasks(grid) or list(grid.suites))[0]].tasks)
 
 
 def _by_suite(paired: Paired, models: Sequence[ShownModel]) -> dict[str, dict[str, Any]]:
     """How far models read, and what they lose in the middle, in every suite that measures it."""
     grid = paired.scores.grid
     return {
-        "reaches": {suite: reaches(paired.scores, models, suite) for suite in _of_tasks(grid)},
+        "reaches": {suite: reaches(paired.scores, models, suite) for suite in of_tasks(grid)},
         "middles": {suite: middles(paired, models, suite) for suite in _of_depths(grid)},
         "formats": {suite: _formats(grid.suites[suite]) for suite in _of_depths(grid)},
     }
-
-
-def _of_tasks(grid: Grid) -> list[str]:
-    """The suites that ask more than needles at fixed depths: their mean says how far one reads."""
-    suites = grid.suites.items()
-    return [name for name, suite in suites if any(task.depth is None for task in suite.tasks)]
 
 
 def _of_depths(grid: Grid) -> list[str]:

@@ -9,14 +9,17 @@ from typing import NamedTuple
 
 import polars as pl
 
+from needlework.analysis.effective_length import OWN_SHARE
 from needlework.analysis.why import Reason, reasons
 from needlework.errors import RecordError
 from needlework.files import write_text
 from needlework.report.charts import spoken
+from needlework.report.how_far import how_far, of_tasks
 from needlework.report.rendering import render
 from needlework.report.writing import Written
-from needlework.scores.cells import read_parquet
+from needlework.scores.cells import estimated, read_parquet
 from needlework.scores.diagnoses import read_diagnoses
+from needlework.scores.estimates import Scores
 from needlework.statistics.contrasts import Interval
 from needlework.statistics.means import Estimate
 from needlework.study.config import ShownModel, Study
@@ -80,12 +83,19 @@ def write_report(
     """
     rows = read_diagnoses(diagnosis, grid)
     failing = {suite: reasons(rows, grid, models, suite) for suite in grid.suites}
+    answers = read_parquet(scores)
+    means = Scores(estimated(answers), grid)
+    reach = {suite: list(how_far(means, models, suite)) for suite in of_tasks(grid)}
     large = [figure for figure in shown.figures if figure.kind in LARGE]
     text = render(
         template,
         study=study,
         shown=shown,
-        cost=_cost(read_parquet(scores)),
+        cost=_cost(answers),
+        reach={suite: found for suite, found in reach.items() if found},
+        shortest={suite: min(grid.suites[suite].lengths) for suite in reach},
+        share=100 * OWN_SHARE,
+        spoken=spoken,
         failing={spoken(suite): found for suite, found in failing.items() if found},
         named=NAMED,
         limits=_limits,

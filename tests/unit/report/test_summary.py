@@ -20,13 +20,17 @@ def text(tmp_path: Path) -> str:
         "shared_tokens": 25,
         "generated_tokens": 3,
     }
-    rows = [row | {"error": error} for error in (None, None, None, "out of memory")]
+    study = small_plan()
+    row |= {"model": study.shown()[0].name, "suite": "ruler", "task": "vt", "length": 256}
+    rows = [
+        row | {"index": index, "error": error, "score": None if error else 1.0}
+        for index, error in enumerate((None, None, None, "out of memory"))
+    ]
     scores = tmp_path / "scores.parquet"
     pl.DataFrame(rows, schema=SCORES).write_parquet(scores)
     (tmp_path / "tables").mkdir()
     (tmp_path / "tables/comparison_06.md").write_text("beside it", encoding="utf-8")
     (tmp_path / "tables/table_06.md").write_text("the sixth table", encoding="utf-8")
-    study = small_plan()
     compared = {"comparison_06": table_of(study, 6)}
     shows = study.shows.model_copy(update={"comparisons": compared})
     for table in shows.tables:
