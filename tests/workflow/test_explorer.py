@@ -416,7 +416,7 @@ def test_a_failure_is_found_by_its_message_and_never_called_missing(
     cell = f"ruler/{failed['length']}/{failed['task']}"
     visit(browser, f"{page}#nano-llama/{cell}?with={failed['model']}")
     row = f"[...document.querySelectorAll('tbody tr')][{failed['index']}]"
-    assert browser.run(f"{row}.children[5].innerText") == "failed"
+    assert browser.run(f"{row}.children[7].innerText") == "failed"
     visit(browser, f"{page}#{failed['model']}/{cell}?search={quote('not numbers')}")
     numbers = "[...document.querySelectorAll('tbody th')].map(cell => cell.innerText)"
     assert f"#{failed['index']}" in browser.run(numbers)
