@@ -86,7 +86,7 @@ def _nano(folder: Path, where: Path) -> None:
     (where / "artifact/inputs/resources").mkdir(parents=True)
     (where / "artifact/inputs/resources/published").symlink_to(ROOT / "resources/published")
     folder.mkdir()
-    for name in ("scores.parquet", "estimates.parquet"):
+    for name in ("scores.parquet", "estimates.parquet", "diagnosis.parquet"):
         (folder / name).write_bytes((study / name).read_bytes())
     _make(outputs(where / "artifact", folder, TEMPLATES, OUTPUTS))
     _cards(folder)
