@@ -213,11 +213,11 @@ def test_whatever_takes_a_lock_says_that_there_are_none(
     """Also the sum that a server's questions cost, their turns, the status and the lock file."""
     import fcntl
 
+    from needlework import files
     from needlework.cluster import progress, status
     from needlework.engine.interruption import Interruption
     from needlework.engine.servers import predict
     from needlework.engine.servers.purse import Purse
-    from needlework.external import locks
 
     def no_locks(*_: object) -> None:
         raise OSError(number, os.strerror(number))
@@ -232,7 +232,7 @@ def test_whatever_takes_a_lock_says_that_there_are_none(
         "purse": lambda: purse._spent().__enter__(),
         "turn": lambda: predict._turn(file, Interruption()).__enter__(),
         "status": lambda: status._is_held(file),
-        "models.lock.yaml": lambda: locks._alone(file).__enter__(),
+        "models.lock.yaml": lambda: files.alone(file).__enter__(),
         "snakemake": progress._alone,
     }
     with file.open("rb") as orphan:
@@ -415,8 +415,8 @@ def open_folder() -> Iterator[Path]:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
 def test_a_colleague_goes_on_where_the_other_stopped(open_folder: Path) -> None:
     """One cell, begun by one user and finished by another, and what both write beside it."""
+    from needlework import files
     from needlework.engine.journal import Entry, Journal
-    from needlework.external import downloading, locks
     from needlework.files import write_text
 
     shared = open_folder / "project"
@@ -432,9 +432,9 @@ def test_a_colleague_goes_on_where_the_other_stopped(open_folder: Path) -> None:
             assert set(lines.entries(vocabulary=9)) == known
             lines.append([entry(key)])
         write_text(shared / "predictions/m/s/128.jsonl", key)
-        with downloading._alone(shared / "external/weights.part"):
+        with files.alone(shared / "external/weights.part"):
             (shared / "external/weights.part").open("ab").write(b"x")
-        with locks._alone(shared / "config/models.lock.yaml"):
+        with files.alone(shared / "config/models.lock.yaml"):
             write_text(shared / "config/models.lock.yaml", key)
 
     def ada() -> None:

@@ -437,7 +437,7 @@ def test_a_study_that_nobody_could_run_again_is_named(study: Path, tmp_path: Pat
 
 def test_every_claim_leads_to_its_command_and_cells(archive: Path) -> None:
     own = {claim.claim: claim for claim in reviewed(archive).claims if "study/" in claim.command}
-    assert own["C1"].command == "needlework claims study/scores.parquet claims"
+    assert own["C1"].command == "needlework claims study/estimates.parquet claims"
     assert "nano-mamba2/ruler/512" in own["C1"].cells
     assert own["C1"].verdict in ("supported", "contradicted", "undecided")
 

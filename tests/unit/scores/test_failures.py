@@ -22,9 +22,9 @@ from needlework.scores.failures import (
 )
 
 NUMBERS = Prompt(
-    question="what is the special magic number for wandering-age mentioned in the provided text?",
-    others="one of the special magic numbers for hard-hat is: 7311490.",
-    hay="grass is green. 1969 was a year. the number for hard-hat is: 7311490. sky is blue.",
+    question="tell me which number belongs to wandering-age.",
+    others="to hard-hat belongs 7311490.",
+    hay="snow is cold. 1969 was a year. to hard-hat belongs 7311490. rain is wet.",
 )
 CODES = Prompt(
     question="what is the magic code ? the magic code of rocket",
@@ -32,9 +32,9 @@ CODES = Prompt(
     hay="and shadow carriage . the magic code of candle s4 b2 b6 . wander herring .",
 )
 VARIABLES = Prompt(
-    question="find all variables that are assigned the value 12345",
+    question="name each variable that holds 12345",
     others="var qwert = 54321",
-    hay="the grass is green. var qwert = 54321 the sky is blue. nasa built it.",
+    hay="snow is cold. var qwert = 54321 the rain is wet. nasa built it.",
 )
 PLACES = Prompt(
     question="what is the home ? the home of bruno",
@@ -61,7 +61,7 @@ LABELLED = (
     Labelled(" 9", "4829013", NUMBERS, "no value"),
     Labelled(" 5550123. The grass", "4829013", NUMBERS, "invented"),
     Labelled(" 5550123 5550123 5550123 5550123", "4829013", NUMBERS, "repetition"),
-    Labelled(" the grass is green.", "4829013", NUMBERS, "no value"),
+    Labelled(" snow is cold.", "4829013", NUMBERS, "no value"),
     Labelled(" blue blue blue blue blue", "4829013", NUMBERS, "repetition"),
     Labelled(" The text does not mention one.", "4829013", NUMBERS, "refusal or empty"),
     Labelled(" I'm sorry, but I cannot help.", "4829013", NUMBERS, "refusal or empty"),
