@@ -113,9 +113,8 @@ def test_the_training_length_stands_out_against_both_others(form: str, better: i
         return {TRAINED: 0.6, better: 0.9}.get(length, 0.1)
 
     found = [each for each in statistics("C8", score) if each.subject.endswith(f", {form}")]
-    assert {each.verdict for each in found} == {"contradicted", "supported"}
-    (against,) = (each for each in found if each.verdict == "contradicted")
-    assert against.interval.value == pytest.approx(-0.3, abs=1e-3)
+    elsewhere = [each for each in found if each.part == "elsewhere"]
+    assert sorted(each.verdict for each in elsewhere) == ["contradicted", "supported"]
 
 
 def test_depths_and_lengths_that_share_their_needles_narrow_nothing() -> None:
