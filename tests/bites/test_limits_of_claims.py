@@ -105,7 +105,7 @@ def test_within_range_are_the_training_length_and_half_of_it(length: int) -> Non
 @pytest.mark.parametrize("better", [TRAINED // 2, 2 * TRAINED])
 @pytest.mark.parametrize("form", FORMATS)
 def test_the_training_length_stands_out_against_both_others(form: str, better: int) -> None:
-    """C8: as good at half the length or at twice is no exact length."""
+    """C8: better than the best rival at half the length or at twice is no exact length."""
 
     def score(model: str, asked: str, length: int) -> float | None:
         if (model, asked) != ("nano-transformerpp", form):
@@ -114,7 +114,11 @@ def test_the_training_length_stands_out_against_both_others(form: str, better: i
 
     found = [each for each in statistics("C8", score) if each.subject.endswith(f", {form}")]
     elsewhere = [each for each in found if each.part == "elsewhere"]
+    against, _ = sorted(elsewhere, key=lambda each: each.verdict)
     assert sorted(each.verdict for each in elsewhere) == ["contradicted", "supported"]
+    rivals = [model for model in MODELS if model.name != "nano-transformerpp"]
+    best = max(World().depth(each, form, depth=50, length=better).mean for each in rivals)
+    assert against.interval.value == pytest.approx(0.9 - best, abs=1e-3)
 
 
 def test_depths_and_lengths_that_share_their_needles_narrow_nothing() -> None:

@@ -13,7 +13,7 @@ from needlework.report.how_far import percent, reliably
 from needlework.report.summary import LARGE
 from needlework.scores.cells import read_estimates
 from needlework.scores.estimates import Scores
-from needlework.statistics.contrasts import Interval
+from needlework.statistics.contrasts import interval
 from needlework.statistics.means import Estimate
 from needlework.study.config import ShownModel
 from needlework.study.grid import Grid
@@ -141,9 +141,8 @@ def _by_length(reading: Reading) -> Iterator[str]:
     """A small table: score and share at every length."""
     yield f"{'length':>9}  {'score':<20}  kept of the score at {reading.kept[0].length:,}"
     for each in reading.kept:
-        score = Interval(each.score.mean, each.score.low, each.score.high)
         share = "" if each is reading.kept[0] else f"{percent(each.share)}  {each.verdict}"
-        yield f"{each.length:>9,}  {percent(score):<20}  {share}".rstrip()
+        yield f"{each.length:>9,}  {_percent(each.score):<20}  {share}".rstrip()
 
 
 def _by_depth(found: Measured) -> str:
@@ -189,4 +188,4 @@ def _next(found: Measured, reading: Reading) -> str:
 
 
 def _percent(value: Estimate) -> str:
-    return percent(Interval(value.mean, value.low, value.high))
+    return percent(interval(value))

@@ -14,13 +14,13 @@ from needlework.analysis.why import Reason, reasons
 from needlework.errors import RecordError
 from needlework.files import write_text
 from needlework.report.charts import spoken
-from needlework.report.how_far import how_far, of_tasks
+from needlework.report.how_far import how_far, of_tasks, percent
 from needlework.report.rendering import render
 from needlework.report.writing import Written
 from needlework.scores.cells import estimated, read_parquet
 from needlework.scores.diagnoses import read_diagnoses
 from needlework.scores.estimates import Scores
-from needlework.statistics.contrasts import Interval
+from needlework.statistics.contrasts import Interval, interval
 from needlework.statistics.means import Estimate
 from needlework.study.config import ShownModel, Study
 from needlework.study.definitions import FigureDefinition, FigureKind
@@ -113,8 +113,7 @@ def write_report(
 
 def _limits(found: Estimate) -> str:
     """A score in percent with its interval, and how many samples are behind it."""
-    value, low, high = (f"{100 * each:.0f}" for each in (found.mean, found.low, found.high))
-    return f"{value} % [{low}, {high}] (n = {found.count})"
+    return f"{percent(interval(found))} (n = {found.count})"
 
 
 def _points(found: Interval) -> str:

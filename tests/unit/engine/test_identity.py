@@ -238,7 +238,7 @@ KEPT: dict[str, Change] = {
     "code of the reader of another tokenizer": code("tokenizers.world"),
     "code for CUDA kernels, where torch computes": code("models.cuda"),
     "kernels of our own, where torch computes": code("models.fused"),
-    "those around recurrences, where torch computes": code("models.fused_recurrent"),
+    "kernels of our own around recurrences, where torch computes": code("models.fused_recurrent"),
     "code of progress, memory and messages": code("engine.memory"),
     "code of tables, scores and figures": code("report.tables"),
     "a kernel that the model does not use": kernel("diagonal_scan"),
