@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from needlework.models import attending, attention, convolution, gated_delta, rglru, rwkv6, ssd
-from needlework.models.state import KeyValueBuffer, KeyValueState
+from needlework.models.key_values import KeyValueBuffer, KeyValueState
 from tests.laws import test_mixers as laws
 from tests.reference.test_against_naive import test_mixer_equals_its_formulas as equals_formulas
 

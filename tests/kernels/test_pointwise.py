@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from needlework.models import pointwise
 from needlework.models.convolution import last_of_both, last_valid
 from needlework.models.rotary import rotate
-from needlework.models.state import KeyValueState
+from needlework.models.key_values import KeyValueState
 from needlework.proving.checking import share
 from tests.kernels import interpreter
 

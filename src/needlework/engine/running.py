@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from needlework.engine.choosing import Chooser, Greedy, Sampled
-from needlework.engine.decode import Finished, decode
+from needlework.engine.decode import Finished, decode, unseen_tokens
 from needlework.engine.interruption import Interruption
 from needlework.engine.memory import DoesNotFitError
 from needlework.engine.prefill import prefill, read
-from needlework.engine.schedule import ALONE, Limits
+from needlework.engine.schedule import ALONE, Limits, most_kept, schedule
+from needlework.engine.slots import Slots
 from needlework.engine.stopping import Answer, Decoding, Pieces, StopRule
 from needlework.errors import ForwardError
 from needlework.models.decoder import Decoder
@@ -89,12 +90,30 @@ class Engine:
         forest = self.forest(prompts, limits)
         if not self.decoder.reads_in_pieces:
             limits = limits.in_one_call(max(map(len, prompts)))
+        batches = schedule(forest, limits)
+        slots = Slots(
+            self.decoder,
+            answers=min(limits.rows, len(prompts)),
+            kept=min(limits.states, most_kept(forest, batches)),
+            total=limits.total,
+            prompt=max(map(len, prompts)),
+            answer=max(each.rule.most for each in asked) + unseen_tokens(self.decoder),
+        )
+        reading = prefill(
+            self.decoder,
+            prompts,
+            forest,
+            batches,
+            limits=limits,
+            slots=slots,
+            interruption=interruption,
+        )
         for finished in decode(
             self.decoder,
-            prefill(self.decoder, prompts, forest, limits=limits, interruption=interruption),
+            reading,
             answers,
             self._chooser(asked, answers),
-            rows=limits.rows,
+            slots=slots,
             vocabulary=self.vocabulary,
             interruption=interruption,
         ):

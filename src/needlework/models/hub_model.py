@@ -33,7 +33,8 @@ from needlework.models.checkpoints.accounting import listed
 from needlework.models.config import DecoderConfig
 from needlework.models.decoder import Decoder
 from needlework.models.hub_cuts import cuts_after, cuts_inside, lengths_around
-from needlework.models.hub_state import HubState, Row
+from needlework.models.hub_state import HubSlots, HubState, Row
+from needlework.models.slots import DecoderSlots
 from needlework.models.state import DecoderState
 
 if TYPE_CHECKING:
@@ -173,6 +174,11 @@ class HubModel(Decoder):
     def init_state(self, batch: int) -> DecoderState:
         """The state of `batch` sequences before any token."""
         return cast(DecoderState, HubState((Row((), None),) * batch))
+
+    def slots(self, rows: int, columns: int, answer: int) -> DecoderSlots:
+        """Storage for so many rows, whose caches the library makes by itself."""
+        del columns, answer
+        return cast(DecoderSlots, HubSlots(rows))
 
     def hidden(
         self, tokens_BT: Tensor, state: DecoderState, lengths_B: Tensor | None = None
