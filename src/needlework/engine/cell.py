@@ -294,7 +294,11 @@ def _limits(engine: Engine, questions: Sequence[Question], setting: Setting) -> 
     if not questions:
         return ALONE
     longest = max(len(each.tokens) + each.rule.most for each in questions)
-    return setting.limits or limits_for(engine.decoder, longest, memory=setting.memory)
+    answer = max(each.rule.most for each in questions)
+    slot = max(len(each.tokens) for each in questions) + answer
+    return setting.limits or limits_for(
+        engine.decoder, longest, answer=answer, slot=slot, memory=setting.memory
+    )
 
 
 def _progress(name: str, rows: Sequence[_Row], missing: int, forest: Sequence[Segment]) -> Progress:

@@ -12,6 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from needlework.cost.room import GROUP, UNSEEN
 from needlework.engine.choosing import Chooser
 from needlework.engine.interruption import Interruption
 from needlework.engine.memory import out_of_memory_after
@@ -22,11 +23,9 @@ from needlework.models.decoder import Decoder
 from needlework.models.state import DecoderState
 from needlework.records import StopReason
 
-REFILL = 4
-"""Finished rows are replaced when one in this many is: prompts are read several at a time."""
-UNSEEN = 4
-"""Tokens written on CUDA before the host looks at them: each look waits for the device, and of an
-answer that has ended up to three are written in vain. Not yet run on a GPU."""
+LINGERING = {"cpu": 4, "cuda": 16}
+"""Finished rows linger until one in so many has: to move another into its place costs about what a
+step costs there, and launches, which on a CPU count for more."""
 Choice = tuple[int, bool]
 """A token, and whether the logits it was chosen by were finite."""
 NOT_FINITE = "the model's logits are not finite numbers"
@@ -92,7 +91,9 @@ def decode(
 def unseen_tokens(decoder: Decoder) -> int:
     """Tokens that a row may write before anybody looks at them.
 
-    One where positions end: what is written in vain would stand behind the last of them.
+    Several on CUDA, where each look waits for the device, and of an answer that has ended up to
+    three are written in vain (not yet run on a GPU). One where positions end: what is written in
+    vain would stand behind the last of them.
     """
     endless = decoder.config.positions is None
     return UNSEEN if endless and kernels.accelerated(decoder.embedding.weight.device) else 1
@@ -136,7 +137,7 @@ class _Batch:
     def takes_rows(self) -> bool:
         """Whether enough places are free."""
         places = self.slots.places
-        return not self.complete and places - len(self.prompts) >= max(1, places // REFILL)
+        return not self.complete and places - len(self.prompts) >= max(1, places // GROUP)
 
     def join(self, ready: Iterator[Ready]) -> Iterator[Finished]:
         """Drop finished rows, write the first token of new ones and take in those that go on."""
@@ -194,7 +195,7 @@ class _Batch:
         """
         idle = len(self.tokens) - len(self.prompts)
         outgrown = max(self.ages) + self.unseen > self.slots.answer
-        if idle and (outgrown or idle >= len(self.tokens) // REFILL):
+        if idle and (outgrown or idle >= len(self.tokens) // LINGERING[self.device.type]):
             self._settle()
             self.state = self.slots.storage.rows(0, self.slots.used)
         asked = tuple(self.prompts)

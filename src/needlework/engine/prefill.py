@@ -56,8 +56,8 @@ def prefill(
         if interruption.requested:
             return
         kept = [index for index in batch.segments if prefix.goes_on(index)]
-        if kept:
-            yield from prefix.read_branches(kept)
+        for start in range(0, len(kept), prefix.most):
+            yield from prefix.read_branches(kept[start : start + prefix.most])
         yield from prefix.read_ends([each for each in batch.segments if each not in kept])
 
 
@@ -79,6 +79,7 @@ class _Prefill:
         self.limits = limits
         self.slots = slots
         self.interruption = interruption
+        self.most = limits.read_together(max(map(len, prompts)))
         self.children = Counter(each.parent for each in forest if each.parent is not None)
         """Continuations of every branch that have not begun."""
         self.kept: dict[int, tuple[DecoderState, int | None]] = {}
@@ -94,7 +95,8 @@ class _Prefill:
             if not self.slots.room:
                 yield self._no_room()
                 continue
-            part, segments = segments[: self.slots.room], segments[self.slots.room :]
+            count = min(self.most, self.slots.room)
+            part, segments = segments[:count], segments[count:]
             start, storage = self.slots.used, self.slots.storage
             with out_of_memory_after(self.forest[part[0]].start):
                 before = self.slots.begin(self._states_before(part))

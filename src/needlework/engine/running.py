@@ -1,6 +1,7 @@
 """Prompts to answers under memory limits, which are halved when a batch does not fit."""
 
 import gc
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,8 @@ from needlework.engine.stopping import Answer, Decoding, Pieces, StopRule
 from needlework.errors import ForwardError
 from needlework.models.decoder import Decoder
 from needlework.tokenizers.prefixes import Segment, Tokens, plan_forest, plan_separately
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +71,9 @@ class Engine:
                     del unfinished[finished.prompt]
                     yield finished
                 return
-            except DoesNotFitError:
+            except DoesNotFitError as error:
                 smaller = limits.halved
+                log.warning("%s", _goes_on(error, limits, smaller))
             except ForwardError:
                 break
             # Outside of the handler: the traceback held on to the tensors that were too many.
@@ -159,10 +163,22 @@ class Engine:
 def last_logits(decoder: Decoder, prompt: Tokens, written: Tokens) -> Tensor:
     """Logits of shape (V,) after one prompt and what was written, read by themselves."""
     limits = ALONE if decoder.reads_in_pieces else ALONE.in_one_call(len(prompt))
-    _, hidden_RD, state = next(read(decoder, [prompt], decoder.init_state(1), limits=limits))
+    slots = decoder.slots(1, len(prompt) + len(written), len(written))
+    state = slots.begin(0, [decoder.init_state(1)])
+    _, hidden_RD, state = next(read(decoder, [prompt], state, limits=limits))
     if len(written):
         _, hidden_RD, _ = next(read(decoder, [written], state.after_prompt(), limits=ALONE))
     return decoder.logits(hidden_RD[0])
+
+
+def _goes_on(error: DoesNotFitError, limits: Limits, smaller: Limits | None) -> str:
+    told = f"memory ran out after {error.tokens} tokens of a row, with {limits.total} slots"
+    if smaller is None:
+        return f"{told} and calls of {limits.tokens} tokens; prompts are answered one by one"
+    return (
+        f"{told} and calls of {limits.tokens} tokens; unfinished answers begin again with "
+        f"{smaller.total} and {smaller.tokens}"
+    )
 
 
 def _does_not_fit(question: Question, fits: int) -> str:

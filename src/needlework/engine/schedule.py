@@ -6,10 +6,8 @@ A pure function, tested without torch.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from needlework.cost.room import ALONE_TOKENS, GROUP, LEAST_TOKENS
 from needlework.tokenizers.prefixes import BRANCH_COST, Segment
-
-LEAST_TOKENS = 16
-"""A forward call is not cut smaller than this; what does not fit then does not fit at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +36,10 @@ class Limits:
         """Sequences read together when the longest has this many tokens."""
         return max(1, min(self.rows, self.tokens // min(longest, self.chunk)))
 
+    def read_together(self, longest: int) -> int:
+        """Sequences of one call at most, however short they are: each has a state beside it."""
+        return max(self.rows // GROUP, self.rows_of(longest))
+
     def in_one_call(self, longest: int) -> "Limits":
         """The same, but no sequence of up to `longest` tokens is read in pieces."""
         return replace(self, tokens=max(self.tokens, longest), chunk=max(self.chunk, longest))
@@ -54,7 +56,7 @@ class Limits:
         return Limits(tokens=tokens, chunk=chunk, rows=rows, states=states, slots=slots)
 
 
-ALONE = Limits(tokens=256, chunk=256, rows=1, states=1)
+ALONE = Limits(tokens=ALONE_TOKENS, chunk=ALONE_TOKENS, rows=1, states=1)
 """How a contested row is computed by itself: always in the same pieces."""
 
 
@@ -139,7 +141,7 @@ class _Schedule(Iterator[Batch]):
 
 
 def most_kept(forest: Sequence[Segment], batches: Sequence[Batch]) -> int:
-    """How many segments wait at a time for their continuations, or for prompts that all end there."""
+    """How many segments wait at a time for their continuations, or for rows of equal prompts."""
     branches = {segment.parent for segment in forest}
     kept = most = 0
     for batch in batches:

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from needlework.cost.devices import DEVICES, assumed
 from needlework.cost.formulas import costs
+from needlework.cost.room import CALL_TOKENS, CHUNK, MOST_ROWS, MOST_STATES
 from needlework.engine.decode import decode, unseen_tokens
 from needlework.engine.interruption import Interruption
-from needlework.engine.memory import CALL_TOKENS, CHUNK, MOST_ROWS, MOST_STATES
 from needlework.engine.prefill import prefill
 from needlework.engine.schedule import Limits, most_kept, schedule
 from needlework.engine.slots import Slots

@@ -101,7 +101,7 @@ class Decoder(nn.Module):
         return DecoderState(tuple(cast(Residual, layer).init_state(batch) for layer in self.layers))
 
     def slots(self, rows: int, columns: int, answer: int) -> DecoderSlots:
-        """Storage for so many rows of `columns` tokens, of which `answer` are written one by one."""
+        """Storage for rows of `columns` tokens, of which up to `answer` are written one by one."""
         mixers = (cast(Residual, layer).mixer for layer in self.layers)
         return DecoderSlots([mixer.slots(rows, columns, answer) for mixer in mixers])
 

@@ -175,9 +175,8 @@ class HubModel(Decoder):
         """The state of `batch` sequences before any token."""
         return cast(DecoderState, HubState((Row((), None),) * batch))
 
-    def slots(self, rows: int, columns: int, answer: int) -> DecoderSlots:
+    def slots(self, rows: int, columns: int, answer: int) -> DecoderSlots:  # noqa: ARG002
         """Storage for so many rows, whose caches the library makes by itself."""
-        del columns, answer
         return cast(DecoderSlots, HubSlots(rows))
 
     def hidden(

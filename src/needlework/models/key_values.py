@@ -21,7 +21,7 @@ class KeyValueBuffer:
         self.keys_BHSP = keys_BHSP
         self.values_BHSP = values_BHSP
         self.reserved = reserved
-        """Whether there is room for whatever its rows will hold, so that nothing need be dropped."""
+        """Whether it has room for all that its rows will hold, so that nothing need be dropped."""
         self.writes = 0
         rows = len(keys_BHSP)
         self.newest = [0] * rows

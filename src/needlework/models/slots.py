@@ -60,7 +60,7 @@ class RowSlots(Generic[Rows]):
         """See `LayerSlots`."""
         for ours, theirs in zip(self.storage.tensors, state.tensors, strict=True):
             own = ours[start : start + len(theirs)]
-            if not theirs.is_set_to(own):
+            if not _same(theirs, own):
                 own.copy_(theirs)
 
     def rows(self, start: int, stop: int) -> Rows:
@@ -71,7 +71,7 @@ class RowSlots(Generic[Rows]):
         """See `LayerSlots`; rows that a kernel has overwritten in place are here already."""
         moved = _moved(order)
         for ours, theirs in zip(self.storage.tensors, state.tensors, strict=True):
-            if theirs.is_set_to(ours[: len(theirs)]):
+            if _same(theirs, ours[: len(theirs)]):
                 for row, old in moved:
                     ours[row] = ours[old]
             elif moved:
@@ -110,7 +110,7 @@ class KeyValueSlots:
     def begin(self, start: int, states: Sequence[KeyValueState]) -> KeyValueState:
         """See `LayerSlots`."""
         if self.window is not None:
-            return states[0] if len(states) == 1 else KeyValueState.stack(states)
+            return KeyValueState.stack(states)
         stop = start
         for state in states:
             self.put(stop, state)
@@ -221,6 +221,11 @@ class DecoderSlots:
             slots.wipe(start, stop)
 
 
+def _same(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors are the same memory."""
+    return one.is_set_to(other)
+
+
 def _moved(order: Sequence[int]) -> list[tuple[int, int]]:
     """The rows that change their place, with where they were."""
     return [(row, old) for row, old in enumerate(order) if row != old]
@@ -228,6 +233,9 @@ def _moved(order: Sequence[int]) -> list[tuple[int, int]]:
 
 def _told(state: KeyValueState) -> tuple[list[int], list[int]]:
     """Columns in use and tokens read, per row; layers that share them ask the device once."""
+    if not state.longest:
+        nothing = [0] * len(state.length_B)
+        return nothing, list(nothing)
     both = once(
         ("told", state.length_B, state.position_B),
         lambda: torch.stack([state.length_B, state.position_B]).tolist(),
