@@ -45,9 +45,7 @@ class Copies(DecoderSlots):
     def _seen(self, state: DecoderState) -> DecoderState:
         """The same without what a window has hidden."""
         layers = list(state.layers)
-        for index, (layer, spec) in enumerate(
-            zip(layers, self.decoder.config.layers, strict=True)
-        ):
+        for index, (layer, spec) in enumerate(zip(layers, self.decoder.config.layers, strict=True)):
             if isinstance(layer, AttentionState):
                 assert isinstance(spec, Attention)
                 layers[index] = replace(layer, cache=seen(layer.cache, spec.window))

@@ -56,8 +56,7 @@ def prefill(
         if interruption.requested:
             return
         kept = [index for index in batch.segments if prefix.goes_on(index)]
-        for start in range(0, len(kept), prefix.most):
-            yield from prefix.read_branches(kept[start : start + prefix.most])
+        yield from prefix.read_branches(kept)
         yield from prefix.read_ends([each for each in batch.segments if each not in kept])
 
 
@@ -82,8 +81,8 @@ class _Prefill:
         self.most = limits.read_together(max(map(len, prompts)))
         self.children = Counter(each.parent for each in forest if each.parent is not None)
         """Continuations of every branch that have not begun."""
-        self.kept: dict[int, tuple[DecoderState, int | None]] = {}
-        """States of branches, with their slots."""
+        self.kept: dict[int, tuple[DecoderState, int | None, Tensor]] = {}
+        """States of branches, their slots, and what the head would read at their ends."""
 
     def goes_on(self, index: int) -> bool:
         """Whether a segment is copied: into its continuations, or for prompts that are equal."""
@@ -95,8 +94,7 @@ class _Prefill:
             if not self.slots.room:
                 yield self._no_room()
                 continue
-            count = min(self.most, self.slots.room)
-            part, segments = segments[:count], segments[count:]
+            part, segments = self._part(segments, self.slots.room)
             start, storage = self.slots.used, self.slots.storage
             with out_of_memory_after(self.forest[part[0]].start):
                 before = self.slots.begin(self._states_before(part))
@@ -114,6 +112,27 @@ class _Prefill:
 
     def read_branches(self, segments: Sequence[int]) -> Iterator[Ready]:
         """Read segments that are kept, and give rows to the prompts that end with them."""
+        while segments:
+            part, segments = self._part(segments, max(1, self.slots.room_kept))
+            yield from self._read_kept(part)
+
+    def _part(self, segments: Sequence[int], rows: int) -> tuple[Sequence[int], Sequence[int]]:
+        """The first segments that can be read in so many slots, and the rest.
+
+        A padded row goes on as long as the longest, so that one far on may not be read together
+        with one that is far from its end.
+        """
+        start = length = count = 0
+        for index in segments[: min(rows, self.most)]:
+            each = self.forest[index]
+            start, length = max(start, each.start), max(length, each.length)
+            if count and start + length > self.slots.columns:
+                break
+            count += 1
+        return segments[:count], segments[count:]
+
+    def _read_kept(self, segments: Sequence[int]) -> Iterator[Ready]:
+        """The same for segments that are read together."""
         with out_of_memory_after(self.forest[segments[0]].start):
             before, start = self.slots.begin_kept(self._states_before(segments))
         self._begun(segments)
@@ -127,16 +146,18 @@ class _Prefill:
                 else:
                     self.slots.storage.put(slot, own)
                     own = self.slots.storage.rows(slot, slot + 1)
-                self.kept[segments[row]] = own, slot
-                ends.append((segments[row], hidden_RD[row - rows.start][None]))
+                hidden_1D = hidden_RD[row - rows.start][None]
+                self.kept[segments[row]] = own, slot, hidden_1D
+                ends.append(segments[row])
             del after, own
         del before
-        for index, hidden_1D in ends:
-            yield from self._hand_over(index, hidden_1D)
+        for index in ends:
+            yield from self._hand_over(index)
 
-    def _hand_over(self, index: int, hidden_1D: Tensor) -> Iterator[Ready]:
-        """Rows for all prompts that end with a segment; where nothing goes on from it, the last."""
+    def _hand_over(self, index: int) -> Iterator[Ready]:
+        """Rows for all prompts that end with a segment, with which it may end itself."""
         prompts = self.forest[index].prompts
+        state, _, hidden_1D = self.kept[index]
         while prompts:
             some, prompts = prompts[: self.slots.room], prompts[self.slots.room :]
             if not some:
@@ -144,7 +165,7 @@ class _Prefill:
                 continue
             start = self.slots.used
             with out_of_memory_after(self.forest[index].end):
-                copies = self.slots.begin([self.kept[index][0]] * len(some))
+                copies = self.slots.begin([state] * len(some))
                 self.slots.storage.put(start, copies.after_prompt())
                 del copies
             yield Ready(some, hidden_1D.expand(len(some), -1), start)
@@ -169,9 +190,9 @@ class _Prefill:
                     self._release(above)
 
     def _release(self, index: int) -> None:
-        _, slot = self.kept.pop(index)
+        _, slot, hidden_1D = self.kept.pop(index)
         if slot is not None:
-            self.slots.release(slot)
+            self.slots.release(slot, spoiled=not bool(hidden_1D.isfinite().all()))
 
     def _read(
         self, segments: Sequence[int], before: DecoderState

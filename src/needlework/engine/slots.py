@@ -28,6 +28,7 @@ class Slots:
         self.total = max(1, min(answers + kept, total))
         self.answers = min(answers, self.total)
         self.answer = answer
+        self.columns = prompt + answer
         self.used = 0
         """Rows at the front that hold answers, or prompts about to be answered."""
         self._kept: set[int] = set()
@@ -44,6 +45,11 @@ class Slots:
         """Prompts that can be read now."""
         return max(0, self.places - self.used)
 
+    @property
+    def room_kept(self) -> int:
+        """Branches that can be read together now."""
+        return next((count for count in range(self.total, 0, -1) if self._free_end(count)), 0)
+
     def begin(self, before: Sequence[DecoderState | None]) -> DecoderState:
         """Rows behind the answers that go on from these states, or from nothing.
 
@@ -56,8 +62,8 @@ class Slots:
     def begin_kept(self, before: Sequence[DecoderState | None]) -> tuple[DecoderState, int | None]:
         """Rows at the end that go on so, and the first of them.
 
-        Where too few of them are free next to each other, they are no slots: then the rows lie
-        wherever there is memory, which was not planned for.
+        Where too few of them are free next to each other (`room_kept`), they are no slots: then the
+        rows lie wherever there is memory, which was not planned for.
         """
         states = _states(self.decoder, before)
         start = self._free_end(len(before))
@@ -66,10 +72,12 @@ class Slots:
         self._kept |= set(range(start, start + len(before)))
         return self.storage.begin(start, states), start
 
-    def release(self, slot: int) -> None:
-        """A branch that has been kept is no longer needed."""
+    def release(self, slot: int, *, spoiled: bool = False) -> None:
+        """A branch that has been kept is no longer needed; it may hold what is no number."""
         self._kept.remove(slot)
         self.storage.clear(slot)
+        if spoiled:
+            self.storage.wipe(slot, slot + 1)
 
     def compact(self, state: DecoderState, order: Sequence[int]) -> None:
         """Keep these rows of the answers' state, side by side; all others are free again."""

@@ -16,14 +16,12 @@ from tests.models_for_tests import FAMILIES, SPECS, family
 from tests.slots_for_tests import Copies
 
 PROMPT, ANSWER, ROWS, KEPT = 30, 12, 7, 3
-TOLERANCE = {name: 0.0 for name in FAMILIES} | {"griffin": 1e-5}
+TOLERANCE = dict.fromkeys(FAMILIES, 0.0) | {"griffin": 1e-5}
 """To the byte; a window drops old columns at other times, so that sums begin at other columns."""
 
 
 def slots_of(decoder: Decoder) -> Slots:
-    return Slots(
-        decoder, answers=ROWS, kept=KEPT, total=ROWS + KEPT, prompt=PROMPT, answer=ANSWER
-    )
+    return Slots(decoder, answers=ROWS, kept=KEPT, total=ROWS + KEPT, prompt=PROMPT, answer=ANSWER)
 
 
 def drawn(draws: random.Random, rows: int, tokens: int) -> Tensor:
