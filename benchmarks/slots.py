@@ -19,6 +19,8 @@ from needlework.models.allocation import allocate
 from needlework.models.attention import AttentionState
 from needlework.models.config import Attention, DecoderConfig
 from needlework.models.decoder import Decoder
+from needlework.models.key_values import KeyValueState
+from needlework.models.slots import KeyValueSlots
 from needlework.models.state import DecoderState
 
 ANSWER = 128
@@ -54,7 +56,7 @@ def counts(checkpoints: Sequence[str], *, rows: int, leaving: int, tokens: int) 
         # Tensors without memory cannot be asked; here all rows of a state are alike.
         stack.enter_context(mock.patch.object(key_values, "extent", return_value=(0, True)))
         stack.enter_context(mock.patch.object(slots, "_same", _same))
-        stack.enter_context(mock.patch.object(slots, "_told", _told))
+        stack.enter_context(mock.patch.object(KeyValueSlots, "_told", _told))
         for name in checkpoints:
             spec = published(name)
             assert spec is not None
@@ -64,7 +66,8 @@ def counts(checkpoints: Sequence[str], *, rows: int, leaving: int, tokens: int) 
                 yield _count(name, shape, rows, leaving, tokens)
 
 
-def _told(state: key_values.KeyValueState) -> tuple[list[int], list[int]]:
+def _told(self: KeyValueSlots, state: KeyValueState) -> tuple[list[int], list[int]]:
+    del self
     return [state.longest] * len(state.length_B), [state.longest] * len(state.length_B)
 
 

@@ -180,9 +180,9 @@ class _Batch:
     def _wipe(self) -> None:
         """Wipe slots that are left behind with what is no number, which it stays from then on."""
         if self.hidden_RD is not None:
-            left = sorted(set(range(len(self.hidden_RD))).difference(self.places))
-            finite: list[bool] = self.hidden_RD[left].isfinite().all(dim=1).tolist()
-            self.spoiled.update(row for row, whole in zip(left, finite, strict=True) if not whole)
+            finite: list[bool] = self.hidden_RD.isfinite().all(dim=1).tolist()
+            left = set(range(len(finite))).difference(self.places)
+            self.spoiled |= {row for row in left if not finite[row]}
         for row in self.spoiled:
             self.slots.storage.wipe(row, row + 1)
         self.spoiled, self.hidden_RD = set(), None

@@ -99,13 +99,14 @@ class _Prefill:
             with out_of_memory_after(self.forest[part[0]].start):
                 before = self.slots.begin(self._states_before(part))
             self._begun(part)
-            hidden: list[Tensor] = []
-            for rows, hidden_RD, after in self._read(part, before):
+            reading, hidden, whole = self._read(part, before), list[Tensor](), False
+            del before
+            for rows, hidden_RD, after in reading:
                 storage.put(start + rows.start, after.after_prompt())
                 hidden.insert(0, hidden_RD)
                 whole = rows.start == 0
                 del after
-            if not hidden or not whole:
+            if not whole:
                 return
             prompts = tuple(self.forest[index].prompts[0] for index in part)
             yield Ready(prompts, torch.cat(hidden), start)
@@ -136,8 +137,9 @@ class _Prefill:
         with out_of_memory_after(self.forest[segments[0]].start):
             before, start = self.slots.begin_kept(self._states_before(segments))
         self._begun(segments)
-        ends = []
-        for rows, hidden_RD, after in self._read(segments, before):
+        reading, ends = self._read(segments, before), list[int]()
+        del before
+        for rows, hidden_RD, after in reading:
             for row in rows:
                 own = after.part(row - rows.start, row - rows.start + 1)
                 slot = None if start is None else start + row
@@ -150,7 +152,6 @@ class _Prefill:
                 self.kept[segments[row]] = own, slot, hidden_1D
                 ends.append(segments[row])
             del after, own
-        del before
         for index in ends:
             yield from self._hand_over(index)
 

@@ -7,7 +7,8 @@ anew in every call, and comes here when a sequence has been read or others join.
 
 # Shapes: N slots, B rows of a state, H key/value heads, S columns, P channels per head.
 from collections.abc import Hashable, Sequence
-from typing import Generic, Protocol, TypeVar, cast
+from itertools import groupby
+from typing import Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -112,20 +113,19 @@ class KeyValueSlots:
         if self.window is not None:
             return KeyValueState.stack(states)
         stop = start
-        for state in states:
-            self.put(stop, state)
-            stop += len(state.length_B)
+        # Rows that go on from one prefix are often neighbours: one copy fills all of them.
+        for _, same in groupby(states, key=id):
+            copies = list(same)
+            stop = self._fill(stop, copies[0], len(copies))
         return self.rows(start, stop)
 
     def put(self, start: int, state: KeyValueState) -> None:
         """See `LayerSlots`."""
-        lengths, positions = _told(state)
-        here = slice(start, start + len(lengths))
         if state.buffer is not self.buffer or state.first != start:
-            source = state.columns(state.longest)
-            self.buffer.give(here)
-            lengths = self._copy(start, source, lengths)
-        self.lengths[here], self.positions[here] = lengths, positions
+            self._fill(start, state, 1)
+        else:
+            here = slice(start, start + len(state.length_B))
+            self.lengths[here], self.positions[here] = self._told(state)
 
     def rows(self, start: int, stop: int) -> KeyValueState:
         """See `LayerSlots`."""
@@ -143,7 +143,7 @@ class KeyValueSlots:
 
     def keep(self, state: KeyValueState, order: Sequence[int]) -> None:
         """See `LayerSlots`."""
-        lengths, positions = _told(state)
+        lengths, positions = self._told(state)
         source = state.columns(state.longest)
         assert state.buffer is self.buffer, "rows of answers never outgrow their slots"
         for row, old in _moved(order):
@@ -161,6 +161,26 @@ class KeyValueSlots:
         """See `LayerSlots`."""
         self.buffer.keys_BHSP[start:stop] = 0
         self.buffer.values_BHSP[start:stop] = 0
+
+    def _fill(self, start: int, state: KeyValueState, copies: int) -> int:
+        """Let slots from `start` on hold each row so many times; the first slot behind them."""
+        assert copies == 1 or len(state.length_B) == 1, "only single rows are copied"
+        source = state.columns(state.longest)
+        lengths, positions = (copies * each for each in self._told(state))
+        if copies > 1:
+            source = source[0].expand(copies, -1, -1, -1), source[1].expand(copies, -1, -1, -1)
+        here = slice(start, start + len(lengths))
+        self.buffer.give(here)
+        self.lengths[here] = self._copy(start, source, lengths)
+        self.positions[here] = positions
+        return here.stop
+
+    def _told(self, state: KeyValueState) -> tuple[list[int], list[int]]:
+        """Columns in use and tokens read, per row; only what is unequal has to be asked for."""
+        if state.uniform and (self.window is None or not state.longest):
+            alike = [state.longest] * len(state.length_B)
+            return alike, list(alike)
+        return asked(state.length_B), asked(state.position_B)
 
     def _copy(self, start: int, source: tuple[Tensor, ...], lengths: Sequence[int]) -> list[int]:
         """Copy of each row the columns in use that its window sees; how many those are."""
@@ -231,13 +251,7 @@ def _moved(order: Sequence[int]) -> list[tuple[int, int]]:
     return [(row, old) for row, old in enumerate(order) if row != old]
 
 
-def _told(state: KeyValueState) -> tuple[list[int], list[int]]:
-    """Columns in use and tokens read, per row; layers that share them ask the device once."""
-    if not state.longest:
-        nothing = [0] * len(state.length_B)
-        return nothing, list(nothing)
-    both = once(
-        ("told", state.length_B, state.position_B),
-        lambda: torch.stack([state.length_B, state.position_B]).tolist(),
-    )
-    return cast(tuple[list[int], list[int]], (list(both[0]), list(both[1])))
+def asked(numbers_B: Tensor) -> list[int]:
+    """The numbers of a tensor; layers that share it ask the device once."""
+    found: list[int] = once(("asked", numbers_B), numbers_B.tolist)
+    return list(found)
