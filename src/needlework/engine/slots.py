@@ -48,7 +48,11 @@ class Slots:
     @property
     def room_kept(self) -> int:
         """Branches that can be read together now."""
-        return next((count for count in range(self.total, 0, -1) if self._free_end(count)), 0)
+        longest = run = 0
+        for row in range(max(self._lowest_kept, self.used), self.total):
+            run = 0 if row in self._kept else run + 1
+            longest = max(longest, run)
+        return longest
 
     def begin(self, before: Sequence[DecoderState | None]) -> DecoderState:
         """Rows behind the answers that go on from these states, or from nothing.

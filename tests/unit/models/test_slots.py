@@ -1,127 +1,24 @@
 """Slots against their slow definition, and what must never reach the next row of a slot."""
 
-import random
-
 import pytest
 import torch
-from torch import Tensor
 
 from needlework.cost.formulas import costs
 from needlework.cost.room import UNSEEN, Cell
 from needlework.engine.slots import Slots
 from needlework.models.attention import AttentionState
-from needlework.models.decoder import Decoder
 from needlework.models.state import DecoderState
 from tests.models_for_tests import FAMILIES, SPECS, family
-from tests.slots_for_tests import Copies
+from tests.slots_for_tests import ANSWER, PROMPT, ROWS, plays, slots_of
 
-PROMPT, ANSWER, ROWS, KEPT = 30, 12, 7, 3
 TOLERANCE = dict.fromkeys(FAMILIES, 0.0) | {"griffin": 1e-5}
 """To the byte; a window drops old columns at other times, so that sums begin at other columns."""
-
-
-def slots_of(decoder: Decoder) -> Slots:
-    return Slots(decoder, answers=ROWS, kept=KEPT, total=ROWS + KEPT, prompt=PROMPT, answer=ANSWER)
-
-
-def drawn(draws: random.Random, rows: int, tokens: int) -> Tensor:
-    return torch.tensor([[draws.randrange(40) for _ in range(tokens)] for _ in range(rows)])
-
-
-class Play:
-    """Joins, steps and leaves in a random order, the same for whoever has the same draws."""
-
-    def __init__(self, decoder: Decoder, slots: Slots, seed: int) -> None:
-        self.decoder, self.slots, self.draws = decoder, slots, random.Random(seed)
-        self.found: list[Tensor] = []
-        self.kept: list[tuple[DecoderState, int]] = []
-        self.ages: list[int] = []
-        self.state: DecoderState | None = None
-
-    def run(self, turns: int = 30) -> list[Tensor]:
-        for _ in range(turns):
-            turn = self.draws.choice([self.branch, self.join, self.step, self.step, self.leave])
-            with torch.inference_mode():
-                turn()
-        return self.found
-
-    def read(self, state: DecoderState, rows: int, tokens: int) -> tuple[Tensor, DecoderState]:
-        """Two pieces, the second of unequal length, the rows of the first piece apart after it."""
-        first = self.draws.randrange(1, tokens)
-        _, state = self.decoder.read(drawn(self.draws, rows, first), state)
-        lengths = [self.draws.randrange(1, tokens - first + 1) for _ in range(rows)]
-        rest = drawn(self.draws, rows, max(lengths))
-        equal = len(set(lengths)) == 1
-        return self.decoder.read(rest, state, None if equal else torch.tensor(lengths))
-
-    def branch(self) -> None:
-        """A prefix is read and kept, or the oldest one given back."""
-        if len(self.kept) == KEPT:
-            self.slots.release(self.kept.pop(0)[1])
-            return
-        before, slot = self.slots.begin_kept([None])
-        if slot is None:
-            return
-        hidden, after = self.read(before, 1, self.draws.randrange(2, PROMPT // 2))
-        self.slots.storage.put(slot, after)
-        self.kept.append((self.slots.storage.rows(slot, slot + 1), slot))
-        self.found.append(hidden)
-
-    def join(self) -> None:
-        """Some prompts are read, with prefixes and without, and join the others."""
-        self.settle(list(range(len(self.ages))))
-        count = min(self.slots.room, self.draws.randrange(1, 4))
-        if count:
-            start = self.slots.used
-            prefixes = [self.draws.choice([None, *self.kept]) for _ in range(count)]
-            before = self.slots.begin([each and each[0] for each in prefixes])
-            hidden, after = self.read(before, count, PROMPT // 2)
-            self.found.append(hidden)
-            cut = self.draws.randrange(count)
-            for part in ((cut, count), (0, cut)):
-                self.slots.storage.put(start + part[0], after.part(*part).after_prompt())
-            self.ages += [0] * count
-        self.state = self.slots.storage.rows(0, self.slots.used) if self.slots.used else None
-
-    def step(self) -> None:
-        """One token more in every row, unless one has no room for it."""
-        if self.state is None or max(self.ages) == ANSWER:
-            return
-        tokens = drawn(self.draws, len(self.ages), 1)
-        hidden, self.state = self.decoder.write(tokens, self.state)
-        self.ages = [age + 1 for age in self.ages]
-        self.found.append(hidden)
-
-    def leave(self) -> None:
-        """Some rows go, the last ones take their places."""
-        if self.state is None:
-            return
-        count = self.draws.randrange(len(self.ages))
-        places = sorted(self.draws.sample(range(len(self.ages)), count))
-        behind = [place for place in places if place >= count]
-        self.settle([row if row in places else behind.pop() for row in range(count)])
-        self.state = self.slots.storage.rows(0, count) if count else None
-
-    def settle(self, order: list[int]) -> None:
-        if self.state is not None:
-            self.slots.compact(self.state, order)
-            self.ages = [self.ages[old] for old in order]
-
-
-def told(name: str, seed: int) -> tuple[list[Tensor], list[Tensor]]:
-    """What slots and what copies give of one play."""
-    decoder = family(name, dtype=torch.float32)
-    copies = slots_of(decoder)
-    copies.storage = Copies(decoder, ROWS + KEPT)
-    with torch.inference_mode():
-        slots = slots_of(decoder)
-    return Play(decoder, slots, seed).run(), Play(decoder, copies, seed).run()
 
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("name", FAMILIES)
 def test_slots_give_what_copies_give(name: str, seed: int) -> None:
-    found, expected = told(name, seed)
+    found, expected = plays(family(name, dtype=torch.float32), seed=seed)
     assert len(found) == len(expected) > 5
     for ours, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=TOLERANCE[name], atol=TOLERANCE[name])
@@ -188,7 +85,7 @@ def test_branches_never_take_all_slots() -> None:
     slots = Slots(family("llama"), answers=4, kept=9, total=4, prompt=9, answer=2)
     taken = [slots.begin_kept([None])[1] for _ in range(4)]
     assert taken == [3, 2, None, None]
-    assert slots.room == 2
+    assert (slots.room, slots.room_kept) == (2, 0)
     slots.release(2)
     assert slots.begin_kept([None])[1] == 2
 
