@@ -49,8 +49,9 @@ class LayerSlots(Protocol[State]):
 class RowSlots(Generic[Rows]):
     """States that do not grow."""
 
-    def __init__(self, storage: Rows) -> None:
-        self.storage = storage
+    def __init__(self, nothing: Rows) -> None:
+        # Fields of a state before any token may be one tensor; here each has memory of its own.
+        self.storage = type(nothing)(*(tensor.clone() for tensor in nothing.tensors))
 
     def begin(self, start: int, states: Sequence[Rows]) -> Rows:
         """See `LayerSlots`."""
@@ -146,10 +147,12 @@ class KeyValueSlots:
         lengths, positions = self._told(state)
         source = state.columns(state.longest)
         assert state.buffer is self.buffer, "rows of answers never outgrow their slots"
-        for row, old in _moved(order):
-            self.buffer.give(slice(row, row + 1))
-            self._copy(row, tuple(each[old : old + 1] for each in source), lengths[old : old + 1])
         self.lengths[: len(order)] = [lengths[old] for old in order]
+        for row, old in _moved(order):
+            here, there = slice(row, row + 1), slice(old, old + 1)
+            self.buffer.give(here)
+            columns = tuple(each[there] for each in source)
+            self.lengths[here] = self._copy(row, columns, lengths[there])
         self.positions[: len(order)] = [positions[old] for old in order]
 
     def clear(self, slot: int) -> None:
