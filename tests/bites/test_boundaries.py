@@ -6,6 +6,7 @@ that fixtures never hold.
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -205,12 +206,16 @@ def test_a_logit_that_is_no_number_fails_the_row_alone(value: float) -> None:
     slots = Slots(decoder, answers=2, kept=0, total=2, prompt=1, answer=2)
     rule = StopRule(limit=1, outputs=("no",), metric="all", decided=False)
     answers = [Answer(rule, Pieces(NumberTokenizer()), 1) for _ in range(2)]
-    with torch.inference_mode():
+
+    def ready() -> Iterator[Ready]:
         slots.begin([None, None])
+        yield Ready((0, 1), hidden, 0)
+
+    with torch.inference_mode():
         found = list(
             decode(
                 decoder,
-                iter([Ready((0, 1), hidden, 0)]),
+                ready(),
                 answers,
                 lambda logits, _: logits.argmax(dim=-1).tolist(),
                 slots=slots,

@@ -4,7 +4,7 @@ Not yet run on a GPU.
 """
 
 # Shapes: R rows, D width, V vocabulary rows of the head.
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import torch
@@ -122,12 +122,15 @@ def _write(
     answers = [Answer(rule, Pieces(Numbers()), context) for _ in range(rows)]
     tokens = count + unseen_tokens(decoder)
     slots = Slots(decoder, answers=rows, kept=0, total=rows, prompt=context, answer=tokens)
-    with out_of_memory_after(context):
-        slots.storage.put(0, slots.begin([state] * rows))
-    ready = Ready(tuple(range(rows)), hidden_1D.expand(rows, -1), 0)
+
+    def ready() -> Iterator[Ready]:
+        with out_of_memory_after(context):
+            slots.storage.put(0, slots.begin([state] * rows))
+        yield Ready(tuple(range(rows)), hidden_1D.expand(rows, -1), 0)
+
     writing = decode(
         decoder,
-        iter([ready]),
+        ready(),
         answers,
         _Likeliest(),
         slots=slots,

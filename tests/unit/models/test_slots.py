@@ -61,24 +61,27 @@ def test_a_sibling_of_a_row_in_a_slot_gets_room_of_its_own() -> None:
     """States stay values while the slot is theirs: the first continuation is not overwritten."""
     decoder = family("llama")
     _, parent = decoder.read(torch.ones(1, 4, dtype=torch.long), slots_of(decoder).begin([None]))
-    twice = [decoder.read(torch.tensor([[token]]), parent) for token in (5, 6, 5)]
-    assert torch.equal(twice[0][0], twice[2][0])
-    assert not torch.equal(twice[0][0], twice[1][0])
-    more = [decoder.read(torch.tensor([[7]]), after)[0] for _, after in twice]
-    assert torch.equal(more[0], more[2])
+    both = [decoder.read(torch.tensor([[token]]), parent)[1] for token in (5, 6)]
+    for token, after in zip((5, 6), both, strict=True):
+        found, _ = decoder.read(torch.tensor([[7]]), after)
+        whole = torch.tensor([[1, 1, 1, 1, token, 7]])
+        expected, _ = decoder.read(whole, decoder.init_state(1))
+        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
 
 
 def test_what_is_no_number_does_not_reach_the_next_row_of_a_slot() -> None:
     """A masked key is multiplied by zero, and NaN times zero is NaN."""
     decoder = family("llama", dtype=torch.float32)
-    slots, tokens = slots_of(decoder), torch.ones(2, 9, dtype=torch.long)
-    lengths = torch.tensor([9, 2])
-    clean, _ = decoder.read(tokens, slots.begin([None, None]), lengths)
-    slots.used = 0
-    slots.storage.layers[0].cache.buffer.keys_BHSP[:] = float("nan")
-    slots.storage.wipe(0, 2)
-    again, _ = decoder.read(tokens, slots.begin([None, None]), lengths)
-    assert torch.equal(again, clean)
+    found = []
+    for value in (0.0, torch.nan):
+        slots = slots_of(decoder)
+        slots.storage.layers[0].cache.buffer.keys_BHSP[:] = value
+        slots.storage.wipe(0, 2)
+        for row, tokens in enumerate((9, 2)):
+            _, state = decoder.read(torch.ones(1, tokens, dtype=torch.long), slots.begin([None]))
+            slots.storage.put(row, state)
+        found.append(decoder.read(torch.ones(2, 1, dtype=torch.long), slots.storage.rows(0, 2))[0])
+    assert torch.equal(*found)
 
 
 def test_branches_never_take_all_slots() -> None:
