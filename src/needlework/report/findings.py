@@ -126,9 +126,13 @@ def _tasks_of_a_mean(grid: Grid) -> int:
 def _by_suite(paired: Paired, models: Sequence[ShownModel]) -> dict[str, dict[str, Any]]:
     """How far models read, and what they lose in the middle, in every suite that measures it."""
     grid = paired.scores.grid
+    found = {suite: middles(paired, models, suite) for suite in _of_depths(grid)}
     return {
         "reaches": {suite: reaches(paired.scores, models, suite) for suite in of_tasks(grid)},
-        "middles": {suite: middles(paired, models, suite) for suite in _of_depths(grid)},
+        # A study that ends below the training lengths has nothing to tell of the middle there.
+        "middles": {
+            suite: rows for suite, rows in found.items() if any(any(r.lost.values()) for r in rows)
+        },
         "formats": {suite: _formats(grid.suites[suite]) for suite in _of_depths(grid)},
     }
 
