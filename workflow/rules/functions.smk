@@ -119,6 +119,8 @@ def figure_diagnosis(file):
     return lambda wildcards: [file] if kinds[wildcards.figure] in DIAGNOSED else []
 
 
+CONTROL_TABLES = SHOWN.named("controls")
+TABLES = SCORE_TABLES + MODEL_TABLES + WHY_TABLES + CONTROL_TABLES
 # What the study's controls score, for what shows it: nothing where it asks for none.
 CONTROLLED = [f"{RESULTS}/controls.json"] if PLAN.study.controls else []
 

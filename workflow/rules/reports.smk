@@ -218,7 +218,7 @@ rule summary:
         grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
         shown="<results>/plan/shown.json",
-        tables=expand("<results>/tables/{table}.md", table=SCORE_TABLES + MODEL_TABLES + WHY_TABLES),
+        tables=expand("<results>/tables/{table}.md", table=TABLES),
         compared=expand("<results>/tables/{comparison}.md", comparison=SHOWN.comparisons),
         figures=expand("<results>/figures/{figure}.svg", figure=FIGURES),
         controls=CONTROLLED,

@@ -12,6 +12,7 @@ from needlework.artifact.bundle import INPUTS, STUDY
 from needlework.errors import ArtifactError
 from needlework.parsing import parse, read
 from needlework.study.config import ShownModel, Study
+from needlework.study.controls import ControlCell
 from needlework.study.definitions import Name
 from needlework.study.grid import Cell, Grid
 from needlework.tasks.specs import Spec
@@ -79,8 +80,22 @@ def check_size(artifact: Path, *, models: int, lengths: list[tuple[int, int]], w
 
 
 def cells(artifact: Path) -> list[Cell]:
-    """Every cell that the plan asks for; raises as `grid` does."""
-    return grid(artifact).cells()
+    """Every cell that the plan asks for, those of controls last; raises as `grid` does."""
+    return [*grid(artifact).cells(), *(each.cell for each in controls(artifact))]
+
+
+def controls(artifact: Path) -> tuple[ControlCell, ...]:
+    """The cells of controls, where the plan has some; raises as `plan_part` does."""
+    if not (artifact / STUDY / "plan/controls.json").is_file():
+        return ()
+    return plan_part(artifact, "controls", tuple[ControlCell, ...])
+
+
+def asked_in(artifact: Path, cell: Cell) -> dict[Name, Spec]:
+    """The tasks of a cell, those of its suite that a control has; raises as `plan_part` does."""
+    tasks = plan_part(artifact, f"suites/{cell.suite}", dict[Name, Spec])
+    only = next((each.tasks for each in controls(artifact) if each.cell == cell), tuple(tasks))
+    return {task: spec for task, spec in tasks.items() if task in only}
 
 
 def study(artifact: Path) -> Study:

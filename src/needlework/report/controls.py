@@ -1,10 +1,8 @@
 """The table `controls` and what else is said of controls: marks in a figure, sentences of pages."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import polars as pl
 
 from needlework.analysis.controls import Beside, Beyond, Controlled, Measured, controlled, whole
 from needlework.files import write_csv, write_text
@@ -186,9 +184,7 @@ class Told(NamedTuple):
     lines: tuple[Controlled, ...]
 
 
-def told(
-    found: Sequence[Controlled], models: Sequence[ShownModel]
-) -> dict[str, list[Told]]:
+def told(found: Sequence[Controlled], models: Sequence[ShownModel]) -> dict[str, list[Told]]:
     """By suite, the models that have a truncated copy, with the lines about all of its tasks."""
     by_suite: dict[str, list[Told]] = {}
     lines = list(whole(found))

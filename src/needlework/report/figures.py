@@ -57,8 +57,8 @@ def write_figure(
 
     The figure of costs takes hours from the jobs measured in `benchmarks` and, where none is,
     those that were `planned`; the kinds in `EXPLAIN` need the `diagnosis`; the length curve marks
-    `controls`. Cells that `grid` asks for and the score files lack are left out and named below the title; in the .csv they have a
-    line without numbers.
+    `controls`. Cells that `grid` asks for and the score files lack are left out and named below the
+    title; in the .csv they have a line without numbers.
 
     Raises:
         RecordError: scores or diagnosis are of another study, or damaged.

@@ -82,6 +82,4 @@ class Cells(Closed):
 
     def measured(self) -> dict[RunName, ModelEntry]:
         """The runs of the grid: all but controls."""
-        return {
-            run: entry for run, entry in self.models.items() if control_of(run) is None
-        }
+        return {run: entry for run, entry in self.models.items() if control_of(run) is None}

@@ -94,10 +94,12 @@ def present(
         shown = [Preset(tables=study.tables), Preset(figures=derived(grid).figures)]
     else:
         shown = [derived(grid)]
-    if study.controls:
+    if study.controls and not any(
+        _is_of_controls(table) for each in shown for table in each.tables
+    ):
         shown.append(Preset(tables=(TableDefinition(name="controls", value="controls"),)))
     tables = tuple(table for each in shown for table in each.tables)
-    _check_asked(tables, grid, models)
+    _check_asked(tables, grid, models, has_controls=bool(study.controls))
     compared = [each for each in paper.tables if each.value == "score" and published]
     comparisons = {
         COMPARISON + each.name.removeprefix("table_"): each
@@ -196,7 +198,11 @@ def _derived_figures(name: Name, suite: AskedSuite) -> Iterator[FigureDefinition
 
 
 def _check_asked(
-    tables: Sequence[TableDefinition], grid: Grid, models: Sequence[ShownModel]
+    tables: Sequence[TableDefinition],
+    grid: Grid,
+    models: Sequence[ShownModel],
+    *,
+    has_controls: bool,
 ) -> None:
     """Every table has a name of its own and all of its cells."""
     seen: set[Name] = set()
@@ -212,9 +218,18 @@ def _check_asked(
                 f"study config: tables: {table.name}: names that begin with {COMPARISON} are those "
                 "of tables beside published ones; choose another"
             )
+        if _is_of_controls(table) and not has_controls:
+            raise StudyError(
+                f"study config: controls: {table.name} shows what they score, and the study asks "
+                "for none; list some, or remove the table"
+            )
         fault = problem(table, grid, models)
         if fault:
             raise StudyError(f"study config: {fault}, or remove the table")
+
+
+def _is_of_controls(table: TableDefinition) -> bool:
+    return table.value == "controls"
 
 
 def _pages(*, is_paper: bool, is_compared: bool) -> tuple[Page, ...]:
