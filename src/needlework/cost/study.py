@@ -98,7 +98,7 @@ def planned(
             specs.values(),
             samples=plan.study.samples,
             length=plan.read_length(cell),
-            sharing=not spec.one_shot,
+            sharing=plan.shares(cell) and not spec.one_shot,
         )
         decoder, work = costs(spec), list(work)
         cost = of_work(decoder, work, dtype=entry.dtype, device=on, rates=speed)
@@ -154,7 +154,13 @@ def cell_cost(plan: Plan, cell: Cell, tasks: Collection[Name] | None = None) -> 
     specs = plan.tasks_of(cell)
     chosen = tuple(spec for task, spec in specs.items() if tasks is None or task in tasks)
     weights = Weights.of(plan.models[cell.model])
-    return reserved(weights, chosen, samples=plan.study.samples, length=plan.read_length(cell))
+    return reserved(
+        weights,
+        chosen,
+        samples=plan.study.samples,
+        length=plan.read_length(cell),
+        sharing=plan.shares(cell),
+    )
 
 
 def undescribed(plan: Plan) -> list[str]:

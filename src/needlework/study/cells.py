@@ -48,6 +48,10 @@ class Cells(Closed):
         lengths = self.study.suites[cell.suite].lengths
         return read_length(cell, self.models[cell.model], lengths)
 
+    def shares(self, cell: Cell) -> bool:
+        """Whether prompts of a cell begin alike, as their ends alone do not."""
+        return control_of(cell.model) != "truncated"
+
     def weights_of(self, run: str) -> str:
         """The first run with the weights of this one: what is verified there holds here."""
         weights = variants.weights_of(run)

@@ -94,9 +94,8 @@ def present(
         shown = [Preset(tables=study.tables), Preset(figures=derived(grid).figures)]
     else:
         shown = [derived(grid)]
-    if study.controls and not any(
-        _is_of_controls(table) for each in shown for table in each.tables
-    ):
+    listed = [table.value for each in shown for table in each.tables]
+    if study.controls and "controls" not in listed:
         shown.append(Preset(tables=(TableDefinition(name="controls", value="controls"),)))
     tables = tuple(table for each in shown for table in each.tables)
     _check_asked(tables, grid, models, has_controls=bool(study.controls))
@@ -218,7 +217,7 @@ def _check_asked(
                 f"study config: tables: {table.name}: names that begin with {COMPARISON} are those "
                 "of tables beside published ones; choose another"
             )
-        if _is_of_controls(table) and not has_controls:
+        if table.value == "controls" and not has_controls:
             raise StudyError(
                 f"study config: controls: {table.name} shows what they score, and the study asks "
                 "for none; list some, or remove the table"
@@ -226,10 +225,6 @@ def _check_asked(
         fault = problem(table, grid, models)
         if fault:
             raise StudyError(f"study config: {fault}, or remove the table")
-
-
-def _is_of_controls(table: TableDefinition) -> bool:
-    return table.value == "controls"
 
 
 def _pages(*, is_paper: bool, is_compared: bool) -> tuple[Page, ...]:
