@@ -1,4 +1,7 @@
-"""The table `controls` and what else is said of controls: marks in a figure, sentences of pages."""
+"""The table `controls`, and what pages say of controls.
+
+Markdown has groups of tasks, LaTeX the means over all of them, CSV every number.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,25 +24,27 @@ HEADS = ("Suite", "Model", "Length")
 TITLE = "Scores beside those of controls, in percent"
 WORDS: Mapping[Control, str] = {
     "truncated": (
-        "*Truncated*: the model with only the last tokens of each prompt, as many as its training "
+        "Truncated: the model with only the last tokens of each prompt, as many as its training "
         "length leaves beside the answer; up to that length the prompts are the same ones."
     ),
     "no-haystack": (
-        "*No haystack*: the needles and the question alone, asked once; where a list of words is "
+        "No haystack: the needles and the question alone, asked once; where a list of words is "
         "the task (cwe, fwe) there is no such control, and none of a mean over it."
     ),
     "no-needle": (
-        "*No needle*: what guessing scores, the needles that are asked for taken out and hay in "
+        "No needle: what guessing scores, the needles that are asked for taken out and hay in "
         "their place; in lists of words all come equally often."
     ),
 }
 BEYOND = (
-    "*Beyond*: score minus truncated, in points, and whether the model reads beyond a truncated "
-    "copy. Yes: it scores more for certain. No: it scores less for certain, or less than 5 points "
+    "Reads beyond a truncated copy, by the score minus that of the copy, in points. Yes: it scores more for certain. No: it scores less for certain, or less than 5 points "
     "more (an interval that holds for all tests together). Exact paired permutation tests, "
     "corrected together by Holm's method."
 )
-BRACKETS = "Brackets hold 95 % intervals of a bootstrap of questions."
+BRACKETS = (
+    "Brackets hold 95 % intervals of a bootstrap of questions; groups of tasks and single numbers "
+    "are in the CSV file."
+)
 
 
 def write_controlled(
@@ -102,21 +107,27 @@ def write_controls(
             label=definition.label,
             title=definition.title or TITLE,
             heads=HEADS,
-            listing=_listing(found, asked, labels),
-            note=" ".join(notes).replace("*", ""),
+            listing=_listing(found, asked, labels, has_groups=suffix == ".md"),
+            note=" ".join(notes),
         )
         write_text(output.with_name(output.name + suffix), page)
     write_csv(output.with_name(output.name + ".csv"), (_row(each, labels) for each in found))
 
 
 def _listing(
-    found: Sequence[Controlled], asked: Sequence[Control], labels: Mapping[str, str]
+    found: Sequence[Controlled],
+    asked: Sequence[Control],
+    labels: Mapping[str, str],
+    *,
+    has_groups: bool,
 ) -> Listing:
-    columns = ["Tasks", "Score", *(LABELS[control].capitalize() for control in asked)]
-    columns += ["Score - truncated", "Beyond"] if "truncated" in asked else []
+    columns = ["Tasks"] if has_groups else []
+    columns += ["Score", *(LABELS[control].capitalize() for control in asked)]
+    columns += ["Score - truncated", "Reads beyond"] if "truncated" in asked else []
     rows = []
-    for line in found:
-        told = [line.group, limits(line.score), *map(_told, line.controls)]
+    for line in found if has_groups else whole(found):
+        told = [line.group] if has_groups else []
+        told += [limits(line.score), *map(_told, line.controls)]
         if truncated := line.beside("truncated"):
             told += _judged(line.beyond) if line.beyond else ["", truncated.state]
         rows.append((line.suite, labels[line.model], str(line.length), *told))
@@ -161,10 +172,10 @@ def _row(line: Controlled, labels: Mapping[str, str]) -> dict[str, Any]:
     if line.beside("truncated"):
         beyond = line.beyond
         row |= {
-            **_numbers("beyond", beyond and beyond.points),
-            "p_value": beyond and f"{beyond.p_value:.3g}",
-            "corrected": beyond and f"{beyond.corrected:.3g}",
-            "reads_beyond": beyond and beyond.verdict,
+            **_numbers("beyond", beyond.points if beyond else None),
+            "p_value": f"{beyond.p_value:.3g}" if beyond else None,
+            "corrected": f"{beyond.corrected:.3g}" if beyond else None,
+            "reads_beyond": beyond.verdict if beyond else None,
         }
     return row
 

@@ -121,7 +121,7 @@ def _marks(
         if any(row["control"] == LABELS[control] for row in marked):
             yield (
                 base.mark_point(shape=shape, filled=False, size=70, strokeWidth=1.5, opacity=1)
-                .encode(y=mean, tooltip=estimate_tips("label:N", "length:Q", "control:N"))
+                .encode(y=mean, tooltip=estimate_tips("label:N", "length:Q", "control:N")[:-1])
                 .transform_filter(f"datum.control == '{LABELS[control]}'")
             )
 

@@ -3,13 +3,13 @@
 import csv
 from pathlib import Path
 
-from needlework.analysis.controls import Beside, Beyond, Controlled, Measured
+from needlework.analysis.controls import Beside, Beyond, Controlled, Measured, groups
 from needlework.report.controls import read_controlled, told, write_controlled, write_controls
 from needlework.report.curves import length_curve
 from needlework.scores.remarks import write
 from needlework.study.definitions import FigureDefinition, TableDefinition
 from tests.study_for_tests import scores_of, small_plan
-from tests.unit.analysis.test_controls import FOUND, ROWS, STUDY
+from tests.unit.analysis.test_controls import FOUND, ROWS, STUDY, TASKS
 
 TEMPLATES = Path(__file__).parents[3] / "reports/templates"
 TABLE = TableDefinition(name="controls", value="controls")
@@ -47,7 +47,7 @@ def test_the_table_has_every_score_with_its_interval(tmp_path: Path) -> None:
     heads, _, *cells = rows
     assert heads == [
         *("Suite", "Model", "Length", "Tasks", "Score", "Truncated", "No haystack", "No needle"),
-        *("Score - truncated", "Beyond"),
+        *("Score - truncated", "Reads beyond"),
     ]
     assert len(cells) == len(FOUND)
     for row, found in zip(cells, FOUND, strict=True):
@@ -56,9 +56,10 @@ def test_the_table_has_every_score_with_its_interval(tmp_path: Path) -> None:
         assert by_head["Score"] == (
             f"{100 * score.value:.0f} [{100 * score.low:.0f}, {100 * score.high:.0f}]"
         )
-        assert by_head["Beyond"] == (found.beyond.verdict if found.beyond else "same prompts")
+        assert by_head["Reads beyond"] == (found.beyond.verdict if found.beyond else "same prompts")
         assert (by_head["No haystack"] == "none") == (found.group in ("all tasks", "aggregation"))
-    assert "\\begin{table}" in (folder / "controls.tex").read_text(encoding="utf-8")
+    printed = (folder / "controls.tex").read_text(encoding="utf-8")
+    assert printed.count(r"\\") == 1 + len(FOUND) / len(groups(TASKS))
 
 
 def test_the_csv_file_has_the_numbers(tmp_path: Path) -> None:

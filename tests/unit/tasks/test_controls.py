@@ -66,8 +66,7 @@ def question(row: Row) -> str:
 
 
 def asked(row: Row) -> list[str]:
-    _sample, detail = row
-    texts = zip(needle_texts(row), detail.answers, strict=True)
+    texts = zip(needle_texts(row), row[1].answers, strict=True)
     return [text for text, answers in texts if answers]
 
 
