@@ -85,7 +85,7 @@ def test_a_truncated_cell_within_the_training_is_caught(monkeypatch: pytest.Monk
 def test_tests_that_are_not_corrected_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(analysis, "holm", list)
     with pytest.raises(AssertionError):
-        of_analysis.test_verdicts_keep_their_promise()
+        of_analysis.test_tests_are_exact_and_corrected_together()
 
 
 def test_a_no_from_too_few_samples_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

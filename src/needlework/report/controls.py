@@ -37,9 +37,10 @@ WORDS: Mapping[Control, str] = {
     ),
 }
 BEYOND = (
-    "Reads beyond a truncated copy, by the score minus that of the copy, in points. Yes: it scores more for certain. No: it scores less for certain, or less than 5 points "
-    "more (an interval that holds for all tests together). Exact paired permutation tests, "
-    "corrected together by Holm's method."
+    "Reads beyond a truncated copy, by the score minus that of the copy, in points. Yes: it scores "
+    "more for certain. No: it scores less for certain, or less than 5 points more by an interval "
+    "that holds for all lines together. Exact paired permutation tests, corrected together by "
+    "Holm's method."
 )
 BRACKETS = (
     "Brackets hold 95 % intervals of a bootstrap of questions; groups of tasks and single numbers "
