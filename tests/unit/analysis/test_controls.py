@@ -158,7 +158,8 @@ def test_pairs_narrow_the_interval() -> None:
 
 def test_tests_are_exact_and_corrected_together() -> None:
     """Slowly: every pattern of signs, for one line; all of them corrected at once by Holm."""
-    one = line(1024, "tracing")
+    lines = compared(STUDY, ROWS)
+    one = line(1024, "tracing", lines)
     gaps = (
         scores_of("nano-llama", 1024, ["vt"]) - scores_of("nano-llama+truncated", 1024, ["vt"])
     ).ravel()
@@ -166,7 +167,7 @@ def test_tests_are_exact_and_corrected_together() -> None:
     patterns = np.array(list(product((-1, 1), repeat=len(gaps))))
     exact = np.mean(np.abs(patterns @ gaps) >= observed)
     assert beyond(one).p_value == pytest.approx(exact, rel=1e-5)
-    tested = [each.beyond for each in FOUND if each.beyond]
+    tested = [each.beyond for each in lines if each.beyond]
     assert len(tested) == 2 * len(groups(TASKS))
     wanted = holm([each.p_value for each in tested])
     assert [each.corrected for each in tested] == pytest.approx(wanted, rel=1e-5)
