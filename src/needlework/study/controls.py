@@ -4,6 +4,7 @@ A control is a run of its own, `model+control`, with samples of its own and the 
 model. `needlework.tasks.controls` says what it changes of a sample.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic import Field, PositiveInt
@@ -123,6 +124,11 @@ def words(run: RunName, entry: ModelEntry) -> list[str]:
     if control == "truncated":
         return [f"last-{entry.trained_length}"]
     return [control] if control else []
+
+
+def untruncated(prompts: str) -> str:
+    """The folder of the samples of which those of a folder are the ends; any other as it is."""
+    return re.sub(r"\+last-[0-9]+$", "", prompts)
 
 
 def options(run: RunName, entry: ModelEntry) -> dict[str, str | int | None]:

@@ -7,6 +7,7 @@ import pytest
 
 from needlework.errors import StudyError
 from needlework.study import datasets, plan
+from needlework.study.controls import untruncated
 from needlework.study.grid import Cell
 from needlework.study.parts import whole
 from needlework.tasks.controls import CONTROLS
@@ -72,6 +73,14 @@ def test_samples_of_controls_lie_at_places_of_their_own() -> None:
         "nano-llama+no-haystack": "nano-base+no-haystack",
         "nano-llama+no-needle": "nano-base+no-needle",
     }
+
+
+def test_ends_are_those_of_the_samples_of_the_model() -> None:
+    asked = controlled()
+    own = asked.prompts("nano-llama")
+    assert untruncated(asked.prompts("nano-llama+truncated")) == own
+    others = [own, asked.prompts("nano-llama+no-needle"), "gpt-neox-20b-base+plain"]
+    assert [untruncated(each) for each in others] == others
 
 
 def test_samples_of_controls_are_made_from_the_same_address() -> None:
