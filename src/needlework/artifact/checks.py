@@ -188,11 +188,10 @@ def answers(artifact: Path) -> Iterator[str]:
     samples = reading.study(artifact).samples
     yield from own_tasks.unlike(artifact, reading.all_tasks(artifact), samples=samples)
     references: dict[Path, dict[int, tuple[str, ...]]] = {}
-    for cell in reading.cells(artifact):
+    for cell, asked in reading.asked(artifact).items():
         place = cell.place
         data = artifact / STUDY / "data" / prompts.get(cell.model, "") / str(cell.length)
         try:
-            asked = reading.asked_in(artifact, cell)
             found = read_records(artifact / STUDY / f"predictions/{place}.jsonl", Prediction)
             for task in dict.fromkeys(answer.task for answer in found):
                 if task not in asked:
@@ -225,8 +224,7 @@ def _references(path: Path, samples: int) -> dict[int, tuple[str, ...]]:
 def scores(artifact: Path, again: Path) -> Iterator[str]:
     """Stored scores that the stored predictions do not give."""
     study = reading.study(artifact)
-    for cell in reading.cells(artifact):
-        tasks = reading.asked_in(artifact, cell)
+    for cell, tasks in reading.asked(artifact).items():
         place = cell.place
         path = again / "scores" / f"{place}.parquet"
         predictions = artifact / STUDY / "predictions" / f"{place}.jsonl"

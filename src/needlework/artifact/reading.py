@@ -91,11 +91,24 @@ def controls(artifact: Path) -> tuple[ControlCell, ...]:
     return plan_part(artifact, "controls", tuple[ControlCell, ...])
 
 
-def asked_in(artifact: Path, cell: Cell) -> dict[Name, Spec]:
-    """The tasks of a cell, those of its suite that a control has; raises as `plan_part` does."""
-    tasks = plan_part(artifact, f"suites/{cell.suite}", dict[Name, Spec])
-    only = next((each.tasks for each in controls(artifact) if each.cell == cell), tuple(tasks))
-    return {task: spec for task, spec in tasks.items() if task in only}
+def asked(artifact: Path) -> dict[Cell, dict[Name, Spec]]:
+    """The tasks of every cell: those of its suite, of which a control may have some.
+
+    Raises:
+        ArtifactError: a control is about a suite or a task that the plan does not have.
+        StudyError: a part is absent, or something else.
+    """
+    asks = grid(artifact)
+    suites = {
+        suite: plan_part(artifact, f"suites/{suite}", dict[Name, Spec]) for suite in asks.suites
+    }
+    found = {cell: suites[cell.suite] for cell in asks.cells()}
+    for each in controls(artifact):
+        specs = suites.get(each.suite, {})
+        if not specs.keys() >= set(each.tasks):
+            raise ArtifactError(f"plan/controls.json: {each.cell.place}: no cell of the study")
+        found[each.cell] = {task: specs[task] for task in specs if task in each.tasks}
+    return found
 
 
 def study(artifact: Path) -> Study:
