@@ -181,20 +181,22 @@ def intervals(artifact: Path) -> Iterator[str]:
 def answers(artifact: Path) -> Iterator[str]:
     """Predictions whose references are not those of the dataset, or that other means made."""
     prompts = {model.name: model.prompts for model in reading.models(artifact)}
-    if reading.controls(artifact):
+    only = {each.cell: each.tasks for each in reading.controls(artifact)}
+    if only:
         plan = replanning.planned_again(artifact)
         prompts |= {run: plan.prompts(run) for run in plan.models}
     environment = read_environment(artifact)
     samples = reading.study(artifact).samples
     yield from own_tasks.unlike(artifact, reading.all_tasks(artifact), samples=samples)
     references: dict[Path, dict[int, tuple[str, ...]]] = {}
-    for cell, asked in reading.asked(artifact).items():
+    asked = {name: suite.names() for name, suite in reading.grid(artifact).suites.items()}
+    for cell in reading.cells(artifact):
         place = cell.place
         data = artifact / STUDY / "data" / prompts.get(cell.model, "") / str(cell.length)
         try:
             found = read_records(artifact / STUDY / f"predictions/{place}.jsonl", Prediction)
             for task in dict.fromkeys(answer.task for answer in found):
-                if task not in asked:
+                if task not in only.get(cell, asked.get(cell.suite, ())):
                     raise ArtifactError(f"predictions/{place}.jsonl: {task!r} is no task of it")
                 path = data / f"{task}.jsonl"
                 references.setdefault(path, _references(path, samples))
