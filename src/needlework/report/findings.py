@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from needlework.analysis.controls import Controlled
 from needlework.analysis.effective_length import OWN_SHARE, RULER_THRESHOLD, EffectiveLength
 from needlework.analysis.findings import (
     SIGNIFICANCE,
@@ -42,6 +43,7 @@ def write_findings(
     grid: Grid,
     models: Sequence[ShownModel],
     templates: Path,
+    controls: Sequence[Controlled] = (),
 ) -> None:
     """Write `output`.md, `output`.pairs.csv and `output`.bootstrap.csv.
 
@@ -56,6 +58,7 @@ def write_findings(
         **_by_suite(Paired(rows, Scores(read_estimates(cells), grid), seed=study.seed), models),
         spoken=spoken,
         pairs=compared,
+        beyond=[(each, each.beyond.verdict) for each in controls if each.beyond],
         matrices=list(_matrices(compared, models)),
         costs=length_costs(compared),
         has_bar=study.material != "nano",
