@@ -182,7 +182,7 @@ def explorer(
         output,
         grid=parse(Grid, read(grid), where=str(grid)),
         models=parse(tuple[ShownModel, ...], read(models), where=str(models)),
-        tables=parse(Shown, read(shown), where=str(shown)).tables,
+        shown=parse(Shown, read(shown), where=str(shown)),
         masked=masked,
     )
 
