@@ -14,10 +14,9 @@ import polars as pl
 from needlework.errors import RecordError
 from needlework.files import read_records
 from needlework.records import PlacedDetail, Prediction, Sample
-from needlework.report.curves import FAMILIES
 from needlework.report.explorer.addresses import address
 from needlework.report.explorer.folding import fold, mask
-from needlework.report.explorer.pictures import SHADES, looks, pictures
+from needlework.report.explorer.pictures import VIRIDIS, looks, pictures
 from needlework.report.layout import Entry, Row, Table, build
 from needlework.report.notes import Verified, entry_marks, notes, read_verified, row_marks
 from needlework.report.printing import SIGNS, signs
@@ -158,16 +157,14 @@ def index(
             {
                 "name": model.name,
                 "label": model.label,
-                "family": model.family,
                 "trained": model.trained_length,
                 "prompts": model.prompts,
                 **looks(place),
             }
             for place, model in enumerate(models)
         ],
-        "families": FAMILIES,
         "kinds": KINDS,
-        "shades": SHADES,
+        "viridis": VIRIDIS,
         "pictures": pictures(shown.figures, known.scores, models, known.diagnoses),
         "tables": [_table(mark(table, known.samples), known) for table in built],
         "cells": [_cell(estimate) for estimate in estimates],

@@ -14,6 +14,7 @@ function pointsOf(picture) {
 
 const inWords = ({ mean, low, high, count }) =>
   `${percent(mean)} % (95 % interval ${percent(low)} to ${percent(high)}), ${counted(count, "sample")}`;
+const ascending = (points, field) => distinct(points.map((point) => point[field])).sort((one, other) => one - other);
 
 // The picture of a kind: of the suite that was chosen, or the first.
 function pictureOf(index, route, kind) {
@@ -21,88 +22,75 @@ function pictureOf(index, route, kind) {
   return those.find((picture) => picture.suite === route.filters.suite) ?? those[0];
 }
 
+const DRAWN = { length_curve: lengthPicture, depth_heatmap: depthPicture, distance_curve: distancePicture };
+
 function picturesView(index, route) {
   const model = index.byName.get(route.filters.model) ?? index.models[0];
-  const [length, depth, distance] = Object.keys(FIELDS).map((kind) => pictureOf(index, route, kind));
+  const shown = Object.keys(DRAWN).map((kind) => pictureOf(index, route, kind)).filter(Boolean);
   return [
     el("h1", {}, `Study ${index.study}`),
-    el("p", { class: "note" }, "Every mark opens the samples behind it, every name the scores of a model. Bands: 95 % intervals; dashed line, ring and frame: training length."),
-    suiteChoice(index, route),
-    length ? lengthPicture(index, length) : null,
-    depth || distance ? [modelChoice(index, route, model), el("div", { class: "sides wide" },
-      depth ? depthPicture(index, depth, model) : null,
-      distance ? distancePicture(index, distance, model) : null)] : null,
+    el("p", { class: "note" }, "Every mark opens its samples, every name the scores of that model. Bands: 95 % intervals; dashed, ringed or framed: training length."),
+    pictureForm(index, route, model, shown),
+    el("div", { class: "pictures" }, shown.map((picture) => DRAWN[picture.kind](index, picture, model))),
     el("h2", {}, "Tables"),
     el("ul", {}, index.tables.map((table) => el("li", {}, el("a", { href: address({}, { table: table.name }) }, `${table.label}: ${table.title}`)))),
   ];
 }
 
-// A list of suites where several have pictures of one kind.
-function suiteChoice(index, route) {
+// The suite, where several have pictures of one kind, and the model of pictures of one model.
+function pictureForm(index, route, model, shown) {
   const suites = distinct(index.pictures.map((picture) => picture.suite));
-  const kinds = distinct(index.pictures.map((picture) => picture.kind));
-  if (index.pictures.length === kinds.length) return null;
-  const shown = route.filters.suite ?? pictureOf(index, route, kinds[0]).suite;
-  return el("form", {}, choice("suite", suites.map((suite) => [suite, suite]), shown, (value) => go({}, { ...route.filters, suite: value })));
-}
-
-function modelChoice(index, route, model) {
-  const options = index.models.map((each) => [each.name, each.label]);
-  return el("form", {}, choice("model", options, model.name, (value) => go({}, { ...route.filters, model: value })));
+  const filter = (name) => (value) => go({}, { ...route.filters, [name]: value });
+  return el("form", {},
+    index.pictures.length > shown.length ? choice("suite", suites.map((suite) => [suite, suite]), route.filters.suite ?? shown[0].suite, filter("suite")) : null,
+    shown.some(({ kind }) => kind !== "length_curve") ? choice("model of depth and distance", index.models.map((each) => [each.name, each.label]), model.name, filter("model")) : null);
 }
 
 function lengthPicture(index, picture) {
   const points = pointsOf(picture);
-  const values = distinct(points.map((point) => point.length)).sort((one, other) => one - other);
-  const families = index.families.filter((family) => index.models.some((model) => model.family === family));
-  const panels = families.map((family) => {
-    const models = index.models.filter((model) => model.family === family);
-    const series = models.map((model) => ({ ...model, points: points.filter((point) => point.model === model.name).map((point) => lengthPoint(model, point)) }));
-    const trained = distinct(models.map((model) => model.trained));
-    const drawn = curves(series.filter((each) => each.points.length), { name: `${picture.title} score by context length, ${family} models`, values, trained, across: "context length (tokens)" });
-    const names = models.map((model) => el("li", {}, el("a", { href: address({ model: model.name }, {}) }, swatch(model), " ", model.label)));
-    return el("figure", {}, el("figcaption", {}, el("h3", {}, family), el("ul", { class: "line" }, names)), drawn);
-  });
-  return section(picture, `${picture.title} score (%) by context length`, panels);
+  const trained = distinct(index.models.map((model) => model.trained));
+  const of = (model) => points.filter((point) => point.model === model.name).map((point) => lengthPoint(model, point, trained.length > 1));
+  const series = index.models.map((model) => ({ ...model, points: of(model) })).filter((each) => each.points.length);
+  const title = `${picture.title} score (%) by context length`;
+  const drawn = curves(series, { name: title, values: ascending(points, "length"), trained: trained.length > 1 ? [] : trained, across: "context length (tokens)" });
+  return framed(picture, title, series.map((each) => [swatch(each), " ", el("a", { href: address({ model: each.name }, {}) }, each.label)]), drawn);
 }
 
-const lengthPoint = (model, { length, target, ...found }) => ({
+// A training length that all models share is a line; where they differ, it is a ring.
+const lengthPoint = (model, { length, target, ...found }, differ) => ({
   ...found,
   x: length,
-  ringed: length === model.trained,
+  ringed: differ && length === model.trained,
   name: `${model.label}, ${length} tokens: ${inWords(found)}`,
   href: `#${target}`,
 });
 
 function depthPicture(index, picture, model) {
   const points = pointsOf(picture);
-  const of = (field) => distinct(points.map((point) => point[field])).sort((one, other) => one - other);
-  const cells = points.filter((point) => point.model === model.name).map(({ length, depth, target, mean, ...rest }) => ({
+  const cells = points.filter((point) => point.model === model.name).map(({ length, depth, target, ...found }) => ({
     column: length,
     row: depth,
-    mean,
-    name: `${model.label}, depth ${depth} %, ${length} tokens: ${inWords({ mean, ...rest })}`,
+    mean: found.mean,
+    name: `${model.label}, depth ${depth} %, ${length} tokens: ${inWords(found)}`,
     href: `#${target}`,
   }));
-  const drawn = squares(cells, { name: `${model.label}: score by needle depth and context length`, columns: of("length"), rows: of("depth"), across: "context length (tokens)", shades: index.shades, outlined: model.trained });
-  return section(picture, `${model.label}: score (%) by needle depth (%)`, [el("figure", {}, drawn)]);
+  const title = `${model.label}: score (%) by needle depth`;
+  const drawn = squares(cells, { name: title, columns: ascending(points, "length"), rows: ascending(points, "depth"), across: "context length (tokens)", shades: index.viridis, outlined: model.trained });
+  return framed(picture, title, ["Rows: depth in percent, 0 where the context starts."], drawn);
 }
 
 function distancePicture(index, picture, model) {
   const points = pointsOf(picture);
-  const of = (field) => distinct(points.map((point) => point[field])).sort((one, other) => one - other);
-  const lengths = of("length");
-  const series = lengths.map((length, place) => ({
+  const series = ascending(points, "length").map((length, place) => ({
     length,
-    colour: lengthShade(index.shades, place, lengths.length),
+    colour: picture.shades[place],
     dash: [1, 0],
     shape: "circle",
     points: points.filter((point) => point.model === model.name && point.length === length).map((point) => distancePoint(model, point)),
   })).filter((each) => each.points.length);
-  const drawn = curves(series, { name: `${model.label}: score by the distance of the needle`, values: of("to"), trained: [model.trained], across: "tokens from needle to question, up to" });
-  const names = series.map((each) => el("li", {}, swatch(each), ` ${each.length}`));
-  const legend = el("figcaption", {}, el("ul", { class: "line" }, el("li", {}, "context length:"), names));
-  return section(picture, `${model.label}: ${picture.title} score (%) by distance of the needle`, [el("figure", {}, legend, drawn)]);
+  const title = `${model.label}: ${picture.title} score (%) by distance`;
+  const drawn = curves(series, { name: title, values: ascending(points, "to"), trained: [model.trained], across: "from the needle to the question (tokens, up to)" });
+  return framed(picture, title, ["context length:", ...series.map((each) => [swatch(each), ` ${each.length}`])], drawn);
 }
 
 const distancePoint = (model, { length, from, to, target, ...found }) => ({
@@ -112,13 +100,8 @@ const distancePoint = (model, { length, from, to, target, ...found }) => ({
   href: `#${target}`,
 });
 
-// As figures choose them: the longest context is the darkest, and what exceeds them begins anew.
-function lengthShade(shades, place, count) {
-  const first = Math.max(0, shades.length - count);
-  return shades[shades.length - 1 - ((first + place) % shades.length)];
-}
-
-function section(picture, title, panels) {
+// A drawing below its title and the list of what is drawn, and what is missing in it.
+function framed(picture, title, keys, drawn) {
   const lacking = picture.missing.length ? el("p", { class: "note" }, `Not computed, and left out: ${picture.missing.join("; ")}.`) : null;
-  return el("section", {}, el("h2", {}, title), tips(panels), lacking);
+  return el("section", {}, el("h2", {}, title), el("ul", { class: "line" }, keys.map((key) => el("li", {}, key))), el("div", {}, tips(drawn), lacking));
 }

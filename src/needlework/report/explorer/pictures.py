@@ -23,8 +23,8 @@ from needlework.study.selection import selected
 
 KINDS: tuple[FigureKind, ...] = ("length_curve", "depth_heatmap", "distance_curve")
 """The figures that the explorer draws, in its order."""
-SHADES = LENGTHS[::-1]
-"""Viridis from dark to light."""
+VIRIDIS = LENGTHS[::-1]
+"""From dark to light, as the map of depths is coloured."""
 Point = list[Any]
 
 
@@ -37,29 +37,38 @@ def looks(place: int) -> dict[str, Any]:
     }
 
 
+def shades(count: int) -> list[str]:
+    """What figures draw so many lengths in, ascending: the last is the darkest."""
+    first = max(0, len(LENGTHS) - count)
+    return [LENGTHS[(first + each) % len(LENGTHS)] for each in range(count)]
+
+
 def pictures(
     figures: Sequence[FigureDefinition],
     scores: Scores,
     models: Sequence[ShownModel],
     diagnoses: pl.DataFrame,
 ) -> list[dict[str, Any]]:
-    """The figures of a study that the explorer draws, by kind: suite, points, what is missing.
+    """The figures of a study that the explorer draws, by kind.
 
     A point is a model's name, a length, what else tells it from others (depth; ends of the range
     of distances), then mean, low, high, samples and the address of these.
     """
-    chosen = [each for kind in KINDS for each in figures if each.kind == kind]
     labels = labels_of(models, scores.grid)
-    return [
-        {
-            "kind": figure.kind,
-            "suite": figure.suite,
-            "title": spoken(figure.suite),
-            "points": list(_points(figure, scores, models, diagnoses)),
-            "missing": named(scores.missing(figure.suite), labels),
-        }
-        for figure in chosen
-    ]
+    found = []
+    for figure in (each for kind in KINDS for each in figures if each.kind == kind):
+        points = list(_points(figure, scores, models, diagnoses))
+        found.append(
+            {
+                "kind": figure.kind,
+                "suite": figure.suite,
+                "title": spoken(figure.suite),
+                "points": points,
+                "shades": shades(len({length for _, length, *_ in points})),
+                "missing": named(scores.missing(figure.suite), labels),
+            }
+        )
+    return found
 
 
 def _points(

@@ -1,8 +1,9 @@
 // Drawings as figures have them: curves with bands, a map of squares. Every mark is a link that
 // names its numbers; `tips` shows the name of the one under the pointer or with the focus.
-const BOX = { width: 400, height: 248, left: 40, right: 392, top: 10, bottom: 206 };
-const ROOM = 22; // Pixels between the frame and the first and last place of a curve.
-const MOST_ASIDE = 7; // Pixels between the marks of two curves at one place, so that each can be hit.
+const BOX = { width: 400, height: 300, left: 34, right: 394, top: 8, bottom: 258 };
+const ROOM = 26; // Pixels between the frame and the first and last place of a curve.
+const MOST_ASIDE = 5; // Pixels between the marks of two curves at one place, so that each can be hit.
+const GAP = 1.5; // Pixels around a square, in which its frame fits.
 
 const SHAPES = {
   circle: "M-5,0a5,5 0 1,0 10,0a5,5 0 1,0 -10,0Z",
@@ -26,7 +27,7 @@ function logarithmic(values) {
 }
 
 // Lines with their bands. A series has colour, dash, shape and points of x, mean, low, high, name
-// and href; `ringed` points are those at the training length, whose places `trained` lists.
+// and href, and may be ringed; `trained` lists where the lines of training lengths stand.
 function curves(series, { name, values, trained, across }) {
   const place = logarithmic(values);
   const places = values.map(place);
@@ -87,7 +88,7 @@ function line({ colour, dash, points }, place) {
 
 function mark({ colour, shape }, { x, mean, name, href, ringed }, place) {
   return svg("a", { href, "aria-label": name, style: coloured(colour), transform: `translate(${corner(place(x), upright(mean))})` },
-    svg("circle", { class: "hit", r: 9 }),
+    svg("circle", { class: "hit", r: 7 }),
     ringed ? svg("circle", { class: "ring", r: 8 }) : null,
     svg("path", { class: "point", d: SHAPES[shape] }));
 }
@@ -109,7 +110,7 @@ function squares(points, { name, columns, rows, across, shades, outlined }) {
     columns.map((each) => svg("text", { class: "axis", x: left(each) + wide / 2, y: BOX.bottom + 18 }, each)),
     rows.map((each) => svg("text", { class: "up", x: BOX.left - 6, y: top(each) + high / 2 + 4 }, each)),
     points.map((point) => svg("a", { href: point.href, "aria-label": point.name },
-      svg("rect", { class: "square", x: left(point.column), y: top(point.row), width: wide, height: high, style: `fill:${shade(point.mean, shades)}` }),
+      svg("rect", { class: "square", x: left(point.column) + GAP, y: top(point.row) + GAP, width: wide - 2 * GAP, height: high - 2 * GAP, style: `fill:${shade(point.mean, shades)}` }),
       svg("text", { class: point.mean > 0.45 ? "on light" : "on dark", x: left(point.column) + wide / 2, y: top(point.row) + high / 2 + 4 }, percent(point.mean, 0)))),
     columns.includes(outlined) ? svg("rect", { class: "outline", x: left(outlined), y: BOX.top, width: wide, height: BOX.bottom - BOX.top }) : null);
 }
@@ -123,8 +124,8 @@ function shade(share, shades) {
   return `rgb(${from.map((part, place) => Math.round(part + (at - low) * (to[place] - part))).join(",")})`;
 }
 
-// A box with drawings in which the name of a mark is shown beside it; Escape hides it.
-function tips(...children) {
+// A box with a drawing in which the name of a mark is shown beside it; Escape hides it.
+function tips(drawn) {
   const tip = el("div", { class: "tip", "aria-hidden": "true", hidden: "" });
   const hide = () => { tip.hidden = true; };
   const show = ({ target }) => {
@@ -132,10 +133,10 @@ function tips(...children) {
     if (!link) return;
     tip.textContent = link.getAttribute("aria-label");
     tip.hidden = false;
-    const [box, around] = [link.getBoundingClientRect(), figure.getBoundingClientRect()];
-    tip.style.left = `${Math.max(0, Math.min(box.x + box.width / 2 - around.x - tip.offsetWidth / 2, around.width - tip.offsetWidth))}px`;
-    tip.style.top = `${box.y - around.y - tip.offsetHeight - 4}px`;
+    const [mark, around] = [link.getBoundingClientRect(), box.getBoundingClientRect()];
+    tip.style.left = `${Math.max(0, Math.min(mark.x + mark.width / 2 - around.x - tip.offsetWidth / 2, around.width - tip.offsetWidth))}px`;
+    tip.style.top = `${mark.y - around.y - tip.offsetHeight - 4}px`;
   };
-  const figure = el("div", { class: "panels", onmouseover: show, onfocusin: show, onmouseout: hide, onfocusout: hide, onkeydown: (event) => event.key === "Escape" && hide() }, children, tip);
-  return figure;
+  const box = el("div", { class: "plot", onmouseover: show, onfocusin: show, onmouseout: hide, onfocusout: hide, onkeydown: (event) => event.key === "Escape" && hide() }, drawn, tip);
+  return box;
 }
