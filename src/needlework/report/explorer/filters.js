@@ -9,34 +9,44 @@ function goTo(route, change, filters = {}) {
   else go({ ...next, task: null }, { ...kept, task, show: "samples" });
 }
 
-const NO_CELLS = { task: "", tasks: "", depth: "", format: "" };
+const NO_TASKS = { task: "", tasks: "", depth: "", format: "" };
+const same = (values) => distinct(values).map((value) => [value, value]);
+
+// Values to choose from: all, each, and several at once where an address lists them.
+const values = (name, each, several) => [["", `all ${name}`], ...each, ...(several ? [[several, "the chosen ones"]] : [])];
 
 function cellChoices(index, route) {
   const own = index.cells.filter((cell) => cell.model === route.model);
   const suite = own.filter((cell) => cell.suite === route.suite);
-  const lengths = (route.suite === null ? own : suite).map((cell) => cell.length).sort((one, other) => one - other);
-  const all = (name, values) => [["", `all ${name}`], ...values];
-  const same = (values) => distinct(values).map((value) => [value, value]);
-  const { task, depth, format, tasks } = route.filters;
-  const here = route.task ?? task ?? "";
-  const atLength = suite.filter((cell) => route.length === null || String(cell.length) === route.length);
-  const names = new Map(atLength.map((cell) => [cell.task, taskTitle(cell)]));
-  const placed = route.task === null && suite.some((cell) => cell.depth !== null);
-  const narrow = (name) => (value) => goTo(route, {}, { [name]: value, task: "", tasks: "" });
+  const { task, lengths } = route.filters;
+  const has = (name, length) => own.some((cell) => cell.suite === name && String(cell.length) === length);
+  const toSuite = (name) => goTo(route, { suite: name || null, length: has(name, route.length) ? route.length : null, task: null }, { ...NO_TASKS, lengths: "" });
+  const those = (route.suite === null ? own : suite).map((cell) => cell.length).sort((one, other) => one - other);
   return [
     choice("model", index.models.map((model) => [model.name, model.label]), route.model, (value) => goTo(route, { model: value }, { task })),
-    choice("suite", all("suites", same(own.map((cell) => cell.suite))), route.suite ?? "", (value) => goTo(route, { suite: value || null, length: null, task: null }, { ...NO_CELLS, lengths: "" })),
-    choice("length", all("lengths", same(lengths)), route.length ?? "", (value) => goTo(route, { length: value || null }, { task: here, lengths: "" })),
-    suite.length ? choice("task", [...all("tasks", names), ...(tasks ? [[tasks, "those of the picture"]] : [])], tasks ?? here, (value) => goTo(route, { task: null }, { ...NO_CELLS, task: value })) : null,
-    placed ? choice("depth", all("depths", same(suite.map((cell) => cell.depth))), depth ?? "", narrow("depth")) : null,
-    placed ? choice("format", all("formats", same(suite.map((cell) => cell.format))), format ?? "", narrow("format")) : null,
+    choice("suite", values("suites", same(own.map((cell) => cell.suite))), route.suite ?? "", toSuite),
+    choice("length", values("lengths", same(those), lengths), lengths ?? route.length ?? "", (value) => goTo(route, { length: value || null }, { task, lengths: "" })),
+    suite.length ? taskChoices(route, suite) : null,
+  ];
+}
+
+function taskChoices(route, suite) {
+  const { task, tasks, depth, format } = route.filters;
+  const there = suite.filter((cell) => route.length === null || String(cell.length) === route.length);
+  const names = new Map(there.map((cell) => [cell.task, taskTitle(cell)]));
+  const narrow = (name) => (value) => goTo(route, {}, { [name]: value, task: "", tasks: "" });
+  const placed = route.task === null && suite.some((cell) => cell.depth !== null);
+  return [
+    choice("task", values("tasks", names, tasks), tasks ?? route.task ?? task ?? "", (value) => goTo(route, { task: null }, { ...NO_TASKS, task: value })),
+    placed ? choice("depth", values("depths", same(suite.map((cell) => cell.depth))), depth ?? "", narrow("depth")) : null,
+    placed ? choice("format", values("formats", same(suite.map((cell) => cell.format))), format ?? "", narrow("format")) : null,
   ];
 }
 
 // A list of values, each with how many samples choosing it would show.
-function countedChoice(route, rows, name, values) {
+function countedChoice(route, rows, name, each) {
   const others = passing(rows, { ...route.filters, [name]: "" });
-  const options = values.map(([value, text]) => {
+  const options = each.map(([value, text]) => {
     const count = value ? others.filter(PASSES[name](value)).length : others.length;
     return [value, `${text} (${count})`];
   });
