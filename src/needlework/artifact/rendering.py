@@ -220,7 +220,7 @@ class Again:
             self.again / EXPLORER,
             grid=self.grid(),
             models=self.models(),
-            tables=self.shown().tables,
+            shown=self.shown(),
         )
 
     def verified(self) -> Verified | None:

@@ -171,8 +171,8 @@ def explorer(
 ) -> None:
     """Write the study in FOLDER as one HTML page in which every number leads to its samples.
 
-    Reads FOLDER/scores.parquet, estimates.parquet, data and predictions. The page needs no server
-    and no network.
+    Reads FOLDER/scores.parquet, estimates.parquet, diagnosis.parquet, data and predictions. The
+    page needs no server and no network.
     """
     from needlework.parsing import parse, read
     from needlework.report.explorer.page import write_explorer
@@ -185,7 +185,7 @@ def explorer(
         output,
         grid=parse(Grid, read(grid), where=str(grid)),
         models=parse(tuple[ShownModel, ...], read(models), where=str(models)),
-        tables=parse(Shown, read(shown), where=str(shown)).tables,
+        shown=parse(Shown, read(shown), where=str(shown)),
         masked=masked,
     )
 
