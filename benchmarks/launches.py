@@ -60,7 +60,7 @@ def _count(name: str, spec: DecoderConfig, rows: int) -> Counts:
         decoder = Decoder(spec)
     allocate(decoder, "meta", torch.bfloat16)
     blocks = sum(not isinstance(layer, MLP | ChannelMix) for layer in spec.layers)
-    nothing = decoder.slots(rows, PROMPT + 1, 1).begin(0, [decoder.init_state(rows)])
+    nothing = decoder.init_state(rows)
     with counted() as prefill:
         _, state = decoder.read(_tokens(rows, PROMPT), nothing)
     with counted() as step:

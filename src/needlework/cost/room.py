@@ -4,11 +4,9 @@ Rows that are answered, or kept to be read on from, have a slot each, made once.
 comes and goes: what a forward call over prompts needs, or one that writes a token in every row.
 """
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from needlework.cost.formulas import Decoder
-
-Kind = Literal["cpu", "cuda"]
 
 CALL_TOKENS: dict[str, int] = {"cpu": 2048, "cuda": 32768}
 """Tokens of one forward call: enough to keep the device busy, few enough to fit its caches."""
