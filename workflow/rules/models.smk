@@ -9,17 +9,29 @@ rule train_nano:
     localrule: True
 
 
+# Two more runs of the six of config/seeds.yaml, which differ in their seed alone.
+rule train_seeds:
+    input:
+        expand(
+            "results/nano-models/{architecture}-seed{seed}/model.safetensors",
+            architecture=[name for name in NANO if name != "gated_deltanet"],
+            seed=[1, 2],
+        ),
+    localrule: True
+
+
 rule train_nano_model:
     output:
         multiext(
-            "results/nano-models/{architecture}/", "config.json", "model.safetensors", "card.md"
+            "results/nano-models/{architecture}{run}/", "config.json", "model.safetensors", "card.md"
         ),
     log:
-        "logs/nano-models/{architecture}.log",
+        "logs/nano-models/{architecture}{run}.log",
     benchmark:
-        "benchmarks/nano-models/{architecture}.tsv"
+        "benchmarks/nano-models/{architecture}{run}.tsv"
     wildcard_constraints:
         architecture="|".join(NANO),
+        run=r"|-seed[1-9]",
     conda:
         CPU
     threads: 1
@@ -29,8 +41,10 @@ rule train_nano_model:
     params:
         code=digest("needlework.training.training"),
         folder=lambda wildcards, output: Path(output[0]).parent,
+        seed=lambda wildcards: wildcards.run.removeprefix("-seed") or "0",
     shell:
-        "needlework train-nano {wildcards.architecture:q} {params.folder:q} 2>&1 | tee {log:q}"
+        "needlework train-nano {wildcards.architecture:q} {params.folder:q} --seed {params.seed:q}"
+        " 2>&1 | tee {log:q}"
 
 
 # Weights of a fetched GGUF file, rounded to fewer bits: config/quantised.yaml asks what that costs.

@@ -21,6 +21,7 @@ from needlework.analysis.findings import (
     visible_gaps,
 )
 from needlework.analysis.length_costs import length_costs
+from needlework.analysis.training_runs import TrainingRuns, training_runs
 from needlework.files import write_csv, write_text
 from needlework.report.charts import spoken
 from needlework.report.how_far import of_tasks
@@ -50,10 +51,12 @@ def write_findings(
     """
     rows = read_parquet(scores)
     compared, tasks = pairs(rows, models, grid), _tasks_of_a_mean(grid)
+    paired = Paired(rows, Scores(read_estimates(cells), grid), seed=study.seed)
     page = render(
         templates / "findings.md.j2",
         study=study,
-        **_by_suite(Paired(rows, Scores(read_estimates(cells), grid), seed=study.seed), models),
+        **_by_suite(paired, models),
+        trainings=_trainings(paired, models),
         spoken=spoken,
         pairs=compared,
         matrices=list(_matrices(compared, models)),
@@ -131,6 +134,12 @@ def _by_suite(paired: Paired, models: Sequence[ShownModel]) -> dict[str, dict[st
         "middles": {suite: middles(paired, models, suite) for suite in _of_depths(grid)},
         "formats": {suite: _formats(grid.suites[suite]) for suite in _of_depths(grid)},
     }
+
+
+def _trainings(paired: Paired, models: Sequence[ShownModel]) -> dict[str, TrainingRuns]:
+    """By suite, what recipes score that were trained several times."""
+    found = {suite: training_runs(paired, models, suite) for suite in paired.scores.grid.suites}
+    return {suite: each for suite, each in found.items() if each}
 
 
 def _of_depths(grid: Grid) -> list[str]:

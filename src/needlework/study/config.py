@@ -85,6 +85,11 @@ class ModelEntry(ServerKeys):
     )
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     licence: Line = Field(description="Licence of the weights, for the table of models.")
+    another_run_of: Name | None = Field(
+        None,
+        description="The entry whose training this repeats with another seed: findings then speak "
+        "of the recipe, over all of its runs.",
+    )
 
     @model_validator(mode="after")
     def _remote_code_is_run_by_transformers(self) -> "ModelEntry":
@@ -128,6 +133,12 @@ class ShownModel(Closed):
     wrapper: Prompts
     trained_length: PositiveInt
     licence: Line
+    another_run_of: Name | None = None
+
+    @property
+    def recipe(self) -> str:
+        """The model whose training this is, its own or the one that it repeats."""
+        return self.another_run_of or self.name
 
     @property
     def published_as(self) -> str | None:
@@ -286,6 +297,21 @@ class Models(Closed):
             if model.tokenizer not in self.tokenizers:
                 raise ValueError(
                     f"models.{name}.tokenizer: {unknown(model.tokenizer, self.tokenizers)}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _known_recipes(self) -> "Models":
+        for name, model in self.models.items():
+            recipe, others = model.another_run_of, self.models.keys() - {name}
+            if recipe is None:
+                continue
+            if recipe not in others:
+                raise ValueError(f"models.{name}.another_run_of: {unknown(recipe, others)}")
+            if self.models[recipe].another_run_of is not None:
+                raise ValueError(
+                    f"models.{name}.another_run_of: {recipe} is itself another run; name "
+                    f"{self.models[recipe].another_run_of}"
                 )
         return self
 
