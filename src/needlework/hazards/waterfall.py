@@ -9,7 +9,7 @@ import altair as alt
 
 from needlework.hazards.effects import REMAINDER, TOTAL, Breakdown, Cost
 from needlework.report import charts
-from needlework.study.variants import CORRECTED, LABELS, PUBLISHED
+from needlework.study.variants import ALL_DEFECTS, LABELS, NO_DEFECT
 
 COLOURS: Mapping[str, str] = {
     "score": "#777777",
@@ -72,12 +72,12 @@ def _panel(row: Breakdown, scale: alt.Scale) -> alt.LayerChart:
 def _steps(row: Breakdown) -> Iterator[dict[str, str | float]]:
     """Every bar of a panel, in percent, with the interval of where it ends."""
     place = 100 * row.all_defects
-    yield _score(STEPS[PUBLISHED], place)
+    yield _score(STEPS[ALL_DEFECTS], place)
     for cost in row.costs:
         if cost.part != TOTAL:
             yield _step(cost, place)
             place += 100 * cost.points.value
-    yield _score(STEPS[CORRECTED], 100 * row.no_defect)
+    yield _score(STEPS[NO_DEFECT], 100 * row.no_defect)
 
 
 def _score(step: str, value: float) -> dict[str, str | float]:

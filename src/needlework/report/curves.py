@@ -3,32 +3,49 @@
 Colours and files come from `charts`, estimates from `layout`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import altair as alt
 
+from needlework.analysis.controls import Controlled, whole
 from needlework.analysis.effective_length import retention
 from needlework.report.charts import estimate_tips, looks, spoken
 from needlework.scores.estimates import Scores
 from needlework.statistics.means import Estimate
 from needlework.study.config import ShownModel
+from needlework.study.controls import LABELS
 from needlework.study.definitions import FigureDefinition, Name
 from needlework.study.selection import needs, row_lengths, selected
+from needlework.tasks.controls import Control
 
 FAMILIES = ("linear", "hybrid", "attention", "unknown")
 TIMES = (1, 2, 4, 8, 16)
 MOST_KEPT = 1.2
 """Where the axis of what is kept ends; what is above is drawn at its end."""
 
+MARKS: Mapping[Control, tuple[str, str]] = {
+    "truncated": ("triangle-down", "pointing down"),
+    "no-haystack": ("triangle-up", "pointing up"),
+    "no-needle": ("M-1,-1L1,1M-1,1L1,-1", "crosses"),
+}
+"""How each control is marked, and what the mark is called."""
+
 
 def length_curve(
-    scores: Scores, models: Sequence[ShownModel], figure: FigureDefinition
+    scores: Scores,
+    models: Sequence[ShownModel],
+    figure: FigureDefinition,
+    controls: Sequence[Controlled] = (),
 ) -> alt.TopLevelMixin:
-    """A suite's score by length with its interval; one panel per family, one line per model."""
+    """A suite's score by length with its interval; one panel per family, one line per model.
+
+    The scores of its controls are marked, where the suite as a whole has them.
+    """
+    marked = list(_marked(scores, models, figure, controls))
     lengths = sorted({cell.length for cell in needs(figure, scores.grid, models)})
-    rows = list(_points(scores, models, figure))
+    rows = [*_points(scores, models, figure), *marked]
     look = looks([model.label for model in models])
-    base = alt.Chart().encode(
+    every = alt.Chart().encode(
         x=alt.X(
             "length:Q",
             title="context length (tokens)",
@@ -37,6 +54,7 @@ def length_curve(
         ),
         color=look["color"],
     )
+    base = every.transform_filter("!datum.control") if marked else every
     name = f"{spoken(figure.suite)} score (%)"
     mean = alt.Y("mean:Q", title=name, scale=alt.Scale(domain=[0, 100]))
     trained = alt.Chart().mark_rule(strokeDash=[4, 3], color="#777777")
@@ -52,14 +70,67 @@ def length_curve(
         base.mark_point(shape="circle", size=200, strokeWidth=1.5, opacity=1)
         .encode(y=mean)
         .transform_filter("datum.length == datum.trained"),
+        *_marks(every, mean, marked),
         data=alt.Data(values=rows),
     ).properties(width=210, height=220)
     families = [each for each in FAMILIES if any(model.family == each for model in models)]
     return panel.facet(
         column=alt.Column("family:N", title=None, sort=families),
         spacing=36,
-        title="How far each architecture reads (ringed: training length; bands: 95 % interval)",
+        title=_titled(
+            "How far each architecture reads (ringed: training length; bands: 95 % interval)",
+            marked,
+        ),
     )
+
+
+def _marked(
+    scores: Scores,
+    models: Sequence[ShownModel],
+    figure: FigureDefinition,
+    controls: Sequence[Controlled],
+) -> Iterator[dict[str, str | float]]:
+    """The measured controls of what a figure shows, which is all tasks of a suite or nothing."""
+    if tasks(scores, figure) != scores.suite(figure.suite).names():
+        return
+    by_name = {model.name: model for model in models}
+    for line in whole(controls):
+        if line.suite == figure.suite and line.length in computed(
+            scores, figure, by_name[line.model]
+        ):
+            model = by_name[line.model]
+            for beside in line.controls:
+                if beside.score and beside.state == "measured":
+                    yield {
+                        "label": model.label,
+                        "family": model.family,
+                        "length": line.length,
+                        "trained": model.trained_length,
+                        "control": LABELS[beside.control],
+                        "mean": 100 * beside.score.value,
+                        "low": 100 * beside.score.low,
+                        "high": 100 * beside.score.high,
+                    }
+
+
+def _marks(
+    base: alt.Chart, mean: alt.Y, marked: Sequence[Mapping[str, str | float]]
+) -> Iterator[alt.Chart]:
+    """A layer for each control that is marked."""
+    for control, (shape, _) in MARKS.items():
+        if any(row["control"] == LABELS[control] for row in marked):
+            yield (
+                base.mark_point(shape=shape, filled=False, size=70, strokeWidth=1.5, opacity=1)
+                .encode(y=mean, tooltip=estimate_tips("label:N", "length:Q", "control:N")[:-1])
+                .transform_filter(f"datum.control == '{LABELS[control]}'")
+            )
+
+
+def _titled(title: str, marked: Sequence[Mapping[str, str | float]]) -> str | alt.TitleParams:
+    """The title and, where there are marks, what they mean."""
+    there = {row["control"] for row in marked}
+    told = [f"{name} {LABELS[each]}" for each, (_, name) in MARKS.items() if LABELS[each] in there]
+    return alt.TitleParams(title, subtitle=f"Open marks: {', '.join(told)}.") if told else title
 
 
 def retention_curve(
