@@ -11,7 +11,7 @@ ARCHITECTURES ?= 80 90
 export PYTHON CUDA
 
 .PHONY: study test sweeps test-lowest test-newest check report hazards nano-report bench bench-data
-.PHONY: architectures seeds laptop laptop-bench test-model prove prove-bundle env-cuda env-cuda-source clean
+.PHONY: architectures laptop laptop-bench test-model prove prove-bundle env-cuda env-cuda-source clean
 
 study: $(READY)  ## the default study, to every table; `snakemake -n` explains what it would do
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh envs/snakemake.sh
@@ -81,10 +81,6 @@ hazards: $(READY)  ## what each published defect costs the small models; renews 
 architectures: $(READY)  ## a kind of layer that the paper did not have; renews reports/architectures
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh envs/snakemake.sh --configfile config/architectures.yaml
 	$(call renew,architectures,explorer.html)
-
-seeds: $(READY)  ## three training runs of each small model; renews reports/seeds
-	PATH="$(CURDIR)/$(BIN):$$PATH" sh envs/snakemake.sh --configfile config/seeds.yaml
-	$(call renew,seeds,)
 
 DOCS := .venv-docs
 .PHONY: docs

@@ -9,7 +9,8 @@ rule train_nano:
     localrule: True
 
 
-# Two more runs of the six of config/seeds.yaml, which differ in their seed alone.
+# Two more training runs of each of the paper's six, which differ in their seed alone: an entry of
+# models.yaml names the one it repeats (`another_run_of`). Hours of CPU time.
 rule train_seeds:
     input:
         expand(
