@@ -107,6 +107,7 @@ use rule figure as partial_figure with:
         scores="<results>/partial/scores.parquet",
         diagnosis=figure_diagnosis("<results>/partial/diagnosis.parquet"),
         definition="<results>/plan/figures/{figure}.json",
+        study="<results>/plan/study.json",
         grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
         costs="<results>/plan/costs.json",

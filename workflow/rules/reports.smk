@@ -176,6 +176,7 @@ rule figure:
         scores=figure_scores,
         diagnosis=figure_diagnosis("<results>/diagnosis.parquet"),
         definition="<results>/plan/figures/{figure}.json",
+        study="<results>/plan/study.json",
         grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
         costs="<results>/plan/costs.json",
@@ -203,9 +204,9 @@ rule figure:
         benchmarks=str(RESULTS / "benchmarks"),
         diagnosis=lambda wildcards, input: [f"--diagnosis={path}" for path in input.diagnosis],
     shell:
-        "needlework figure {input.definition:q} {params.stem:q} {input.scores:q} --grid {input.grid:q}"
-        " --models {input.models:q} --costs {input.costs:q} --benchmarks {params.benchmarks:q}"
-        " {params.diagnosis:q} 2> {log:q}"
+        "needlework figure {input.definition:q} {params.stem:q} {input.scores:q} --study {input.study:q}"
+        " --grid {input.grid:q} --models {input.models:q} --costs {input.costs:q}"
+        " --benchmarks {params.benchmarks:q} {params.diagnosis:q} 2> {log:q}"
 
 
 rule summary:

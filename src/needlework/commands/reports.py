@@ -24,6 +24,7 @@ SHOWN = click.option("--shown", type=EXISTING, required=True, help="What the stu
 @click.argument("published", type=EXISTING_FOLDER)
 @click.argument("cells", type=EXISTING)
 @click.argument("output", type=FILE)
+@click.option("--study", "config", type=EXISTING, required=True, help="The study's own keys.")
 @GRID
 @MODELS
 @SAMPLES
@@ -32,6 +33,7 @@ def agreement(
     published: Path,
     cells: Path,
     output: Path,
+    config: Path,
     grid: Path,
     models: Path,
     samples: int,
@@ -43,13 +45,14 @@ def agreement(
     """
     from needlework.paper.agreement_page import write_agreement
     from needlework.parsing import parse, read
-    from needlework.study.config import ShownModel
+    from needlework.study.config import ShownModel, Study
     from needlework.study.grid import Grid
 
     write_agreement(
         published,
         cells,
         output,
+        study=parse(Study, read(config), where=str(config)).study,
         grid=parse(Grid, read(grid), where=str(grid)),
         models=parse(tuple[ShownModel, ...], read(models), where=str(models)),
         samples=samples,
@@ -191,6 +194,7 @@ def explorer(
 @click.argument("definition", type=EXISTING)
 @click.argument("output", type=FILE)
 @click.argument("scores", type=EXISTING, nargs=-1)
+@click.option("--study", "config", type=EXISTING, required=True, help="The study's own keys.")
 @GRID
 @MODELS
 @click.option("--costs", type=EXISTING, help="What each cell was estimated to take.")
@@ -200,6 +204,7 @@ def figure(
     definition: Path,
     output: Path,
     scores: tuple[Path, ...],
+    config: Path,
     grid: Path,
     models: Path,
     costs: Path | None,
@@ -215,7 +220,7 @@ def figure(
     from needlework.cost.study import PlannedCell
     from needlework.parsing import parse, read
     from needlework.report.figures import write_figure
-    from needlework.study.config import ShownModel
+    from needlework.study.config import ShownModel, Study
     from needlework.study.definitions import FigureDefinition
     from needlework.study.grid import Grid
 
@@ -225,6 +230,7 @@ def figure(
         parse(FigureDefinition, read(definition), where=str(definition)),
         scores,
         output,
+        study=parse(Study, read(config), where=str(config)).study,
         grid=parse(Grid, read(grid), where=str(grid)),
         models=shown,
         planned=planned,
