@@ -113,6 +113,20 @@ def test_the_page_has_a_line_for_every_model_and_suite(written: Path) -> None:
     assert "trained once" in page
 
 
+def test_tables_hold_no_screen_of_zeros(tmp_path: Path) -> None:
+    """Models to which no defect makes a certain difference are named, and stand in the CSV file."""
+    found = scores()
+    alike = {key: found["nano-llama+corrected", *key[1:]] for key in found if "llama" in key[0]}
+    path = tmp_path / "scores.parquet"
+    frame(found | alike).write_parquet(path)
+    write_hazards(STUDY, MODELS, tmp_path, scores=path, templates=TEMPLATES)
+    page = (tmp_path / "hazards.md").read_text(encoding="utf-8")
+    assert "No defect makes a certain difference to Llama, whose numbers" in page
+    assert "| M2A |" in page
+    assert "| Llama |" not in page
+    assert "nano-llama,Llama,depth" in (tmp_path / "hazards.csv").read_text(encoding="utf-8")
+
+
 def drawn(found: Sequence[Breakdown]) -> list[dict[str, Any]]:
     """The points of the picture."""
     points: list[dict[str, Any]] = hazard_forest(found, study="h").to_dict()["data"]["values"]
