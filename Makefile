@@ -119,7 +119,7 @@ laptop: $(READY)  ## a real pretrained model (an hour and a half of two cores); 
 	  $(foreach part,grid models shown,--$(part) $(LAPTOP)/plan/$(part).json)
 
 .PHONY: quantised
-quantised: $(READY)  ## does a second rounding cost context length? (not yet run to its end); renews reports/quantised
+quantised: $(READY)  ## does a second rounding cost context length? (an hour of CPU); renews reports/quantised
 	$(BIN)/needlework fetch --configfile config/quantised.yaml
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --configfile config/quantised.yaml --quiet all
 	$(call renew,quantised,)

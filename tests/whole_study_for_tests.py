@@ -36,7 +36,7 @@ def fill(plan: Plan, study: Path) -> None:
         pairs = [_sample(dataset.task, dataset.length, index) for index in range(samples)]
         write_records(path, [sample for sample, _ in pairs])
         write_records(path.with_suffix(".details.jsonl"), [detail for _, detail in pairs])
-    for cell in plan.grid().cells():
+    for cell in plan.cells():
         _answer(plan, study, cell)
     for part, content in parts(plan).items():
         write_text(study / "plan" / f"{part}.json", to_json(content).decode() + "\n")
@@ -61,7 +61,7 @@ def collect(plan: Plan, study: Path) -> None:
 
 
 def _answer(plan: Plan, study: Path, cell: Cell) -> None:
-    tasks = plan.tasks[cell.suite]
+    tasks = plan.tasks_of(cell)
     path = study / "predictions" / cell.model / cell.suite / f"{cell.length}.jsonl"
     write_records(path, _predictions(cell, tasks, samples=plan.study.samples))
     cells.score_cell(

@@ -17,7 +17,7 @@ rule train_nano_model:
     log:
         "logs/nano-models/{architecture}.log",
     benchmark:
-        "benchmarks/nano-models/{architecture}.tsv"
+        "logs/nano-models/{architecture}.tsv"
     wildcard_constraints:
         architecture="|".join(NANO),
     conda:
@@ -42,7 +42,7 @@ rule round_weights:
     log:
         "logs/rounded/{stem}-{kind}.log",
     benchmark:
-        "benchmarks/rounded/{stem}-{kind}.tsv"
+        "logs/rounded/{stem}-{kind}.tsv"
     wildcard_constraints:
         kind="F32|F16|BF16|Q4_0|Q4_1|Q5_0|Q5_1|Q8_0",
     localrule: True

@@ -10,6 +10,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from needlework.analysis.controls import Controlled
 from needlework.artifact import reading
 from needlework.artifact.bundle import INPUTS, MANIFEST, STUDY, Manifest
 from needlework.artifact.comparing import EXPLORER
@@ -18,6 +19,7 @@ from needlework.errors import ArtifactError
 from needlework.hazards.page import write_hazards
 from needlework.parsing import parse, read
 from needlework.report.charts import SUFFIXES
+from needlework.report.controls import read_controlled, write_controlled, write_controls
 from needlework.report.diagnoses import write_diagnoses
 from needlework.report.explorer.page import write_explorer
 from needlework.report.figures import write_figure
@@ -39,8 +41,13 @@ NEEDED: Mapping[TableValue, str] = {
     "models": "",
     "failures": " study/diagnosis.parquet",
     "distance": " study/diagnosis.parquet",
+    "controls": " study/controls.json",
 }
 """What a table of each value is made from."""
+
+
+CONTROLLED = "controls.json"
+"""What the controls of a study score, from which its table and all else about them is made."""
 
 
 class Output(NamedTuple):
@@ -142,6 +149,15 @@ class Again:
                 models=self.models(),
                 templates=templates,
             )
+        elif definition.value == "controls":
+            write_controls(
+                definition,
+                output,
+                self.controls(),
+                grid=self.grid(),
+                models=self.models(),
+                templates=templates,
+            )
         elif definition.value == "models":
             write_models(
                 definition,
@@ -165,7 +181,25 @@ class Again:
             planned=self._plan("costs", tuple[PlannedCell, ...]) if figure.kind == "cost" else (),
             benchmarks=self.artifact / STUDY / "benchmarks",
             diagnosis=self.diagnosis,
+            controls=self.controls(),
         )
+
+    def compared(self) -> None:
+        """Make the file of what the study's controls score."""
+        cells = reading.controls(self.artifact)
+        own = [self.again / "scores" / f"{each.cell.place}.parquet" for each in cells]
+        write_controlled(
+            [self.scores, *own],
+            self.again / CONTROLLED,
+            study=self.study(),
+            grid=self.grid(),
+            models=self.models(),
+            cells=cells,
+        )
+
+    def controls(self) -> tuple[Controlled, ...]:
+        """What they score; nothing where the study asks for none."""
+        return read_controlled(self.again / CONTROLLED) if self.study().controls else ()
 
     def hazards(self) -> None:
         """Make the page of a hazard study."""
@@ -187,7 +221,7 @@ class Again:
             self.again / EXPLORER,
             grid=self.grid(),
             models=self.models(),
-            tables=self.shown().tables,
+            shown=self.shown(),
         )
 
     def verified(self) -> Verified | None:
@@ -205,6 +239,7 @@ class Again:
             grid=self.grid(),
             models=self.models(),
             templates=self.templates,
+            controls=self.controls(),
         )
 
     def report(self) -> None:
@@ -219,6 +254,7 @@ class Again:
             grid=self.grid(),
             models=self.models(),
             template=template,
+            controls=self.controls(),
         )
 
     def results(self) -> None:
@@ -246,6 +282,10 @@ def outputs(
         names = ("hazards.md", "hazards.csv", *_figure("hazard_forest", SUFFIXES))
         yield Output(names, "needlework hazards study/scores.parquet .", made.hazards)
         return
+    if "controls" in shown.pages:
+        scores = "study/scores.parquet study/scores/MODEL+CONTROL/SUITE/LENGTH.parquet ..."
+        command = f"needlework compare-controls {scores} --output {CONTROLLED}"
+        yield Output((CONTROLLED,), command, made.compared)
     yield from _tables(made, shown)
     yield from preset.tables(made)
     for figure in shown.figures:
@@ -256,7 +296,7 @@ def outputs(
             partial(made.figure, figure, stem),
         )
     pages = _pages(made) | preset.pages(made)
-    for page in shown.pages:
+    for page in (each for each in shown.pages if each != "controls"):
         names = tuple(f"{page}{suffix}" for suffix in pages[page].suffixes)
         yield Output(names, f"needlework {pages[page].command}", pages[page].make)
 

@@ -57,6 +57,16 @@ class ReaderOptions(TypedDict):
 @click.option("--parameters", help="The task's parameters as JSON, in place of --tasks.")
 @click.option("--resources", type=FOLDER, default="resources/external", show_default=True)
 @click.option("--questions", type=FILE, help="The SQuAD v2 or HotpotQA file of a qa task.")
+@click.option(
+    "--control",
+    type=click.Choice(["truncated", "no-haystack", "no-needle"]),
+    help="Change every sample: its end alone, needles and question alone, or all but the needle.",
+)
+@click.option(
+    "--trained-length",
+    type=click.IntRange(min=1),
+    help="Tokens of prompt and answer that --control truncated leaves.",
+)
 def dataset(
     task: str,
     length: int,
@@ -70,6 +80,8 @@ def dataset(
     parameters: str | None,
     resources: Path,
     questions: Path | None,
+    control: Literal["truncated", "no-haystack", "no-needle"] | None,
+    trained_length: int | None,
     **reader: Unpack[ReaderOptions],
 ) -> None:
     """Make the samples of one task at one length, for one tokenizer and prompt format."""
@@ -91,6 +103,8 @@ def dataset(
         wording=wording,
         resources=resources,
         questions=questions,
+        control=control,
+        trained_length=trained_length,
         **reader,
     )
     loaded = tokenizers.load(

@@ -18,6 +18,9 @@ from needlework.commands.options import (
 from needlework.terminal import printable
 
 SHOWN = click.option("--shown", type=EXISTING, required=True, help="What the study shows.")
+CONTROLS = click.option(
+    "--controls", type=EXISTING, help="Scores beside those of controls, of `compare-controls`."
+)
 
 
 @click.command()
@@ -171,8 +174,8 @@ def explorer(
 ) -> None:
     """Write the study in FOLDER as one HTML page in which every number leads to its samples.
 
-    Reads FOLDER/scores.parquet, estimates.parquet, data and predictions. The page needs no server
-    and no network.
+    Reads FOLDER/scores.parquet, estimates.parquet, diagnosis.parquet, data and predictions. The
+    page needs no server and no network.
     """
     from needlework.parsing import parse, read
     from needlework.report.explorer.page import write_explorer
@@ -185,7 +188,7 @@ def explorer(
         output,
         grid=parse(Grid, read(grid), where=str(grid)),
         models=parse(tuple[ShownModel, ...], read(models), where=str(models)),
-        tables=parse(Shown, read(shown), where=str(shown)).tables,
+        shown=parse(Shown, read(shown), where=str(shown)),
         masked=masked,
     )
 
@@ -200,6 +203,7 @@ def explorer(
 @click.option("--costs", type=EXISTING, help="What each cell was estimated to take.")
 @click.option("--benchmarks", type=FOLDER, help="What each job took, as Snakemake measured it.")
 @click.option("--diagnosis", type=EXISTING, help="What the answers are, for figures of failures.")
+@CONTROLS
 def figure(
     definition: Path,
     output: Path,
@@ -210,6 +214,7 @@ def figure(
     costs: Path | None,
     benchmarks: Path | None,
     diagnosis: Path | None,
+    controls: Path | None,
 ) -> None:
     """Draw one figure of a study, from the score files of the cells that it shows.
 
@@ -219,6 +224,7 @@ def figure(
     """
     from needlework.cost.study import PlannedCell
     from needlework.parsing import parse, read
+    from needlework.report.controls import read_controlled
     from needlework.report.figures import write_figure
     from needlework.study.config import ShownModel, Study
     from needlework.study.definitions import FigureDefinition
@@ -236,6 +242,7 @@ def figure(
         planned=planned,
         benchmarks=benchmarks,
         diagnosis=diagnosis,
+        controls=read_controlled(controls) if controls else (),
     )
 
 
@@ -246,6 +253,7 @@ def figure(
 @click.option("--study", "config", type=EXISTING, required=True, help="The study's own keys.")
 @GRID
 @MODELS
+@CONTROLS
 @click.option("--templates", type=PACKAGED_FOLDER, default="reports/templates", show_default=True)
 def findings(
     scores: Path,
@@ -254,10 +262,12 @@ def findings(
     config: Path,
     grid: Path,
     models: Path,
+    controls: Path | None,
     templates: Path,
 ) -> None:
     """Tell how far models read and which of two is better, as OUTPUT.md and two CSV files."""
     from needlework.parsing import parse, read
+    from needlework.report.controls import read_controlled
     from needlework.report.findings import write_findings
     from needlework.study.config import ShownModel, Study
     from needlework.study.grid import Grid
@@ -270,6 +280,7 @@ def findings(
         grid=parse(Grid, read(grid), where=str(grid)),
         models=parse(tuple[ShownModel, ...], read(models), where=str(models)),
         templates=templates,
+        controls=read_controlled(controls) if controls else (),
     )
 
 
@@ -281,6 +292,7 @@ def findings(
 @GRID
 @MODELS
 @SHOWN
+@CONTROLS
 @click.option("--template", type=EXISTING, required=True)
 def report(
     folder: Path,
@@ -290,10 +302,12 @@ def report(
     grid: Path,
     models: Path,
     shown: Path,
+    controls: Path | None,
     template: Path,
 ) -> None:
     """Write FOLDER/report.md from SCORES, their DIAGNOSIS and the tables in FOLDER."""
     from needlework.parsing import parse, read
+    from needlework.report.controls import read_controlled
     from needlework.report.summary import write_report
     from needlework.study.config import ShownModel, Study
     from needlework.study.grid import Grid
@@ -308,6 +322,7 @@ def report(
         grid=parse(Grid, read(grid), where=str(grid)),
         models=parse(tuple[ShownModel, ...], read(models), where=str(models)),
         template=template,
+        controls=read_controlled(controls) if controls else (),
     )
 
 

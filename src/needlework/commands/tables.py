@@ -84,7 +84,7 @@ def explain(
     from needlework.study.grid import Grid
 
     write_diagnoses(
-        _definition(definition, command="explain"),
+        defined(definition, command="explain"),
         output,
         diagnosis,
         grid=parse(Grid, read(grid), where=str(grid)),
@@ -112,7 +112,7 @@ def models(
     from needlework.study.config import ShownModel
 
     write_models(
-        _definition(definition, command="models"),
+        defined(definition, command="models"),
         output,
         models=parse(tuple[ShownModel, ...], read(models), where=str(models)),
         templates=templates,
@@ -157,7 +157,7 @@ def table(
         verified=read_verified(verified) if verified else None,
     )
     write_table(
-        _definition(definition, command="table"),
+        defined(definition, command="table"),
         output,
         measured,
         templates=templates,
@@ -165,7 +165,7 @@ def table(
     )
 
 
-def _definition(path: Path, *, command: str) -> "TableDefinition":
+def defined(path: Path, *, command: str) -> "TableDefinition":
     """The definition of a table that this command makes.
 
     Raises:

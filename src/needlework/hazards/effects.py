@@ -20,8 +20,8 @@ from needlework.statistics.contrasts import Interval
 from needlework.study.config import SuiteName
 from needlework.study.paper import DEPTHS, FORMAT_DEPTHS, FORMATS
 from needlework.study.variants import (
-    CORRECTED,
-    PUBLISHED,
+    ALL_DEFECTS,
+    NO_DEFECT,
     StudiedModel,
     StudiedSuite,
     switched_on,
@@ -80,12 +80,12 @@ class _Scored:
 
     def differences(self) -> dict[str, Array]:
         """Without defect minus with it, for every part of the breakdown."""
-        corrected = self.scores[CORRECTED]
+        corrected = self.scores[NO_DEFECT]
         alone = {
             defect: corrected - self.scores[defect]
             for defect in self.model.suites[self.suite].defects
         }
-        total = corrected - self.scores[PUBLISHED]
+        total = corrected - self.scores[ALL_DEFECTS]
         several = {INTERACTION: total - sum(alone.values())} if len(alone) > 1 else {}
         return alone | several | {TOTAL: total}
 
@@ -150,7 +150,7 @@ def _broken_down(scored: _Scored, limits: Iterator[Interval]) -> Breakdown:
         # The total of one defect is that defect, and what changes nothing needs no test.
         is_again = part == INTERACTION or (part == TOTAL and INTERACTION not in differences)
         has_test = scored.length is None and not is_again and changed > 0
-        other = scored.scores[PUBLISHED if part == TOTAL else part] if has_test else None
+        other = scored.scores[ALL_DEFECTS if part == TOTAL else part] if has_test else None
         costs.append(
             Cost(
                 part=part,
@@ -160,7 +160,7 @@ def _broken_down(scored: _Scored, limits: Iterator[Interval]) -> Breakdown:
                 p_value=None
                 if other is None
                 else sign_flip_test(
-                    scored.scores[CORRECTED].ravel().tolist(), other.ravel().tolist()
+                    scored.scores[NO_DEFECT].ravel().tolist(), other.ravel().tolist()
                 ),
             )
         )
@@ -170,8 +170,8 @@ def _broken_down(scored: _Scored, limits: Iterator[Interval]) -> Breakdown:
         suite=scored.suite,
         asked=scored.model.suites[scored.suite],
         length=scored.length,
-        all_defects=means[PUBLISHED],
-        no_defect=means[CORRECTED],
+        all_defects=means[ALL_DEFECTS],
+        no_defect=means[NO_DEFECT],
         costs=tuple(costs),
     )
 

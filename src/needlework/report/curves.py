@@ -3,10 +3,11 @@
 Colours and files come from `charts`, estimates from `layout`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import altair as alt
 
+from needlework.analysis.controls import Controlled, whole
 from needlework.analysis.effective_length import retention
 from needlework.report.charts import estimate_tips, looks, spoken
 from needlework.report.composition import (
@@ -22,8 +23,10 @@ from needlework.report.composition import (
 from needlework.scores.estimates import Scores
 from needlework.statistics.means import Estimate
 from needlework.study.config import ShownModel
+from needlework.study.controls import LABELS
 from needlework.study.definitions import FigureDefinition, Name
 from needlework.study.selection import needs, row_lengths, selected
+from needlework.tasks.controls import Control
 
 TIMES = (1, 2, 4, 8, 16)
 MOST_KEPT = 1.2
@@ -31,11 +34,25 @@ MOST_KEPT = 1.2
 BAND = 0.25
 """How much of its colour a band has: seen on paper, and lines are seen through it."""
 
+MARKS: Mapping[Control, tuple[str, str]] = {
+    "truncated": ("triangle-down", "pointing down"),
+    "no-haystack": ("triangle-up", "pointing up"),
+    "no-needle": ("M-1,-1L1,1M-1,1L1,-1", "crosses"),
+}
+"""How each control is marked, and what the mark is called."""
+
 
 def length_curve(
-    scores: Scores, models: Sequence[ShownModel], figure: FigureDefinition
+    scores: Scores,
+    models: Sequence[ShownModel],
+    figure: FigureDefinition,
+    controls: Sequence[Controlled] = (),
 ) -> alt.TopLevelMixin:
-    """A suite's score by length with its interval; one line per model."""
+    """A suite's score by length with its interval; one line per model.
+
+    The scores of its controls are marked, where the suite as a whole has them.
+    """
+    marked = list(_marked(scores, models, figure, controls))
     lengths = sorted({cell.length for cell in needs(figure, scores.grid, models)})
     rows = list(_points(scores, models, figure))
     labels = [model.label for model in models]
@@ -46,7 +63,8 @@ def length_curve(
         scale=alt.Scale(type="log", base=2),
         axis=length_axis(lengths),
     )
-    base = alt.Chart().encode(x=x, color=look["color"])
+    every = alt.Chart().encode(x=x, color=look["color"])
+    base = every.transform_filter("!datum.control") if marked else every
     mean = alt.Y(
         "mean:Q", title=f"{spoken(figure.suite)} score (%)", scale=alt.Scale(domain=[0, 100])
     )
@@ -58,12 +76,14 @@ def length_curve(
             y=mean, shape=look["shape"], tooltip=estimate_tips("label:N", "length:Q", "trained:Q")
         ),
         *marks,
+        *_marks(every, mean, marked),
         names_at_ends(rows, x=x, value="mean", color=look["color"], height=150, top=100),
-        data=alt.Data(values=rows),
+        data=alt.Data(values=[*rows, *marked]),
     )
     shown = tasks(scores, figure)
     mean_of = f"Mean over {len(shown)} tasks; " if len(shown) > 1 else ""
     notes = [f"{mean_of}{answers(rows, 'point')}", "Bands: 95 % intervals.", *told]
+    notes += _told_of(marked)
     title = f"{spoken(figure.suite)} score of each model by context length"
     return framed(chart, width=TEXT, height=240).properties(title=heading(title, *notes))
 
@@ -85,6 +105,55 @@ def _trained(
     line = base.mark_rule(strokeDash=[4, 3], color=INK)
     name = base.mark_text(dy=-5, color=INK, text="training length").encode(y=alt.value(0))
     return [line, name], []
+
+
+def _marked(
+    scores: Scores,
+    models: Sequence[ShownModel],
+    figure: FigureDefinition,
+    controls: Sequence[Controlled],
+) -> Iterator[dict[str, str | float]]:
+    """The measured controls of what a figure shows, which is all tasks of a suite or nothing."""
+    if tasks(scores, figure) != scores.suite(figure.suite).names():
+        return
+    by_name = {model.name: model for model in models}
+    for line in whole(controls):
+        if line.suite == figure.suite and line.length in computed(
+            scores, figure, by_name[line.model]
+        ):
+            model = by_name[line.model]
+            for beside in line.controls:
+                if beside.score and beside.state == "measured":
+                    yield {
+                        "label": model.label,
+                        "family": model.family,
+                        "length": line.length,
+                        "trained": model.trained_length,
+                        "control": LABELS[beside.control],
+                        "mean": 100 * beside.score.value,
+                        "low": 100 * beside.score.low,
+                        "high": 100 * beside.score.high,
+                    }
+
+
+def _marks(
+    base: alt.Chart, mean: alt.Y, marked: Sequence[Mapping[str, str | float]]
+) -> Iterator[alt.Chart]:
+    """A layer for each control that is marked."""
+    for control, (shape, _) in MARKS.items():
+        if any(row["control"] == LABELS[control] for row in marked):
+            yield (
+                base.mark_point(shape=shape, filled=False, size=36, strokeWidth=1.2, opacity=1)
+                .encode(y=mean, tooltip=estimate_tips("label:N", "length:Q", "control:N")[:-1])
+                .transform_filter(f"datum.control == '{LABELS[control]}'")
+            )
+
+
+def _told_of(marked: Sequence[Mapping[str, str | float]]) -> list[str]:
+    """What the marks mean, in a sentence, where there are any."""
+    there = {row["control"] for row in marked}
+    told = [f"{name} {LABELS[each]}" for each, (_, name) in MARKS.items() if LABELS[each] in there]
+    return [f"Open marks: {', '.join(told)}."] if told else []
 
 
 def retention_curve(

@@ -10,6 +10,7 @@ from pathlib import Path
 import altair as alt
 import polars as pl
 
+from needlework.analysis.controls import Controlled
 from needlework.cost.measured import job_hours
 from needlework.cost.study import PlannedCell
 from needlework.errors import StudyError
@@ -53,13 +54,14 @@ def write_figure(
     planned: Sequence[PlannedCell] = (),
     benchmarks: Path | None = None,
     diagnosis: Path | None = None,
+    controls: Sequence[Controlled] = (),
 ) -> None:
     """Draw a figure as `output` with each suffix of `charts.SUFFIXES`, and what it shows as .csv.
 
     The figure of costs takes hours from the jobs measured in `benchmarks` and, where none is,
-    those that were `planned`; the kinds in `EXPLAIN` need the `diagnosis`. Cells that `grid` asks
-    for and the score files lack are left out and named below the title, with the name of the
-    `study`; in the .csv they have a line without numbers.
+    those that were `planned`; the kinds in `EXPLAIN` need the `diagnosis`; the length curve marks
+    `controls`. Cells that `grid` asks for and the score files lack are left out and named below the
+    title, with the name of the `study`; in the .csv they have a line without numbers.
 
     Raises:
         RecordError: scores or diagnosis are of another study, or damaged.
@@ -75,6 +77,8 @@ def write_figure(
         if diagnosis is None:
             raise StudyError(f"figure {figure.name}: needs --diagnosis STUDY/diagnosis.parquet")
         chart = EXPLAIN[figure.kind](read_diagnoses(diagnosis, grid), grid, models, figure)
+    elif figure.kind == "length_curve":
+        chart = curves.length_curve(found, models, figure, controls)
     else:
         chart = DRAW[figure.kind](found, models, figure)
     missing = found.missing(figure.suite)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from needlework.analysis.controls import Controlled
 from needlework.analysis.effective_length import OWN_SHARE, RULER_THRESHOLD, EffectiveLength
 from needlework.analysis.findings import (
     SIGNIFICANCE,
@@ -42,6 +43,7 @@ def write_findings(
     grid: Grid,
     models: Sequence[ShownModel],
     templates: Path,
+    controls: Sequence[Controlled] = (),
 ) -> None:
     """Write `output`.md, `output`.pairs.csv and `output`.bootstrap.csv.
 
@@ -56,6 +58,7 @@ def write_findings(
         **_by_suite(Paired(rows, Scores(read_estimates(cells), grid), seed=study.seed), models),
         spoken=spoken,
         pairs=compared,
+        beyond=[(each, each.beyond.verdict) for each in controls if each.beyond],
         matrices=list(_matrices(compared, models)),
         costs=length_costs(compared),
         has_bar=study.material != "nano",
@@ -126,9 +129,13 @@ def _tasks_of_a_mean(grid: Grid) -> int:
 def _by_suite(paired: Paired, models: Sequence[ShownModel]) -> dict[str, dict[str, Any]]:
     """How far models read, and what they lose in the middle, in every suite that measures it."""
     grid = paired.scores.grid
+    found = {suite: middles(paired, models, suite) for suite in _of_depths(grid)}
     return {
         "reaches": {suite: reaches(paired.scores, models, suite) for suite in of_tasks(grid)},
-        "middles": {suite: middles(paired, models, suite) for suite in _of_depths(grid)},
+        # A study that ends below the training lengths has nothing to tell of the middle there.
+        "middles": {
+            suite: rows for suite, rows in found.items() if any(any(r.lost.values()) for r in rows)
+        },
         "formats": {suite: _formats(grid.suites[suite]) for suite in _of_depths(grid)},
     }
 

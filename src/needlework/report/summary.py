@@ -9,10 +9,12 @@ from typing import NamedTuple
 
 import polars as pl
 
+from needlework.analysis.controls import Controlled
 from needlework.analysis.effective_length import OWN_SHARE
 from needlework.analysis.why import Reason, reasons
 from needlework.errors import RecordError
 from needlework.files import write_text
+from needlework.report import controls as of_controls
 from needlework.report.charts import spoken
 from needlework.report.how_far import how_far, of_tasks, percent
 from needlework.report.rendering import render
@@ -77,6 +79,7 @@ def write_report(
     grid: Grid,
     models: Sequence[ShownModel],
     template: Path,
+    controls: Sequence[Controlled] = (),
 ) -> None:
     """Write `folder/report.md` from scores, their diagnosis and the tables in `folder/tables`.
 
@@ -102,6 +105,9 @@ def write_report(
         named=NAMED,
         limits=_limits,
         points=_points,
+        controlled=of_controls.told(controls, models),
+        of_control=of_controls.limits,
+        in_points=of_controls.points,
         quoted=[
             Written(_text(folder / f"tables/{each.name}.md"))
             for each in shown.tables

@@ -21,6 +21,7 @@ from needlework.records import Reasoning
 from needlework.study.definitions import Name, TableDefinition, TemplateOptions
 from needlework.study.entries import Family, Place, Prompts, TokenizerEntry, Wrappers
 from needlework.study.served import ServerKeys, entry_problem
+from needlework.tasks.controls import CONTROLS, Control
 from needlework.tasks.prompts import CHAT, WordingName
 from needlework.tasks.specs import Spec
 
@@ -28,7 +29,7 @@ SuiteName = Name
 RunName = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*(\+[a-z0-9][a-z0-9-]*)?$")
 ]
-"""The name of a model, or of a variant of it in a hazard study: `model+variant`."""
+"""The name of a model, or of a variant or control of it: `model+variant`."""
 
 
 class Suite(Closed):
@@ -210,6 +211,13 @@ class Study(Closed):
         description="Published defects to study: every model runs without, with each one it was "
         "published with, and with all of those.",
     )
+    controls: tuple[Control, ...] = Field(
+        (),
+        exclude_if=lambda value: not value,
+        description="What every score is set beside: that of the last `trained_length` tokens of "
+        "each prompt (`truncated`), of needles and question alone (`no-haystack`), of prompts "
+        "without the needles that are asked for (`no-needle`).",
+    )
     entries: Entries | None = Field(
         None,
         exclude=True,
@@ -263,6 +271,34 @@ class Study(Closed):
             raise ValueError(
                 f"wording {list(self.wordings)} and hazards both make variants of every model; "
                 "study one of them at a time"
+            )
+        return self
+
+    @field_validator("controls", mode="before")
+    @classmethod
+    def _known_controls(cls, value: object) -> object:
+        """One line for an unknown one, which names those there are."""
+        if not isinstance(value, list | tuple):
+            raise ValueError(f"list some of {', '.join(CONTROLS)}")
+        for each in value:
+            if each not in CONTROLS:
+                raise ValueError(unknown(str(each), CONTROLS))
+        if len(set(value)) < len(value):
+            raise ValueError(f"{list(value)} must not repeat")
+        return tuple(value)
+
+    @model_validator(mode="after")
+    def _controllable(self) -> "Study":
+        if self.controls and self.protocol == "released":
+            raise ValueError(
+                "controls change prompts, and protocol `released` replays those of the artifact; "
+                "set protocol: corrected, or remove controls"
+            )
+        if self.controls and (self.hazards or len(self.wordings) > 1):
+            other = "hazards" if self.hazards else f"wording {list(self.wordings)}"
+            raise ValueError(
+                f"controls and {other} both make variants of every model; study one of them at a "
+                "time"
             )
         return self
 

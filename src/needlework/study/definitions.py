@@ -40,12 +40,13 @@ FigureKind = Literal[
 ]
 DIAGNOSED: tuple[FigureKind, ...] = ("distance_curve", "failure_bars")
 """Figures of what answers are, and of where their needles lie."""
-TableValue = Literal["score", "models", "failures", "distance"]
+TableValue = Literal["score", "models", "failures", "distance", "controls"]
 MADE_BY: Mapping[TableValue, str] = {
     "score": "table",
     "models": "models",
     "failures": "explain",
     "distance": "explain",
+    "controls": "controls",
 }
 """The command that makes the tables of each value."""
 TemplateOptions = dict[
@@ -93,7 +94,7 @@ class TableDefinition(Selection):
         "score",
         description="Mean scores; what there is to say of each model and its weights (`models`); "
         "what wrong answers are (`failures`); scores by the distance of the needle from the "
-        "question (`distance`).",
+        "question (`distance`); scores beside those of the study's controls (`controls`).",
     )
     rows: tuple[Literal["model", "length"], ...] = Field(
         ("model",), description="[model], or [model, length] where columns hold no length."

@@ -11,7 +11,7 @@ from typing import Literal, TypedDict
 from pydantic import Field
 
 from needlework.errors import StudyError
-from needlework.parsing import Closed
+from needlework.parsing import Closed, unknown
 from needlework.study.config import ShownModel, Study
 from needlework.study.definitions import (
     LONGEST,
@@ -34,6 +34,7 @@ Page = Literal[
     "audit",
     "agreement",
     "hazards",
+    "controls",
 ]
 COMPARISON = "comparison_"
 """How files begin that set a table beside the published one: no table's name does."""
@@ -60,6 +61,18 @@ class Shown(Closed):
         """The names of the tables of these values."""
         return [table.name for table in self.tables if table.value in values]
 
+    def tables_of(self, targets: Collection[str]) -> list[Name]:
+        """The names of the tables that targets make.
+
+        Raises:
+            StudyError: a target makes no table of the study.
+        """
+        known = {target: table.name for table in self.tables for target in table.targets}
+        for target in targets:
+            if target not in known:
+                raise StudyError(f"target {unknown(target, known)}")
+        return [known[target] for target in targets]
+
 
 def present(
     study: Study, grid: Grid, models: Sequence[ShownModel], *, paper: Preset, published: bool
@@ -81,8 +94,11 @@ def present(
         shown = [Preset(tables=study.tables), Preset(figures=derived(grid).figures)]
     else:
         shown = [derived(grid)]
+    listed = [table.value for each in shown for table in each.tables]
+    if study.controls and "controls" not in listed:
+        shown.append(Preset(tables=(TableDefinition(name="controls", value="controls"),)))
     tables = tuple(table for each in shown for table in each.tables)
-    _check_asked(tables, grid, models)
+    _check_asked(tables, grid, models, has_controls=bool(study.controls))
     compared = [each for each in paper.tables if each.value == "score" and published]
     comparisons = {
         COMPARISON + each.name.removeprefix("table_"): each
@@ -93,7 +109,10 @@ def present(
         tables=tables,
         figures=tuple(figure for each in shown for figure in each.figures),
         comparisons=comparisons,
-        pages=_pages(is_paper=not faults, is_compared=bool(comparisons)),
+        pages=(
+            *_pages(is_paper=not faults, is_compared=bool(comparisons)),
+            *(("controls",) if study.controls else ()),
+        ),
         claims=paper.claims if not faults else {},
         left_out=(f"no tables of the paper: {faults[0]}",) if faults and not study.tables else (),
     )
@@ -179,7 +198,11 @@ def _derived_figures(name: Name, suite: AskedSuite) -> Iterator[FigureDefinition
 
 
 def _check_asked(
-    tables: Sequence[TableDefinition], grid: Grid, models: Sequence[ShownModel]
+    tables: Sequence[TableDefinition],
+    grid: Grid,
+    models: Sequence[ShownModel],
+    *,
+    has_controls: bool,
 ) -> None:
     """Every table has a name of its own and all of its cells."""
     seen: set[Name] = set()
@@ -194,6 +217,11 @@ def _check_asked(
             raise StudyError(
                 f"study config: tables: {table.name}: names that begin with {COMPARISON} are those "
                 "of tables beside published ones; choose another"
+            )
+        if table.value == "controls" and not has_controls:
+            raise StudyError(
+                f"study config: controls: {table.name} shows what they score, and the study asks "
+                "for none; list some, or remove the table"
             )
         fault = problem(table, grid, models)
         if fault:

@@ -114,6 +114,17 @@ def needs(
     return found
 
 
+def needed(
+    shown: Iterable[TableDefinition | FigureDefinition], grid: Grid, models: Sequence[ShownModel]
+) -> dict[Cell, set[Name]]:
+    """The cells behind some tables and figures, each with the tasks of it that they show."""
+    found: dict[Cell, set[Name]] = {}
+    for each in shown:
+        for cell, tasks in needs(each, grid, models).items():
+            found.setdefault(cell, set()).update(tasks)
+    return found
+
+
 def at(line: Line, column: Column) -> int:
     """The length of a number."""
     length = column.length or line.length

@@ -37,6 +37,7 @@ def plan(spec: NiahSpec, material: Material, item: Item) -> Outline:
         inserts = [
             Insert(position, _say(material, spec, fact.key, fact.value), fact.asked)
             for position, fact in placed
+            if item.needle or not fact.asked
         ]
         body = drafts.weave(units, inserts, separator=separator)
         return _ask(spec, material, body, drawn=facts, in_order=[fact for _, fact in placed])

@@ -53,7 +53,7 @@ def test_a_line_has_its_name_at_its_last_point() -> None:
     drawn = names_at_ends(
         points, x=alt.X("length:Q"), value="mean", color=alt.Color("label:N"), height=100, top=100
     ).to_dict()
-    rows = drawn["layer"][0]["data"]["values"]
+    rows = drawn["data"]["values"]
     assert [(row["label"], row["length"], row["mean"]) for row in rows] == [
         ("A", 256, 80.0),
         ("B", 128, 80.0),

@@ -20,6 +20,7 @@ function cellsView(index, route) {
   return [
     el("h1", {}, `${labelOf(index, route.model)}: ${counted(cells.length, "cell")}`),
     route.suite ? el("p", {}, `Mean of these cells: ${percent(mean, 2)} %.`) : null,
+    el("p", {}, el("a", { href: address(route, { ...route.filters, show: "samples" }) }, `List their ${counted(cells.reduce((sum, cell) => sum + cell.count, 0), "sample")}`)),
     cellFilters(index, route),
     listing(`Cells of ${labelOf(index, route.model)}`, CELL_HEADS, cells.map(cellRow)),
   ];
