@@ -175,6 +175,7 @@ class Again:
             figure,
             [self.scores],
             self.again / stem,
+            study=self.study().study,
             grid=self.grid(),
             models=self.models(),
             planned=self._plan("costs", tuple[PlannedCell, ...]) if figure.kind == "cost" else (),
@@ -278,7 +279,7 @@ def outputs(
     shown = made.shown()
     if "hazards" in shown.pages:
         yield Output((EXPLORER,), f"needlework explorer study {EXPLORER}", made.explorer)
-        names = ("hazards.md", "hazards.csv", *_figure("hazard_waterfall", SUFFIXES))
+        names = ("hazards.md", "hazards.csv", *_figure("hazard_forest", SUFFIXES))
         yield Output(names, "needlework hazards study/scores.parquet .", made.hazards)
         return
     if "controls" in shown.pages:

@@ -32,6 +32,7 @@ from needlework.study.presentation import Shown
 LARGE: tuple[FigureKind, ...] = (
     "length_curve",
     "depth_heatmap",
+    "position_curve",
     "distance_curve",
     "failure_bars",
 )
@@ -39,11 +40,12 @@ LARGE: tuple[FigureKind, ...] = (
 WORDS: Mapping[FigureKind, str] = {
     "length_curve": "{suite} score by context length",
     "depth_heatmap": "Score by needle depth and context length",
+    "position_curve": "Score by needle depth, a line per context length",
     "distance_curve": "{suite} score by the distance of the needle from the question",
     "failure_bars": "What the answers to {suite} are, by context length",
     "retention_curve": "kept beyond the training length",
-    "format_bars": "by needle format",
-    "cost": "score against hours",
+    "format_points": "by needle format",
+    "cost": "score against the time of an answer",
 }
 
 

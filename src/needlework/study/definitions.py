@@ -33,8 +33,9 @@ FigureKind = Literal[
     "depth_heatmap",
     "distance_curve",
     "failure_bars",
-    "format_bars",
+    "format_points",
     "length_curve",
+    "position_curve",
     "retention_curve",
 ]
 DIAGNOSED: tuple[FigureKind, ...] = ("distance_curve", "failure_bars")

@@ -190,6 +190,7 @@ def _derived_figures(name: Name, suite: AskedSuite) -> Iterator[FigureDefinition
     yield FigureDefinition(name=_joined(stem, "length_curve"), kind="length_curve", suite=name)
     if depths(suite.tasks):
         yield FigureDefinition(name=_joined(stem, "heatmap"), kind="depth_heatmap", suite=name)
+        yield FigureDefinition(name=_joined(stem, "position"), kind="position_curve", suite=name)
     if any(task.needles for task in suite.tasks):
         yield FigureDefinition(name=_joined(stem, "distance"), kind="distance_curve", suite=name)
     yield FigureDefinition(name=_joined(stem, "failures"), kind="failure_bars", suite=name)

@@ -221,5 +221,5 @@ def _with(
 def _has_places(shown: TableDefinition | FigureDefinition) -> bool:
     """Whether needles of a fixed depth are what it shows."""
     if isinstance(shown, FigureDefinition):
-        return shown.kind in ("depth_heatmap", "format_bars")
+        return shown.kind in ("depth_heatmap", "format_points", "position_curve")
     return bool({"depth", "format"} & set(shown.columns)) and shown.value == "score"
