@@ -720,7 +720,8 @@ def test_marks_are_seen_on_any_screen(browser: Browser, page: str, scheme: str) 
     browser.call("Emulation.setEmulatedMedia", features=features)
     visit(browser, page)
     colours = browser.run("""(() => {
-        const drawn = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+        const canvas = document.createElement("canvas");
+        const drawn = canvas.getContext("2d", { willReadFrequently: true });
         const pixel = (colour) => {
             drawn.fillStyle = colour;
             drawn.fillRect(0, 0, 1, 1);
