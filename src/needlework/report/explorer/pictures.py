@@ -55,7 +55,7 @@ def pictures(
     of distances), then mean, low, high, samples and the address of these.
     """
     labels = labels_of(models, scores.grid)
-    found = []
+    found: list[dict[str, Any]] = []
     for figure in (each for kind in KINDS for each in figures if each.kind == kind):
         points = list(_points(figure, scores, models, diagnoses))
         found.append(
