@@ -57,6 +57,9 @@ class ReaderOptions(TypedDict):
 @click.option("--parameters", help="The task's parameters as JSON, in place of --tasks.")
 @click.option("--resources", type=FOLDER, default="resources/external", show_default=True)
 @click.option("--questions", type=FILE, help="The SQuAD v2 or HotpotQA file of a qa task.")
+@click.option(
+    "--distractors", is_flag=True, help="Details name wrong values, for `predict --likelihood`."
+)
 def dataset(
     task: str,
     length: int,
@@ -70,6 +73,7 @@ def dataset(
     parameters: str | None,
     resources: Path,
     questions: Path | None,
+    distractors: bool,
     **reader: Unpack[ReaderOptions],
 ) -> None:
     """Make the samples of one task at one length, for one tokenizer and prompt format."""
@@ -91,6 +95,7 @@ def dataset(
         wording=wording,
         resources=resources,
         questions=questions,
+        distractors=distractors,
         **reader,
     )
     loaded = tokenizers.load(

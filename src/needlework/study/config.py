@@ -210,6 +210,12 @@ class Study(Closed):
         description="Published defects to study: every model runs without, with each one it was "
         "published with, and with all of those.",
     )
+    likelihood: bool = Field(
+        False,
+        exclude_if=lambda value: not value,
+        description="Whether to tell how likely each model takes the reference to be behind the "
+        "prompt, and by how much more than wrong values; not for models on a server.",
+    )
     entries: Entries | None = Field(
         None,
         exclude=True,
