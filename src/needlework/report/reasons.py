@@ -10,14 +10,12 @@ import polars as pl
 
 from needlework.analysis.why import ranges, shares
 from needlework.report.charts import estimate_tips, spoken
+from needlework.report.panels import PANEL, chosen, panels, shades
 from needlework.scores.failures import KINDS, Kind
 from needlework.study.config import ShownModel
 from needlework.study.definitions import FigureDefinition
 from needlework.study.grid import Grid
-from needlework.study.selection import row_lengths, selected
 
-LENGTHS = ("#fde725", "#a0da39", "#4ac16d", "#1fa187", "#277f8e", "#365c8d", "#46327e", "#440154")
-"""Viridis from light to dark: the longer the context, the darker."""
 FILLS: Mapping[Kind, str] = {
     "right": "#009E73",
     "partly right": "#8ED1BC",
@@ -30,16 +28,13 @@ FILLS: Mapping[Kind, str] = {
     "refusal or empty": "#444444",
 }
 """Greens for what is right, warm colours for wrong values, cold ones for none."""
-PANEL = {"width": 118, "height": 96}
-"""Three panels are as wide as a column of text of 5.5 inches."""
 
 
 def distance_curve(
     rows: pl.DataFrame, grid: Grid, models: Sequence[ShownModel], figure: FigureDefinition
 ) -> alt.TopLevelMixin:
     """Score by the needle's distance from the question; a panel per model, a line per length."""
-    chosen = _chosen(rows, grid, models, figure)
-    points = list(_ranges(chosen, grid, models))
+    points = list(_ranges(chosen(rows, grid, models, figure), grid, models))
     lengths = sorted({int(point["length"]) for point in points})
     ends = sorted({int(point["to"]) for point in points})
     shown = [str(length) for length in lengths]
@@ -54,7 +49,7 @@ def distance_curve(
             "length:N",
             title="context length",
             sort=shown,
-            scale=alt.Scale(domain=shown, range=_shades(len(shown))),
+            scale=alt.Scale(domain=shown, range=shades(len(shown))),
             legend=alt.Legend(symbolOpacity=1),
         ),
     )
@@ -71,15 +66,14 @@ def distance_curve(
     ).properties(**PANEL)
     title = f"Score by the distance of the needle from the question, suite {spoken(figure.suite)}"
     told = "A point stands at the end of its range. Bands: 95 %; dashed: training length."
-    return _panels(panel, models, title, told, points)
+    return panels(panel, models, title, told, points)
 
 
 def failure_bars(
     rows: pl.DataFrame, grid: Grid, models: Sequence[ShownModel], figure: FigureDefinition
 ) -> alt.TopLevelMixin:
     """What answers are, by length, as shares of all; a panel per model."""
-    chosen = _chosen(rows, grid, models, figure)
-    points = list(_shares(chosen, grid, models))
+    points = list(_shares(chosen(rows, grid, models, figure), grid, models))
     lengths = [str(length) for length in sorted({int(point["length"]) for point in points})]
     panel = (
         alt.Chart()
@@ -110,50 +104,7 @@ def failure_bars(
         .properties(data=alt.Data(values=points), **PANEL)
     )
     title = f"What the answers are, suite {spoken(figure.suite)}"
-    return _panels(panel, models, title, "Shares of all answers.", points)
-
-
-def _panels(
-    panel: alt.Chart | alt.LayerChart,
-    models: Sequence[ShownModel],
-    title: str,
-    told: str,
-    points: Sequence[Mapping[str, str | float]],
-) -> alt.TopLevelMixin:
-    """A panel per model, three in a row, and below the title how many samples there are."""
-    counts = {int(point["samples"]) for point in points}
-    samples = f"{told} At most {max(counts, default=0):,} answers a mark."
-    return panel.facet(
-        facet=alt.Facet(
-            "label:N",
-            title=None,
-            sort=[model.label for model in models],
-            header=alt.Header(labelFontSize=10, labelPadding=2),
-        ),
-        columns=3,
-        spacing=10,
-        title=alt.TitleParams(title, fontSize=11, subtitle=samples, subtitleFontSize=9),
-    )
-
-
-def _shades(count: int) -> list[str]:
-    """As many shades, the last the darkest; more than there are begin anew."""
-    first = max(0, len(LENGTHS) - count)
-    return [LENGTHS[(first + each) % len(LENGTHS)] for each in range(count)]
-
-
-def _chosen(
-    rows: pl.DataFrame, grid: Grid, models: Sequence[ShownModel], figure: FigureDefinition
-) -> pl.DataFrame:
-    """The rows that a figure shows."""
-    suite = grid.suites[figure.suite]
-    tasks = [task.name for task in selected(figure, suite)]
-    places = [
-        (model.name, length) for model in models for length in row_lengths(figure, suite, model)
-    ]
-    wanted = pl.DataFrame(places, schema={"model": pl.String, "length": pl.Int64}, orient="row")
-    of_suite = rows.filter(pl.col("suite") == figure.suite, pl.col("task").is_in(tasks))
-    return of_suite.join(wanted, on=["model", "length"], how="semi", maintain_order="left")
+    return panels(panel, models, title, "Shares of all answers.", points)
 
 
 def _ranges(

@@ -234,6 +234,10 @@ class Study(Closed):
             raise ValueError(
                 "a study of hazards shows what each of them costs; remove tables, or hazards"
             )
+        if self.hazards and self.likelihood:
+            raise ValueError(
+                "a study of hazards shows what each of them costs; remove likelihood, or hazards"
+            )
         if self.hazards and self.protocol == "released":
             raise ValueError(
                 "hazards are switched on one by one, and protocol `released` has them all; set "

@@ -35,16 +35,24 @@ FigureKind = Literal[
     "failure_bars",
     "format_bars",
     "length_curve",
+    "margin_curve",
+    "margin_distance",
     "retention_curve",
 ]
-DIAGNOSED: tuple[FigureKind, ...] = ("distance_curve", "failure_bars")
-"""Figures of what answers are, and of where their needles lie."""
-TableValue = Literal["score", "models", "failures", "distance"]
+DIAGNOSED: tuple[FigureKind, ...] = (
+    "distance_curve",
+    "failure_bars",
+    "margin_curve",
+    "margin_distance",
+)
+"""Figures of what answers are, where their needles lie, and how likely they were."""
+TableValue = Literal["score", "models", "failures", "distance", "likelihood"]
 MADE_BY: Mapping[TableValue, str] = {
     "score": "table",
     "models": "models",
     "failures": "explain",
     "distance": "explain",
+    "likelihood": "explain",
 }
 """The command that makes the tables of each value."""
 TemplateOptions = dict[
@@ -92,7 +100,7 @@ class TableDefinition(Selection):
         "score",
         description="Mean scores; what there is to say of each model and its weights (`models`); "
         "what wrong answers are (`failures`); scores by the distance of the needle from the "
-        "question (`distance`).",
+        "question (`distance`); how likely references are, in a study with `likelihood`.",
     )
     rows: tuple[Literal["model", "length"], ...] = Field(
         ("model",), description="[model], or [model, length] where columns hold no length."
