@@ -143,12 +143,21 @@ def _asked(
 ) -> tuple[Sample, PlacedDetail]:
     """The sample that an answer is about."""
     found = dataset.get(answer.index)
-    if found is None or found[0].outputs != answer.outputs:
+    if found is None or found[0].outputs != answer.outputs or not _compares(answer, *found):
         raise RecordError(
             f"{_file(study, cell)}: {answer.task} #{answer.index} answers no sample of the study; "
             "delete the file and rerun snakemake"
         )
     return found
+
+
+def _compares(answer: Prediction, sample: Sample, detail: PlacedDetail) -> bool:
+    """Whether the likelihoods of an answer, if it has some, are of the texts of its sample."""
+    told = answer.likelihood
+    if told is None:
+        return True
+    right, wrong = ([each.text for each in texts] for texts in (told.references, told.distractors))
+    return right == [*sample.outputs] and wrong == [*(detail.distractors or ())]
 
 
 def _answers(path: Path, cell: Cell, tasks: Mapping[str, Spec]) -> dict[str, list[Prediction]]:
