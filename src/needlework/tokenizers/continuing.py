@@ -8,6 +8,8 @@ from needlework.tokenizers import Tokenizer
 
 _TAIL = 256
 """Characters of a prompt that are tokenized again, where the rest may be cut off."""
+_AHEAD = 2048
+"""Characters before them among which a cut is looked for."""
 
 
 class Continued(NamedTuple):
@@ -42,7 +44,8 @@ def _cut(tokenizer: Tokenizer, prompt: str) -> int:
         return 0
     before, after = map(re.escape, tokenizer.cuts.barred or ("", ""))
     cut = re.compile(rf"(?<=[^\s{before}]) (?=[^\s{after}])")
-    places = [found.start() for found in cut.finditer(prompt, 0, max(0, len(prompt) - _TAIL))]
+    end = max(0, len(prompt) - _TAIL)
+    places = [found.start() for found in cut.finditer(prompt, max(0, end - _AHEAD), end)]
     return places[-1] + (tokenizer.cuts.blank == "parts") if places else 0
 
 
