@@ -24,18 +24,12 @@ from needlework.tasks import generate
 from needlework.tokenizers import Tokenizer
 
 TOKENIZER = "resources/nano/tokenizer"
+LENGTHS = (256, 512, 1024, 2048)
 
 
 @click.command()
 @click.option("--model", "names", multiple=True, default=("mamba2", "llama"), show_default=True)
-@click.option(
-    "--length",
-    "lengths",
-    type=int,
-    multiple=True,
-    default=(256, 512, 1024, 2048),
-    show_default=True,
-)
+@click.option("--length", "lengths", type=int, multiple=True, default=LENGTHS, show_default=True)
 @click.option("--samples", type=click.IntRange(min=1), default=4, show_default=True)
 @click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True)
 def main(names: tuple[str, ...], lengths: tuple[int, ...], samples: int, rounds: int) -> None:

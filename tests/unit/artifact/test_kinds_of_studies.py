@@ -1,6 +1,7 @@
 """Artifacts of every kind of study that is committed, smaller: a review agrees with each."""
 
 import json
+import re
 import shutil
 from contextlib import chdir
 from importlib import metadata
@@ -17,7 +18,9 @@ from needlework.paper.outputs import OUTPUTS
 from needlework.parsing import read_keys
 from needlework.study import plan
 from needlework.study.plan import Plan
+from tests.study_for_tests import small_plan
 from tests.unit.artifact.conftest import INPUTS, ROOT, STUDY
+from tests.unit.artifact.test_forged import Parts, sealed
 from tests.whole_study_for_tests import fill
 
 TEMPLATES = ROOT / "reports/templates"
@@ -42,9 +45,8 @@ def planned(name: str) -> Plan:
     return plan.resolve(keys | {"samples": 2}, ROOT / "config", runs=False)
 
 
-def bundled(name: str, folder: Path) -> Path:
+def bundled(found: Plan, folder: Path) -> Path:
     """The artifact of a study, from a project whose config asks for it."""
-    found = planned(name)
     study, project = folder / found.study.study, folder / "project"
     fill(found, study)
     own = [Path(spec.path) for spec in found.all_tasks.values() if hasattr(spec, "path")]
@@ -77,10 +79,31 @@ def bundled(name: str, folder: Path) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LENGTHS)
 def test_the_artifact_of_a_committed_study_passes(name: str, tmp_path: Path) -> None:
-    found: Review = review(bundled(name, tmp_path), templates=TEMPLATES, preset=OUTPUTS)
+    found: Review = review(bundled(planned(name), tmp_path), templates=TEMPLATES, preset=OUTPUTS)
     assert [(line.check, line.problems) for line in found.lines if not line.passed] == []
     assert not any("published numbers of this version" in remark for remark in found.remarks)
     assert found.commands
+
+
+@pytest.mark.slow
+def test_the_artifact_of_a_study_of_likelihoods_passes_and_a_forged_one_does_not(
+    tmp_path: Path,
+) -> None:
+    """Margins follow from what predictions hold; who makes one larger there is found out, too."""
+    suites = {"few": {"tasks": ["niah_single_1", "niah_multikey_1", "vt"], "lengths": [128, 256]}}
+    archive = bundled(small_plan(suites=suites, samples=4, likelihood=True), tmp_path)
+    found = review(archive, templates=TEMPLATES, preset=OUTPUTS)
+    assert [(line.check, line.problems) for line in found.lines if not line.passed] == []
+    assert any("that the likelihoods are those" in each for each in found.not_shown)
+
+    def larger(parts: Parts) -> None:
+        name = "study/predictions/nano-llama/few/256.jsonl"
+        parts[name] = re.sub(rb'"nats": -[0-9.]+', b'"nats": -0.5', parts[name], count=1)
+
+    forged = review(sealed(archive, tmp_path, larger), templates=TEMPLATES, preset=OUTPUTS)
+    told = [problem for line in forged.lines for problem in line.problems]
+    assert any("scores/nano-llama/few/256.parquet" in each and "nats" in each for each in told)
+    assert any("diagnosis.parquet" in each for each in told)
 
 
 def test_every_committed_study_is_among_them() -> None:
