@@ -131,12 +131,14 @@ def predict(
 
 def _refuse_likelihood(checkpoint: str, *, is_served: bool) -> NoReturn:
     """Say why nobody can tell how likely this model takes a text to be behind the prompt."""
+    from needlework.errors import StudyError
+
     why = (
         "a server tells no probability of a given text"
         if is_served
         else "it thinks before it answers, so no answer follows the prompt"
     )
-    raise click.UsageError(f"--likelihood: {checkpoint}: {why}; leave the option out")
+    raise StudyError(f"--likelihood: {checkpoint}: {why}; leave the option out")
 
 
 def _reasoning(end: str | None, tokens: int | None) -> "Reasoning | None":

@@ -4,14 +4,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 
 from needlework import models
+from needlework.cli import cli
 from needlework.engine import likelihood
 from needlework.engine.cell import Dataset
 from needlework.engine.likelihood import STEPS, is_contested, nearest
-from needlework.errors import EngineError
+from needlework.engine.samples import read_distractors
+from needlework.errors import EngineError, StudyError
+from needlework.files import write_records
 from needlework.models.decoder import Decoder
-from needlework.records import Likelihood, Prediction
+from needlework.records import Likelihood, PlacedDetail, Prediction
 from tests.engine_for_tests import (
     ONE_BY_ONE,
     ROOMY,
@@ -153,6 +157,34 @@ def test_logits_that_are_not_finite_fail_the_sample(
     (found,) = run_cell(family("llama"), cell, tmp_path / "journal")
     assert (found.stop_reason, found.likelihood) == ("failed", None)
     assert found.error == "the model's logits are not finite numbers"
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        (["--backend", "server"], "a server tells no probability of a given text"),
+        (["--thought-end", "x", "--thought-tokens", "9"], "it thinks before it answers"),
+    ],
+    ids=["served", "thinking"],
+)
+def test_who_tells_no_likelihood_is_named_in_one_line(
+    tmp_path: Path, more: list[str], why: str
+) -> None:
+    for name in ("one.jsonl", "tasks.json"):
+        (tmp_path / name).write_text("{}", encoding="utf-8")
+    words = ["predict", str(tmp_path / "out.jsonl"), str(tmp_path / "one.jsonl")]
+    words += ["--tasks", str(tmp_path / "tasks.json"), "--checkpoint", "me/large"]
+    words += ["--dtype", "float32", "--tokenizer", "me/words", "--protocol", "corrected"]
+    with pytest.raises(StudyError, match=f"^--likelihood: me/large: {why}.*; leave the option out"):
+        CliRunner().invoke(cli, [*words, "--likelihood", *more], catch_exceptions=False)
+
+
+def test_a_dataset_without_distractors_names_the_way_out(tmp_path: Path) -> None:
+    nothing = {"depths": (), "needles": (), "answers": (), "needle_tokens": ()}
+    places = {"prompt_tokens": 1, "question_start": 0, "question_token": 0}
+    write_records(tmp_path / "one.details.jsonl", [PlacedDetail(index=0, **nothing, **places)])
+    with pytest.raises(EngineError, match=r"one.details.jsonl: names no distractors.*--distract"):
+        read_distractors([tmp_path / "one.jsonl"])
 
 
 def test_numbers_are_told_in_steps() -> None:
