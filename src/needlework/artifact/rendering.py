@@ -31,7 +31,7 @@ from needlework.report.tables import Measured, read_measured, write_models, writ
 from needlework.study.config import ShownModel, Study
 from needlework.study.definitions import MADE_BY, FigureDefinition, TableDefinition, TableValue
 from needlework.study.grid import Grid
-from needlework.study.presentation import WHY, Page, Shown
+from needlework.study.presentation import Page, Shown
 from needlework.study.variants import StudiedModel
 
 Content = TypeVar("Content")
@@ -42,6 +42,7 @@ NEEDED: Mapping[TableValue, str] = {
     "failures": " study/diagnosis.parquet",
     "distance": " study/diagnosis.parquet",
     "controls": " study/controls.json",
+    "likelihood": " study/diagnosis.parquet",
 }
 """What a table of each value is made from."""
 
@@ -140,7 +141,7 @@ class Again:
     def table(self, definition: TableDefinition, stem: str, *, intervals: bool = False) -> None:
         """Make a table."""
         output, templates = self.again / stem, self.templates
-        if definition.value in WHY:
+        if MADE_BY[definition.value] == "explain":
             write_diagnoses(
                 definition,
                 output,

@@ -145,6 +145,16 @@ class Decoder(nn.Module):
                 states.append(layer_state)
         return self.norm.after(x_BTD, update_BTD)[1][:, 0], DecoderState(tuple(states))
 
+    def following(
+        self, tokens_BT: Tensor, state: DecoderState, lengths_B: Tensor | None = None
+    ) -> Tensor:
+        """What the head reads after each of these tokens, of shape (B, T, D).
+
+        Row b has `lengths_B[b]` valid tokens, on the left; at the others the result is undefined.
+        """
+        hidden_BTD, _ = self.hidden(tokens_BT, state, lengths_B)
+        return hidden_BTD
+
     def write(self, tokens_B1: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """`read` of one more token a row; the state that is given must not be used any more.
 

@@ -194,6 +194,17 @@ class HubModel(Decoder):
             rows.append(row)
         return torch.stack(logits), cast(DecoderState, HubState(tuple(rows)))
 
+    def following(
+        self, tokens_BT: Tensor, state: DecoderState, lengths_B: Tensor | None = None
+    ) -> Tensor:
+        """Logits of shape (B, T, V) after each of these tokens, which are read one by one."""
+        steps = []
+        for place in range(tokens_BT.shape[1]):
+            valid_B = None if lengths_B is None else (lengths_B > place).long()
+            last_BV, state = self.read(tokens_BT[:, place : place + 1], state, valid_B)
+            steps.append(last_BV)
+        return torch.stack(steps, dim=1)
+
     def logits(self, h: Tensor) -> Tensor:
         """What `read` and `hidden` gave."""
         return h

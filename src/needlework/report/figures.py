@@ -1,7 +1,7 @@
 """The pictures of a study, each with the table that it shows.
 
-`DRAW` and `EXPLAIN` map each kind of figure to its function in `curves`, `needles`, `reasons` or
-`costs`.
+`DRAW` and `EXPLAIN` map each kind of figure to its function in `curves`, `needles`, `reasons`,
+`margins` or `costs`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,11 +15,11 @@ from needlework.cost.measured import job_hours
 from needlework.cost.study import PlannedCell
 from needlework.errors import StudyError
 from needlework.files import write_csv
-from needlework.report import charts, costs, curves, needles, reasons
+from needlework.report import charts, costs, curves, margins, needles, reasons
 from needlework.report.composition import noted
 from needlework.report.notes import labels_of, named
 from needlework.scores.cells import estimated, gathered
-from needlework.scores.diagnoses import read_diagnoses
+from needlework.scores.diagnoses import read_diagnoses, read_likelihoods
 from needlework.scores.estimates import Scores
 from needlework.study.config import ShownModel
 from needlework.study.definitions import FigureDefinition, FigureKind
@@ -39,6 +39,8 @@ Explain = Callable[[pl.DataFrame, Grid, Sequence[ShownModel], FigureDefinition],
 EXPLAIN: Mapping[FigureKind, Explain] = {
     "distance_curve": reasons.distance_curve,
     "failure_bars": reasons.failure_bars,
+    "margin_curve": margins.margin_curve,
+    "margin_distance": margins.margin_distance,
 }
 """What draws each kind of figure of diagnoses."""
 
@@ -76,7 +78,9 @@ def write_figure(
     elif figure.kind in EXPLAIN:
         if diagnosis is None:
             raise StudyError(f"figure {figure.name}: needs --diagnosis STUDY/diagnosis.parquet")
-        chart = EXPLAIN[figure.kind](read_diagnoses(diagnosis, grid), grid, models, figure)
+        is_likely = figure.kind in ("margin_curve", "margin_distance")
+        read = read_likelihoods if is_likely else read_diagnoses
+        chart = EXPLAIN[figure.kind](read(diagnosis, grid), grid, models, figure)
     elif figure.kind == "length_curve":
         chart = curves.length_curve(found, models, figure, controls)
     else:

@@ -26,7 +26,6 @@ from needlework.scores.failures import KINDS, Kind
 from needlework.study.config import ShownModel
 from needlework.study.definitions import FigureDefinition
 from needlework.study.grid import Grid
-from needlework.study.selection import row_lengths, selected
 
 FILLS: Mapping[Kind, str] = {
     "right": "#009E73",
@@ -46,7 +45,7 @@ def distance_curve(
     rows: pl.DataFrame, grid: Grid, models: Sequence[ShownModel], figure: FigureDefinition
 ) -> alt.TopLevelMixin:
     """Score by the needle's distance from the question; a panel per model, a line per length."""
-    points = list(_ranges(_chosen(rows, grid, models, figure), grid, models))
+    points = list(_ranges(chosen(rows, grid, models, figure), grid, models))
     lengths = sorted({int(point["length"]) for point in points})
     ends = sorted({int(point["to"]) for point in points})
     shown = [str(length) for length in lengths]
@@ -90,7 +89,7 @@ def failure_bars(
     rows: pl.DataFrame, grid: Grid, models: Sequence[ShownModel], figure: FigureDefinition
 ) -> alt.TopLevelMixin:
     """What answers are, by length, as shares of all; a panel per model."""
-    points = list(_shares(_chosen(rows, grid, models, figure), grid, models))
+    points = list(_shares(chosen(rows, grid, models, figure), grid, models))
     lengths = sorted({int(point["length"]) for point in points})
     panel = (
         alt.Chart()
@@ -130,7 +129,7 @@ def failure_bars(
     return by_model(panel, models, title, x="context length (tokens)")
 
 
-def _chosen(
+def chosen(
     rows: pl.DataFrame, grid: Grid, models: Sequence[ShownModel], figure: FigureDefinition
 ) -> pl.DataFrame:
     """The rows that a figure shows."""

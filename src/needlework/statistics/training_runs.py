@@ -54,9 +54,7 @@ def _over_runs(found: Interval, groups: Sequence[Sequence[Resampled]]) -> OverRu
     assert isinstance(found, Resampled), "a combination of resampled means"
     if any(len(group) < FEWEST for group in groups):
         raise ValueError(f"a recipe of fewer than {FEWEST} training runs has no spread")
-    spreads = [
-        float(np.var([run.value for run in group], ddof=1)) / len(group) for group in groups
-    ]
+    spreads = [float(np.var([run.value for run in group], ddof=1)) / len(group) for group in groups]
     variance = float(found.draws.var(ddof=1)) + sum(spreads)
     doubt = sum(s**2 / (len(group) - 1) for s, group in zip(spreads, groups, strict=True))
     freedom = variance**2 / doubt if doubt > 0 else inf

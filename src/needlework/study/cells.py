@@ -26,7 +26,10 @@ class Cells(Closed):
         without = variants.without(self.studied)
         suites = {
             name: AskedSuite(
-                tasks=tuple(AskedTask.of(task, spec) for task, spec in self.tasks[name].items()),
+                tasks=tuple(
+                    AskedTask.of(task, spec, likelihood=self.study.likelihood)
+                    for task, spec in self.tasks[name].items()
+                ),
                 lengths=suite.lengths,
             )
             for name, suite in self.study.suites.items()

@@ -229,6 +229,12 @@ class Study(Closed):
         "each prompt (`truncated`), of needles and question alone (`no-haystack`), of prompts "
         "without the needles that are asked for (`no-needle`).",
     )
+    likelihood: bool = Field(
+        False,
+        exclude_if=lambda value: not value,
+        description="Whether to tell how likely each model takes the reference to be behind the "
+        "prompt, and by how much more than wrong values; not for models on a server.",
+    )
     entries: Entries | None = Field(
         None,
         exclude=True,
@@ -243,9 +249,18 @@ class Study(Closed):
             raise ValueError(f"models {list(self.models)} must not repeat")
         if len(set(self.hazards)) < len(self.hazards):
             raise ValueError(f"hazards {list(self.hazards)} must not repeat")
+        if self.likelihood and self.controls:
+            raise ValueError(
+                "likelihoods are told of models as they are, and controls are runs beside them; "
+                "study one of them at a time"
+            )
         if self.hazards and self.tables is not None:
             raise ValueError(
                 "a study of hazards shows what each of them costs; remove tables, or hazards"
+            )
+        if self.hazards and self.likelihood:
+            raise ValueError(
+                "a study of hazards shows what each of them costs; remove likelihood, or hazards"
             )
         if self.hazards and self.protocol == "released":
             raise ValueError(

@@ -35,17 +35,20 @@ class AskedTask(Closed):
     """Where its needle lies, in percent, where that is fixed."""
     needles: bool = False
     """Whether its samples say where the needle with the answer lies."""
+    distractors: bool = Field(False, exclude_if=lambda value: not value)
+    """Whether its references are compared with wrong values, in a study of likelihoods."""
     questions: Name
     """Tasks with equal `questions` ask the same ones, sample by sample."""
 
     @classmethod
-    def of(cls, name: Name, spec: Spec) -> "AskedTask":
-        """A task as tables see it."""
+    def of(cls, name: Name, spec: Spec, *, likelihood: bool = False) -> "AskedTask":
+        """A task as tables see it, in a study of likelihoods or in another one."""
         return cls(
             name=name,
             format=needle_format(spec),
             depth=getattr(spec, "depth", None),
             needles=isinstance(spec, NiahSpec | QaSpec),
+            distractors=likelihood and isinstance(spec, NiahSpec),
             questions=question_group(spec, name),
         )
 

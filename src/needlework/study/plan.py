@@ -216,6 +216,7 @@ class Plan(Cells):
             "thinks": variants.reasoning(self.study, reader) is not None,
             "questions": Path(questions[0]) if questions else None,
             **controls.options(run, reader),
+            "distractors": self.study.likelihood,
         }
 
     def predict_options(self, model: str) -> str:
@@ -224,6 +225,7 @@ class Plan(Cells):
         tokenizer = self.tokenizers[entry.tokenizer]
         flags = [f"--hazard {hazard}" for hazard in variants.of_decoder(entry.hazards)]
         flags += ["--no-begin-token"] if self._format(entry) == CHAT else []
+        flags += ["--likelihood"] if self.study.likelihood else []
         told = options(
             tokenizer=tokenizer.source,
             tokenizer_revision=tokenizer.revision,
@@ -263,6 +265,7 @@ def resolve(config: Mapping[str, Any], folder: Path, *, runs: bool = True) -> Pl
     tasks = read_tasks(folder / "tasks.yaml")
     consistency.check_models(study, catalogue, folder)
     models = {name: catalogue.models[name] for name in study.models}
+    consistency.check_likelihood(study, models)
     used = {model.tokenizer: catalogue.tokenizers[model.tokenizer] for model in models.values()}
     known: MaterialTasks = getattr(tasks, study.material)
     named = {

@@ -16,6 +16,7 @@ from needlework.study.config import ShownModel, Study
 from needlework.study.definitions import (
     LONGEST,
     FigureDefinition,
+    FigureKind,
     Name,
     Preset,
     TableDefinition,
@@ -42,6 +43,10 @@ COMPARISON = "comparison_"
 
 WHY: tuple[Literal["failures", "distance"], ...] = ("failures", "distance")
 """The tables of what answers are and where their needles lie, by name and value."""
+
+
+LIKELIHOOD: Literal["likelihood"] = "likelihood"
+"""The table of likelihoods, by name and value."""
 
 
 class Shown(Closed):
@@ -97,7 +102,9 @@ def present(
     listed = [table.value for each in shown for table in each.tables]
     if study.controls and "controls" not in listed:
         shown.append(Preset(tables=(TableDefinition(name="controls", value="controls"),)))
+    shown += [_of_likelihood(grid, study.tables)] if study.likelihood else []
     tables = tuple(table for each in shown for table in each.tables)
+    _check_likelihood(study, tables)
     _check_asked(tables, grid, models, has_controls=bool(study.controls))
     compared = [each for each in paper.tables if each.value == "score" and published]
     comparisons = {
@@ -145,6 +152,20 @@ def derived(grid: Grid, suites: Collection[Name] | None = None) -> Preset:
         tables += [TableDefinition(name=each, value=each) for each in WHY]
     figures = [figure for name in chosen for figure in _derived_figures(name, grid.suites[name])]
     return Preset(tables=tuple(tables), figures=tuple(figures))
+
+
+def _of_likelihood(grid: Grid, asked: object) -> Preset:
+    """The table and figures of likelihoods; the table not where the study lists one."""
+    listed = isinstance(asked, tuple) and any(each.value == LIKELIHOOD for each in asked)
+    tables = () if listed else (TableDefinition(name=LIKELIHOOD, value=LIKELIHOOD),)
+    kinds: tuple[FigureKind, ...] = ("margin_curve", "margin_distance")
+    figures = tuple(
+        FigureDefinition(name=_joined(_stem(name), kind), kind=kind, suite=name)
+        for name, suite in grid.suites.items()
+        for kind in kinds
+        if any(task.distractors for task in suite.tasks)
+    )
+    return Preset(tables=tables, figures=figures)
 
 
 def title(definition: TableDefinition, grid: Grid) -> str:
@@ -195,6 +216,16 @@ def _derived_figures(name: Name, suite: AskedSuite) -> Iterator[FigureDefinition
         yield FigureDefinition(name=_joined(stem, "distance"), kind="distance_curve", suite=name)
     yield FigureDefinition(name=_joined(stem, "failures"), kind="failure_bars", suite=name)
     yield FigureDefinition(name=_joined(stem, "cost"), kind="cost", suite=name)
+
+
+def _check_likelihood(study: Study, tables: Sequence[TableDefinition]) -> None:
+    """Likelihoods are shown only where they are asked for."""
+    for table in tables:
+        if table.value == LIKELIHOOD and not study.likelihood:
+            raise StudyError(
+                f"study config: tables: {table.name} shows likelihoods, which nobody computes; set "
+                "likelihood: true, or remove the table"
+            )
 
 
 def _check_asked(
