@@ -14,9 +14,9 @@ from needlework.analysis.why import range_of
 from needlework.cli import cli
 from needlework.parsing import parse, read
 from needlework.report.explorer.page import write_explorer
-from needlework.study.config import ShownModel
 from needlework.study.grid import Grid
 from needlework.study.presentation import Shown
+from needlework.study.shown import ShownModel
 from tests.browser_for_tests import Browser, chromium
 from tests.whole_study_for_tests import make_study
 

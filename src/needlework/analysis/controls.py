@@ -18,10 +18,10 @@ from needlework.scores.cells import estimated
 from needlework.scores.estimates import NotComputedError, Scores
 from needlework.scores.paired import Paired
 from needlework.statistics.contrasts import Interval, difference, widened
-from needlework.study.config import ShownModel
 from needlework.study.controls import ControlCell, run_of
 from needlework.study.definitions import Name
 from needlework.study.grid import Grid
+from needlework.study.shown import ShownModel
 from needlework.tasks.controls import Control
 
 ALL = "all tasks"

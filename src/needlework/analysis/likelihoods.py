@@ -13,8 +13,9 @@ from needlework.analysis.why import clusters_of, grouped, range_of
 from needlework.statistics.clusters import clustered, clustered_mean
 from needlework.statistics.contrasts import Interval
 from needlework.statistics.means import Estimate
-from needlework.study.config import ShownModel, SuiteName
+from needlework.study.config import SuiteName
 from needlework.study.grid import Grid
+from needlework.study.shown import ShownModel
 
 CEILING, FLOOR = 0.99, 0.05
 """Scores from which on answers count as all right, and up to which as all wrong."""

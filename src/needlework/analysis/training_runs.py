@@ -9,7 +9,8 @@ from needlework.analysis.findings import SIGNIFICANCE
 from needlework.scores.paired import Paired
 from needlework.statistics.contrasts import Interval, Resampled
 from needlework.statistics.training_runs import FEWEST, difference_over_runs, mean_over_runs
-from needlework.study.config import ShownModel, SuiteName
+from needlework.study.config import SuiteName
+from needlework.study.shown import ShownModel
 
 
 class RecipeScore(NamedTuple):

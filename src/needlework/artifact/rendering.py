@@ -28,10 +28,11 @@ from needlework.report.notes import Verified, read_verified
 from needlework.report.results import write_results
 from needlework.report.summary import write_report
 from needlework.report.tables import Measured, read_measured, write_models, write_table
-from needlework.study.config import ShownModel, Study
+from needlework.study.config import Study
 from needlework.study.definitions import MADE_BY, FigureDefinition, TableDefinition, TableValue
 from needlework.study.grid import Grid
 from needlework.study.presentation import Page, Shown
+from needlework.study.shown import ShownModel
 from needlework.study.variants import StudiedModel
 
 Content = TypeVar("Content")

@@ -48,8 +48,9 @@ def agreement(
     """
     from needlework.paper.agreement_page import write_agreement
     from needlework.parsing import parse, read
-    from needlework.study.config import ShownModel, Study
+    from needlework.study.config import Study
     from needlework.study.grid import Grid
+    from needlework.study.shown import ShownModel
 
     write_agreement(
         published,
@@ -179,9 +180,9 @@ def explorer(
     """
     from needlework.parsing import parse, read
     from needlework.report.explorer.page import write_explorer
-    from needlework.study.config import ShownModel
     from needlework.study.grid import Grid
     from needlework.study.presentation import Shown
+    from needlework.study.shown import ShownModel
 
     write_explorer(
         folder,
@@ -226,9 +227,10 @@ def figure(
     from needlework.parsing import parse, read
     from needlework.report.controls import read_controlled
     from needlework.report.figures import write_figure
-    from needlework.study.config import ShownModel, Study
+    from needlework.study.config import Study
     from needlework.study.definitions import FigureDefinition
     from needlework.study.grid import Grid
+    from needlework.study.shown import ShownModel
 
     shown = parse(tuple[ShownModel, ...], read(models), where=str(models))
     planned = parse(tuple[PlannedCell, ...], read(costs), where=str(costs)) if costs else ()
@@ -269,8 +271,9 @@ def findings(
     from needlework.parsing import parse, read
     from needlework.report.controls import read_controlled
     from needlework.report.findings import write_findings
-    from needlework.study.config import ShownModel, Study
+    from needlework.study.config import Study
     from needlework.study.grid import Grid
+    from needlework.study.shown import ShownModel
 
     write_findings(
         parse(Study, read(config), where=str(config)),
@@ -309,9 +312,10 @@ def report(
     from needlework.parsing import parse, read
     from needlework.report.controls import read_controlled
     from needlework.report.summary import write_report
-    from needlework.study.config import ShownModel, Study
+    from needlework.study.config import Study
     from needlework.study.grid import Grid
     from needlework.study.presentation import Shown
+    from needlework.study.shown import ShownModel
 
     write_report(
         parse(Study, read(config), where=str(config)),

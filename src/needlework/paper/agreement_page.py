@@ -20,8 +20,8 @@ from needlework.report.composition import TEXT, answers, framed, heading
 from needlework.report.rendering import render
 from needlework.scores.cells import read_estimates
 from needlework.scores.estimates import Scores
-from needlework.study.config import ShownModel
 from needlework.study.grid import Grid
+from needlework.study.shown import ShownModel
 
 
 def write_agreement(

@@ -16,7 +16,7 @@ from needlework.paper.verdicts import (
     mixed,
     some,
 )
-from needlework.study.config import ShownModel
+from needlework.study.shown import ShownModel
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,8 +15,8 @@ from needlework.paper.length_tests import FALL
 from needlework.paper.verdicts import Statistic, Verdict
 from needlework.report.rendering import render
 from needlework.report.writing import Written, code, markdown
-from needlework.study.config import PublishedModel, ShownModel
 from needlework.study.definitions import label
+from needlework.study.shown import PublishedModel, ShownModel
 
 SCALES = {"points": 100.0, "points per doubling": 100.0, "ratio": 1.0}
 OF_DEPTHS: frozenset[StudyHazard] = frozenset({"uuid-numbers", "format-mix"})

@@ -10,7 +10,7 @@ import altair as alt
 import numpy as np
 from scipy.optimize import isotonic_regression
 
-from needlework.study.config import ShownModel
+from needlework.study.shown import ShownModel
 
 TEXT, COLUMN = 396, 237
 """As wide as a text of 5.5 inches, and as one of two columns of 3.3 inches."""

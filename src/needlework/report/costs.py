@@ -19,9 +19,9 @@ from needlework.report.composition import (
 )
 from needlework.report.curves import computed, tasks
 from needlework.scores.estimates import Scores
-from needlework.study.config import ShownModel
 from needlework.study.definitions import FigureDefinition
 from needlework.study.grid import Cell
+from needlework.study.shown import ShownModel
 
 UNITS = (("hours", 3600), ("minutes", 60), ("seconds", 1))
 """What time is told in, with the seconds of each: the largest of which every answer takes one."""

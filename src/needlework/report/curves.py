@@ -22,10 +22,10 @@ from needlework.report.composition import (
 )
 from needlework.scores.estimates import Scores
 from needlework.statistics.means import Estimate
-from needlework.study.config import ShownModel
 from needlework.study.controls import LABELS
 from needlework.study.definitions import FigureDefinition, Name
 from needlework.study.selection import needs, row_lengths, selected
+from needlework.study.shown import ShownModel
 from needlework.tasks.controls import Control
 
 TIMES = (1, 2, 4, 8, 16)

@@ -21,9 +21,9 @@ from needlework.report.notes import labels_of, named
 from needlework.scores.cells import estimated, gathered
 from needlework.scores.diagnoses import read_diagnoses, read_likelihoods
 from needlework.scores.estimates import Scores
-from needlework.study.config import ShownModel
 from needlework.study.definitions import FigureDefinition, FigureKind
 from needlework.study.grid import Grid
+from needlework.study.shown import ShownModel
 
 Draw = Callable[[Scores, Sequence[ShownModel], FigureDefinition], alt.TopLevelMixin]
 

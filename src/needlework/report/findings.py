@@ -31,8 +31,9 @@ from needlework.scores.cells import read_estimates, read_parquet
 from needlework.scores.estimates import Scores
 from needlework.scores.paired import Paired
 from needlework.statistics.contrasts import Interval
-from needlework.study.config import ShownModel, Study
+from needlework.study.config import Study
 from needlework.study.grid import AskedSuite, Grid
+from needlework.study.shown import ShownModel
 
 
 def write_findings(

@@ -24,9 +24,9 @@ from needlework.report.composition import (
 from needlework.report.curves import BAND
 from needlework.report.reasons import chosen
 from needlework.statistics.contrasts import Interval
-from needlework.study.config import ShownModel
 from needlework.study.definitions import FigureDefinition
 from needlework.study.grid import Grid
+from needlework.study.shown import ShownModel
 
 Points = list[dict[str, str | float | None]]
 COLUMNS = ("Score (%)", "Nats per token", "Margin (nats)", "First (%)", "By chance (%)")

@@ -25,9 +25,9 @@ from needlework.report.curves import BAND, computed
 from needlework.scores.estimates import Scores
 from needlework.statistics.contrasts import Interval, difference
 from needlework.statistics.means import Estimate
-from needlework.study.config import ShownModel
 from needlework.study.definitions import FigureDefinition, Name
 from needlework.study.selection import needs, selected
+from needlework.study.shown import ShownModel
 
 SHADES = ("#004D80", "#7CC4F0", "#D55E00")
 """One per needle format: two blues for essays, one orange for repetition; apart in grey as well."""

@@ -10,9 +10,9 @@ from needlework.parsing import read
 from needlework.records import Verification
 from needlework.report.layout import Entry, Row, Table
 from needlework.report.standing import SIGNIFICANCE, Samples
-from needlework.study.config import ShownModel
 from needlework.study.grid import Cell, Grid
 from needlework.study.served_records import ServedVerification, parse_verification
+from needlework.study.shown import ShownModel
 from needlework.study.variants import weights_of
 
 Verified = Mapping[str, Verification | ServedVerification]

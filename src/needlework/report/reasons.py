@@ -23,9 +23,10 @@ from needlework.report.composition import (
 )
 from needlework.report.curves import BAND
 from needlework.scores.failures import KINDS, Kind
-from needlework.study.config import ShownModel
 from needlework.study.definitions import FigureDefinition
 from needlework.study.grid import Grid
+from needlework.study.selection import row_lengths, selected
+from needlework.study.shown import ShownModel
 
 FILLS: Mapping[Kind, str] = {
     "right": "#009E73",

@@ -15,8 +15,8 @@ from needlework.analysis.comparisons import holm, interval_test, sign_flip_test
 from needlework.report.layout import Entry, Row, Source, Table
 from needlework.scores.remarks import Remark
 from needlework.statistics.contrasts import difference, interval
-from needlework.study.config import ShownModel
 from needlework.study.grid import Cell, Grid
+from needlework.study.shown import ShownModel
 
 SIGNIFICANCE = 0.05
 """Below it, corrected for all numbers of the column, a number is worse than the best."""

@@ -26,10 +26,11 @@ from needlework.scores.diagnoses import read_diagnoses
 from needlework.scores.estimates import Scores
 from needlework.statistics.contrasts import Interval, interval
 from needlework.statistics.means import Estimate
-from needlework.study.config import ShownModel, Study
+from needlework.study.config import Study
 from needlework.study.definitions import FigureDefinition, FigureKind
 from needlework.study.grid import Grid
 from needlework.study.presentation import Shown
+from needlework.study.shown import ShownModel
 
 LARGE: tuple[FigureKind, ...] = (
     "length_curve",

@@ -8,7 +8,6 @@ from pydantic import (
     Discriminator,
     Field,
     PositiveInt,
-    StringConstraints,
     Tag,
     field_validator,
     model_validator,
@@ -19,17 +18,14 @@ from needlework.external.snapshots import Commit
 from needlework.parsing import Closed, Line, as_name, by_form, unknown
 from needlework.records import Reasoning
 from needlework.study.definitions import Name, TableDefinition, TemplateOptions
-from needlework.study.entries import Family, Place, Prompts, TokenizerEntry, Wrappers
+from needlework.study.entries import Family, Place, TokenizerEntry, Wrappers
 from needlework.study.served import ServerKeys, entry_problem
+from needlework.study.shown import PublishedModel, ShownModel
 from needlework.tasks.controls import CONTROLS, Control
 from needlework.tasks.prompts import CHAT, WordingName
 from needlework.tasks.specs import Spec
 
 SuiteName = Name
-RunName = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*(\+[a-z0-9][a-z0-9-]*)?$")
-]
-"""The name of a model, or of a variant or control of it: `model+variant`."""
 
 
 class Suite(Closed):
@@ -111,60 +107,15 @@ class ModelEntry(ServerKeys):
             raise ValueError(found)
         return self
 
-    def shown(self, name: str, wrapper: str) -> "ShownModel":
+    def shown(self, name: str, wrapper: str) -> ShownModel:
         """What tables and figures say about it."""
         fields = ShownModel.model_fields.keys() - {"name", "wrapper"}
         return ShownModel(name=name, wrapper=wrapper, **self.model_dump(include=fields))
 
-    def published(self, name: str) -> "PublishedModel":
+    def published(self, name: str) -> PublishedModel:
         """What pages say about it where they judge its published numbers."""
         shown = self.shown(name, self.wrapper.released)
         return PublishedModel(hazards=self.hazards, **dict(shown))
-
-
-class ShownModel(Closed):
-    """What tables and figures say about a model; nothing here changes a score."""
-
-    name: RunName
-    label: Line
-    family: Family
-    checkpoint: Place
-    revision: Commit | None
-    tokenizer: Name
-    wrapper: Prompts
-    trained_length: PositiveInt
-    licence: Line
-    another_run_of: Name | None = None
-
-    @property
-    def recipe(self) -> str:
-        """The model whose training this is, its own or the one that it repeats."""
-        return self.another_run_of or self.name
-
-    @property
-    def published_as(self) -> str | None:
-        """Its name in published tables; None for a variant that nobody published.
-
-        Of a study in several wordings it is the run in RULER's own words that is set beside them.
-        """
-        name, _, variant = self.name.partition("+")
-        return name if variant in ("", "ruler") else None
-
-    @property
-    def prompts(self) -> str:
-        """The folder of its samples: models that share it answer the same questions."""
-        return f"{self.tokenizer}-{self.wrapper}"
-
-    @property
-    def weights(self) -> str:
-        """The model whose weights these are, its own or those that it shares as a variant."""
-        return self.name.partition("+")[0]
-
-
-class PublishedModel(ShownModel):
-    """A model of published tables, with the known defects of how it was run."""
-
-    hazards: tuple[StudyHazard, ...] = ()
 
 
 class Entries(Closed):

@@ -35,6 +35,11 @@ FigureKind = Literal[
     "failure_bars",
     "format_points",
     "length_curve",
+    "margin_curve",
+    "margin_distance",
+    "position_curve",
+    "retention_curve",
+]
 DIAGNOSED: tuple[FigureKind, ...] = (
     "distance_curve",
     "failure_bars",

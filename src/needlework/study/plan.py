@@ -23,19 +23,14 @@ from needlework.study import (
 )
 from needlework.study.catalogue import MaterialTasks, read_models, read_tasks
 from needlework.study.cells import Cells
-from needlework.study.config import (
-    ModelEntry,
-    PublishedModel,
-    RunName,
-    ShownModel,
-    Study,
-)
+from needlework.study.config import ModelEntry, Study
 from needlework.study.definitions import Name
 from needlework.study.entries import TokenizerEntry, Wrapper
 from needlework.study.grid import Cell
 from needlework.study.options import options
 from needlework.study.paper import MODELS as PUBLISHED
 from needlework.study.presentation import Shown
+from needlework.study.shown import PublishedModel, RunName, ShownModel
 from needlework.tasks.code import dataset_code
 from needlework.tasks.prompts import CHAT, WordingName
 from needlework.tasks.specs import OWN, QaSpec, Spec

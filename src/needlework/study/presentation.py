@@ -12,7 +12,7 @@ from pydantic import Field
 
 from needlework.errors import StudyError
 from needlework.parsing import Closed, unknown
-from needlework.study.config import ShownModel, Study
+from needlework.study.config import Study
 from needlework.study.definitions import (
     LONGEST,
     FigureDefinition,
@@ -24,6 +24,7 @@ from needlework.study.definitions import (
 )
 from needlework.study.grid import AskedSuite, Grid
 from needlework.study.selection import depths, formats, problem, selected
+from needlework.study.shown import ShownModel
 
 Page = Literal[
     "report",

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from typing import NamedTuple
 
-from needlework.study.config import ShownModel
 from needlework.study.definitions import (
     FigureDefinition,
     Multiples,
@@ -16,6 +15,7 @@ from needlework.study.definitions import (
     TableDefinition,
 )
 from needlework.study.grid import AskedSuite, AskedTask, Cell, Grid
+from needlework.study.shown import ShownModel
 
 
 class Column(NamedTuple):

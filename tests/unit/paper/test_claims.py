@@ -17,9 +17,9 @@ from needlework.scores.cells import SCORES, estimated
 from needlework.scores.estimates import Scores
 from needlework.scores.paired import Paired
 from needlework.statistics.means import Estimate, wilson
-from needlework.study.config import ShownModel
 from needlework.study.plan import Plan
 from needlework.study.presets import claim_tables
+from needlework.study.shown import ShownModel
 from tests.study_for_tests import estimates, small_plan
 
 FAMILIES = {

@@ -12,7 +12,7 @@ from needlework.scores.cells import SCORES
 from needlework.scores.estimates import Scores
 from needlework.statistics.contrasts import difference, interval
 from needlework.statistics.means import Estimate, estimate
-from needlework.study.config import ShownModel
+from needlework.study.shown import ShownModel
 from tests.study_for_tests import (
     estimates,
     right,
