@@ -183,8 +183,8 @@ class _Line:
             pl.col("length") == self.length,
             pl.col("task").is_in(self.tasks),
         )
-        sides = [own.filter(pl.col("model") == each) for each in (self.model.name, run)]
-        return points, sign_flip_test(*paired_means(*sides, self.study.grid))
+        whole, truncated = (own.filter(pl.col("model") == each) for each in (self.model.name, run))
+        return points, sign_flip_test(*paired_means(whole, truncated, self.study.grid))
 
 
 def _judged(lines: Sequence[_Line], asked: Sequence[Control]) -> list[Controlled]:

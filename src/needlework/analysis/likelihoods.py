@@ -155,8 +155,10 @@ def _falling(task: str, rows: pl.DataFrame, grid: Grid) -> Falling | None:
     change = clustered_mean(changes, clusters_of(pairs, grid))
     if change.high >= 0:
         return None
-    means = [float(pairs[name].sum()) / pairs.height for name in ("margin", "margin_after")]
-    return Falling(task, short, long, *means, change)
+    mean, mean_after = (
+        float(pairs[name].sum()) / pairs.height for name in ("margin", "margin_after")
+    )
+    return Falling(task, short, long, mean, mean_after, change)
 
 
 def _known(task: str, rows: pl.DataFrame, grid: Grid) -> Known | None:

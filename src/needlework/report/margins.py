@@ -38,7 +38,7 @@ def listed(
 ) -> tuple[list[tuple[str, ...]], list[dict[str, Any]]]:
     """The rows of a page, and those of a CSV file, which has every task."""
     whole = list(likely(rows, grid, by_task=False))
-    lines = [
+    lines: list[tuple[str, ...]] = [
         (
             each.suite,
             labels[each.model],

@@ -148,8 +148,8 @@ def _marked(contest: Sequence[tuple[Row, Entry]], samples: Samples) -> Iterator[
             yield replace(entry, best=bool(entry.shown) and is_contest)
         else:
             other, p_value = next(found)
-            best = p_value >= SIGNIFICANCE and is_contest
-            yield replace(other, best=best, p_value=p_value)
+            is_best = p_value >= SIGNIFICANCE and is_contest
+            yield replace(other, best=is_best, p_value=p_value)
 
 
 def _compared(best: tuple[Row, Entry], other: tuple[Row, Entry], samples: Samples) -> Entry:

@@ -87,11 +87,11 @@ class Plan(Cells):
         """
         if names is None:
             return {cell: set(self.tasks_of(cell)) for cell in self.cells()}
-        shown = (*self.shows.tables, *self.shows.figures)
-        asked = [each for each in shown if each.name in names]
-        if any(getattr(each, "value", None) == "controls" for each in asked):
+        tables = [each for each in self.shows.tables if each.name in names]
+        figures = [each for each in self.shows.figures if each.name in names]
+        if any(each.value == "controls" for each in tables):
             return self.needs()
-        return selection.needed(asked, self.grid(), self.shown())
+        return selection.needed([*tables, *figures], self.grid(), self.shown())
 
     def tables_of(self, targets: Collection[str]) -> list[Name]:
         """The names of the tables that targets make.
