@@ -24,7 +24,10 @@ rule train_seeds:
 rule train_nano_model:
     output:
         multiext(
-            "results/nano-models/{architecture}{run}/", "config.json", "model.safetensors", "card.md"
+            "results/nano-models/{architecture}{run}/",
+            "config.json",
+            "model.safetensors",
+            "card.md",
         ),
     log:
         "logs/nano-models/{architecture}{run}.log",
