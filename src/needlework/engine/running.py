@@ -2,7 +2,7 @@
 
 import gc
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,12 +13,13 @@ from needlework.engine.choosing import Chooser, Greedy, Sampled
 from needlework.engine.decode import Finished, decode, unseen_tokens
 from needlework.engine.interruption import Interruption
 from needlework.engine.memory import DoesNotFitError
-from needlework.engine.prefill import prefill, read
+from needlework.engine.prefill import Ready, prefill, read
 from needlework.engine.schedule import ALONE, Limits, most_kept, schedule
 from needlework.engine.slots import Slots
 from needlework.engine.stopping import Answer, Decoding, Pieces, StopRule
 from needlework.errors import ForwardError
 from needlework.models.decoder import Decoder
+from needlework.models.state import DecoderState
 from needlework.tokenizers.prefixes import Segment, Tokens, plan_forest, plan_separately
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,11 @@ class Question:
     """Where its random stream is found, should the answer be drawn."""
 
 
+See = Callable[[Tensor, DecoderState, Sequence[int], Limits], None]
+"""Takes note of what the head reads at the ends of prompts, and of their states; of the prompts at
+these positions, under these limits."""
+
+
 @dataclass(frozen=True)
 class Engine:
     """A decoder and the way it is asked."""
@@ -45,6 +51,8 @@ class Engine:
     """Rows of the head that can be chosen."""
     share: bool = True
     """Read a prefix once for all prompts that begin with it."""
+    see: See | None = None
+    """Sees every prompt before its answer is begun; may read on behind it, as states are values."""
 
     def forest(self, prompts: Sequence[Tokens], limits: Limits) -> tuple[Segment, ...]:
         """What is read once for several of these prompts, as long as the limits hold."""
@@ -114,7 +122,7 @@ class Engine:
         )
         for finished in decode(
             self.decoder,
-            reading,
+            self._seen(reading, slots, positions, limits),
             answers,
             self._chooser(asked, answers),
             slots=slots,
@@ -122,6 +130,18 @@ class Engine:
             interruption=interruption,
         ):
             yield finished.at(positions[finished.prompt])
+
+    def _seen(
+        self, ready: Iterator[Ready], slots: Slots, positions: Sequence[int], limits: Limits
+    ) -> Iterator[Ready]:
+        """The same prompts, each group seen before it is handed over."""
+        for group in ready:
+            if self.see is not None and group.prompts:
+                state = slots.storage.rows(group.start, group.start + len(group.prompts))
+                asked = [positions[prompt] for prompt in group.prompts]
+                self.see(group.hidden_RD, state, asked, limits)
+                del state
+            yield group
 
     def _one_by_one(
         self,
