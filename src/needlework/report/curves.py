@@ -26,7 +26,7 @@ MOST_KEPT = 1.2
 MARKS: Mapping[Control, tuple[str, str]] = {
     "truncated": ("triangle-down", "pointing down"),
     "no-haystack": ("triangle-up", "pointing up"),
-    "no-needle": ("M-1,-1L1,1M-1,1L1,-1", "crosses"),
+    "no-needle": ("M-1,-1L1,1M-1,1L1,-1", "a cross"),
 }
 """How each control is marked, and what the mark is called."""
 
@@ -129,7 +129,7 @@ def _marks(
 def _titled(title: str, marked: Sequence[Mapping[str, str | float]]) -> str | alt.TitleParams:
     """The title and, where there are marks, what they mean."""
     there = {row["control"] for row in marked}
-    told = [f"{name} {LABELS[each]}" for each, (_, name) in MARKS.items() if LABELS[each] in there]
+    told = [f"{LABELS[each]} ({name})" for each, (_, name) in MARKS.items() if LABELS[each] in there]
     return alt.TitleParams(title, subtitle=f"Open marks: {', '.join(told)}.") if told else title
 
 
