@@ -129,7 +129,7 @@ def _marks(
 def _titled(title: str, marked: Sequence[Mapping[str, str | float]]) -> str | alt.TitleParams:
     """The title and, where there are marks, what they mean."""
     there = {row["control"] for row in marked}
-    told = [f"{LABELS[each]} ({name})" for each, (_, name) in MARKS.items() if LABELS[each] in there]
+    told = [f"{LABELS[one]} ({mark})" for one, (_, mark) in MARKS.items() if LABELS[one] in there]
     return alt.TitleParams(title, subtitle=f"Open marks: {', '.join(told)}.") if told else title
 
 
