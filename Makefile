@@ -76,7 +76,7 @@ hazards: $(READY)  ## what each published defect costs the small models; renews 
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh envs/snakemake.sh --configfile config/hazards.yaml
 	mkdir -p reports/hazards/figures
 	cp results/hazards/hazards.md results/hazards/hazards.csv reports/hazards/
-	cp $(addprefix results/hazards/figures/hazard_waterfall,.svg .png) reports/hazards/figures/
+	cp $(addprefix results/hazards/figures/hazard_forest,.svg .png) reports/hazards/figures/
 
 architectures: $(READY)  ## a kind of layer that the paper did not have; renews reports/architectures
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh envs/snakemake.sh --configfile config/architectures.yaml
@@ -119,7 +119,7 @@ laptop: $(READY)  ## a real pretrained model (an hour and a half of two cores); 
 	  $(foreach part,grid models shown,--$(part) $(LAPTOP)/plan/$(part).json)
 
 .PHONY: quantised
-quantised: $(READY)  ## does a second rounding cost context length? (not yet run to its end); renews reports/quantised
+quantised: $(READY)  ## does a second rounding cost context length? (an hour of CPU); renews reports/quantised
 	$(BIN)/needlework fetch --configfile config/quantised.yaml
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --configfile config/quantised.yaml --quiet all
 	$(call renew,quantised,)

@@ -47,7 +47,7 @@ def fill(plan: Plan, study: Path) -> None:
             wrong = _wrong(plan.all_tasks[dataset.task])
             details = [each.model_copy(update={"distractors": wrong}) for each in details]
         write_records(path.with_suffix(".details.jsonl"), details)
-    for cell in plan.grid().cells():
+    for cell in plan.cells():
         _answer(plan, study, cell)
     for part, content in parts(plan).items():
         write_text(study / "plan" / f"{part}.json", to_json(content).decode() + "\n")
@@ -72,7 +72,7 @@ def collect(plan: Plan, study: Path) -> None:
 
 
 def _answer(plan: Plan, study: Path, cell: Cell) -> None:
-    tasks = plan.tasks[cell.suite]
+    tasks = plan.tasks_of(cell)
     path = study / "predictions" / cell.model / cell.suite / f"{cell.length}.jsonl"
     found = _predictions(cell, tasks, samples=plan.study.samples)
     if plan.study.likelihood:

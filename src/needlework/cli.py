@@ -11,6 +11,7 @@ import click
 
 from needlework.commands import (
     artifacts,
+    controls,
     data,
     hazards,
     inference,
@@ -35,7 +36,9 @@ COMMANDS = (
     reports.audit,
     reports.claims,
     scores.collect,
+    controls.compare_controls,
     tables.comparison,
+    controls.controls,
     data.dataset,
     scores.diagnose,
     inference.doctor,

@@ -10,7 +10,13 @@ import polars as pl
 import pytest
 from click.testing import CliRunner
 
+from needlework.analysis.why import range_of
 from needlework.cli import cli
+from needlework.parsing import parse, read
+from needlework.report.explorer.page import write_explorer
+from needlework.study.grid import Grid
+from needlework.study.presentation import Shown
+from needlework.study.shown import ShownModel
 from tests.browser_for_tests import Browser, chromium
 from tests.whole_study_for_tests import make_study
 
@@ -68,7 +74,7 @@ def heading(browser: Browser, text: str) -> None:
 
 
 def test_a_number_leads_to_its_cells_and_on_to_a_sample(browser: Browser, page: str) -> None:
-    browser.open(page)
+    browser.open(f"{page}#?table=1")
     heading(browser, "Study nano")
     browser.run("document.querySelectorAll('td.number a')[1].click()")
     heading(browser, "Mamba2: 13 cells")
@@ -114,6 +120,14 @@ def choose(browser: Browser, label: str, value: str) -> None:
         ("nano-llama/ruler/128/vt", "model", "nano-mamba2", "Mamba2, vt, 128 tokens"),
         ("nano-llama/ruler/128/vt", "length", "512", "Llama, vt, 512 tokens"),
         ("nano-llama/ruler/128/vt", "task", "cwe", "Llama, cwe, 128 tokens"),
+        ("nano-llama/ruler/128/vt", "task", "", "Llama, ruler, 128 tokens"),
+        ("nano-llama/ruler/128/vt", "length", "", "Llama, ruler, vt, all lengths"),
+        ("nano-llama/ruler/128/vt", "suite", "", "Llama, all suites, all lengths"),
+        ("nano-llama/ruler?show=samples&task=vt", "length", "512", "Llama, vt, 512 tokens"),
+        ("nano-llama/ruler/128?show=samples", "task", "vt", "Llama, vt, 128 tokens"),
+        ("nano-llama?show=samples", "suite", "depth", "Llama, depth, all lengths"),
+        ("nano-llama/depth?show=samples", "depth", "40", "Llama, depth, depth 40, all lengths"),
+        ("nano-llama/depth/256?show=samples", "model", "nano-mamba2", "Mamba2, depth, 256 tokens"),
         ("nano-llama/depth/256", "depth", "40", "Llama: 3 cells"),
         ("nano-llama/depth/256", "format", "repeat-word-num", "Llama: 7 cells"),
         ("nano-llama", "suite", "ruler", "Llama: 39 cells"),
@@ -243,6 +257,11 @@ def test_what_a_model_wrote_is_text_and_never_markup(browser: Browser, page: str
         ("nano-llama/ruler/128/vt/1e0", "There is no sample 1e0 of Llama, vt, 128 tokens."),
         ("?table=5", "There is no table 5 in study nano."),
         ("?table=1e0", "There is no table 1e0 in study nano."),
+        ("?model=x", "There is no model x in study nano."),
+        ("?suite=x", "There is no picture of suite x in study nano."),
+        ("nano-llama/ruler?show=samples&kind=x", "There is no kind of answer x."),
+        ("nano-llama/ruler?show=samples&page=0", "There is no page 0."),
+        ("nano-llama/ruler?show=samples&depth=40", "There is no cell of Llama with depth 40."),
     ],
 )
 def test_an_address_that_leads_nowhere_says_so_and_leads_back(
@@ -285,7 +304,7 @@ def test_a_table_carries_its_remarks(browser: Browser, page: str) -> None:
     """It once explained its bold numbers by a line of its own, which was false."""
     visit(browser, f"{page}#?table=2")
     notes = browser.run("[...document.querySelectorAll('p.note')].map(note => note.innerText)")
-    assert any(note.startswith("Bold: the best score of its column, and every") for note in notes)
+    assert any(note.startswith(("Bold: the best score of", "No score is bold:")) for note in notes)
     assert any(note.startswith("† Samples that failed and score zero") for note in notes)
     assert "†" in browser.run("document.querySelector('main tbody').innerText")
 
@@ -422,14 +441,15 @@ def test_a_failure_is_found_by_its_message_and_never_called_missing(
     assert f"#{failed['index']}" in browser.run(numbers)
 
 
-VIEWS = [
-    "",
+TABLES = [
+    "?table=1",
     "?table=4",
     "nano-llama",
     "nano-llama/depth/256",
     "nano-llama/ruler/128/vt?with=nano-mamba2",
-    "nano-llama/depth/256/niah_essay_numbers_40/3?with=nano-mamba2",
+    "nano-llama/ruler?show=samples&kind=right",
 ]
+VIEWS = ["", *TABLES, "nano-llama/depth/256/niah_essay_numbers_40/3?with=nano-mamba2"]
 
 
 @pytest.mark.parametrize("address", VIEWS)
@@ -442,7 +462,7 @@ def test_no_view_is_wider_than_a_telephone(browser: Browser, page: str, address:
     assert widths == [400, 400]
 
 
-@pytest.mark.parametrize("address", VIEWS[:5])
+@pytest.mark.parametrize("address", TABLES)
 def test_every_table_names_itself_its_columns_and_its_rows(
     browser: Browser, page: str, address: str
 ) -> None:
@@ -453,7 +473,7 @@ def test_every_table_names_itself_its_columns_and_its_rows(
     assert set(browser.run(scopes.replace("PART", "tbody"))) == {"row"}
 
 
-@pytest.mark.parametrize("address", VIEWS[2:5])
+@pytest.mark.parametrize("address", TABLES[2:])
 def test_a_score_leads_where_its_row_leads(browser: Browser, page: str, address: str) -> None:
     visit(browser, f"{page}#{address}")
     links = browser.run("[...document.querySelectorAll('tbody tr:first-child a')].map(a => a.hash)")
@@ -508,3 +528,210 @@ def test_paper_keeps_the_marks_and_cuts_nothing(browser: Browser, page: str) -> 
     text = browser.run("getComputedStyle(document.querySelector('td.text')).whiteSpace")
     browser.call("Emulation.setEmulatedMedia", media="")
     assert (mark, box, text) == ("exact", "visible", "normal")
+
+
+MARKS = "[...document.querySelectorAll('.plot a')]"
+
+
+def test_it_opens_on_pictures_whose_every_mark_is_a_named_link(browser: Browser, page: str) -> None:
+    visit(browser, page)
+    titles = browser.run("[...document.querySelectorAll('.pictures h2')].map(h => h.innerText)")
+    assert titles == [
+        "RULER score (%) by context length",
+        "Mamba2: score (%) by needle depth",
+        "Mamba2: RULER score (%) by distance",
+    ]
+    counts = (
+        "[...document.querySelectorAll('.plot')].map(plot => plot.querySelectorAll('a').length)"
+    )
+    lengths, depths, distances = browser.run(counts)
+    assert (lengths, depths) == (3 * 3, 7 * 3)
+    assert distances > 3
+    names = browser.run(f"{MARKS}.map(link => link.ariaLabel)")
+    told = r".+: \d+\.\d % \(95 % interval \d+\.\d to \d+\.\d\), \d+ samples?"
+    assert all(re.fullmatch(told, name) for name in names)
+    assert len(set(names)) == len(names)
+
+
+def test_every_mark_lists_the_samples_of_its_number(browser: Browser, page: str) -> None:
+    """Of every model: as many as it counts, and of its mean."""
+    visit(browser, page)
+    wrong = """(async () => {
+        const index = await block("index"), wrong = [];
+        for (const { target, count, mean } of index.pictures.flatMap(pointsOf)) {
+            const route = parseRoute(target);
+            const rows = passing(await samplesOf(index, route), route.filters);
+            const sum = rows.reduce((total, { answer }) => total + (answer.score ?? 0), 0);
+            if (rows.length !== count || Math.abs(sum / count - mean) > 1e-9) wrong.push(target);
+        }
+        return wrong;
+    })()"""
+    assert browser.run(wrong) == []
+    assert browser.run("block('index').then(index => index.pictures.length)") == 3
+
+
+def test_a_mark_leads_to_its_samples_and_back(browser: Browser, page: str) -> None:
+    visit(browser, f"{page}#?model=nano-llama")
+    name = f"{MARKS}.find(link => link.ariaLabel.startsWith('Llama, depth 40 %, 256'))"
+    told = browser.run(f"{name}.ariaLabel").partition(": ")[2]
+    browser.run(
+        f"{name}.querySelector('rect').dispatchEvent(new MouseEvent('click', {{bubbles: true}}))"
+    )
+    heading(browser, "Llama, depth, depth 40, 256 tokens")
+    assert browser.run("location.hash") == "#nano-llama/depth/256?depth=40&show=samples"
+    assert f"Score {told}. 3 cells, " in browser.run("document.querySelector('main').innerText")
+    assert browser.run("document.querySelectorAll('tbody tr').length") == 3 * 6
+    browser.run("history.back()")
+    heading(browser, "Study nano")
+    assert browser.run("location.hash") == "#?model=nano-llama"
+
+
+def test_a_mark_tells_its_number_to_the_keyboard_and_is_pressed_by_it(
+    browser: Browser, page: str
+) -> None:
+    visit(browser, page)
+    browser.run("document.querySelector('form select').focus()")
+    names = browser.run("document.querySelectorAll('.pictures ul a').length")
+    for _ in range(names + 1):
+        tab(browser)
+    tip = "document.querySelector('.tip:not([hidden])')"
+    assert browser.run(f"{tip}.innerText") == browser.run("document.activeElement.ariaLabel")
+    browser.press("Escape")
+    assert browser.run(tip) is None
+    code = {"key": "Enter", "windowsVirtualKeyCode": 13, "text": "\r"}
+    browser.call("Input.dispatchKeyEvent", type="keyDown", **code)
+    browser.call("Input.dispatchKeyEvent", type="keyUp", key="Enter", windowsVirtualKeyCode=13)
+    heading(browser, "Mamba2, ruler, 128 tokens")
+
+
+def tab(browser: Browser) -> None:
+    """Moves the focus on."""
+    for kind in ("rawKeyDown", "keyUp"):
+        browser.call("Input.dispatchKeyEvent", type=kind, key="Tab", windowsVirtualKeyCode=9)
+
+
+def test_pictures_of_another_model_keep_the_focus_where_it_was(browser: Browser, page: str) -> None:
+    visit(browser, page)
+    browser.run("document.querySelector('form select').focus()")
+    choose(browser, "model of depth", "nano-llama")
+    browser.wait("document.querySelectorAll('h2')[1].innerText.startsWith('Llama')")
+    assert browser.run("location.hash") == "#?model=nano-llama"
+    assert browser.run("document.activeElement.value") == "nano-llama"
+
+
+def test_counts_say_how_many_samples_a_filter_shows(browser: Browser, page: str) -> None:
+    start = "nano-llama/ruler/256?show=samples"
+    for name in ("outcome", "kind", "distance"):
+        visit(browser, f"{page}#{start}")
+        options = f"[...document.querySelector('[name={name}]').options]"
+        counts = dict(
+            browser.run(f"{options}.map(each => [each.value, each.text.match(/\\((\\d+)\\)$/)[1]])")
+        )
+        assert int(counts.pop("")) == 13 * 6
+        value = next(value for value, count in counts.items() if 0 < int(count) < 13 * 6)
+        choose(browser, name, value)
+        browser.wait(f"document.querySelectorAll('tbody tr').length === {counts[value]}")
+        assert f"{counts[value]} sample" in browser.run(
+            "document.querySelector('main p').innerText"
+        )
+
+
+def test_filters_that_leave_nothing_can_be_left_out_one_by_one(browser: Browser, page: str) -> None:
+    visit(browser, f"{page}#nano-llama/ruler/256?show=samples&kind=right&search=nowhere")
+    ways = "[...document.querySelectorAll('main form ~ p a')]"
+    texts = browser.run(f"{ways}.map(link => link.innerText)")
+    right = int(texts[2].split("(")[1].split()[0])
+    assert texts == [
+        "Show all samples",
+        "kind right (0 samples)",
+        f"search nowhere ({right} samples)",
+    ]
+    browser.run(f"{ways}[2].click()")
+    browser.wait(f"document.querySelectorAll('tbody tr').length === {right}")
+    assert browser.run("location.hash") == "#nano-llama/ruler/256?kind=right&show=samples"
+
+
+def test_keys_step_through_a_list_from_task_to_task(browser: Browser, page: str) -> None:
+    visit(browser, f"{page}#nano-llama/ruler/128?show=samples")
+    browser.run("document.querySelectorAll('tbody tr')[5].querySelector('a').click()")
+    heading(browser, "Sample 5 of Llama: niah_single_1")
+    browser.press("j")
+    heading(browser, "Sample 0 of Llama: niah_single_2")
+    browser.press("u")
+    heading(browser, "Llama, ruler, 128 tokens")
+    assert browser.run("location.hash") == "#nano-llama/ruler/128?show=samples"
+    browser.press("u")
+    heading(browser, "Llama: 13 cells")
+    text = "List their 78 samples"
+    browser.run(f"[...document.links].find(link => link.innerText === {text!r}).click()")
+    heading(browser, "Llama, ruler, 128 tokens")
+
+
+def test_a_long_list_has_pages(browser: Browser, page: str) -> None:
+    every = 6 * (13 + 21) * 3
+    visit(browser, f"{page}#nano-llama?show=samples&page=3")
+    assert browser.run("document.querySelectorAll('tbody tr').length") == 200
+    browser.press("j")
+    browser.wait("location.hash.includes('page=4')")
+    browser.wait(f"document.querySelectorAll('tbody tr').length === {every - 600}")
+    assert "page 4 of 4" in browser.run("document.querySelector('main').innerText")
+    choose(browser, "suite", "ruler")
+    heading(browser, "Llama, ruler, all lengths")
+    assert "page" not in browser.run("location.hash")
+
+
+def test_a_sample_is_of_no_list_but_one_of_its_own_cells(browser: Browser, page: str) -> None:
+    for of in ("depth", "ruler/256", "ruler/128/vt/1/2", "__proto__"):
+        visit(browser, f"{page}#nano-llama/ruler/128/vt/1?of={of}&task=cwe")
+        heading(browser, "Sample 1 of Llama: vt")
+        assert "next (#2)" in browser.run("document.querySelector('main').innerText")
+
+
+def test_ranges_of_distance_are_those_of_the_tables(browser: Browser, page: str) -> None:
+    visit(browser, page)
+    distances = [0, 1, 64, 65, 128, 129, 256, 257, 5000]
+    ends = browser.run(f"{distances}.map(rangeEnd)")
+    texts = browser.run(f"{distances}.map(rangeEnd).map(rangeText)")
+    ranges = [range_of(distance) for distance in distances]
+    assert ends == [str(high) for _, high in ranges]
+    assert texts == [f"{low} to {high} tokens" for low, high in ranges]
+
+
+def test_a_study_without_pictures_opens_on_tables(
+    browser: Browser, study: Path, tmp_path: Path
+) -> None:
+    plan = study / "plan"
+    grid = parse(Grid, read(plan / "grid.json"), where="grid")
+    models = parse(tuple[ShownModel, ...], read(plan / "models.json"), where="models")
+    shown = parse(Shown, read(plan / "shown.json"), where="shown")
+    output = tmp_path / "explorer.html"
+    none = shown.model_copy(update={"figures": ()})
+    write_explorer(study, output, grid=grid, models=models, shown=none)
+    visit(browser, output.as_uri())
+    assert browser.run("document.querySelector('table caption').innerText").startswith("Table 1")
+    assert browser.run("document.querySelector('.plot')") is None
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_marks_are_seen_on_any_screen(browser: Browser, page: str, scheme: str) -> None:
+    """The palettes of the figures are made for white paper: dark screens mix them with white."""
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.call("Emulation.setEmulatedMedia", features=features)
+    visit(browser, page)
+    colours = browser.run("""(() => {
+        const canvas = document.createElement("canvas");
+        const drawn = canvas.getContext("2d", { willReadFrequently: true });
+        const pixel = (colour) => {
+            drawn.fillStyle = colour;
+            drawn.fillRect(0, 0, 1, 1);
+            return `rgb(${[...drawn.getImageData(0, 0, 1, 1).data].slice(0, 3)})`;
+        };
+        const points = [...document.querySelectorAll(".plot .point")];
+        const fills = new Set(points.map((point) => getComputedStyle(point).fill));
+        return [getComputedStyle(document.body).backgroundColor, ...fills].map(pixel);
+    })()""")
+    browser.call("Emulation.setEmulatedMedia", features=[])
+    back, *marks = map(luminance, colours)
+    assert len(marks) == 3 + 3
+    for mark in marks:
+        assert (max(mark, back) + 0.05) / (min(mark, back) + 0.05) >= 2

@@ -213,7 +213,7 @@ def test_no_page_and_no_picture_runs_a_strangers_script(pages: Path, tmp_path: P
             browser.requests.clear()
             browser.open(path.as_uri())
             if path.name == "explorer.html":
-                browser.wait("document.querySelector('table') !== null")
+                browser.wait("document.querySelector('main table, main .plot') !== null")
                 _walk(browser, path)
             elif path.suffix == ".html":
                 browser.wait("document.querySelector('#vega-chart svg') !== null")
@@ -226,13 +226,16 @@ def test_no_page_and_no_picture_runs_a_strangers_script(pages: Path, tmp_path: P
 
 
 def _walk(browser: Browser, path: Path) -> None:
-    """Open every cell of one model and a sample of it."""
+    """Have every mark tell its name; open cells of one model and list their samples."""
+    browser.run("document.querySelectorAll('.plot a').forEach(mark => mark.focus())")
     grid = json.loads((path.parents[1] / "made/nano/plan/grid.json").read_text())
     (model, *_), cells = grid["models"], Grid.model_validate(grid).cells()
     for cell in [each for each in cells if each.model == model][:2]:
         place = f"{cell.model}/{cell.suite}/{cell.length}"
         browser.run(f"location.hash = {json.dumps(place)}")
         browser.wait(f"document.getElementById('main').innerText.includes('{cell.length}')")
+        browser.run(f"location.hash = {json.dumps(place + '?show=samples')}")
+        browser.wait("document.querySelector('td.text') !== null")
         assert browser.run("typeof window.HIT") == "undefined"
 
 

@@ -26,7 +26,7 @@ def cell_datasets(wildcards):
         "<results>/data/{prompts}/{length}/{task}.jsonl",
         prompts=PLAN.prompts(wildcards.model),
         length=wildcards.length,
-        task=PLAN.tasks[wildcards.suite],
+        task=PLAN.tasks_of(cell_of(wildcards)),
     )
 
 
@@ -43,6 +43,13 @@ def part_datasets(wildcards):
         length=wildcards.length,
         task=part_tasks(wildcards),
     )
+
+
+def only_tasks(wildcards):
+    """The options that name the tasks of a control, where the others of its suite have none."""
+    asked = PLAN.tasks_of(cell_of(wildcards))
+    is_whole = len(asked) == len(PLAN.tasks[wildcards.suite])
+    return [] if is_whole else [f"--task={task}" for task in asked]
 
 
 def earlier(wildcards):
@@ -112,6 +119,23 @@ def figure_diagnosis(file):
     return lambda wildcards: [file] if kinds[wildcards.figure] in DIAGNOSED else []
 
 
+CONTROL_TABLES = SHOWN.named("controls")
+TABLES = SCORE_TABLES + MODEL_TABLES + WHY_TABLES + CONTROL_TABLES
+# What the study's controls score, for what shows it: nothing where it asks for none.
+CONTROLLED = [f"{RESULTS}/controls.json"] if PLAN.study.controls else []
+
+
+def figure_controls(files):
+    """What marks the length curve; `files` have it."""
+    kinds = {figure.name: figure.kind for figure in SHOWN.figures}
+    return lambda wildcards: files if kinds[wildcards.figure] == "length_curve" else []
+
+
+def controls_option(files):
+    """The option that names what controls score, where there is a file of it."""
+    return [f"--controls={path}" for path in files]
+
+
 # Everything between the config and what is asked for. Targets name it, because Snakemake takes a
 # missing file between others for unneeded: after a failed job, which loses its old output, it would
 # say "nothing to be done" and leave stale tables.
@@ -120,7 +144,7 @@ def made(wanted):
     return [f"{RESULTS}/{file}" for file in dict.fromkeys(parts.made(PLAN, wanted))]
 
 
-MADE = [*made(parts.whole(PLAN, CELLS)), f"{RESULTS}/estimates.parquet"]
+MADE = [*made(parts.whole(PLAN, PLAN.cells())), f"{RESULTS}/estimates.parquet"]
 
 
 def shown(files, *, labels, **about):
@@ -134,7 +158,7 @@ def shown(files, *, labels, **about):
 
 def page_files():
     """The pages of a study; that of hazards has a rule of its own."""
-    kinds = {"explorer": "html", "results": "json"}
+    kinds = {"explorer": "html", "results": "json", "controls": "json"}
     return [
         f"{RESULTS}/{page}.{kinds.get(page, 'md')}" for page in SHOWN.pages if page != "hazards"
     ]

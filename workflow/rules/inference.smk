@@ -27,7 +27,10 @@ rule predict:
         ),
     params:
         code=lambda wildcards: code_for(wildcards.model, "needlework.engine.predict"),
-        model=lambda wildcards: shlex.split(PLAN.predict_options(wildcards.model)),
+        model=lambda wildcards: [
+            *shlex.split(PLAN.predict_options(wildcards.model)),
+            *only_tasks(wildcards),
+        ],
         metrics=lambda wildcards: PLAN.metrics(wildcards.suite),
     # Where Slurm sends its SIGTERM to every process of a job, only the command itself may handle it.
     shell:
@@ -76,6 +79,7 @@ if PLAN.study.shards > 1:
             code=lambda wildcards: code_for(wildcards.model, "needlework.engine.predict"),
             model=lambda wildcards: [
                 *shlex.split(PLAN.predict_options(wildcards.model)),
+                *only_tasks(wildcards),
                 f"--shard={wildcards.shard}/{wildcards.shards}",
             ],
 
@@ -102,5 +106,7 @@ if PLAN.study.shards > 1:
             runtime=10,
         params:
             code=digest("needlework.scores.shards"),
+            only=only_tasks,
         shell:
-            "needlework merge {output:q} {input.parts:q} --tasks {input.tasks:q} 2> {log:q}"
+            "needlework merge {output:q} {input.parts:q} --tasks {input.tasks:q} {params.only:q}"
+            " 2> {log:q}"

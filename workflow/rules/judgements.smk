@@ -109,6 +109,7 @@ rule findings:
         study="<results>/plan/study.json",
         grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
+        controls=CONTROLLED,
         template=template("findings.md.j2"),
     output:
         report(
@@ -133,9 +134,11 @@ rule findings:
         code=digest("needlework.report.findings"),
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
         templates=lambda wildcards, input: Path(input.template).parent,
+        controls=lambda wildcards, input: controls_option(input.controls),
     shell:
         "needlework findings {input.scores:q} {input.cells:q} {params.stem:q} --study {input.study:q}"
-        " --grid {input.grid:q} --models {input.models:q} --templates {params.templates:q} 2> {log:q}"
+        " --grid {input.grid:q} --models {input.models:q} --templates {params.templates:q}"
+        " {params.controls:q} 2> {log:q}"
 
 
 # One HTML page in which every number leads to its samples. The digest of the code covers Python
@@ -177,6 +180,7 @@ rule explorer:
 rule agreement:
     input:
         cells="<results>/estimates.parquet",
+        study="<results>/plan/study.json",
         grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
         published=PUBLISHED,
@@ -204,11 +208,18 @@ rule agreement:
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
         templates=lambda wildcards, input: Path(input.template).parent,
     shell:
-        "needlework agreement {params.folder:q} {input.cells:q} {params.stem:q} --grid {input.grid:q}"
-        " --models {input.models:q} --templates {params.templates:q} 2> {log:q}"
+        "needlework agreement {params.folder:q} {input.cells:q} {params.stem:q}"
+        " --study {input.study:q} --grid {input.grid:q} --models {input.models:q}"
+        " --templates {params.templates:q} 2> {log:q}"
 
 
 # What each published defect costs, for studies that are about nothing else.
 if PLAN.study.hazards:
 
     include: "hazards.smk"
+
+
+# What controls score, for studies that ask for them.
+if PLAN.study.controls:
+
+    include: "controls.smk"

@@ -4,7 +4,11 @@
 # what there is must not start a model again.
 from needlework.cluster import available
 
-SCORED = available.places(RESULTS, CELLS)
+SCORED = available.places(RESULTS, CELLS, weights_of=PLAN.weights_of)
+CONTROLS_SCORED = available.places(
+    RESULTS, [each.cell for each in PLAN.controls], weights_of=PLAN.weights_of
+)
+PARTLY_CONTROLLED = [f"{RESULTS}/partial/controls.json"] if PLAN.study.controls else []
 PROVEN = [f"--verified={path}" for path in available.verified(RESULTS, PLAN.models)]
 
 
@@ -12,7 +16,7 @@ rule partial:
     input:
         expand(
             "<results>/partial/tables/{table}.{kind}",
-            table=SCORE_TABLES + MODEL_TABLES + WHY_TABLES,
+            table=TABLES,
             kind=TABLE_KINDS,
         ),
         expand("<results>/partial/figures/{figure}.svg", figure=FIGURES),
@@ -106,7 +110,9 @@ use rule figure as partial_figure with:
     input:
         scores="<results>/partial/scores.parquet",
         diagnosis=figure_diagnosis("<results>/partial/diagnosis.parquet"),
+        controls=figure_controls(PARTLY_CONTROLLED),
         definition="<results>/plan/figures/{figure}.json",
+        study="<results>/plan/study.json",
         grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
         costs="<results>/plan/costs.json",
@@ -142,6 +148,7 @@ use rule findings as partial_findings with:
         study="<results>/plan/study.json",
         grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
+        controls=PARTLY_CONTROLLED,
         template=template("findings.md.j2"),
     output:
         "<results>/partial/findings.md",
@@ -151,3 +158,40 @@ use rule findings as partial_findings with:
         "<logs>/partial/findings.log",
     benchmark:
         "<benchmarks>/partial/findings.tsv"
+
+
+if PLAN.study.controls:
+
+    use rule compare_controls as partial_compare_controls with:
+        input:
+            scores="<results>/partial/scores.parquet",
+            study="<results>/plan/study.json",
+            cells="<results>/plan/controls.json",
+            grid="<results>/plan/grid.json",
+            models="<results>/plan/models.json",
+        output:
+            "<results>/partial/controls.json",
+        log:
+            "<logs>/partial/compare_controls.log",
+        benchmark:
+            "<benchmarks>/partial/compare_controls.tsv"
+        params:
+            scores=lambda wildcards, input: [
+                input.scores,
+                *(f"{RESULTS}/scores/{place}.parquet" for place in CONTROLS_SCORED),
+            ],
+            changes=available.changes(RESULTS, CONTROLS_SCORED),
+
+    use rule control_table as partial_control_table with:
+        input:
+            compared="<results>/partial/controls.json",
+            definition="<results>/plan/tables/{controls_table}.json",
+            grid="<results>/plan/grid.json",
+            models="<results>/plan/models.json",
+            templates=[template("listing.md.j2"), template("listing.tex.j2")],
+        output:
+            multiext("<results>/partial/tables/{controls_table}", ".md", ".tex", ".csv"),
+        log:
+            "<logs>/partial/table/{controls_table}.log",
+        benchmark:
+            "<benchmarks>/partial/table/{controls_table}.tsv"

@@ -175,7 +175,9 @@ rule figure:
     input:
         scores=figure_scores,
         diagnosis=figure_diagnosis("<results>/diagnosis.parquet"),
+        controls=figure_controls(CONTROLLED),
         definition="<results>/plan/figures/{figure}.json",
+        study="<results>/plan/study.json",
         grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
         costs="<results>/plan/costs.json",
@@ -202,10 +204,11 @@ rule figure:
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
         benchmarks=str(RESULTS / "benchmarks"),
         diagnosis=lambda wildcards, input: [f"--diagnosis={path}" for path in input.diagnosis],
+        controls=lambda wildcards, input: controls_option(input.controls),
     shell:
-        "needlework figure {input.definition:q} {params.stem:q} {input.scores:q} --grid {input.grid:q}"
-        " --models {input.models:q} --costs {input.costs:q} --benchmarks {params.benchmarks:q}"
-        " {params.diagnosis:q} 2> {log:q}"
+        "needlework figure {input.definition:q} {params.stem:q} {input.scores:q} --study {input.study:q}"
+        " --grid {input.grid:q} --models {input.models:q} --costs {input.costs:q}"
+        " --benchmarks {params.benchmarks:q} {params.diagnosis:q} {params.controls:q} 2> {log:q}"
 
 
 rule summary:
@@ -216,9 +219,10 @@ rule summary:
         grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
         shown="<results>/plan/shown.json",
-        tables=expand("<results>/tables/{table}.md", table=SCORE_TABLES + MODEL_TABLES + WHY_TABLES),
+        tables=expand("<results>/tables/{table}.md", table=TABLES),
         compared=expand("<results>/tables/{comparison}.md", comparison=SHOWN.comparisons),
         figures=expand("<results>/figures/{figure}.svg", figure=FIGURES),
+        controls=CONTROLLED,
         template=template("report.md.j2"),
     output:
         "<results>/report.md",
@@ -236,9 +240,11 @@ rule summary:
     params:
         code=digest("needlework.report.summary"),
         folder=lambda wildcards, output: Path(output[0]).parent,
+        controls=lambda wildcards, input: controls_option(input.controls),
     shell:
         "needlework report {params.folder:q} {input.scores:q} {input.diagnosis:q} --study {input.study:q}"
-        " --grid {input.grid:q} --models {input.models:q} --shown {input.shown:q} --template {input.template:q} 2> {log:q}"
+        " --grid {input.grid:q} --models {input.models:q} --shown {input.shown:q} --template {input.template:q}"
+        " {params.controls:q} 2> {log:q}"
 
 
 # The same numbers for programs.

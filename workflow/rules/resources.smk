@@ -14,7 +14,7 @@ rule external:
     log:
         "logs/external/{path}.log",
     benchmark:
-        "benchmarks/external/{path}.tsv"
+        "logs/external/{path}.tsv"
     wildcard_constraints:
         path=r"(?!.*\.\.)[\w.+@-]+(/[\w.+@-]+)*",
     localrule: True

@@ -19,7 +19,7 @@ rule score:
     params:
         code=digest("needlework.scores.cells"),
         samples=PLAN.study.samples,
-        only=[],
+        only=only_tasks,
     shell:
         "needlework score {input.predictions:q} {output:q} --model {wildcards.model:q}"
         " --suite {wildcards.suite:q} --length {wildcards.length:q} --samples {params.samples:q}"

@@ -95,7 +95,10 @@ if REMOTE:
             model=either(REMOTE),
         params:
             code=digest("needlework.engine.servers.predict"),
-            model=lambda wildcards: shlex.split(PLAN.predict_options(wildcards.model)),
+            model=lambda wildcards: [
+                *shlex.split(PLAN.predict_options(wildcards.model)),
+                *only_tasks(wildcards),
+            ],
 
 
 if STARTED:

@@ -21,10 +21,13 @@ from needlework.statistics.bootstrap import bootstrap
 from needlework.statistics.contrasts import Interval
 from needlework.statistics.means import Estimate, estimate
 from needlework.statistics.power import detectable_difference, detectable_paired_difference
-from needlework.study.config import ShownModel, SuiteName
+from needlework.study.config import SuiteName
 from needlework.study.definitions import Name
 from needlework.study.grid import Grid
+from needlework.study.shown import ShownModel
 
+KEYS = ["suite", "length", "task", "index"]
+"""The columns that name a sample."""
 TIMES = (2, 4, 8)
 FREQUENT = "fwe"
 """A task apart: any window of the context shows which words are frequent, so it needs no length."""
@@ -116,6 +119,14 @@ def pairs(scores: pl.DataFrame, models: Sequence[ShownModel], grid: Grid) -> lis
     return [Pair(*one, p_value) for one, p_value in zip(found, corrected, strict=True)]
 
 
+def paired_means(
+    one: pl.DataFrame, other: pl.DataFrame, grid: Grid
+) -> tuple[list[float], list[float]]:
+    """The scores of both sides by question: those of samples that share a needle as their mean."""
+    both = one.join(other, on=KEYS, suffix="_other", maintain_order="left")
+    return _by_question(both.join(_questions(grid), on=["suite", "task"], maintain_order="left"))
+
+
 def partial_credit(scores: pl.DataFrame, *, seed: int) -> Iterator[CellInterval]:
     """The cells in which some score is neither 0 nor 1."""
     once = scores.unique(["model", "task", "length", "index"], keep="first", maintain_order=True)
@@ -192,20 +203,24 @@ def _questions(grid: Grid) -> pl.DataFrame:
 def _compared(
     scores: pl.DataFrame, models: Sequence[ShownModel]
 ) -> Iterator[tuple[str, str, str, int, Comparison]]:
-    keys = ["suite", "length", "task", "index"]
     for one, other in combinations(models, 2):
         same_prompts = (one.tokenizer, one.wrapper) == (other.tokenizer, other.wrapper)
         if same_prompts or one.weights == other.weights:
             sides = [scores.filter(pl.col("model") == model.name) for model in (one, other)]
-            both = sides[0].join(sides[1], on=keys, suffix="_other", maintain_order="left")
+            both = sides[0].join(sides[1], on=KEYS, suffix="_other", maintain_order="left")
             for (suite, length), rows in both.group_by("suite", "length", maintain_order=True):
                 yield one.name, other.name, str(suite), int(str(length)), _comparison(rows)
 
 
 def _comparison(rows: pl.DataFrame) -> Comparison:
     """Compares two columns of scores, of which those that share a needle count as one."""
+    first, second = _by_question(rows)
+    return compare(first, second, estimates=(estimate(first), estimate(second)))
+
+
+def _by_question(rows: pl.DataFrame) -> tuple[list[float], list[float]]:
+    """Two columns of scores, each question once."""
     means = rows.group_by("questions", "index", maintain_order=True).agg(
         pl.col("score", "score_other").fill_null(0.0).mean()
     )
-    first, second = means["score"].to_list(), means["score_other"].to_list()
-    return compare(first, second, estimates=(estimate(first), estimate(second)))
+    return means["score"].to_list(), means["score_other"].to_list()

@@ -13,8 +13,9 @@ from needlework.analysis.why import clusters_of, grouped, range_of
 from needlework.statistics.clusters import clustered, clustered_mean
 from needlework.statistics.contrasts import Interval
 from needlework.statistics.means import Estimate
-from needlework.study.config import ShownModel, SuiteName
+from needlework.study.config import SuiteName
 from needlework.study.grid import Grid
+from needlework.study.shown import ShownModel
 
 CEILING, FLOOR = 0.99, 0.05
 """Scores from which on answers count as all right, and up to which as all wrong."""
@@ -154,8 +155,10 @@ def _falling(task: str, rows: pl.DataFrame, grid: Grid) -> Falling | None:
     change = clustered_mean(changes, clusters_of(pairs, grid))
     if change.high >= 0:
         return None
-    means = [float(pairs[name].sum()) / pairs.height for name in ("margin", "margin_after")]
-    return Falling(task, short, long, *means, change)
+    mean, mean_after = (
+        float(pairs[name].sum()) / pairs.height for name in ("margin", "margin_after")
+    )
+    return Falling(task, short, long, mean, mean_after, change)
 
 
 def _known(task: str, rows: pl.DataFrame, grid: Grid) -> Known | None:

@@ -9,8 +9,9 @@ from needlework.scores.failures import KINDS, VALUES, Kind
 from needlework.statistics.clusters import clustered
 from needlework.statistics.contrasts import Interval, difference, interval
 from needlework.statistics.means import Estimate
-from needlework.study.config import ShownModel, SuiteName
+from needlework.study.config import SuiteName
 from needlework.study.grid import Grid
+from needlework.study.shown import ShownModel
 
 NEAREST = 64
 """Tokens up to which needles count as the nearest; every further range ends at twice as many."""

@@ -65,7 +65,7 @@ def _foundations(plan: Plan) -> Iterator[str]:
     yield from (f"plan/{part}.json" for part in (*plan.parts(), "costs"))
     for data, end in product(plan.datasets(), ("jsonl", "details.jsonl")):
         yield f"data/{data.prompts}/{data.length}/{data.task}.{end}"
-    for cell in plan.grid().cells():
+    for cell in plan.cells():
         yield f"predictions/{cell.place}.jsonl"
         yield f"scores/{cell.place}.parquet"
         yield f"{TIMES}/predict/{cell.place}.tsv"

@@ -181,6 +181,10 @@ def intervals(artifact: Path) -> Iterator[str]:
 def answers(artifact: Path) -> Iterator[str]:
     """Predictions whose references are not those of the dataset, or that other means made."""
     prompts = {model.name: model.prompts for model in reading.models(artifact)}
+    only = {each.cell: each.tasks for each in reading.controls(artifact)}
+    if only:
+        plan = replanning.planned_again(artifact)
+        prompts |= {run: plan.prompts(run) for run in plan.models}
     environment = read_environment(artifact)
     samples = reading.study(artifact).samples
     yield from own_tasks.unlike(artifact, reading.all_tasks(artifact), samples=samples)
@@ -192,7 +196,7 @@ def answers(artifact: Path) -> Iterator[str]:
         try:
             found = read_records(artifact / STUDY / f"predictions/{place}.jsonl", Prediction)
             for task in dict.fromkeys(answer.task for answer in found):
-                if task not in asked[cell.suite]:
+                if task not in only.get(cell, asked.get(cell.suite, ())):
                     raise ArtifactError(f"predictions/{place}.jsonl: {task!r} is no task of it")
                 path = data / f"{task}.jsonl"
                 references.setdefault(path, _references(path, samples))
@@ -222,8 +226,7 @@ def _references(path: Path, samples: int) -> dict[int, tuple[str, ...]]:
 def scores(artifact: Path, again: Path) -> Iterator[str]:
     """Stored scores that the stored predictions do not give."""
     study = reading.study(artifact)
-    for cell in reading.cells(artifact):
-        tasks = plan_part(artifact, f"suites/{cell.suite}", dict[Name, Spec])
+    for cell, tasks in reading.asked(artifact).items():
         place = cell.place
         path = again / "scores" / f"{place}.parquet"
         predictions = artifact / STUDY / "predictions" / f"{place}.jsonl"
@@ -257,19 +260,21 @@ def differences(name: str, stored: pl.DataFrame, found: pl.DataFrame) -> Iterato
 
 def estimates(artifact: Path, again: Path) -> Iterator[str]:
     """Stored estimates and diagnoses that scores and answers, computed anew, do not give."""
+    grid = reading.grid(artifact)
     collect(
-        reading.cells(artifact),
+        grid.cells(),
         again / "scores",
         scores=again / "scores.parquet",
         estimates=again / "estimates.parquet",
     )
-    suites = reading.grid(artifact).suites
     diagnose(
-        reading.cells(artifact),
+        grid.cells(),
         artifact / STUDY,
         again / "diagnosis.parquet",
         prompts={model.name: model.prompts for model in reading.models(artifact)},
-        tasks={suite: plan_part(artifact, f"suites/{suite}", dict[Name, Spec]) for suite in suites},
+        tasks={
+            suite: plan_part(artifact, f"suites/{suite}", dict[Name, Spec]) for suite in grid.suites
+        },
     )
     for name in ESTIMATED:
         known = read_parquet(again / name)

@@ -4,13 +4,14 @@ A program among the files of an artifact is never run.
 """
 
 from collections.abc import Iterator, Mapping
-from itertools import zip_longest
+from itertools import takewhile, zip_longest
 from pathlib import Path
 
 from needlework.artifact.bundle import INPUTS, STUDY
 from needlework.errors import NeedleworkError
 from needlework.files import read_records
 from needlework.records import Sample
+from needlework.study.controls import untruncated
 from needlework.tasks.from_file import Line, chosen_lines
 from needlework.tasks.specs import OWN, FileSpec, OwnSpec, Spec
 
@@ -33,18 +34,38 @@ def not_shown(tasks: Mapping[str, Spec]) -> Iterator[str]:
 
 
 def unlike(artifact: Path, tasks: Mapping[str, Spec], *, samples: int) -> Iterator[str]:
-    """Samples that are not the lines of their file, in its order."""
+    """Samples that are not the lines of their file, in its order, or the ends of these samples."""
     for name, spec in tasks.items():
         if not isinstance(spec, FileSpec):
             continue
         source = artifact / INPUTS / spec.path
         for data in sorted((artifact / STUDY / "data").glob(f"*/*/{name}.jsonl")):
+            folder = data.parents[1]
+            whole = folder.with_name(untruncated(folder.name)) / data.parent.name / data.name
             try:
+                if whole != data:
+                    yield from _no_ends(data, whole, artifact / STUDY)
+                    continue
                 lines = chosen_lines(source, spec, length=int(data.parent.name), samples=samples)
                 pairs = zip_longest(read_records(data, Sample), lines)
                 yield from _different(data.relative_to(artifact / STUDY), spec, pairs)
             except NeedleworkError as error:
                 yield str(error).replace(f"{artifact}/", "")
+
+
+def _no_ends(data: Path, whole: Path, study: Path) -> Iterator[str]:
+    """Truncated samples that are not the ends of whole ones."""
+    for sample, full in zip_longest(read_records(data, Sample), read_records(whole, Sample)):
+        if sample is None or full is None or not _is_end(sample, full):
+            yield f"{data.relative_to(study)}: not the ends of {whole.relative_to(study)}"
+            return
+
+
+def _is_end(sample: Sample, full: Sample) -> bool:
+    """Whether a prompt is the end of another one, perhaps behind what that one begins with."""
+    same = (one == other for one, other in zip(sample.input[:-1], full.input, strict=False))
+    begun = sum(takewhile(bool, same))
+    return full.input.endswith(sample.input[begun:]) and sample.outputs == full.outputs
 
 
 def _different(

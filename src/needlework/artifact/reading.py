@@ -11,9 +11,11 @@ import polars as pl
 from needlework.artifact.bundle import INPUTS, STUDY
 from needlework.errors import ArtifactError
 from needlework.parsing import parse, read
-from needlework.study.config import ShownModel, Study
+from needlework.study.config import Study
+from needlework.study.controls import ControlCell
 from needlework.study.definitions import Name
 from needlework.study.grid import Cell, Grid
+from needlework.study.shown import ShownModel
 from needlework.tasks.specs import Spec
 
 Content = TypeVar("Content")
@@ -79,8 +81,35 @@ def check_size(artifact: Path, *, models: int, lengths: list[tuple[int, int]], w
 
 
 def cells(artifact: Path) -> list[Cell]:
-    """Every cell that the plan asks for; raises as `grid` does."""
-    return grid(artifact).cells()
+    """Every cell that the plan asks for, those of controls last; raises as `grid` does."""
+    return [*grid(artifact).cells(), *(each.cell for each in controls(artifact))]
+
+
+def controls(artifact: Path) -> tuple[ControlCell, ...]:
+    """The cells of controls, where the plan has some; raises as `plan_part` does."""
+    if not (artifact / STUDY / "plan/controls.json").is_file():
+        return ()
+    return plan_part(artifact, "controls", tuple[ControlCell, ...])
+
+
+def asked(artifact: Path) -> dict[Cell, dict[Name, Spec]]:
+    """The tasks of every cell: those of its suite, of which a control may have some.
+
+    Raises:
+        ArtifactError: a control is about a suite or a task that the plan does not have.
+        StudyError: a part is absent, or something else.
+    """
+    asks = grid(artifact)
+    suites = {
+        suite: plan_part(artifact, f"suites/{suite}", dict[Name, Spec]) for suite in asks.suites
+    }
+    found = {cell: suites[cell.suite] for cell in asks.cells()}
+    for each in controls(artifact):
+        specs = suites.get(each.suite, {})
+        if not specs.keys() >= set(each.tasks):
+            raise ArtifactError(f"plan/controls.json: {each.cell.place}: no cell of the study")
+        found[each.cell] = {task: specs[task] for task in specs if task in each.tasks}
+    return found
 
 
 def study(artifact: Path) -> Study:

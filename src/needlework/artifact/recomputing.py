@@ -47,7 +47,7 @@ class Asking:
         drawn = f"{self.count} samples of every cell, drawn with --seed {self.seed}"
         remarks = [f"asked again: {drawn}"]
         left: Counter[str] = Counter()
-        for model, cells in groupby(plan.grid().cells(), key=lambda cell: cell.model):
+        for model, cells in groupby(plan.cells(), key=lambda cell: cell.model):
             own = list(cells)
             try:
                 found = list(self._of_model(artifact, plan, model, own))
@@ -109,7 +109,7 @@ def _stored(artifact: Path, plan: Plan, cell: Cell) -> list[Stored]:
     study = artifact / STUDY
     questions = {
         (task, sample.index): sample
-        for task in plan.tasks[cell.suite]
+        for task in plan.tasks_of(cell)
         for sample in read_records(
             study / "data" / plan.prompts(cell.model) / str(cell.length) / f"{task}.jsonl", Sample
         )
@@ -120,7 +120,7 @@ def _stored(artifact: Path, plan: Plan, cell: Cell) -> list[Stored]:
         raise NeedleworkError(
             f"predictions/{cell.place}.jsonl: {strange[0].task!r} asks nothing here"
         )
-    tasks = plan.tasks[cell.suite]
+    tasks = plan.tasks_of(cell)
     return [
         Stored(
             sample=questions[each.task, each.index],
@@ -134,7 +134,7 @@ def _stored(artifact: Path, plan: Plan, cell: Cell) -> list[Stored]:
 
 def _asked(plan: Plan, cells: Sequence[Cell]) -> int:
     """Answers that some cells hold."""
-    return sum(plan.study.samples * len(plan.tasks[cell.suite]) for cell in cells)
+    return sum(plan.study.samples * len(plan.tasks_of(cell)) for cell in cells)
 
 
 def _problems(cell: Cell, found: Sequence[Again]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from needlework.analysis.controls import Controlled
 from needlework.artifact import reading
 from needlework.artifact.bundle import INPUTS, MANIFEST, STUDY, Manifest
 from needlework.artifact.comparing import EXPLORER
@@ -18,6 +19,7 @@ from needlework.errors import ArtifactError
 from needlework.hazards.page import write_hazards
 from needlework.parsing import parse, read
 from needlework.report.charts import SUFFIXES
+from needlework.report.controls import read_controlled, write_controlled, write_controls
 from needlework.report.diagnoses import write_diagnoses
 from needlework.report.explorer.page import write_explorer
 from needlework.report.figures import write_figure
@@ -26,10 +28,11 @@ from needlework.report.notes import Verified, read_verified
 from needlework.report.results import write_results
 from needlework.report.summary import write_report
 from needlework.report.tables import Measured, read_measured, write_models, write_table
-from needlework.study.config import ShownModel, Study
+from needlework.study.config import Study
 from needlework.study.definitions import MADE_BY, FigureDefinition, TableDefinition, TableValue
 from needlework.study.grid import Grid
 from needlework.study.presentation import Page, Shown
+from needlework.study.shown import ShownModel
 from needlework.study.variants import StudiedModel
 
 Content = TypeVar("Content")
@@ -39,9 +42,14 @@ NEEDED: Mapping[TableValue, str] = {
     "models": "",
     "failures": " study/diagnosis.parquet",
     "distance": " study/diagnosis.parquet",
+    "controls": " study/controls.json",
     "likelihood": " study/diagnosis.parquet",
 }
 """What a table of each value is made from."""
+
+
+CONTROLLED = "controls.json"
+"""What the controls of a study score, from which its table and all else about them is made."""
 
 
 class Output(NamedTuple):
@@ -143,6 +151,15 @@ class Again:
                 models=self.models(),
                 templates=templates,
             )
+        elif definition.value == "controls":
+            write_controls(
+                definition,
+                output,
+                self.controls(),
+                grid=self.grid(),
+                models=self.models(),
+                templates=templates,
+            )
         elif definition.value == "models":
             write_models(
                 definition,
@@ -160,12 +177,31 @@ class Again:
             figure,
             [self.scores],
             self.again / stem,
+            study=self.study().study,
             grid=self.grid(),
             models=self.models(),
             planned=self._plan("costs", tuple[PlannedCell, ...]) if figure.kind == "cost" else (),
             benchmarks=self.artifact / STUDY / "benchmarks",
             diagnosis=self.diagnosis,
+            controls=self.controls(),
         )
+
+    def compared(self) -> None:
+        """Make the file of what the study's controls score."""
+        cells = reading.controls(self.artifact)
+        own = [self.again / "scores" / f"{each.cell.place}.parquet" for each in cells]
+        write_controlled(
+            [self.scores, *own],
+            self.again / CONTROLLED,
+            study=self.study(),
+            grid=self.grid(),
+            models=self.models(),
+            cells=cells,
+        )
+
+    def controls(self) -> tuple[Controlled, ...]:
+        """What they score; nothing where the study asks for none."""
+        return read_controlled(self.again / CONTROLLED) if self.study().controls else ()
 
     def hazards(self) -> None:
         """Make the page of a hazard study."""
@@ -187,7 +223,7 @@ class Again:
             self.again / EXPLORER,
             grid=self.grid(),
             models=self.models(),
-            tables=self.shown().tables,
+            shown=self.shown(),
         )
 
     def verified(self) -> Verified | None:
@@ -205,6 +241,7 @@ class Again:
             grid=self.grid(),
             models=self.models(),
             templates=self.templates,
+            controls=self.controls(),
         )
 
     def report(self) -> None:
@@ -219,6 +256,7 @@ class Again:
             grid=self.grid(),
             models=self.models(),
             template=template,
+            controls=self.controls(),
         )
 
     def results(self) -> None:
@@ -243,9 +281,13 @@ def outputs(
     shown = made.shown()
     if "hazards" in shown.pages:
         yield Output((EXPLORER,), f"needlework explorer study {EXPLORER}", made.explorer)
-        names = ("hazards.md", "hazards.csv", *_figure("hazard_waterfall", SUFFIXES))
+        names = ("hazards.md", "hazards.csv", *_figure("hazard_forest", SUFFIXES))
         yield Output(names, "needlework hazards study/scores.parquet .", made.hazards)
         return
+    if "controls" in shown.pages:
+        scores = "study/scores.parquet study/scores/MODEL+CONTROL/SUITE/LENGTH.parquet ..."
+        command = f"needlework compare-controls {scores} --output {CONTROLLED}"
+        yield Output((CONTROLLED,), command, made.compared)
     yield from _tables(made, shown)
     yield from preset.tables(made)
     for figure in shown.figures:
@@ -256,7 +298,7 @@ def outputs(
             partial(made.figure, figure, stem),
         )
     pages = _pages(made) | preset.pages(made)
-    for page in shown.pages:
+    for page in (each for each in shown.pages if each != "controls"):
         names = tuple(f"{page}{suffix}" for suffix in pages[page].suffixes)
         yield Output(names, f"needlework {pages[page].command}", pages[page].make)
 

@@ -23,8 +23,8 @@ from needlework.study.grid import Cell
 from needlework.study.plan import Plan, resolve
 
 CONFIG = Path("config")
-NEEDED = frozenset({"study", "grid", "models", "shown"})
-"""Parts that every study has, beside its suites."""
+NEEDED = frozenset({"study", "grid", "models", "shown", "controls"})
+"""Parts that are there if a study has them, beside its suites."""
 NANO = installed.root() / "resources/nano"
 QUOTED = 60
 """Characters of a value that are shown where it differs."""
@@ -112,14 +112,13 @@ def _impossible_costs(artifact: Path, plan: Plan) -> Iterator[str]:
     """Planned hours of cells that are none, or that no study of this size could have; and cells
     without any, of models that others are told of or that the package itself describes.
     """
-    left = dict.fromkeys(plan.grid().cells())
+    left = dict.fromkeys(plan.cells())
     if not (artifact / STUDY / "plan/costs.json").is_file():
         return
     costed = {name for name, entry in plan.models.items() if _is_described(entry)}
     for row in reading.plan_part(artifact, "costs", tuple[PlannedCell, ...]):
         cell = Cell(row.model, row.suite, row.length)
-        tasks = plan.tasks.get(row.suite, {})
-        if cell not in left or row.prompts != plan.study.samples * len(tasks):
+        if cell not in left or row.prompts != plan.study.samples * len(plan.tasks_of(cell)):
             told = "no cell of the study, or of its size, or told twice"
             yield f"plan/costs.json: {cell.place}: {told}"
         left.pop(cell, None)

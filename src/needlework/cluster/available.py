@@ -3,19 +3,19 @@
 Files are looked for, not read.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from needlework.study.grid import Cell
 
 
-def places(results: Path, cells: Iterable[Cell]) -> list[str]:
-    """The cells that are scored, as model/suite/length.
+def places(results: Path, cells: Iterable[Cell], *, weights_of: Callable[[str], str]) -> list[str]:
+    """The cells that are scored, as model/suite/length; `weights_of` names what was verified.
 
     A score without its predictions, or of a model that is no longer verified, is left from before:
     the job that should have renewed it failed.
     """
-    found = [cell.place for cell in cells if verified(results, [cell.model])]
+    found = [cell.place for cell in cells if verified(results, [weights_of(cell.model)])]
     return [
         place
         for place in found

@@ -44,7 +44,7 @@ class Study:
 
     def cells(self) -> list[CellStatus]:
         """Every cell, in the order of the tables."""
-        return [self._cell(cell) for cell in self.plan.grid().cells()]
+        return [self._cell(cell) for cell in self.plan.cells()]
 
     def _cell(self, cell: Cell) -> CellStatus:
         place = Path(cell.model, cell.suite, str(cell.length))
@@ -82,7 +82,7 @@ class Study:
         if not (self.results / "verified" / f"{weights}.json").exists():
             yield self.logs / "verify" / f"{weights}.log"
         prompts = self.plan.prompts(cell.model)
-        for task in self.plan.tasks[cell.suite]:
+        for task in self.plan.tasks_of(cell):
             place = Path(prompts, str(cell.length), task)
             if not (self.results / "data" / f"{place}.jsonl").exists():
                 yield self.logs / "dataset" / f"{place}.log"

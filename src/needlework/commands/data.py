@@ -58,6 +58,16 @@ class ReaderOptions(TypedDict):
 @click.option("--resources", type=FOLDER, default="resources/external", show_default=True)
 @click.option("--questions", type=FILE, help="The SQuAD v2 or HotpotQA file of a qa task.")
 @click.option(
+    "--control",
+    type=click.Choice(["truncated", "no-haystack", "no-needle"]),
+    help="Change every sample: its end alone, needles and question alone, or all but the needle.",
+)
+@click.option(
+    "--trained-length",
+    type=click.IntRange(min=1),
+    help="Tokens of prompt and answer that --control truncated leaves.",
+)
+@click.option(
     "--distractors", is_flag=True, help="Details name wrong values, for `predict --likelihood`."
 )
 def dataset(
@@ -73,6 +83,8 @@ def dataset(
     parameters: str | None,
     resources: Path,
     questions: Path | None,
+    control: Literal["truncated", "no-haystack", "no-needle"] | None,
+    trained_length: int | None,
     distractors: bool,
     **reader: Unpack[ReaderOptions],
 ) -> None:
@@ -95,6 +107,8 @@ def dataset(
         wording=wording,
         resources=resources,
         questions=questions,
+        control=control,
+        trained_length=trained_length,
         distractors=distractors,
         **reader,
     )

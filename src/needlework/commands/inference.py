@@ -154,13 +154,12 @@ def _reasoning(end: str | None, tokens: int | None) -> "Reasoning | None":
 @click.argument("output", type=FILE)
 @click.argument("parts", type=EXISTING, nargs=-1, required=True)
 @click.option("--tasks", type=EXISTING, required=True, help="The suite's tasks, by name.")
-def merge(output: Path, parts: tuple[Path, ...], tasks: Path) -> None:
+@ONLY
+def merge(output: Path, parts: tuple[Path, ...], tasks: Path, only: tuple[str, ...]) -> None:
     """Make the predictions of a cell from PARTS, those of all its shards."""
-    from needlework.parsing import parse, read
     from needlework.scores import shards
-    from needlework.tasks.specs import Spec
 
-    shards.merge(parts, list(parse(dict[str, Spec], read(tasks), where=str(tasks))), output)
+    shards.merge(parts, list(suite_tasks(tasks, only)), output)
 
 
 @click.command("train-nano")

@@ -18,12 +18,16 @@ from needlework.commands.options import (
 from needlework.terminal import printable
 
 SHOWN = click.option("--shown", type=EXISTING, required=True, help="What the study shows.")
+CONTROLS = click.option(
+    "--controls", type=EXISTING, help="Scores beside those of controls, of `compare-controls`."
+)
 
 
 @click.command()
 @click.argument("published", type=EXISTING_FOLDER)
 @click.argument("cells", type=EXISTING)
 @click.argument("output", type=FILE)
+@click.option("--study", "config", type=EXISTING, required=True, help="The study's own keys.")
 @GRID
 @MODELS
 @SAMPLES
@@ -32,6 +36,7 @@ def agreement(
     published: Path,
     cells: Path,
     output: Path,
+    config: Path,
     grid: Path,
     models: Path,
     samples: int,
@@ -43,13 +48,15 @@ def agreement(
     """
     from needlework.paper.agreement_page import write_agreement
     from needlework.parsing import parse, read
-    from needlework.study.config import ShownModel
+    from needlework.study.config import Study
     from needlework.study.grid import Grid
+    from needlework.study.shown import ShownModel
 
     write_agreement(
         published,
         cells,
         output,
+        study=parse(Study, read(config), where=str(config)).study,
         grid=parse(Grid, read(grid), where=str(grid)),
         models=parse(tuple[ShownModel, ...], read(models), where=str(models)),
         samples=samples,
@@ -168,21 +175,21 @@ def explorer(
 ) -> None:
     """Write the study in FOLDER as one HTML page in which every number leads to its samples.
 
-    Reads FOLDER/scores.parquet, estimates.parquet, data and predictions. The page needs no server
-    and no network.
+    Reads FOLDER/scores.parquet, estimates.parquet, diagnosis.parquet, data and predictions. The
+    page needs no server and no network.
     """
     from needlework.parsing import parse, read
     from needlework.report.explorer.page import write_explorer
-    from needlework.study.config import ShownModel
     from needlework.study.grid import Grid
     from needlework.study.presentation import Shown
+    from needlework.study.shown import ShownModel
 
     write_explorer(
         folder,
         output,
         grid=parse(Grid, read(grid), where=str(grid)),
         models=parse(tuple[ShownModel, ...], read(models), where=str(models)),
-        tables=parse(Shown, read(shown), where=str(shown)).tables,
+        shown=parse(Shown, read(shown), where=str(shown)),
         masked=masked,
     )
 
@@ -191,20 +198,24 @@ def explorer(
 @click.argument("definition", type=EXISTING)
 @click.argument("output", type=FILE)
 @click.argument("scores", type=EXISTING, nargs=-1)
+@click.option("--study", "config", type=EXISTING, required=True, help="The study's own keys.")
 @GRID
 @MODELS
 @click.option("--costs", type=EXISTING, help="What each cell was estimated to take.")
 @click.option("--benchmarks", type=FOLDER, help="What each job took, as Snakemake measured it.")
 @click.option("--diagnosis", type=EXISTING, help="What the answers are, for figures of failures.")
+@CONTROLS
 def figure(
     definition: Path,
     output: Path,
     scores: tuple[Path, ...],
+    config: Path,
     grid: Path,
     models: Path,
     costs: Path | None,
     benchmarks: Path | None,
     diagnosis: Path | None,
+    controls: Path | None,
 ) -> None:
     """Draw one figure of a study, from the score files of the cells that it shows.
 
@@ -214,10 +225,12 @@ def figure(
     """
     from needlework.cost.study import PlannedCell
     from needlework.parsing import parse, read
+    from needlework.report.controls import read_controlled
     from needlework.report.figures import write_figure
-    from needlework.study.config import ShownModel
+    from needlework.study.config import Study
     from needlework.study.definitions import FigureDefinition
     from needlework.study.grid import Grid
+    from needlework.study.shown import ShownModel
 
     shown = parse(tuple[ShownModel, ...], read(models), where=str(models))
     planned = parse(tuple[PlannedCell, ...], read(costs), where=str(costs)) if costs else ()
@@ -225,11 +238,13 @@ def figure(
         parse(FigureDefinition, read(definition), where=str(definition)),
         scores,
         output,
+        study=parse(Study, read(config), where=str(config)).study,
         grid=parse(Grid, read(grid), where=str(grid)),
         models=shown,
         planned=planned,
         benchmarks=benchmarks,
         diagnosis=diagnosis,
+        controls=read_controlled(controls) if controls else (),
     )
 
 
@@ -240,6 +255,7 @@ def figure(
 @click.option("--study", "config", type=EXISTING, required=True, help="The study's own keys.")
 @GRID
 @MODELS
+@CONTROLS
 @click.option("--templates", type=PACKAGED_FOLDER, default="reports/templates", show_default=True)
 def findings(
     scores: Path,
@@ -248,13 +264,16 @@ def findings(
     config: Path,
     grid: Path,
     models: Path,
+    controls: Path | None,
     templates: Path,
 ) -> None:
     """Tell how far models read and which of two is better, as OUTPUT.md and two CSV files."""
     from needlework.parsing import parse, read
+    from needlework.report.controls import read_controlled
     from needlework.report.findings import write_findings
-    from needlework.study.config import ShownModel, Study
+    from needlework.study.config import Study
     from needlework.study.grid import Grid
+    from needlework.study.shown import ShownModel
 
     write_findings(
         parse(Study, read(config), where=str(config)),
@@ -264,6 +283,7 @@ def findings(
         grid=parse(Grid, read(grid), where=str(grid)),
         models=parse(tuple[ShownModel, ...], read(models), where=str(models)),
         templates=templates,
+        controls=read_controlled(controls) if controls else (),
     )
 
 
@@ -275,6 +295,7 @@ def findings(
 @GRID
 @MODELS
 @SHOWN
+@CONTROLS
 @click.option("--template", type=EXISTING, required=True)
 def report(
     folder: Path,
@@ -284,14 +305,17 @@ def report(
     grid: Path,
     models: Path,
     shown: Path,
+    controls: Path | None,
     template: Path,
 ) -> None:
     """Write FOLDER/report.md from SCORES, their DIAGNOSIS and the tables in FOLDER."""
     from needlework.parsing import parse, read
+    from needlework.report.controls import read_controlled
     from needlework.report.summary import write_report
-    from needlework.study.config import ShownModel, Study
+    from needlework.study.config import Study
     from needlework.study.grid import Grid
     from needlework.study.presentation import Shown
+    from needlework.study.shown import ShownModel
 
     write_report(
         parse(Study, read(config), where=str(config)),
@@ -302,6 +326,7 @@ def report(
         grid=parse(Grid, read(grid), where=str(grid)),
         models=parse(tuple[ShownModel, ...], read(models), where=str(models)),
         template=template,
+        controls=read_controlled(controls) if controls else (),
     )
 
 

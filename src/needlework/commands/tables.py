@@ -48,9 +48,9 @@ def comparison(
     """
     from needlework.paper.comparison_page import write_comparison
     from needlework.parsing import parse, read
-    from needlework.study.config import ShownModel
     from needlework.study.definitions import TableDefinition
     from needlework.study.grid import Grid
+    from needlework.study.shown import ShownModel
 
     write_comparison(
         parse(TableDefinition, read(definition), where=str(definition)),
@@ -80,11 +80,11 @@ def explain(
     """
     from needlework.parsing import parse, read
     from needlework.report.diagnoses import write_diagnoses
-    from needlework.study.config import ShownModel
     from needlework.study.grid import Grid
+    from needlework.study.shown import ShownModel
 
     write_diagnoses(
-        _definition(definition, command="explain"),
+        defined(definition, command="explain"),
         output,
         diagnosis,
         grid=parse(Grid, read(grid), where=str(grid)),
@@ -109,10 +109,10 @@ def models(
     from needlework.parsing import parse, read
     from needlework.report.notes import read_verified
     from needlework.report.tables import write_models
-    from needlework.study.config import ShownModel
+    from needlework.study.shown import ShownModel
 
     write_models(
-        _definition(definition, command="models"),
+        defined(definition, command="models"),
         output,
         models=parse(tuple[ShownModel, ...], read(models), where=str(models)),
         templates=templates,
@@ -147,8 +147,8 @@ def table(
     from needlework.parsing import parse, read
     from needlework.report.notes import read_verified
     from needlework.report.tables import read_measured, write_table
-    from needlework.study.config import ShownModel
     from needlework.study.grid import Grid
+    from needlework.study.shown import ShownModel
 
     measured = read_measured(
         scores,
@@ -157,7 +157,7 @@ def table(
         verified=read_verified(verified) if verified else None,
     )
     write_table(
-        _definition(definition, command="table"),
+        defined(definition, command="table"),
         output,
         measured,
         templates=templates,
@@ -165,7 +165,7 @@ def table(
     )
 
 
-def _definition(path: Path, *, command: str) -> "TableDefinition":
+def defined(path: Path, *, command: str) -> "TableDefinition":
     """The definition of a table that this command makes.
 
     Raises:

@@ -110,10 +110,15 @@ class Estimate(NamedTuple):
 
 
 @cache
-def reserved(weights: Weights, tasks: tuple[Spec, ...], *, samples: int, length: int) -> CellCost:
-    """What to ask a scheduler for, on the device that the model is meant for."""
+def reserved(
+    weights: Weights, tasks: tuple[Spec, ...], *, samples: int, length: int, sharing: bool = True
+) -> CellCost:
+    """What to ask a scheduler for, on the device that the model is meant for.
+
+    `sharing`: whether prompts begin alike.
+    """
     device = home(weights.dtype)
-    found = estimate(weights, tasks, samples=samples, length=length, device=device)
+    found = estimate(weights, tasks, samples=samples, length=length, device=device, sharing=sharing)
     if found is None:
         return UNKNOWN
     # A job cannot ask for more than the device has; the engine halves its batches there.
@@ -127,13 +132,23 @@ def reserved(weights: Weights, tasks: tuple[Spec, ...], *, samples: int, length:
 
 @cache
 def estimate(
-    weights: Weights, tasks: tuple[Spec, ...], *, samples: int, length: int, device: Device
+    weights: Weights,
+    tasks: tuple[Spec, ...],
+    *,
+    samples: int,
+    length: int,
+    device: Device,
+    sharing: bool = True,
 ) -> Estimate | None:
-    """The cost of one cell; None where nothing describes the model."""
+    """The cost of one cell; None where nothing describes the model.
+
+    `sharing`: whether prompts begin alike.
+    """
     spec = architecture(weights)
     if spec is None:
         return None
-    work = expected(tasks, samples=samples, length=length, sharing=not spec.one_shot)
+    shares = sharing and not spec.one_shot
+    work = expected(tasks, samples=samples, length=length, sharing=shares)
     rates = assumed(device, spec.family, weights.dtype)
     return of_work(costs(spec), list(work), dtype=weights.dtype, device=device, rates=rates)
 

@@ -27,10 +27,10 @@ def count(plan: Plan, results: Path) -> dict[Cell, list[Work]]:
     """
     counted: dict[tuple[str, SuiteName, int, bool], list[Work]] = {}
     found = {}
-    for cell in plan.grid().cells():
+    for cell in plan.cells():
         spec = architecture(Weights.of(plan.models[cell.model]))
         folder = results / "data" / plan.prompts(cell.model) / str(cell.length)
-        paths = {task: folder / f"{task}.jsonl" for task in plan.tasks[cell.suite]}
+        paths = {task: folder / f"{task}.jsonl" for task in plan.tasks_of(cell)}
         if spec is None or not all(path.is_file() for path in paths.values()):
             continue
         key = (plan.prompts(cell.model), cell.suite, cell.length, spec.one_shot)
@@ -49,7 +49,7 @@ def _count(plan: Plan, cell: Cell, paths: Mapping[str, Path], *, whole: bool) ->
     forest = plan_separately(together) if whole else plan_forest(together)
     computed = computed_tokens(forest, len(together))
     work, start = [], 0
-    for task, spec in plan.tasks[cell.suite].items():
+    for task, spec in plan.tasks_of(cell).items():
         samples = len(prompts[task])
         asked = sum(map(len, prompts[task]))
         read = sum(computed[start : start + samples])

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from needlework.cost.study import cell_cost
 from needlework.cost.work import expected
 from needlework.parsing import Closed
-from needlework.study.config import RunName
 from needlework.study.definitions import Name
 from needlework.study.grid import Cell
 from needlework.study.plan import Plan
 from needlework.study.serving import cells_of
+from needlework.study.shown import RunName
 
 SHORT_PROMPTS = 3
 """By which what a server has loaded is compared with the weights."""
@@ -41,7 +41,8 @@ def served_costs(plan: Plan, *, needs: Mapping[Cell, Set[Name]] | None = None) -
             continue
         specs = [spec for name, spec in plan.tasks[cell.suite].items() if name in tasks]
         samples = plan.study.samples
-        work = list(expected(specs, samples=samples, length=cell.length, sharing=False))
+        length = plan.read_length(cell)
+        work = list(expected(specs, samples=samples, length=length, sharing=False))
         read, written = sum(each.asked for each in work), sum(each.written for each in work)
         prices = entry.prices
         found.append(
@@ -65,7 +66,7 @@ def first_questions(plan: Plan, run: RunName) -> ServedCost:
     specs = plan.tasks[suite].values()
     twice = min(entry.repeated, plan.study.samples * len(specs))
     questions = 1 + 2 * twice + SHORT_PROMPTS
-    ids = [each.length for each in (cells[0], *plan.grid().cells()) if each.model == run]
+    ids = [each.length for each in (cells[0], *plan.cells()) if each.model == run]
     ids = ids if entry.api == "completions" else []
     read = questions * length + sum(ids)
     written = questions * max(spec.tokens_to_generate for spec in specs) + len(ids)

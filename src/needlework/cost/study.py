@@ -92,13 +92,13 @@ def planned(
             continue  # What servers cost is told apart, in tokens (`cost.served`).
         on = device or home(entry.dtype)
         speed = (rates or {}).get(cell.model) or assumed(on, spec.family, entry.dtype)
-        specs = {name: each for name, each in plan.tasks[cell.suite].items() if name in tasks}
-        known = dict(zip(plan.tasks[cell.suite], (counted or {}).get(cell, ()), strict=False))
+        specs = {name: each for name, each in plan.tasks_of(cell).items() if name in tasks}
+        known = dict(zip(plan.tasks_of(cell), (counted or {}).get(cell, ()), strict=False))
         work = [known[name] for name in specs if name in known] or expected(
             specs.values(),
             samples=plan.study.samples,
-            length=cell.length,
-            sharing=not spec.one_shot,
+            length=plan.read_length(cell),
+            sharing=plan.shares(cell) and not spec.one_shot,
         )
         decoder, work = costs(spec), list(work)
         cost = of_work(decoder, work, dtype=entry.dtype, device=on, rates=speed)
@@ -151,10 +151,16 @@ def parts(plan: Plan) -> dict[str, Any]:
 
 def cell_cost(plan: Plan, cell: Cell, tasks: Collection[Name] | None = None) -> CellCost:
     """What a cell, or some tasks of it, ask a scheduler for, safety factors included."""
-    specs = plan.tasks[cell.suite]
+    specs = plan.tasks_of(cell)
     chosen = tuple(spec for task, spec in specs.items() if tasks is None or task in tasks)
     weights = Weights.of(plan.models[cell.model])
-    return reserved(weights, chosen, samples=plan.study.samples, length=cell.length)
+    return reserved(
+        weights,
+        chosen,
+        samples=plan.study.samples,
+        length=plan.read_length(cell),
+        sharing=plan.shares(cell),
+    )
 
 
 def undescribed(plan: Plan) -> list[str]:

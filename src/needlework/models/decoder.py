@@ -184,3 +184,15 @@ class Decoder(nn.Module):
         if self.config.residual_float32:
             x_BTD = x_BTD.to(torch.promote_types(x_BTD.dtype, torch.float32))
         return x_BTD
+
+
+def one_by_one(
+    decoder: Decoder, tokens_BT: Tensor, state: DecoderState, lengths_B: Tensor | None
+) -> Tensor:
+    """What `read` gives after each of these tokens, along a second axis; as `Decoder.following`."""
+    steps = []
+    for place in range(tokens_BT.shape[1]):
+        valid_B = None if lengths_B is None else (lengths_B > place).long()
+        last, state = decoder.read(tokens_BT[:, place : place + 1], state, valid_B)
+        steps.append(last)
+    return torch.stack(steps, dim=1)

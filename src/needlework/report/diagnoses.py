@@ -17,9 +17,9 @@ from needlework.report.rendering import render
 from needlework.scores.diagnoses import read_diagnoses, read_likelihoods
 from needlework.scores.failures import KINDS
 from needlework.statistics.means import Estimate
-from needlework.study.config import ShownModel
 from needlework.study.definitions import TableDefinition
 from needlework.study.grid import Grid
+from needlework.study.shown import ShownModel
 
 HEADS = ("Suite", "Model", "Length")
 TITLES = {

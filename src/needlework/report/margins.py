@@ -11,12 +11,22 @@ import altair as alt
 import polars as pl
 
 from needlework.analysis.likelihoods import Likely, likely, places
-from needlework.report.charts import spoken
-from needlework.report.panels import PANEL, chosen, panels, shades
+from needlework.report.charts import shades, spoken
+from needlework.report.composition import (
+    answers,
+    by_model,
+    heading,
+    length_axis,
+    length_legend,
+    page_width,
+    panel_width,
+)
+from needlework.report.curves import BAND
+from needlework.report.reasons import chosen
 from needlework.statistics.contrasts import Interval
-from needlework.study.config import ShownModel
 from needlework.study.definitions import FigureDefinition
 from needlework.study.grid import Grid
+from needlework.study.shown import ShownModel
 
 Points = list[dict[str, str | float | None]]
 COLUMNS = ("Score (%)", "Nats per token", "Margin (nats)", "First (%)", "By chance (%)")
@@ -28,7 +38,7 @@ def listed(
 ) -> tuple[list[tuple[str, ...]], list[dict[str, Any]]]:
     """The rows of a page, and those of a CSV file, which has every task."""
     whole = list(likely(rows, grid, by_task=False))
-    lines = [
+    lines: list[tuple[str, ...]] = [
         (
             each.suite,
             labels[each.model],
@@ -99,9 +109,9 @@ def margin_curve(
     lengths = sorted({int(str(point["length"])) for point in points})
     x = alt.X(
         "length:Q",
-        title="context length (tokens)",
+        title=None,
         scale=alt.Scale(type="log", base=2, nice=False, padding=8),
-        axis=alt.Axis(values=lengths, format="d", labelFontSize=8, titleFontSize=9),
+        axis=length_axis(lengths),
     )
     score = alt.Color(
         "score:Q",
@@ -111,16 +121,21 @@ def margin_curve(
     )
     line = alt.Chart().encode(x=x)
     panel = _layers(
-        line.mark_area(opacity=0.2, color="#365c8d"),
+        line.mark_area(opacity=BAND, color="#365c8d"),
         line.mark_line(strokeWidth=1.2, color="#444444").encode(y=_margin()),
         line.mark_point(filled=True, size=42, opacity=1, stroke="#444444", strokeWidth=0.6).encode(
             y=_margin(), color=score, tooltip=_tips("label:N", "length:Q", "score:Q")
         ),
         points,
+        models,
     )
-    title = f"Margin of the reference over wrong values, suite {spoken(figure.suite)}"
-    told = "Bands: 95 %; dashed: training length; below 0 a wrong value is likelier."
-    return panels(panel, models, title, told, points)
+    title = heading(
+        f"Margin of the reference over wrong values in {spoken(figure.suite)}",
+        "Bands: 95 % intervals; dashed: training length; below 0 a wrong value is likelier.",
+        answers([{"count": int(str(point["samples"]))} for point in points], "point"),
+        width=page_width(len(models)),
+    )
+    return by_model(panel, models, title, x="context length (tokens)")
 
 
 def margin_distance(
@@ -133,32 +148,42 @@ def margin_distance(
     line = alt.Chart().encode(
         x=alt.X(
             "to:Q",
-            title="tokens to the question",
+            title=None,
             scale=alt.Scale(type="log", base=2, nice=False, padding=6),
-            axis=alt.Axis(values=ends, format="d", labelFontSize=8, titleFontSize=9),
+            axis=length_axis(ends),
         ),
         color=alt.Color(
             "length:N",
-            title="context length",
             sort=lengths,
             scale=alt.Scale(domain=lengths, range=shades(len(lengths))),
-            legend=alt.Legend(symbolOpacity=1),
+            legend=length_legend("context length"),
         ),
     )
     panel = _layers(
-        line.mark_area(opacity=0.25),
+        line.mark_area(opacity=BAND),
         line.mark_line(strokeWidth=1.5).encode(y=_margin()),
         line.mark_point(filled=True, size=18, opacity=1).encode(
             y=_margin(), tooltip=_tips("label:N", "length:N", "from:Q", "to:Q")
         ),
         points,
+        models,
     )
-    title = f"Margin by the distance of the needle, suite {spoken(figure.suite)}"
-    told = "A point stands at the end of its range. Bands: 95 %; dashed: training length."
-    return panels(panel, models, title, told, points)
+    title = heading(
+        f"Margin by the distance of the needle from the question in {spoken(figure.suite)}",
+        "A point stands at the end of its range. Bands: 95 % intervals; dashed: training length.",
+        answers([{"count": int(str(point["samples"]))} for point in points], "point"),
+        width=page_width(len(models)),
+    )
+    return by_model(panel, models, title, x="from the needle to the question (tokens)")
 
 
-def _layers(area: alt.Chart, line: alt.Chart, marks: alt.Chart, points: Points) -> alt.LayerChart:
+def _layers(
+    area: alt.Chart,
+    line: alt.Chart,
+    marks: alt.Chart,
+    points: Points,
+    models: Sequence[ShownModel],
+) -> alt.LayerChart:
     """Band, line and points over the lines of no margin and of the training length."""
     return alt.layer(
         alt.Chart().mark_rule(**ZERO).encode(y=alt.datum(0)),
@@ -167,12 +192,11 @@ def _layers(area: alt.Chart, line: alt.Chart, marks: alt.Chart, points: Points) 
         marks,
         alt.Chart().mark_rule(strokeDash=[3, 3], color="#666666").encode(x="max(trained):Q"),
         data=alt.Data(values=points),
-    ).properties(**PANEL)
+    ).properties(width=panel_width(len(models)), height=90)
 
 
 def _margin() -> alt.Y:
-    axis = alt.Axis(tickCount=4, labelFontSize=8, titleFontSize=9)
-    return alt.Y("margin:Q", title="margin (nats)", axis=axis)
+    return alt.Y("margin:Q", title="margin (nats)", axis=alt.Axis(tickCount=4))
 
 
 def _tips(*fields: str) -> list[alt.Tooltip]:

@@ -9,12 +9,24 @@ import altair as alt
 import polars as pl
 
 from needlework.analysis.why import ranges, shares
-from needlework.report.charts import estimate_tips, spoken
-from needlework.report.panels import PANEL, chosen, panels, shades
+from needlework.report.charts import estimate_tips, shades, spoken
+from needlework.report.composition import (
+    INK,
+    PERCENT,
+    answers,
+    by_model,
+    heading,
+    length_axis,
+    length_legend,
+    page_width,
+    panel_width,
+)
+from needlework.report.curves import BAND
 from needlework.scores.failures import KINDS, Kind
-from needlework.study.config import ShownModel
 from needlework.study.definitions import FigureDefinition
 from needlework.study.grid import Grid
+from needlework.study.selection import row_lengths, selected
+from needlework.study.shown import ShownModel
 
 FILLS: Mapping[Kind, str] = {
     "right": "#009E73",
@@ -41,32 +53,37 @@ def distance_curve(
     base = alt.Chart().encode(
         x=alt.X(
             "to:Q",
-            title="tokens to the question",
+            title=None,
             scale=alt.Scale(type="log", base=2, nice=False, padding=6),
-            axis=alt.Axis(values=ends, format="d", labelFontSize=8, titleFontSize=9),
+            axis=length_axis(ends),
         ),
         color=alt.Color(
             "length:N",
-            title="context length",
             sort=shown,
             scale=alt.Scale(domain=shown, range=shades(len(shown))),
-            legend=alt.Legend(symbolOpacity=1),
+            legend=length_legend("context length"),
         ),
     )
     score = alt.Scale(domain=[0, 100])
-    axis = alt.Axis(values=[0, 50, 100], labelFontSize=8, titleFontSize=9)
-    tips = estimate_tips("label:N", "length:N", "from:Q", "to:Q")
+    axis = alt.Axis(values=[0, 50, 100], labelExpr=PERCENT)
+    mean = alt.Y("mean:Q", title=None, scale=score, axis=axis)
+    trained = alt.Chart().mark_rule(strokeDash=[3, 3], color=INK)
     panel = alt.layer(
-        base.mark_area(opacity=0.25).encode(y=alt.Y("low:Q", scale=score), y2="high:Q"),
-        base.mark_line(point=alt.OverlayMarkDef(size=18), strokeWidth=1.5).encode(
-            y=alt.Y("mean:Q", title="score (%)", scale=score, axis=axis), tooltip=tips
+        base.mark_area(opacity=BAND).encode(y=alt.Y("low:Q", title=None), y2="high:Q"),
+        base.mark_line(strokeWidth=1.5).encode(y=mean),
+        base.mark_point(filled=True, size=14, opacity=1).encode(
+            y=mean, tooltip=estimate_tips("label:N", "length:N", "from:Q", "to:Q")
         ),
-        alt.Chart().mark_rule(strokeDash=[3, 3], color="#666666").encode(x="max(trained):Q"),
+        trained.encode(x=alt.X("max(trained):Q", title=None)),
         data=alt.Data(values=points),
-    ).properties(**PANEL)
-    title = f"Score by the distance of the needle from the question, suite {spoken(figure.suite)}"
-    told = "A point stands at the end of its range. Bands: 95 %; dashed: training length."
-    return panels(panel, models, title, told, points)
+    ).properties(width=panel_width(len(models)), height=90)
+    title = heading(
+        f"{spoken(figure.suite)} score by the distance of the needle from the question",
+        "A point stands at the end of its range. Bands: 95 % intervals; dashed: training length.",
+        answers(points, "point"),
+        width=page_width(len(models)),
+    )
+    return by_model(panel, models, title, x="from the needle to the question (tokens)")
 
 
 def failure_bars(
@@ -74,37 +91,57 @@ def failure_bars(
 ) -> alt.TopLevelMixin:
     """What answers are, by length, as shares of all; a panel per model."""
     points = list(_shares(chosen(rows, grid, models, figure), grid, models))
-    lengths = [str(length) for length in sorted({int(point["length"]) for point in points})]
+    lengths = sorted({int(point["length"]) for point in points})
     panel = (
         alt.Chart()
         .mark_bar()
         .encode(
             x=alt.X(
                 "length:N",
-                title="context length (tokens)",
-                sort=lengths,
-                axis=alt.Axis(labelAngle=0, labelFontSize=8, titleFontSize=9),
+                title=None,
+                sort=[str(length) for length in lengths],
+                axis=length_axis(),
             ),
             y=alt.Y(
                 "mean:Q",
-                title="answers (%)",
+                title=None,
                 stack="zero",
                 scale=alt.Scale(domain=[0, 100], clamp=True),
-                axis=alt.Axis(values=[0, 50, 100], labelFontSize=8, titleFontSize=9),
+                axis=alt.Axis(values=[0, 50, 100], labelExpr=PERCENT),
             ),
             color=alt.Color(
                 "kind:N",
-                title="answer",
+                title=None,
                 sort=list(KINDS),
                 scale=alt.Scale(domain=list(KINDS), range=list(FILLS.values())),
+                legend=alt.Legend(orient="top", columns=5 if len(models) > 1 else 3),
             ),
             order=alt.Order("place:Q"),
             tooltip=estimate_tips("label:N", "length:N", "kind:N"),
         )
-        .properties(data=alt.Data(values=points), **PANEL)
+        .properties(data=alt.Data(values=points), width=panel_width(len(models)), height=90)
     )
-    title = f"What the answers are, suite {spoken(figure.suite)}"
-    return panels(panel, models, title, "Shares of all answers.", points)
+    samples = [{"count": point["samples"]} for point in points]
+    title = heading(
+        f"What the answers to {spoken(figure.suite)} are",
+        f"Shares of all answers; {answers(samples, 'bar')}",
+        width=page_width(len(models)),
+    )
+    return by_model(panel, models, title, x="context length (tokens)")
+
+
+def chosen(
+    rows: pl.DataFrame, grid: Grid, models: Sequence[ShownModel], figure: FigureDefinition
+) -> pl.DataFrame:
+    """The rows that a figure shows."""
+    suite = grid.suites[figure.suite]
+    tasks = [task.name for task in selected(figure, suite)]
+    places = [
+        (model.name, length) for model in models for length in row_lengths(figure, suite, model)
+    ]
+    wanted = pl.DataFrame(places, schema={"model": pl.String, "length": pl.Int64}, orient="row")
+    of_suite = rows.filter(pl.col("suite") == figure.suite, pl.col("task").is_in(tasks))
+    return of_suite.join(wanted, on=["model", "length"], how="semi", maintain_order="left")
 
 
 def _ranges(

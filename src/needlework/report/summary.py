@@ -9,11 +9,13 @@ from typing import NamedTuple
 
 import polars as pl
 
+from needlework.analysis.controls import Controlled
 from needlework.analysis.effective_length import OWN_SHARE
 from needlework.analysis.likelihoods import CEILING, FLOOR, hidden
 from needlework.analysis.why import Reason, reasons
 from needlework.errors import RecordError
 from needlework.files import write_text
+from needlework.report import controls as of_controls
 from needlework.report.charts import spoken
 from needlework.report.how_far import how_far, of_tasks, percent
 from needlework.report.margins import limits
@@ -24,14 +26,16 @@ from needlework.scores.diagnoses import read_diagnoses
 from needlework.scores.estimates import Scores
 from needlework.statistics.contrasts import Interval, interval
 from needlework.statistics.means import Estimate
-from needlework.study.config import ShownModel, Study
+from needlework.study.config import Study
 from needlework.study.definitions import FigureDefinition, FigureKind
 from needlework.study.grid import Grid
 from needlework.study.presentation import Shown
+from needlework.study.shown import ShownModel
 
 LARGE: tuple[FigureKind, ...] = (
     "length_curve",
     "depth_heatmap",
+    "position_curve",
     "distance_curve",
     "failure_bars",
     "margin_curve",
@@ -41,13 +45,14 @@ LARGE: tuple[FigureKind, ...] = (
 WORDS: Mapping[FigureKind, str] = {
     "length_curve": "{suite} score by context length",
     "depth_heatmap": "Score by needle depth and context length",
+    "position_curve": "Score by needle depth, a line per context length",
     "distance_curve": "{suite} score by the distance of the needle from the question",
     "failure_bars": "What the answers to {suite} are, by context length",
     "margin_curve": "{suite}: margin of the reference over wrong values, by context length",
     "margin_distance": "{suite}: the same margin by the distance of the needle from the question",
     "retention_curve": "kept beyond the training length",
-    "format_bars": "by needle format",
-    "cost": "score against hours",
+    "format_points": "by needle format",
+    "cost": "score against the time of an answer",
 }
 
 
@@ -81,6 +86,7 @@ def write_report(
     grid: Grid,
     models: Sequence[ShownModel],
     template: Path,
+    controls: Sequence[Controlled] = (),
 ) -> None:
     """Write `folder/report.md` from scores, their diagnosis and the tables in `folder/tables`.
 
@@ -114,6 +120,9 @@ def write_report(
         named=NAMED,
         limits=_limits,
         points=_points,
+        controlled=of_controls.told(controls, models),
+        of_control=of_controls.limits,
+        in_points=of_controls.points,
         quoted=[
             Written(_text(folder / f"tables/{each.name}.md"))
             for each in shown.tables

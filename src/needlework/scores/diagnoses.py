@@ -103,8 +103,8 @@ def _problem(frame: pl.DataFrame, grid: Grid) -> str | None:
     """Why these are no diagnoses of a study; None where they are."""
     if frame.schema not in (DIAGNOSES, LIKELY):
         return "has other columns than a file of diagnoses"
-    if wrong := fault(frame):
-        return wrong
+    if problem := fault(frame):
+        return problem
     place = ["model", "suite", "length", "task"]
     asked = [(*cell, task) for cell in grid.cells() for task in grid.suites[cell.suite].names()]
     known = pl.DataFrame(asked, schema={name: DIAGNOSES[name] for name in place}, orient="row")

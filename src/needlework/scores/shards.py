@@ -8,6 +8,9 @@ from needlework.errors import EngineError
 from needlework.files import read_records, write_records
 from needlework.records import Prediction
 
+TRUNCATED = "+truncated"
+"""How the names of runs end that read the last tokens of prompts alone."""
+
 
 class Shard(NamedTuple):
     """One of `total` parts of a cell, by its number from 1."""
@@ -44,16 +47,27 @@ def sibling_journals(output: Path) -> list[Path]:
     """Other journals with answers of the same model at the same length, which may be the same.
 
     They are those of the cell when it was split otherwise, and of other suites, which may share
-    tasks. `output` is `predictions/{model}/{suite}/{length}.jsonl`, or a part of that cell,
+    tasks; for a model that is truncated, also those of the model as it is, whose prompts may be too
+    short to be. `output` is `predictions/{model}/{suite}/{length}.jsonl`, or a part of that cell,
     `shards/{model}/{suite}/{length}/{part}.jsonl`, below the folder of a study.
     """
     cell = output.parent if is_part(output) else output.with_suffix("")
     if len(cell.parents) < 4:
         return []
     _, model, _, study = cell.parents[:4]
-    wholes = sorted((study / "predictions" / model.name).glob(f"*/{cell.name}.jsonl.journal"))
-    wholes += sorted((study / "served" / model.name).glob(f"*/{cell.name}.jsonl.journal"))
-    parts = sorted((study / "shards" / model.name).glob(f"*/{cell.name}/*.jsonl.journal"))
+    asked = f"*/{cell.name}.jsonl.journal"
+    runs = dict.fromkeys((model.name, model.name.removesuffix(TRUNCATED)))
+    wholes = [
+        path
+        for folder in ("predictions", "served")
+        for run in runs
+        for path in sorted((study / folder / run).glob(asked))
+    ]
+    parts = [
+        path
+        for run in runs
+        for path in sorted((study / "shards" / run).glob(f"*/{cell.name}/*.jsonl.journal"))
+    ]
     own = output.with_name(f"{output.name}.journal")
     return [path for path in (*wholes, *parts) if path != own]
 

@@ -10,6 +10,8 @@ from needlework import files, rng, tasks
 from needlework.errors import StudyError
 from needlework.parsing import parse_json, unknown
 from needlework.records import PlacedDetail, Sample, SampleDetail, Span
+from needlework.tasks import controls
+from needlework.tasks.controls import Control
 from needlework.tasks.material import Draw, Material, distinct
 from needlework.tasks.prompts import CHAT, WRAPPERS, WordingName, Wrapper
 from needlework.tasks.specs import FileSpec, NiahSpec, Spec, question_group
@@ -42,6 +44,10 @@ class Dataset:
     """The folder of essays, Punkt data and prompt texts; the nano material needs none."""
     questions: Path | None
     """The SQuAD v2 or HotpotQA file of a qa task."""
+    control: Control | None = None
+    """What is changed of every sample; None: nothing."""
+    trained_length: int | None = None
+    """Tokens of prompt and answer that the control `truncated` leaves."""
     distractors: bool = False
     """Whether the details name wrong values to compare the references with."""
 
@@ -98,7 +104,7 @@ def write(dataset: Dataset, output: Path, tokenizer: Tokenizer, *, watch: Watch)
     Raises:
         NeedleworkError: the dataset cannot be made as asked for.
     """
-    rows = _rows(dataset, tokenizer)
+    rows = _controlled(dataset, tokenizer)
     with (
         files.atomic(output) as sample_path,
         files.atomic(details_path(output)) as detail_path,
@@ -166,6 +172,33 @@ def place(detail: SampleDetail, text: str, starts: Sequence[int]) -> PlacedDetai
     )
 
 
+def _controlled(dataset: Dataset, tokenizer: Tokenizer) -> Rows:
+    """The samples as a control changes them.
+
+    Raises:
+        StudyError: the task has no such control, or it is not said what it leaves.
+    """
+    control = dataset.control
+    if control and (dataset.protocol == "released" or not controls.has(dataset.spec, control)):
+        raise StudyError(
+            f"--control {control}: task {dataset.task} of protocol {dataset.protocol} has no such "
+            "control; leave it out"
+        )
+    if (control == "truncated") != (dataset.trained_length is not None):
+        raise StudyError("--control truncated and --trained-length go together; give both or none")
+    rows = _rows(dataset, tokenizer)
+    if dataset.trained_length is None:
+        return rows
+    assert isinstance(dataset.wrapper, Wrapper), "`asked` has looked the name up"
+    begin = len(tokenizer.begin)
+    return controls.truncated(
+        rows,
+        before=dataset.wrapper.before,
+        tokenizer=tokenizer,
+        budget=tasks.prompt_budget(dataset.spec, dataset.trained_length, begin=begin),
+    )
+
+
 def _rows(dataset: Dataset, tokenizer: Tokenizer) -> Rows:
     if dataset.material == "nano" and dataset.wording == "ruler":
         raise StudyError("--wording ruler: RULER speaks English; leave it out, or name plain")
@@ -188,6 +221,7 @@ def _rows(dataset: Dataset, tokenizer: Tokenizer) -> Rows:
         samples=dataset.samples,
         seed=dataset.seed,
         task=dataset.task,
+        control=dataset.control,
     )
 
 

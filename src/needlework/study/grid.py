@@ -7,8 +7,9 @@ from pydantic import Field, PositiveInt
 
 from needlework.errors import StudyError
 from needlework.parsing import Closed, unknown
-from needlework.study.config import RunName, SuiteName
+from needlework.study.config import SuiteName
 from needlework.study.definitions import Name
+from needlework.study.shown import RunName
 from needlework.tasks.specs import NiahSpec, QaSpec, Spec, needle_format, question_group
 
 

@@ -42,7 +42,7 @@ class Part(NamedTuple):
 
 def whole(plan: Plan, cells: Sequence[Cell]) -> list[Part]:
     """All the answers of these cells."""
-    return [Part(cell, "", tuple(plan.tasks[cell.suite])) for cell in cells]
+    return [Part(cell, "", tuple(plan.tasks_of(cell))) for cell in cells]
 
 
 def parts(

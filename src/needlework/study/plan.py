@@ -3,32 +3,34 @@
 It is made once, in `workflow/rules/common.smk`.
 """
 
-import shlex
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from needlework import installed
-from needlework.errors import StudyError
 from needlework.external import locks
 from needlework.external.registry import DIRECTORY
-from needlework.parsing import Closed, parse, unknown
-from needlework.study import consistency, inputs, pins, presets, selection, serving, variants
-from needlework.study.catalogue import MaterialTasks, read_models, read_tasks
-from needlework.study.config import (
-    ModelEntry,
-    PublishedModel,
-    RunName,
-    ShownModel,
-    Study,
-    SuiteName,
-    SuiteTasks,
+from needlework.parsing import parse
+from needlework.study import (
+    consistency,
+    controls,
+    inputs,
+    pins,
+    presets,
+    selection,
+    serving,
+    variants,
 )
-from needlework.study.definitions import FigureDefinition, Name, TableDefinition
+from needlework.study.catalogue import MaterialTasks, read_models, read_tasks
+from needlework.study.cells import Cells
+from needlework.study.config import ModelEntry, Study
+from needlework.study.definitions import Name
 from needlework.study.entries import TokenizerEntry, Wrapper
-from needlework.study.grid import AskedSuite, AskedTask, Cell, Grid
+from needlework.study.grid import Cell
+from needlework.study.options import options
 from needlework.study.paper import MODELS as PUBLISHED
 from needlework.study.presentation import Shown
+from needlework.study.shown import PublishedModel, RunName, ShownModel
 from needlework.tasks.code import dataset_code
 from needlework.tasks.prompts import CHAT, WordingName
 from needlework.tasks.specs import OWN, QaSpec, Spec
@@ -42,36 +44,15 @@ class WantedDataset(NamedTuple):
     task: str
 
 
-class Plan(Closed):
+class Plan(Cells):
     """A study with everything its names stand for."""
 
-    study: Study
-    models: dict[RunName, ModelEntry]
-    """What is predicted, with the defects that are on: models, or variants of them."""
-    studied: tuple[variants.StudiedModel, ...] = ()
-    """What a hazard study is about."""
     published: tuple[PublishedModel, ...] = ()
     """The models of the published tables."""
     tokenizers: dict[Name, TokenizerEntry]
-    tasks: SuiteTasks
     shows: Shown = Shown()
     """What the study shows."""
     lock: locks.Lock = locks.NONE
-
-    def grid(self) -> Grid:
-        """The cells of the study, as data."""
-        without = variants.without(self.studied)
-        suites = {
-            name: AskedSuite(
-                tasks=tuple(
-                    AskedTask.of(task, spec, likelihood=self.study.likelihood)
-                    for task, spec in self.tasks[name].items()
-                ),
-                lengths=suite.lengths,
-            )
-            for name, suite in self.study.suites.items()
-        }
-        return Grid(models=tuple(self.models), suites=suites, without=without)
 
     def parts(self) -> dict[str, Any]:
         """What commands read as files, by the name of the file."""
@@ -86,6 +67,7 @@ class Plan(Closed):
             **{f"figures/{figure.name}": figure for figure in self.shows.figures},
             "published_models": self.published,
             "hazards": self.studied,
+            **({"controls": self.controls} if self.controls else {}),
             **serving.parts(self),
         }
 
@@ -93,8 +75,8 @@ class Plan(Closed):
         """Every dataset that some cell answers, once."""
         wanted = (
             WantedDataset(self.prompts(cell.model), cell.length, task)
-            for cell in self.grid().cells()
-            for task in self.tasks[cell.suite]
+            for cell in self.cells()
+            for task in self.tasks_of(cell)
         )
         return list(dict.fromkeys(wanted))
 
@@ -104,16 +86,12 @@ class Plan(Closed):
         The explorer shows all, and so does a study as a whole: None stands for it.
         """
         if names is None:
-            return {cell: set(self.tasks[cell.suite]) for cell in self.grid().cells()}
-        found: dict[Cell, set[Name]] = {}
-        grid, models = self.grid(), self.shown()
-        shown: list[TableDefinition | FigureDefinition]
-        shown = [*self.shows.tables, *self.shows.figures]
-        for each in shown:
-            if each.name in names:
-                for cell, tasks in selection.needs(each, grid, models).items():
-                    found.setdefault(cell, set()).update(tasks)
-        return found
+            return {cell: set(self.tasks_of(cell)) for cell in self.cells()}
+        tables = [each for each in self.shows.tables if each.name in names]
+        figures = [each for each in self.shows.figures if each.name in names]
+        if any(each.value == "controls" for each in tables):
+            return self.needs()
+        return selection.needed([*tables, *figures], self.grid(), self.shown())
 
     def tables_of(self, targets: Collection[str]) -> list[Name]:
         """The names of the tables that targets make.
@@ -121,33 +99,7 @@ class Plan(Closed):
         Raises:
             StudyError: a target makes no table of this study.
         """
-        known = {target: table.name for table in self.shows.tables for target in table.targets}
-        for target in targets:
-            if target not in known:
-                raise StudyError(f"target {unknown(target, known)}")
-        return [known[target] for target in targets]
-
-    def weights_of(self, run: str) -> str:
-        """The first run with the weights of this one: what is verified there holds here."""
-        weights = variants.weights_of(run)
-        return next(name for name in self.models if variants.weights_of(name) == weights)
-
-    def metrics(self, suite: SuiteName) -> dict[Name, str]:
-        """How answers to the tasks of a suite are scored, by which one is found to be decided."""
-        return {task: spec.metric for task, spec in self.tasks[suite].items()}
-
-    def earlier(self, cell: Cell) -> list[Cell]:
-        """The cells before this one that ask a model some of the same samples, which it takes over.
-
-        A task may be in several suites, which meet where they have a length in common.
-        """
-        cells = self.grid().cells()
-        return [
-            other
-            for other in cells[: cells.index(cell)]
-            if (other.model, other.length) == (cell.model, cell.length)
-            and not self.tasks[other.suite].keys().isdisjoint(self.tasks[cell.suite])
-        ]
+        return self.shows.tables_of(targets)
 
     def wrapper(self, model: str) -> Wrapper:
         """The prompt format of a model under the study's protocol, and what else tells its samples
@@ -155,7 +107,8 @@ class Plan(Closed):
         entry = self.models[model]
         words = variants.of_template(self.study, entry)
         words += ["plain"] if self.wording(model) == "plain" else []
-        return "+".join([self._format(entry), *words, *variants.of_data(entry.hazards)])
+        words += [*variants.of_data(entry.hazards), *controls.words(model, entry)]
+        return "+".join([self._format(entry), *words])
 
     def wording(self, model: str) -> WordingName | None:
         """Whose words a model is asked in, where there is a choice."""
@@ -168,7 +121,8 @@ class Plan(Closed):
 
     def shown(self) -> list[ShownModel]:
         """What the tables say about every model, in their order."""
-        return [model.shown(name, self.wrapper(name)) for name, model in self.models.items()]
+        found = self.measured().items()
+        return [model.shown(name, self.wrapper(name)) for name, model in found]
 
     def prompts(self, model: str) -> str:
         """What samples are shared by: models with equal tokenizer and wrapper answer the same."""
@@ -234,7 +188,7 @@ class Plan(Closed):
         """What `needlework dataset` needs to know beside paths, task name and length."""
         asked = self.dataset_asked(prompts, task)
         spec = asked.pop("spec")
-        return _options(parameters=spec.model_dump_json(), **asked)
+        return options(parameters=spec.model_dump_json(), **asked)
 
     def dataset_asked(self, prompts: str, task: str) -> dict[str, Any]:
         """The same by name, as `datasets.asked` takes it."""
@@ -256,6 +210,7 @@ class Plan(Closed):
             "template_options": variants.template_options(self.study, reader),
             "thinks": variants.reasoning(self.study, reader) is not None,
             "questions": Path(questions[0]) if questions else None,
+            **controls.options(run, reader),
             "distractors": self.study.likelihood,
         }
 
@@ -266,30 +221,25 @@ class Plan(Closed):
         flags = [f"--hazard {hazard}" for hazard in variants.of_decoder(entry.hazards)]
         flags += ["--no-begin-token"] if self._format(entry) == CHAT else []
         flags += ["--likelihood"] if self.study.likelihood else []
-        options = _options(
+        told = options(
             tokenizer=tokenizer.source,
             tokenizer_revision=tokenizer.revision,
             protocol=self.study.protocol,
             **variants.thoughts(self.study, entry),
         )
-        return " ".join([self.checkpoint_options(model), options, *flags])
+        return " ".join([self.checkpoint_options(model), told, *flags])
 
     def checkpoint_options(self, model: str) -> str:
         """What `needlework verify-model` needs to know: the weights, and who computes with them."""
         entry = self.models[model]
-        options = _options(
+        return options(
             checkpoint=entry.checkpoint,
             revision=entry.revision,
             dtype=entry.dtype,
             backend=entry.backend,
             server=entry.server_json(),
+            trust_remote_code=entry.trust_remote_code,
         )
-        return f"{options} --trust-remote-code" if entry.trust_remote_code else options
-
-    @property
-    def all_tasks(self) -> dict[Name, Spec]:
-        """The tasks of all suites, by name."""
-        return {name: spec for specs in self.tasks.values() for name, spec in specs.items()}
 
     def _reader(self, prompts: str) -> RunName:
         """A run that reads these prompts."""
@@ -323,10 +273,12 @@ def resolve(config: Mapping[str, Any], folder: Path, *, runs: bool = True) -> Pl
         consistency.check_own(study, suites)
         consistency.check_sources(models, used, folder)
     studied = tuple(variants.studies(study, models, suites))
+    controlled = controls.planned(study, models, suites)
     plan = Plan(
         study=study,
-        models=variants.runs(study, models, studied),
+        models=variants.runs(study, models, studied) | controls.runs(controlled, models),
         studied=studied,
+        controls=controlled,
         published=tuple(presets.published(catalogue)),
         tokenizers=used,
         tasks=suites,
@@ -342,12 +294,3 @@ def resolve(config: Mapping[str, Any], folder: Path, *, runs: bool = True) -> Pl
     )
     told = shows.model_copy(update={"left_out": (*shows.left_out, *absent)})
     return plan.model_copy(update={"shows": told})
-
-
-def _options(**values: object) -> str:
-    """Command-line options with their values, quoted for the shell; None and False are left out."""
-    words = []
-    for name, value in values.items():
-        if value is not None and value is not False:
-            words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
-    return shlex.join(words)

@@ -11,8 +11,8 @@ from typing import Literal, TypedDict
 from pydantic import Field
 
 from needlework.errors import StudyError
-from needlework.parsing import Closed
-from needlework.study.config import ShownModel, Study
+from needlework.parsing import Closed, unknown
+from needlework.study.config import Study
 from needlework.study.definitions import (
     LONGEST,
     FigureDefinition,
@@ -24,6 +24,7 @@ from needlework.study.definitions import (
 )
 from needlework.study.grid import AskedSuite, Grid
 from needlework.study.selection import depths, formats, problem, selected
+from needlework.study.shown import ShownModel
 
 Page = Literal[
     "report",
@@ -35,6 +36,7 @@ Page = Literal[
     "audit",
     "agreement",
     "hazards",
+    "controls",
 ]
 COMPARISON = "comparison_"
 """How files begin that set a table beside the published one: no table's name does."""
@@ -65,6 +67,18 @@ class Shown(Closed):
         """The names of the tables of these values."""
         return [table.name for table in self.tables if table.value in values]
 
+    def tables_of(self, targets: Collection[str]) -> list[Name]:
+        """The names of the tables that targets make.
+
+        Raises:
+            StudyError: a target makes no table of the study.
+        """
+        known = {target: table.name for table in self.tables for target in table.targets}
+        for target in targets:
+            if target not in known:
+                raise StudyError(f"target {unknown(target, known)}")
+        return [known[target] for target in targets]
+
 
 def present(
     study: Study, grid: Grid, models: Sequence[ShownModel], *, paper: Preset, published: bool
@@ -86,10 +100,13 @@ def present(
         shown = [Preset(tables=study.tables), Preset(figures=derived(grid).figures)]
     else:
         shown = [derived(grid)]
+    listed = [table.value for each in shown for table in each.tables]
+    if study.controls and "controls" not in listed:
+        shown.append(Preset(tables=(TableDefinition(name="controls", value="controls"),)))
     shown += [_of_likelihood(grid, study.tables)] if study.likelihood else []
     tables = tuple(table for each in shown for table in each.tables)
     _check_likelihood(study, tables)
-    _check_asked(tables, grid, models)
+    _check_asked(tables, grid, models, has_controls=bool(study.controls))
     compared = [each for each in paper.tables if each.value == "score" and published]
     comparisons = {
         COMPARISON + each.name.removeprefix("table_"): each
@@ -100,7 +117,10 @@ def present(
         tables=tables,
         figures=tuple(figure for each in shown for figure in each.figures),
         comparisons=comparisons,
-        pages=_pages(is_paper=not faults, is_compared=bool(comparisons)),
+        pages=(
+            *_pages(is_paper=not faults, is_compared=bool(comparisons)),
+            *(("controls",) if study.controls else ()),
+        ),
         claims=paper.claims if not faults else {},
         left_out=(f"no tables of the paper: {faults[0]}",) if faults and not study.tables else (),
     )
@@ -192,6 +212,7 @@ def _derived_figures(name: Name, suite: AskedSuite) -> Iterator[FigureDefinition
     yield FigureDefinition(name=_joined(stem, "length_curve"), kind="length_curve", suite=name)
     if depths(suite.tasks):
         yield FigureDefinition(name=_joined(stem, "heatmap"), kind="depth_heatmap", suite=name)
+        yield FigureDefinition(name=_joined(stem, "position"), kind="position_curve", suite=name)
     if any(task.needles for task in suite.tasks):
         yield FigureDefinition(name=_joined(stem, "distance"), kind="distance_curve", suite=name)
     yield FigureDefinition(name=_joined(stem, "failures"), kind="failure_bars", suite=name)
@@ -209,7 +230,11 @@ def _check_likelihood(study: Study, tables: Sequence[TableDefinition]) -> None:
 
 
 def _check_asked(
-    tables: Sequence[TableDefinition], grid: Grid, models: Sequence[ShownModel]
+    tables: Sequence[TableDefinition],
+    grid: Grid,
+    models: Sequence[ShownModel],
+    *,
+    has_controls: bool,
 ) -> None:
     """Every table has a name of its own and all of its cells."""
     seen: set[Name] = set()
@@ -224,6 +249,11 @@ def _check_asked(
             raise StudyError(
                 f"study config: tables: {table.name}: names that begin with {COMPARISON} are those "
                 "of tables beside published ones; choose another"
+            )
+        if table.value == "controls" and not has_controls:
+            raise StudyError(
+                f"study config: controls: {table.name} shows what they score, and the study asks "
+                "for none; list some, or remove the table"
             )
         fault = problem(table, grid, models)
         if fault:

@@ -4,9 +4,9 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from needlework.study.config import RunName
 from needlework.study.grid import Cell
 from needlework.study.served import ServedCell
+from needlework.study.shown import RunName
 
 if TYPE_CHECKING:
     from needlework.study.plan import Plan
@@ -27,14 +27,14 @@ def cells_of(plan: "Plan", run: RunName) -> list[Cell]:
 
     Behind an endpoint it is the first one, of which some samples are asked.
     """
-    own = [cell for cell in plan.grid().cells() if cell.model == run]
+    own = [cell for cell in plan.cells() if cell.model == run]
     return own if plan.models[run].serve is not None else own[:1]
 
 
 def datasets_of(plan: "Plan", cell: Cell) -> tuple[Path, ...]:
     """The datasets of a cell."""
     folder = Path("results", plan.study.study, "data", plan.prompts(cell.model), str(cell.length))
-    return tuple(folder / f"{task}.jsonl" for task in plan.tasks[cell.suite])
+    return tuple(folder / f"{task}.jsonl" for task in plan.tasks_of(cell))
 
 
 def parts(plan: "Plan") -> dict[str, list[ServedCell]]:
@@ -45,7 +45,7 @@ def parts(plan: "Plan") -> dict[str, list[ServedCell]]:
                 suite=cell.suite,
                 length=cell.length,
                 datasets=datasets_of(plan, cell),
-                tasks=plan.tasks[cell.suite],
+                tasks=plan.tasks_of(cell),
             )
             for cell in cells_of(plan, run)
         ]

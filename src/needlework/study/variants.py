@@ -8,22 +8,23 @@ from needlework.defects import Hazard, StudyHazard
 from needlework.errors import StudyError
 from needlework.parsing import Closed, Line
 from needlework.records import Reasoning
-from needlework.study.config import ModelEntry, RunName, Study, SuiteName, SuiteTasks
+from needlework.study.config import ModelEntry, Study, SuiteName, SuiteTasks
 from needlework.study.definitions import Name
 from needlework.study.paper import DEPTHS, FORMATS
+from needlework.study.shown import RunName
 from needlework.tasks.prompts import WordingName
 from needlework.tasks.specs import NiahSpec, Spec, needle_format
 
-CORRECTED, PUBLISHED = "corrected", "published"
+NO_DEFECT, ALL_DEFECTS = "no-defect", "all-defects"
 LABELS: Mapping[str, str] = {
-    CORRECTED: "no defect",
+    NO_DEFECT: "no defect",
     "mamba-sampling": "sampled",
     "no-begin-token": "no begin token",
     "m2a-conv-state": "wrong state",
     "rg-window": "shifted window",
     "uuid-numbers": "numbers for UUIDs",
     "format-mix": "formats mixed",
-    PUBLISHED: "all defects",
+    ALL_DEFECTS: "all defects",
 }
 """What tables and figures call a variant, after the label of its model."""
 
@@ -36,7 +37,7 @@ class Variant(NamedTuple):
 
     model: str
     name: str
-    """`corrected`, a defect, or `published`."""
+    """`no-defect`, a defect, or `all-defects`."""
     hazards: tuple[StudyHazard, ...]
 
     @property
@@ -83,9 +84,9 @@ def wording_of(study: Study, run: str) -> WordingName:
 
 
 def variants(model: str, defects: Sequence[StudyHazard]) -> list[Variant]:
-    """The corrected model, each defect alone, and the model as it was published."""
+    """The model without a defect, with each defect alone, and with all of them."""
     alone = [Variant(model, defect, (defect,)) for defect in defects]
-    return [Variant(model, CORRECTED, ()), *alone, Variant(model, PUBLISHED, tuple(defects))]
+    return [Variant(model, NO_DEFECT, ()), *alone, Variant(model, ALL_DEFECTS, tuple(defects))]
 
 
 def runs(

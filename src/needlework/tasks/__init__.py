@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from needlework.errors import BudgetError
 from needlework.records import Sample, SampleDetail
 from needlework.tasks import drafts, generators
+from needlework.tasks.controls import Control
 from needlework.tasks.drafts import Draft, Outline
 from needlework.tasks.fitting import Counter, largest_fit
 from needlework.tasks.material import Item, Material
@@ -32,6 +33,7 @@ def generate(
     samples: int,
     seed: int,
     task: str,
+    control: Control | None = None,
 ) -> Iterator[tuple[Sample, SampleDetail]]:
     """Yield `samples` samples whose prompt and answer take at most `length` tokens.
 
@@ -40,14 +42,17 @@ def generate(
     surrounds its needles. Needles at a fixed depth share one address whatever the depth and the
     haystack, so that the samples of the depth suite differ in nothing else. A question whose own
     documents are too long is left out, and the next one takes its place. How many were, and whether
-    the material ends before the length does, is told in the log.
+    the material ends before the length does, is told in the log. A control without haystack or
+    without the needle that is asked for has the same draws.
 
     Raises:
         BudgetError: the question alone is too long, where there is no other.
     """
     counter = Counter(tokenizer)
     budget = prompt_budget(spec, length, begin=len(tokenizer.begin))
-    items = _Items(Item(seed, ("evaluate", question_group(spec, task)), 0, budget, length))
+    first = Item(seed, ("evaluate", question_group(spec, task)), 0, budget, length)
+    first = replace(first, needle=control != "no-needle")
+    items = _Items(first, has_hay=control != "no-haystack")
     for index in range(samples):
         draft = items.next(spec, material, counter)
         tokens = counter(draft.text)
@@ -70,6 +75,8 @@ class _Items:
 
     at: Item
     """The next one."""
+    has_hay: bool = True
+    """Whether prompts are filled with hay."""
     guess: int = 1
     too_long: set[int] = field(default_factory=set)
     """The items whose questions alone do not fit."""
@@ -89,6 +96,7 @@ class _Items:
             item = self.at
             self.at = replace(item, index=item.index + 1)
             plan = generators.plan(spec, material, item)
+            plan = plan if self.has_hay else replace(plan, most=0)
             try:
                 draft, self.guess = _largest(plan, item.budget, counter, guess=self.guess)
             except BudgetError as error:
@@ -98,7 +106,7 @@ class _Items:
                     raise BudgetError(f"{error}{others}") from error
                 self.too_long.add(item.index % plan.choices)
                 continue
-            self.exhausted |= self.guess == plan.most < item.budget
+            self.exhausted |= self.has_hay and self.guess == plan.most < item.budget
             return draft
 
     def tell(self, task: str) -> None:

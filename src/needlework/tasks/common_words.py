@@ -40,14 +40,14 @@ def plan(spec: CommonWordsSpec, material: Material, item: Item) -> Outline:
 
     def compose(size: int) -> Draft:
         rounds = max(1, -(-size // len(uncommon)))
-        words = common * lists.common * rounds
+        words = common * (lists.common if item.needle else lists.uncommon) * rounds
         words += uncommon[: size // rounds] * lists.uncommon * rounds
         item.stream("order", size).shuffle(words)
         frame = _frame(material, spec)
         return drafts.finish(
             material,
             frame,
-            _listing(material, words, common),
+            _listing(material, words, common if item.needle else ()),
             outputs=common,
             completion=_completion(material, frame, words, common),
             example=example,

@@ -25,13 +25,20 @@ def plan(spec: FrequentWordsSpec, material: Material, item: Item) -> Outline:
 
     def compose(size: int) -> Draft:
         counts = _counts(shares, fewest + size)
+        if not item.needle:
+            counts = _level(counts)
         ranked = zip([material.wording.filler, *coined], counts, strict=True)
         words = [word for word, count in ranked for _ in range(count)]
         item.stream("order", size).shuffle(words)
         return drafts.finish(
             material,
             frame,
-            first_occurrences(words, asked, texts=words, separator=material.wording.hay_separator),
+            first_occurrences(
+                words,
+                asked if item.needle else (),
+                texts=words,
+                separator=material.wording.hay_separator,
+            ),
             outputs=asked,
             completion=f" {frame.between.join(asked)}{frame.end}",
         )
@@ -43,6 +50,12 @@ def _shares(alpha: float, ranks: int) -> list[float]:
     """The expected share of every rank in a text."""
     weights = [rank**-alpha for rank in range(1, ranks + 1)]
     return [weight / math.fsum(weights) for weight in weights]
+
+
+def _level(counts: list[int]) -> list[int]:
+    """As many words, of which none but the filler comes more often than another."""
+    filler, *others = counts
+    return [filler, *[max(1, sum(others) // len(others))] * len(others)]
 
 
 def _counts(shares: list[float], words: int) -> list[int]:

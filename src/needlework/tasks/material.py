@@ -26,6 +26,8 @@ class Item:
     """Tokens that its prompt may take."""
     length: int
     """Tokens of the whole context, answer included."""
+    needle: bool = True
+    """Whether what the question asks for is there; hay takes its place in a control without it."""
 
     def stream(self, *address: str | int) -> random.Random:
         """The generator of one kind of draw of this item."""

@@ -38,6 +38,7 @@ def plan(spec: NiahSpec, material: Material, item: Item) -> Outline:
         inserts = [
             Insert(position, _say(material, spec, fact.key, fact.value), fact.asked)
             for position, fact in placed
+            if item.needle or not fact.asked
         ]
         body = drafts.weave(units, inserts, separator=separator)
         others = [fact.value for fact in facts if not fact.asked]

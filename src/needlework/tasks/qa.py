@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from needlework.tasks import drafts
 from needlework.tasks.drafts import Body, Draft, Insert, Outline
-from needlework.tasks.material import Growing, Item, Material, Question
+from needlework.tasks.material import Growing, Item, Material
 from needlework.tasks.specs import QaSpec
 
 
@@ -12,7 +12,8 @@ def plan(spec: QaSpec, material: Material, item: Item) -> Outline:
     """Draw the question of one sample and the places of the documents that answer it."""
     question = material.questions[spec.source](material, item)
     places = item.stream("depths")
-    fractions = [places.random() for _ in question.gold]
+    gold = question.gold if item.needle else ()
+    fractions = [places.random() for _ in gold]
     shuffle = item.stream("order")
     ranks = Growing(iter(shuffle.random, None))
     frame = material.wording.documents.fill(question=question.question, prefix=question.prefix)
@@ -20,7 +21,7 @@ def plan(spec: QaSpec, material: Material, item: Item) -> Outline:
     def compose(size: int) -> Draft:
         others = question.others.first(size)
         order = sorted(range(len(others)), key=ranks.first(len(others)).__getitem__)
-        body = _body(material, question, fractions, [others[each] for each in order])
+        body = _body(material, gold, fractions, [others[each] for each in order])
         return drafts.finish(
             material, frame, body, outputs=question.answers, completion=question.completion
         )
@@ -29,11 +30,11 @@ def plan(spec: QaSpec, material: Material, item: Item) -> Outline:
 
 
 def _body(
-    material: Material, question: Question, fractions: Sequence[float], others: Sequence[str]
+    material: Material, answering: Sequence[str], fractions: Sequence[float], others: Sequence[str]
 ) -> Body:
     """The documents under their numbers, those that answer at their fractions of the others."""
     positions = drafts.scatter(fractions, len(others))
-    gold = sorted(zip(positions, question.gold, strict=True), key=lambda pair: pair[0])
+    gold = sorted(zip(positions, answering, strict=True), key=lambda pair: pair[0])
     before = [sum(position <= each for position in positions) for each in range(len(others))]
     units = [_number(material, each + before[each] + 1, text) for each, text in enumerate(others)]
     inserts = [

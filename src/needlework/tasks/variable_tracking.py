@@ -59,7 +59,7 @@ def plan(spec: VariableTrackingSpec, material: Material, item: Item) -> Outline:
         return drafts.finish(
             material,
             frame,
-            _body(material, chains, hay.first(size)),
+            _body(material, chains, hay.first(size), asked=item.needle),
             outputs=chains.names[0],
             completion=_completion(frame, chains.names[0]),
             example=example,
@@ -68,8 +68,9 @@ def plan(spec: VariableTrackingSpec, material: Material, item: Item) -> Outline:
     return Outline(compose, most=item.budget)
 
 
-def _body(material: Material, chains: _Chains, units: Sequence[str]) -> Body:
-    inserts = chains.inserts(material, len(units))
+def _body(material: Material, chains: _Chains, units: Sequence[str], *, asked: bool = True) -> Body:
+    """Hay with the chains, or with those alone that are not asked for."""
+    inserts = [each for each in chains.inserts(material, len(units)) if asked or not each.answer]
     return drafts.weave(units, inserts, separator=material.wording.line_separator)
 
 

@@ -38,11 +38,11 @@ ELSEWHERE = {"config", "served", "architectures", "paper-corrected", "paper-haza
 others have the pages of `paper` and `hazards`."""
 
 
-def planned(name: str) -> Plan:
+def planned(name: str, **changed: Any) -> Plan:
     keys: dict[str, Any] = read_keys(ROOT / f"config/{name}.yaml")
     for suite, lengths in LENGTHS[name].items():
         keys["suites"][suite]["lengths"] = lengths
-    return plan.resolve(keys | {"samples": 2}, ROOT / "config", runs=False)
+    return plan.resolve(keys | {"samples": 2} | changed, ROOT / "config", runs=False)
 
 
 def bundled(found: Plan, folder: Path) -> Path:
@@ -83,6 +83,36 @@ def test_the_artifact_of_a_committed_study_passes(name: str, tmp_path: Path) -> 
     assert [(line.check, line.problems) for line in found.lines if not line.passed] == []
     assert not any("published numbers of this version" in remark for remark in found.remarks)
     assert found.commands
+
+
+CONTROLS = ["truncated", "no-haystack", "no-needle"]
+
+
+def test_the_artifact_of_a_study_with_controls_passes(tmp_path: Path) -> None:
+    """Control cells are answered, scored and compared as all others; their table is made again."""
+    archive = bundled(planned("examples/retrieval", controls=CONTROLS), tmp_path)
+    found = review(archive, templates=TEMPLATES, preset=OUTPUTS)
+    assert [(line.check, line.problems) for line in found.lines if not line.passed] == []
+    made = {name for _, names in found.commands for name in names.split(", ")}
+    assert {"controls.json", "tables/controls.md", "tables/controls.csv"} <= made
+
+
+def test_a_control_that_was_changed_is_found(tmp_path: Path) -> None:
+    """Its answer, its score, the comparison and the table are compared, each by itself."""
+    archive = bundled(planned("examples/retrieval", controls=CONTROLS), tmp_path)
+    study = tmp_path / "retrieval"
+    place = "nano-llama+no-needle/retrieval/256"
+    answers = study / f"predictions/{place}.jsonl"
+    answers.write_text(answers.read_text().replace("limit", "end"))
+    compared = study / "controls.json"
+    compared.write_text(compared.read_text().replace('"value":0.', '"value":0.1', 1))
+    with chdir(tmp_path / "project"):
+        inputs = [path for path in Path().rglob("*") if path.is_file()]
+        write_artifact(study, archive, inputs=inputs)
+    found = review(archive, templates=TEMPLATES, preset=OUTPUTS)
+    problems = "\n".join(problem for line in found.lines for problem in line.problems)
+    assert f"scores/{place}.parquet: " in problems
+    assert "study/controls.json: " in problems
 
 
 @pytest.mark.slow

@@ -60,6 +60,30 @@ def test_another_number_of_samples_is_named(artifact: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("asked", "passes"),
+    [
+        ("<user> 1 <model>", True),
+        ("1 <model>", True),
+        ("<user> question 1 <model>", True),
+        ("<user> question 1", False),
+        ("<user> 2 <model>", False),
+    ],
+)
+def test_a_truncated_sample_is_the_end_of_a_whole_one(
+    artifact: Path, asked: str, passes: bool
+) -> None:
+    """What the prompt format puts first may stand before it."""
+    data = artifact / "study/data/nano-base/128/mine.jsonl"
+    first, second = map(Sample.model_validate_json, data.read_text().splitlines())
+    cut = artifact / "study/data/nano-base+last-64/128/mine.jsonl"
+    cut.parent.mkdir(parents=True)
+    samples = [first, second.model_copy(update={"input": asked})]
+    cut.write_text("\n".join(each.model_dump_json() for each in samples))
+    told = "data/nano-base+last-64/128/mine.jsonl: not the ends of data/nano-base/128/mine.jsonl"
+    assert unlike(artifact) == ([] if passes else [told])
+
+
 def test_a_broken_line_is_a_finding_and_no_accident(artifact: Path) -> None:
     (artifact / "inputs/data/mine.jsonl").write_text("[]")
     (found,) = unlike(artifact)

@@ -410,7 +410,7 @@ def test_weights_that_failed_their_comparison_are_named(study: Path, tmp_path: P
 
 @pytest.mark.parametrize(
     ("checked", "named"),
-    [("nano-llama+corrected", []), ("nano-mamba2", ["verified/nano-llama.json: missing"])],
+    [("nano-llama+no-defect", []), ("nano-mamba2", ["verified/nano-llama.json: missing"])],
 )
 def test_variants_share_the_verification_of_their_weights(
     tmp_path: Path, checked: str, named: list[str]

@@ -11,7 +11,7 @@ import pytest
 
 from needlework.analysis.comparisons import holm, sign_flip_test
 from needlework.errors import RecordError
-from needlework.hazards.effects import REMAINDER, TOTAL, Breakdown, Cost, breakdowns, intervals
+from needlework.hazards.effects import INTERACTION, TOTAL, Breakdown, Cost, breakdowns, intervals
 from needlework.rng import stream_seed
 from needlework.statistics.bootstrap import RESAMPLES
 from needlework.study.paper import DEPTHS, FORMATS, TASKS
@@ -98,19 +98,19 @@ def slow_depth(found: Mapping[Score, float], run: str, length: int, *, mixed: bo
 def test_a_defect_costs_what_the_definition_says() -> None:
     values = scores()
     found = breakdowns(frame(values), MODELS, seed=1)
-    corrected = slow_ruler(values, "nano-mamba2attn+corrected", LENGTHS)
+    corrected = slow_ruler(values, "nano-mamba2attn+no-defect", LENGTHS)
     row = find(found, M2A, "ruler", None)
     alone = {}
     for defect in ("mamba-sampling", "m2a-conv-state"):
         alone[defect] = corrected - slow_ruler(values, f"nano-mamba2attn+{defect}", LENGTHS)
         assert cost(row, defect).points.value == pytest.approx(alone[defect])
-    total = corrected - slow_ruler(values, "nano-mamba2attn+published", LENGTHS)
+    total = corrected - slow_ruler(values, "nano-mamba2attn+all-defects", LENGTHS)
     assert cost(row, TOTAL).points.value == pytest.approx(total)
-    assert cost(row, REMAINDER).points.value == pytest.approx(total - sum(alone.values()))
+    assert cost(row, INTERACTION).points.value == pytest.approx(total - sum(alone.values()))
     assert (row.no_defect, row.all_defects) == pytest.approx((corrected, corrected - total))
 
 
-def test_the_costs_and_the_remainder_add_up_to_the_total() -> None:
+def test_the_costs_and_the_interaction_add_up_to_the_total() -> None:
     for row in breakdowns(frame(scores(3)), MODELS, seed=1):
         *parts, total = row.costs
         assert sum(part.points.value for part in parts) == pytest.approx(total.points.value)
@@ -120,8 +120,8 @@ def test_the_costs_and_the_remainder_add_up_to_the_total() -> None:
 def test_mixed_formats_are_a_mean_over_fewer_answers() -> None:
     values = scores(1)
     row = find(breakdowns(frame(values), MODELS, seed=1), LLAMA, "depth", 512)
-    plain = slow_depth(values, "nano-llama+corrected", 512, mixed=False)
-    mixed = slow_depth(values, "nano-llama+corrected", 512, mixed=True)
+    plain = slow_depth(values, "nano-llama+no-defect", 512, mixed=False)
+    mixed = slow_depth(values, "nano-llama+no-defect", 512, mixed=True)
     assert mixed != pytest.approx(plain)
     assert cost(row, "format-mix").points.value == pytest.approx(plain - mixed)
     both = slow_depth(values, "nano-llama+uuid-numbers", 512, mixed=True)
@@ -134,7 +134,7 @@ def test_a_suite_that_no_defect_touches_is_left_out() -> None:
     assert {each.part for each in find(found, M2A, "ruler", 256).costs} == {
         "mamba-sampling",
         "m2a-conv-state",
-        REMAINDER,
+        INTERACTION,
         TOTAL,
     }
 
@@ -154,9 +154,9 @@ def test_a_suite_of_another_name_is_the_mean_over_its_tasks() -> None:
     row = find(breakdowns(rows, [model], seed=1), model, "retrieval", None)
     expected = {
         run: mean(score for (found, *_), score in values.items() if found == run)
-        for run in ("nano-llama+corrected", "nano-llama+uuid-numbers")
+        for run in ("nano-llama+no-defect", "nano-llama+uuid-numbers")
     }
-    assert row.no_defect == pytest.approx(expected["nano-llama+corrected"])
+    assert row.no_defect == pytest.approx(expected["nano-llama+no-defect"])
     assert row.all_defects == pytest.approx(expected["nano-llama+uuid-numbers"])
     assert cost(row, "uuid-numbers").points.value == pytest.approx(row.no_defect - row.all_defects)
 
@@ -223,17 +223,17 @@ def test_tests_are_exact_and_corrected_together() -> None:
             for task in TASKS
             for i in range(SAMPLES)
         ]
-        for variant in ("corrected", "m2a-conv-state")
+        for variant in ("no-defect", "m2a-conv-state")
     ]
     row = find(found, M2A, "ruler", None)
     assert cost(row, "m2a-conv-state").p_value == pytest.approx(sign_flip_test(*sides))
-    assert cost(row, REMAINDER).p_value is None
+    assert cost(row, INTERACTION).p_value is None
 
 
 def test_a_defect_that_changes_nothing_costs_exactly_nothing() -> None:
     values = scores()
     for run, task, length, index in list(values):
-        values[run, task, length, index] = values["nano-mamba2attn+corrected", task, length, index]
+        values[run, task, length, index] = values["nano-mamba2attn+no-defect", task, length, index]
     for row in breakdowns(frame(values), [M2A], seed=1):
         for each in row.costs:
             assert (each.points, each.changed) == ((0, 0, 0), 0)
@@ -249,5 +249,5 @@ def test_failed_samples_score_zero() -> None:
 
 def test_a_missing_task_is_named() -> None:
     rows = frame(scores()).filter(pl.col("task") != "vt")
-    with pytest.raises(RecordError, match=r"nano-mamba2attn\+corrected at length 256 on vt"):
+    with pytest.raises(RecordError, match=r"nano-mamba2attn\+no-defect at length 256 on vt"):
         breakdowns(rows, MODELS, seed=1)

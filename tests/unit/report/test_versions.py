@@ -15,6 +15,7 @@ from needlework.scores.cells import collect, score_cell
 from needlework.scores.remarks import mixed
 from needlework.study.definitions import TableDefinition
 from needlework.study.grid import Cell
+from needlework.study.presentation import Shown
 from tests.study_for_tests import small_plan
 from tests.whole_study_for_tests import _predictions, make_study
 
@@ -106,7 +107,8 @@ def test_the_explorer_shows_the_same_mark(tmp_path: Path) -> None:
     frame = pl.read_parquet(study / "scores.parquet")
     told = f'{{"nano-llama/ruler/256": ["{OLD}", "{NEW}"]}}'
     frame.write_parquet(study / "scores.parquet", metadata={"libraries": told})
-    index = next(blocks(study, grid=plan.grid(), models=plan.shown(), tables=[TABLE])).content
+    shown = Shown(tables=(TABLE,))
+    index = next(blocks(study, grid=plan.grid(), models=plan.shown(), shown=shown)).content
     (table,) = index["tables"]
     assert f"({OLD}; {NEW})" in str(table["notes"])
     assert "§" in str(table["rows"][1]["cells"])

@@ -113,6 +113,17 @@ def test_other_suites_and_tables_alone_may_have_asked_the_same(tmp_path: Path) -
     assert sibling_journals(output) == [other, part]
 
 
+def test_a_prompt_too_short_to_be_truncated_is_answered_once(tmp_path: Path) -> None:
+    """What the model said as it is counts for its truncated copy, and not the other way round."""
+    own = tmp_path / "predictions/m/ruler/512.jsonl.journal"
+    other = tmp_path / "predictions/m+truncated/depth/512.jsonl.journal"
+    for path in (own, other, tmp_path / "predictions/m+no-needle/ruler/512.jsonl.journal"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert sibling_journals(tmp_path / "predictions/m+truncated/ruler/512.jsonl") == [other, own]
+    assert sibling_journals(tmp_path / "predictions/m/depth/512.jsonl") == [own]
+
+
 def test_predictions_elsewhere_have_no_siblings() -> None:
     assert sibling_journals(Path("out.jsonl")) == []
 

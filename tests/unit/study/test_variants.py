@@ -23,11 +23,11 @@ def hazard_plan(*models: str, hazards: tuple[str, ...] = HAZARDS, **changed: Any
 def test_every_defect_runs_alone_and_all_run_together() -> None:
     plan = hazard_plan("nano-mamba2attn")
     assert {run: entry.hazards for run, entry in plan.models.items()} == {
-        "nano-mamba2attn+corrected": (),
+        "nano-mamba2attn+no-defect": (),
         "nano-mamba2attn+mamba-sampling": ("mamba-sampling",),
         "nano-mamba2attn+m2a-conv-state": ("m2a-conv-state",),
         "nano-mamba2attn+uuid-numbers": ("uuid-numbers",),
-        "nano-mamba2attn+published": ("mamba-sampling", "m2a-conv-state", "uuid-numbers"),
+        "nano-mamba2attn+all-defects": ("mamba-sampling", "m2a-conv-state", "uuid-numbers"),
     }
 
 
@@ -36,31 +36,31 @@ def test_variants_that_a_suite_cannot_tell_apart_answer_it_once() -> None:
     plan = hazard_plan("nano-mamba2")
     (model,) = plan.studied
     assert model.suites["ruler"].answers == {
-        "corrected": "nano-mamba2+corrected",
+        "no-defect": "nano-mamba2+no-defect",
         "mamba-sampling": "nano-mamba2+mamba-sampling",
-        "uuid-numbers": "nano-mamba2+corrected",
-        "published": "nano-mamba2+mamba-sampling",
+        "uuid-numbers": "nano-mamba2+no-defect",
+        "all-defects": "nano-mamba2+mamba-sampling",
     }
     cells = [(cell.model, cell.suite) for cell in plan.grid().cells()]
-    assert cells.count(("nano-mamba2+published", "ruler")) == 0
-    assert cells.count(("nano-mamba2+published", "depth")) == 3
+    assert cells.count(("nano-mamba2+all-defects", "ruler")) == 0
+    assert cells.count(("nano-mamba2+all-defects", "depth")) == 3
 
 
 def test_mixed_formats_need_no_run_of_their_own() -> None:
     """They change which answers are averaged, and no answer."""
     plan = hazard_plan("nano-llama")
-    assert list(plan.models) == ["nano-llama+corrected", "nano-llama+uuid-numbers"]
+    assert list(plan.models) == ["nano-llama+no-defect", "nano-llama+uuid-numbers"]
     (model,) = plan.studied
-    assert model.suites["depth"].answers["format-mix"] == "nano-llama+corrected"
-    assert model.suites["depth"].answers["published"] == "nano-llama+uuid-numbers"
-    assert switched_on(model, "published") == ("uuid-numbers", "format-mix")
+    assert model.suites["depth"].answers["format-mix"] == "nano-llama+no-defect"
+    assert model.suites["depth"].answers["all-defects"] == "nano-llama+uuid-numbers"
+    assert switched_on(model, "all-defects") == ("uuid-numbers", "format-mix")
 
 
 def test_a_suite_that_no_defect_touches_is_not_run() -> None:
     plan = hazard_plan("nano-llama", "nano-griffin")
     suites = {(cell.model, cell.suite) for cell in plan.grid().cells()}
     assert {suite for model, suite in suites if model.startswith("nano-llama")} == {"depth"}
-    assert ("nano-griffin+corrected", "ruler") in suites
+    assert ("nano-griffin+no-defect", "ruler") in suites
 
 
 RETRIEVAL = {"retrieval": {"tasks": ["niah_single_1", "niah_essay_uuids_40"], "lengths": [256]}}
@@ -72,7 +72,7 @@ def test_defects_are_measured_on_suites_of_any_name() -> None:
     assert mamba.defects == ("mamba-sampling", "m2a-conv-state", "uuid-numbers")
     assert llama.defects == ("uuid-numbers",)
     assert (llama.tasks, llama.formats) == (("niah_single_1", "niah_essay_uuids_40"), False)
-    assert llama.answers["published"] == "nano-llama+uuid-numbers"
+    assert llama.answers["all-defects"] == "nano-llama+uuid-numbers"
     assert {table.name for table in plan.shows.tables} >= {"retrieval_mean"}
 
 
@@ -92,7 +92,7 @@ def test_defects_that_change_no_score_of_any_suite_are_refused() -> None:
 
 def test_a_hazard_that_is_not_studied_stays_off() -> None:
     plan = hazard_plan("nano-mamba2attn", hazards=("mamba-sampling",))
-    assert list(plan.models) == ["nano-mamba2attn+corrected", "nano-mamba2attn+mamba-sampling"]
+    assert list(plan.models) == ["nano-mamba2attn+no-defect", "nano-mamba2attn+mamba-sampling"]
 
 
 def test_a_model_without_any_of_the_hazards_is_refused() -> None:
@@ -113,10 +113,10 @@ def test_a_misspelt_hazard_is_refused() -> None:
 
 def test_the_decoder_is_told_of_its_own_defects_alone() -> None:
     plan = hazard_plan("nano-mamba2attn")
-    options = plan.predict_options("nano-mamba2attn+published")
+    options = plan.predict_options("nano-mamba2attn+all-defects")
     assert "--hazard mamba-sampling --hazard m2a-conv-state" in options
     assert "uuid" not in options
-    assert "--hazard" not in plan.predict_options("nano-mamba2attn+corrected")
+    assert "--hazard" not in plan.predict_options("nano-mamba2attn+no-defect")
 
 
 def test_defective_samples_lie_at_a_place_of_their_own() -> None:

@@ -3,14 +3,17 @@ const main = document.getElementById("main");
 const home = document.getElementById("home");
 let shownBefore = false;
 
-const viewOf = (route) =>
-  route.model === null ? tablesView : route.task === null ? cellsView : route.sample === null ? samplesView : sampleView;
+function viewOf(index, route) {
+  if (route.model === null) return route.filters.table || !index.pictures.length ? tablesView : picturesView;
+  if (route.sample !== null) return sampleView;
+  return listsSamples(route) ? samplesView : cellsView;
+}
 
 async function render(index) {
   const started = location.hash;
   const route = parseRoute(started);
   const problem = missing(index, route);
-  const nodes = problem ? message(problem) : await viewOf(route)(index, route);
+  const nodes = problem ? message(problem) : await viewOf(index, route)(index, route);
   if (location.hash !== started) return; // a newer address is being shown
   const held = heldControl();
   main.replaceChildren(...nodes.flat(Infinity).filter(Boolean));
@@ -23,13 +26,14 @@ async function render(index) {
 }
 
 function titleOf(index, route) {
-  const table = route.model === null ? tableOf(index, route) : null;
-  const filters = Object.entries(route.filters).filter(([name]) => name !== "table").map(([name, value]) => `${name} ${value}`);
+  const table = route.model === null && route.filters.table ? tableOf(index, route) : null;
+  const filters = Object.entries(route.filters).filter(([name]) => !["table", "show", "of"].includes(name)).map(([name, value]) => `${name} ${value}`);
   const words = [table && `${table.label}: ${table.title}`, ...PARTS.map((part) => route[part]), ...filters];
   return [...words.filter(Boolean), index.study, "needlework"].join(" / ");
 }
 
-// The links to the views above this one; the nearest of them answers to `u`.
+// The links to the views above this one; the nearest of them, or the list that a sample was opened
+// from, answers to `u`.
 function trail(route) {
   const parts = PARTS.filter((part) => route[part] !== null);
   const links = parts.map((part, place) => {
@@ -38,9 +42,13 @@ function trail(route) {
     return el("a", { href: address(upto, filters) }, part === "sample" ? `#${route[part]}` : route[part]);
   });
   home.removeAttribute("aria-keyshortcuts");
-  const above = route.sample !== null ? links[3] : route.task !== null ? links[2] : home;
-  if (route.model !== null) above.setAttribute("aria-keyshortcuts", "u");
-  links.at(-1)?.setAttribute("aria-current", "page");
+  const { of } = route.filters;
+  if (of) links[partsOf(of).length].href = address(listOf(route));
+  const isList = route.task === null && listsSamples(route);
+  const above = of ? links[partsOf(of).length] : isList ? links.at(-1) : links[parts.length - 2];
+  const nearest = route.task === null && !isList ? home : above;
+  if (route.model !== null) nearest.setAttribute("aria-keyshortcuts", "u");
+  if (!isList) links.at(-1)?.setAttribute("aria-current", "page");
   return links;
 }
 

@@ -6,7 +6,7 @@ const CELL_FILTERS = ["task", "depth", "format", ...Object.keys(LISTS)];
 function matching(index, route) {
   const asked = Object.entries(route.filters).filter(([name]) => CELL_FILTERS.includes(name));
   return index.cells.filter((cell) =>
-    ["model", "suite", "length"].every((part) => route[part] === null || String(cell[part]) === route[part]) &&
+    PARTS.slice(0, 4).every((part) => route[part] === null || String(cell[part]) === route[part]) &&
     asked.every(([name, value]) => LISTS[name] ? value.split(",").includes(String(cell[LISTS[name]])) : String(cell[name]) === value));
 }
 
@@ -20,6 +20,7 @@ function cellsView(index, route) {
   return [
     el("h1", {}, `${labelOf(index, route.model)}: ${counted(cells.length, "cell")}`),
     route.suite ? el("p", {}, `Mean of these cells: ${percent(mean, 2)} %.`) : null,
+    el("p", {}, el("a", { href: address(route, { ...route.filters, show: "samples" }) }, `List their ${counted(cells.reduce((sum, cell) => sum + cell.count, 0), "sample")}`)),
     cellFilters(index, route),
     listing(`Cells of ${labelOf(index, route.model)}`, CELL_HEADS, cells.map(cellRow)),
   ];

@@ -1,8 +1,10 @@
 // What every view is made of: elements, lists to choose from, tables, numbers in words.
 
 // An element with attributes and children; text is always text, never markup.
-function el(name, attributes = {}, ...children) {
-  const node = document.createElement(name);
+const el = (name, attributes = {}, ...children) => filled(document.createElement(name), attributes, children);
+const svg = (name, attributes = {}, ...children) => filled(document.createElementNS("http://www.w3.org/2000/svg", name), attributes, children);
+
+function filled(node, attributes, children) {
   for (const [key, value] of Object.entries(attributes)) {
     if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
     else if (value !== null && value !== undefined && value !== false) node.setAttribute(key, value);

@@ -2,11 +2,16 @@
 
 // One sentence, or null where everything that an address names is there.
 function missing(index, route) {
-  if (route.model === null) {
-    const asked = route.filters.table;
-    return asked && !tableOf(index, route) ? `There is no table ${asked} in study ${index.study}.` : null;
-  }
-  return missingPart(index, route) ?? (route.task === null ? missingCells(index, route) : missingFilter(index, route));
+  if (route.model === null) return missingPicture(index, route);
+  return missingPart(index, route) ?? missingCells(index, listOf(route)) ?? (listsSamples(route) ? missingFilter(index, route) : null);
+}
+
+function missingPicture(index, route) {
+  const { table, model, suite } = route.filters;
+  const what = table && !tableOf(index, route) ? `table ${table}`
+    : model && !index.byName.has(model) ? `model ${model}`
+    : suite && !index.pictures.some((picture) => picture.suite === suite) ? `picture of suite ${suite}` : null;
+  return what && `There is no ${what} in study ${index.study}.`;
 }
 
 function missingPart(index, route) {
@@ -26,8 +31,9 @@ function missingCells(index, route) {
 }
 
 function missingFilter(index, route) {
-  const { outcome: asked, kind, with: rival } = route.filters;
-  if (kind && !KINDS.includes(kind)) return `There is no kind of answer ${kind}.`;
+  const { outcome: asked, kind, with: rival, page } = route.filters;
+  if (page && !/^[1-9]\d{0,5}$/.test(page)) return `There is no page ${page}.`;
+  if (kind && !index.kinds.includes(kind)) return `There is no kind of answer ${kind}.`;
   if (asked && !OUTCOMES.some(([key]) => key === asked)) return `There is no outcome ${asked}.`;
   const known = !rival || rivals(index, route).some((model) => model.name === rival);
   return known ? null : `There is no model ${rival} that answers the samples of ${labelOf(index, route.model)}.`;

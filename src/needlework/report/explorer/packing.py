@@ -5,7 +5,7 @@ import json
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,8 +14,10 @@ import polars as pl
 from needlework.errors import RecordError
 from needlework.files import read_records
 from needlework.records import PlacedDetail, Prediction, Sample
+from needlework.report.explorer.addresses import address
 from needlework.report.explorer.folding import fold, mask
-from needlework.report.layout import Entry, Row, Source, Table, build
+from needlework.report.explorer.pictures import VIRIDIS, looks, pictures
+from needlework.report.layout import Entry, Row, Table, build
 from needlework.report.notes import Verified, entry_marks, notes, read_verified, row_marks
 from needlework.report.printing import SIGNS, signs
 from needlework.report.rendering import percent
@@ -23,10 +25,11 @@ from needlework.report.standing import Samples, mark
 from needlework.scores.cells import CellEstimate, read_estimates, read_parquet
 from needlework.scores.diagnoses import read_diagnoses
 from needlework.scores.estimates import Scores
+from needlework.scores.failures import KINDS
 from needlework.scores.remarks import mixed, remarks
-from needlework.study.config import ShownModel
-from needlework.study.definitions import TableDefinition
-from needlework.study.grid import AskedSuite, Grid
+from needlework.study.grid import Grid
+from needlework.study.presentation import Shown
+from needlework.study.shown import ShownModel
 
 PACKED = re.compile(
     rb'<script type="text/plain" data-key="([^"]*)">([A-Za-z0-9+/]*={0,2})</script>'
@@ -38,10 +41,11 @@ RAW_DEFLATE = -15
 
 
 class Known(NamedTuple):
-    """What tables, and the remarks below them, rest on."""
+    """What pictures, tables, and the remarks below them, rest on."""
 
     scores: Scores
     samples: Samples
+    diagnoses: pl.DataFrame
     verified: Verified | None
     """What is known of the weights; None makes no statement about them."""
 
@@ -105,7 +109,7 @@ def blocks(
     *,
     grid: Grid,
     models: Sequence[ShownModel],
-    tables: Sequence[TableDefinition],
+    shown: Shown,
     masked: bool = False,
 ) -> Iterator[Block]:
     """The index, then every dataset once, then the answers of every model, task by task.
@@ -117,13 +121,14 @@ def blocks(
     """
     scores = read_parquet(study / "scores.parquet")
     _check_models(scores, models)
-    told = _told(scores, read_diagnoses(study / "diagnosis.parquet", grid), study)
+    diagnoses = read_diagnoses(study / "diagnosis.parquet", grid)
+    told = _told(scores, diagnoses, study)
     estimates = read_estimates(study / "estimates.parquet")
     paths = [study / "scores.parquet"]
     samples_of = Samples(scores, grid, mixed(paths), remarks(paths))
-    known = Known(Scores(estimates, grid), samples_of, _verified(study))
+    known = Known(Scores(estimates, grid), samples_of, diagnoses, _verified(study))
     name = f"{study.name} ({MASKED})" if masked else study.name
-    yield Block("index", index(name, estimates, models, tables, known=known))
+    yield Block("index", index(name, estimates, models, shown, known=known))
     prompts = {model.name: model.prompts for model in models}
     wanted = scores.select("model", "length", "task").unique(maintain_order=True).iter_rows()
     samples: Counter[str] = Counter()
@@ -140,12 +145,12 @@ def index(
     study: str,
     estimates: Sequence[CellEstimate],
     models: Sequence[ShownModel],
-    tables: Sequence[TableDefinition],
+    shown: Shown,
     *,
     known: Known,
 ) -> dict[str, Any]:
-    """All that the page needs before it decodes any sample: tables, cells and models."""
-    built = [build(each, known.scores, models) for each in tables if each.value == "score"]
+    """All that the page needs before it decodes any sample: pictures, tables, cells, models."""
+    built = [build(each, known.scores, models) for each in shown.tables if each.value == "score"]
     return {
         "study": study,
         "models": [
@@ -154,9 +159,13 @@ def index(
                 "label": model.label,
                 "trained": model.trained_length,
                 "prompts": model.prompts,
+                **looks(place),
             }
-            for model in models
+            for place, model in enumerate(models)
         ],
+        "kinds": KINDS,
+        "viridis": VIRIDIS,
+        "pictures": pictures(shown.figures, known.scores, models, known.diagnoses),
         "tables": [_table(mark(table, known.samples), known) for table in built],
         "cells": [_cell(estimate) for estimate in estimates],
     }
@@ -206,39 +215,8 @@ def _number(row: Row, entry: Entry, known: Known) -> list[str]:
         return [SIGNS["missing"], "", "", "", row.model.name]
     marks = ("b" if entry.best else "") + ("u" if entry.trained else "")
     limits = f"{percent(found.low)} to {percent(found.high)}"
-    address = _address(row.model.name, entry.sources, known.scores.grid)
-    return [percent(found.mean), limits, marks, signs(entry_marks(entry)), address]
-
-
-def _address(model: str, sources: Sequence[Source], grid: Grid) -> str:
-    """Model, suite, length and task as far as one of each is meant; the rest are filters."""
-    suite = sources[0].suite
-    lengths = list(dict.fromkeys(str(source.length) for source in sources))
-    tasks = list(dict.fromkeys(source.task for source in sources))
-    parts, filters = [model, suite], []
-    if len(lengths) == 1:
-        parts += lengths
-    elif len(lengths) < len(grid.suites[suite].lengths):
-        filters.append(f"lengths={','.join(lengths)}")
-    if len(tasks) == len(lengths) == 1:
-        parts += tasks
-    else:
-        filters += _filter(set(tasks), tasks, grid.suites[suite])
-    return "/".join(parts) + (f"?{'&'.join(filters)}" if filters else "")
-
-
-def _filter(wanted: Set[str], tasks: Sequence[str], suite: AskedSuite) -> list[str]:
-    """What chooses these tasks among those of the suite, in the fewest words."""
-    if wanted == set(suite.names()):
-        return []
-    if len(tasks) == 1:
-        return [f"task={tasks[0]}"]
-    for name in ("depth", "format"):
-        for value in dict.fromkeys(getattr(task, name) for task in suite.tasks):
-            same = {task.name for task in suite.tasks if getattr(task, name) == value}
-            if value is not None and wanted == same:
-                return [f"{name}={value}"]
-    return [f"tasks={','.join(tasks)}"]
+    target = address(row.model.name, entry.sources, known.scores.grid)
+    return [percent(found.mean), limits, marks, signs(entry_marks(entry)), target]
 
 
 def _dataset(path: Path, *, masked: bool) -> Iterator[list[Any]]:

@@ -9,9 +9,9 @@ from needlework.files import atomic
 from needlework.report.explorer.packing import blocks
 from needlework.report.explorer.sources import FOLDER, SCRIPTS, SHELL, STYLES
 from needlework.report.figure_page import policy
-from needlework.study.config import ShownModel
-from needlework.study.definitions import TableDefinition
 from needlework.study.grid import Grid
+from needlework.study.presentation import Shown
+from needlework.study.shown import ShownModel
 
 STYLE, SCRIPT, DATA = "/* style */", "/* script */", "<!-- data -->"
 POLICY, CODE = "/* policy */", re.compile(r"<script>(.*)</script>", re.DOTALL)
@@ -24,7 +24,7 @@ def write_explorer(
     *,
     grid: Grid,
     models: Sequence[ShownModel],
-    tables: Sequence[TableDefinition],
+    shown: Shown,
     masked: bool = False,
 ) -> None:
     """Write the explorer of a study's folder as one HTML file that needs nothing else.
@@ -44,7 +44,7 @@ def write_explorer(
     head = head.replace(POLICY, policy(code, styles="'unsafe-inline'"))
     with atomic(output) as temporary, temporary.open("w", encoding="utf-8") as out:
         out.write(head)
-        found = blocks(study, grid=grid, models=models, tables=tables, masked=masked)
+        found = blocks(study, grid=grid, models=models, shown=shown, masked=masked)
         for place, block in enumerate(found):
             key = escape(block.key)
             out.write(f'<script type="text/plain" data-key="{key}">{block.packed()}</script>\n')

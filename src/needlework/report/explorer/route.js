@@ -18,18 +18,26 @@ function plain(word) {
   }
 }
 
-// The filters that say something: a model does not differ from itself, and not from nobody.
+// The filters that say something: a model does not differ from itself, and not from nobody; a list
+// of samples needs no word where a task says it, cells are not chosen beside a task, and a sample is
+// of no list but one of its own cells. In order of their names, so that one view has one address.
 function settled(route, filters) {
   const rival = filters.with === route.model ? "" : filters.with;
   const outcome = filters.outcome === "differ" && !rival ? "" : filters.outcome;
-  const kept = Object.entries({ ...filters, with: rival, outcome });
-  return Object.fromEntries(kept.filter(([, value]) => value !== "" && value !== null && value !== undefined));
+  const isTask = given(route.task);
+  const lists = ["all", `${route.suite}`, `${route.suite}/${route.length}`];
+  const of = given(route.sample) && lists.includes(filters.of) ? filters.of : "";
+  const cells = isTask && !of ? Object.fromEntries(CELL_FILTERS.map((name) => [name, ""])) : {};
+  const kept = Object.entries({ ...filters, ...cells, with: rival, outcome, of, show: isTask ? "" : filters.show });
+  return Object.fromEntries(kept.filter(([, value]) => value !== "" && given(value)).sort());
 }
+
+const given = (value) => value !== null && value !== undefined;
 
 function address(route, filters = route.filters) {
   const words = [];
   for (const part of PARTS) {
-    if (route[part] === null || route[part] === undefined) break;
+    if (!given(route[part])) break;
     words.push(encodeURIComponent(route[part]));
   }
   const query = new URLSearchParams(settled(route, filters ?? {})).toString();

@@ -1,26 +1,27 @@
 // One sample: its prompt with needle and question set off, and what one or two models made of it.
 async function sampleView(index, route) {
   const model = index.byName.get(route.model);
-  const [rows, samples, all] = await Promise.all([
-    chosen(route),
+  const list = listOf(route);
+  const [all, samples, mine] = await Promise.all([
+    samplesOf(index, list),
     dataset(model, route.length, route.task),
     answers(route.model, route.suite, route.length, route.task),
   ]);
-  const here = ({ index: number }) => String(number) === route.sample;
-  const answer = all.find(here);
+  const answer = mine.find((each) => String(each.index) === route.sample);
   if (!answer) {
     const sentence = `There is no sample ${route.sample} of ${model.label}, ${route.task}, ${route.length} tokens.`;
     return message(sentence, [address({ ...route, sample: null }, {}), "Show all samples"]);
   }
   const sample = samples[answer.index];
   const [, references, tokens] = sample;
-  const place = rows.findIndex((row) => here(row.answer));
+  const rows = passing(all, list.filters);
+  const place = rows.findIndex((row) => sampleAddress(list, row) === address(route));
   return [
     el("h1", {}, `Sample ${route.sample} of ${model.label}: ${route.task}, ${route.length} tokens`),
     el("form", {},
       choice("model", index.models.map((each) => [each.name, each.label]), route.model, (value) => go({ ...route, model: value })),
       rivalChoice(index, route)),
-    el("p", {}, step(route, rows, place, -1), " \u00b7 ", step(route, rows, place, 1)),
+    el("p", {}, step(list, rows, place, -1), " \u00b7 ", step(list, rows, place, 1)),
     promptOf(sample, `data/${model.prompts}/${route.length}/${route.task}.jsonl`, answer.index + 1),
     el("h2", {}, "References"),
     el("p", {}, references.join(", ")),
@@ -30,11 +31,11 @@ async function sampleView(index, route) {
   ];
 }
 
-function step(route, rows, place, by) {
+function step(list, rows, place, by) {
   const [name, key] = by > 0 ? ["next", "j"] : ["previous", "k"];
   const target = place < 0 ? null : rows[place + by];
   return target
-    ? el("a", { "aria-keyshortcuts": key, href: address({ ...route, sample: target.answer.index }) }, `${name} (#${target.answer.index})`)
+    ? el("a", { "aria-keyshortcuts": key, href: sampleAddress(list, target) }, `${name} (#${target.answer.index})`)
     : el("span", { class: "note" }, `no ${name}`);
 }
 

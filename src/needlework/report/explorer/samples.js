@@ -1,7 +1,6 @@
 // The samples of one cell, what a model made of them, and what another one did.
 const OUTCOMES = [["", "all"], ["right", "right"], ["wrong", "wrong"], ["part", "partly right"], ["failed", "failed"], ["differ", "differs from the other model"]];
-// What an answer is, by rule, and the ranges of the needle's distance from the question.
-const KINDS = ["right", "partly right", "another needle", "elsewhere", "near miss", "invented", "no value", "repetition", "refusal or empty"];
+// The ranges of the needle's distance from the question.
 const NEAREST = 64;
 
 // The end of the range that a distance is in, in tokens: 64, 128, 256, ...
@@ -10,6 +9,8 @@ function rangeEnd(distance) {
   while (end < distance) end *= 2;
   return String(end);
 }
+
+const rangeText = (end) => `${Number(end) === NEAREST ? 0 : Number(end) / 2 + 1} to ${end} tokens`;
 
 const STOPS = {
   end: "its end token",
@@ -24,60 +25,27 @@ const outcome = (answer) =>
 const scoreText = (answer) => (!answer ? "none" : answer.score === null ? "failed" : percent(answer.score));
 const written = (answer) => answer.error ?? answer.pred;
 
-// The samples of a cell that pass the filters, each with the other model's answer where one is chosen.
-async function chosen(route) {
-  const [mine, other] = await Promise.all([
-    answers(route.model, route.suite, route.length, route.task),
-    route.filters.with ? answers(route.filters.with, route.suite, route.length, route.task) : null,
-  ]);
-  const theirs = new Map((other ?? []).map((answer) => [answer.index, answer]));
-  const { outcome: wanted, kind, distance, search } = route.filters;
-  return mine.map((answer) => ({ answer, other: theirs.get(answer.index) ?? null })).filter(({ answer, other: rival }) =>
-    (!wanted || (wanted === "differ" ? rival !== null && rival.score !== answer.score : outcome(answer) === wanted)) &&
-    (!kind || answer.kind === kind) &&
-    (!distance || (answer.distance !== null && rangeEnd(answer.distance) === distance)) &&
-    (!search || written(answer).toLowerCase().includes(search.toLowerCase())));
+// What each filter of samples lets pass.
+const PASSES = {
+  outcome: (wanted) => ({ answer, other }) => (wanted === "differ" ? other !== null && other.score !== answer.score : outcome(answer) === wanted),
+  kind: (wanted) => ({ answer }) => answer.kind === wanted,
+  distance: (wanted) => ({ answer }) => answer.distance !== null && rangeEnd(answer.distance) === wanted,
+  search: (wanted) => ({ answer }) => written(answer).toLowerCase().includes(wanted.toLowerCase()),
+};
+
+function passing(rows, filters) {
+  const tests = Object.keys(PASSES).filter((name) => filters[name]).map((name) => PASSES[name](filters[name]));
+  return rows.filter((row) => tests.every((test) => test(row)));
 }
 
-async function samplesView(index, route) {
-  const model = index.byName.get(route.model);
-  const [rows, samples, all] = await Promise.all([
-    chosen(route),
-    dataset(model, route.length, route.task),
-    answers(route.model, route.suite, route.length, route.task),
-  ]);
-  const cell = index.cells.find((each) => PARTS.slice(0, 4).every((part) => String(each[part]) === route[part]));
-  const title = `${model.label}, ${taskTitle(cell)}, ${route.length} tokens`;
-  const rival = index.byName.get(route.filters.with);
-  const heads = [["sample", "number"], ["score (%)", "number"], ["answer"], ["tokens to the needle", "number"], ["stop"], ["prediction"], ["references"],
-    ...(rival ? [[`score of ${rival.label} (%)`, "number"], [`prediction of ${rival.label}`]] : [])];
-  return [
-    el("h1", {}, title),
-    el("p", {}, `Score ${percent(cell.mean)} % (${percent(cell.low)} to ${percent(cell.high)}), ${counted(cell.count, "sample")}, ${cell.failed} failed; ${rows.length} shown.`),
-    sampleFilters(index, route, all),
-    rows.length
-      ? [listing(`Samples of ${title}`, heads, rows.map((row) => sampleRow(route, row, samples, rival))), stopNote()]
-      : el("p", {}, "No sample passes these filters. ", el("a", { href: address(route, {}) }, "Show all samples")),
-  ];
-}
-
-function stopNote() {
-  const words = Object.entries(STOPS).map(([stop, cause]) => `${stop}: ${cause}`);
-  return el("p", { class: "note" }, `What stopped a model: ${words.join("; ")}.`);
-}
-
-function sampleRow(route, { answer, other }, samples, rival) {
-  const link = (text) => el("a", { href: address({ ...route, sample: answer.index }) }, text);
-  const score = (one) => ({ class: one ? `number ${outcome(one)}` : "number" });
-  return el("tr", {},
-    el("th", { scope: "row", class: "number" }, link(`#${answer.index}`)),
-    el("td", score(answer), link(scoreText(answer))),
-    el("td", {}, answer.kind),
-    el("td", { class: "number" }, answer.distance ?? ""),
-    el("td", {}, answer.stop),
-    el("td", { class: "text" }, written(answer)),
-    el("td", { class: "text" }, samples[answer.index][1].join(", ")),
-    rival ? [el("td", score(other), scoreText(other)), el("td", { class: "text" }, other ? written(other) : "")] : []);
+// The samples of all the cells of a list, each with the other model's answer where one is chosen.
+async function samplesOf(index, list) {
+  const rows = await Promise.all(matching(index, list).map(async (cell) => {
+    const [mine, other] = await Promise.all([list.model, list.filters.with].map((model) => (model ? answers(model, cell.suite, cell.length, cell.task) : null)));
+    const theirs = new Map((other ?? []).map((answer) => [answer.index, answer]));
+    return (mine ?? []).map((answer) => ({ cell, answer, other: theirs.get(answer.index) ?? null }));
+  }));
+  return rows.flat();
 }
 
 // The models that answered the same samples.
@@ -88,34 +56,5 @@ const rivals = (index, route) => {
 
 function rivalChoice(index, route) {
   const options = [["", "nobody"], ...rivals(index, route).map((model) => [model.name, model.label])];
-  return choice("compare with", options, route.filters.with ?? "", (value) => go(route, { ...route.filters, with: value }));
-}
-
-function sampleFilters(index, route, all) {
-  const peers = index.cells.filter((cell) => cell.model === route.model && cell.suite === route.suite && String(cell.length) === route.length);
-  const lengths = distinct(index.cells.filter((cell) => cell.model === route.model && cell.task === route.task).map((cell) => cell.length));
-  const outcomes = OUTCOMES.filter(([key]) => key !== "differ" || route.filters.with);
-  const move = (part) => (value) => go({ ...route, [part]: value });
-  const filter = (name) => (value) => go(route, { ...route.filters, [name]: value });
-  const kinds = KINDS.filter((kind) => all.some((answer) => answer.kind === kind));
-  const ends = distinct(all.map((answer) => answer.distance)).map(rangeEnd);
-  const ranges = distinct(ends).sort((one, other) => one - other);
-  return el("form", { onsubmit: (event) => event.preventDefault() },
-    choice("model", index.models.map((model) => [model.name, model.label]), route.model, move("model")),
-    choice("length", lengths.map((length) => [length, length]), route.length, move("length")),
-    choice("task", peers.map((cell) => [cell.task, taskTitle(cell)]), route.task, move("task")),
-    choice("outcome", outcomes, route.filters.outcome ?? "", filter("outcome")),
-    choice("kind", [["", "all"], ...kinds.map((kind) => [kind, kind])], route.filters.kind ?? "", filter("kind")),
-    ranges.length ? choice("distance", [["", "all"], ...ranges.map((end) => [end, `${Number(end) === NEAREST ? 0 : Number(end) / 2 + 1} to ${end} tokens`])], route.filters.distance ?? "", filter("distance")) : null,
-    rivalChoice(index, route),
-    el("label", {}, "search predictions and errors", searchBox(route)));
-}
-
-// Narrows the list with every letter, in one step of the browser's history: to wait until the box
-// is left would move the list away under the pointer.
-function searchBox(route) {
-  const search = (event) => {
-    if (!event.isComposing) location.replace(address(route, { ...route.filters, search: event.target.value }));
-  };
-  return el("input", { name: "search", type: "search", "aria-keyshortcuts": "/", value: route.filters.search ?? "", oninput: search, oncompositionend: search });
+  return choice("compare with", options, route.filters.with ?? "", (value) => go(route, { ...route.filters, with: value, page: "" }));
 }

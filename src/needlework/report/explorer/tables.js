@@ -5,14 +5,19 @@ const tableOf = (index, route) => index.tables.find((each) => each.name === tabl
 function tablesView(index, route) {
   const table = tableOf(index, route);
   const options = index.tables.map((each) => [each.name, `${each.label}: ${each.title}`]);
-  const models = index.models.map((model) => el("li", {}, el("a", { href: address({ model: model.name }, {}) }, model.label)));
   return [
     el("h1", {}, `Study ${index.study}`),
+    index.pictures.length ? el("p", {}, el("a", { href: "#" }, "Pictures")) : null,
     el("p", { class: "note" }, "Every number opens the cells behind it, every cell its samples. All cells of one model:"),
-    el("ul", { class: "line" }, models),
+    modelLinks(index),
     table ? el("form", {}, choice("table", options, table.name, (value) => go({}, { table: value }))) : null,
     table ? [printed(table), table.notes.map((note) => el("p", { class: "note" }, note))] : null,
   ];
+}
+
+function modelLinks(index) {
+  const links = index.models.map((model) => el("li", {}, el("a", { href: address({ model: model.name }, {}) }, model.label)));
+  return el("ul", { class: "line" }, links);
 }
 
 function printed(table) {

@@ -23,6 +23,7 @@ from needlework.report.tables import read_measured, write_table
 from needlework.study.definitions import TableDefinition
 from needlework.study.grid import Grid
 from needlework.study.plan import Plan
+from needlework.study.presentation import Shown
 from tests.study_for_tests import table_of
 from tests.unit.report.test_tables import UNCOMPARED, proof
 from tests.whole_study_for_tests import make_study
@@ -39,8 +40,8 @@ class Study(NamedTuple):
     plan: Plan
 
     def blocks(self) -> Iterator[Block]:
-        shown, tables = self.plan.shown(), self.plan.shows.tables
-        return blocks(self.folder, grid=self.plan.grid(), models=shown, tables=tables)
+        models, shown = self.plan.shown(), self.plan.shows
+        return blocks(self.folder, grid=self.plan.grid(), models=models, shown=shown)
 
 
 @pytest.fixture
@@ -176,9 +177,9 @@ def test_a_table_of_some_tasks_and_lengths_opens_those(tmp_path: Path) -> None:
     """What no single filter chooses is listed."""
     plan = make_study(tmp_path, samples=2, models=("nano-llama",))
     keys = {"name": "mine", "suite": "ruler", "tasks": ["vt", "cwe"], "lengths": [128, 256]}
-    tables = [TableDefinition.model_validate(keys)]
+    shown = Shown(tables=(TableDefinition.model_validate(keys),))
     index = next(
-        blocks(tmp_path / "nano", grid=plan.grid(), models=plan.shown(), tables=tables)
+        blocks(tmp_path / "nano", grid=plan.grid(), models=plan.shown(), shown=shown)
     ).content
     (first, _, average) = index["tables"][0]["rows"][0]["cells"]
     assert first[-1] == "nano-llama/ruler/128?tasks=vt,cwe"
