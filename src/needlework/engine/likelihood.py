@@ -31,9 +31,9 @@ FINEST = -20
 ROUNDING = {torch.float32: 5e-6, torch.float64: 1e-12}
 """By how much rounding may move a logit, as a share of the largest: four times what it does over
 the nano models (`engine.choosing.CLOSE`). In models of many layers it may do ten times as much
-(`needlework.tolerances`), and the last step of a number in a hundred then varies with the batch: to
-read every prompt twice would cost more than that is worth. Half precision is not listed, and
-neither are kernels on CUDA, where last steps vary anyway."""
+(`needlework.tolerances`), and the last step of some numbers may then vary with the batch: to read
+many prompts twice would cost more than that is worth. Half precision is not listed, and neither are
+kernels on CUDA, where last steps vary anyway."""
 Texts = Sequence[Sequence[int]]
 """The tokens of several texts behind one prompt."""
 
