@@ -76,7 +76,7 @@ hazards: $(READY)  ## what each published defect costs the small models; renews 
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh envs/snakemake.sh --configfile config/hazards.yaml
 	mkdir -p reports/hazards/figures
 	cp results/hazards/hazards.md results/hazards/hazards.csv reports/hazards/
-	cp $(addprefix results/hazards/figures/hazard_waterfall,.svg .png) reports/hazards/figures/
+	cp $(addprefix results/hazards/figures/hazard_forest,.svg .png) reports/hazards/figures/
 
 architectures: $(READY)  ## a kind of layer that the paper did not have; renews reports/architectures
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh envs/snakemake.sh --configfile config/architectures.yaml

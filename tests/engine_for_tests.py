@@ -3,6 +3,7 @@
 import os
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -35,6 +36,7 @@ class NumberTokenizer:
     end = END
     vocabulary = VOCABULARY
     blank = None
+    cuts = None
 
     def encode(self, text: str) -> list[int]:
         return [int(word) for word in text.split()]
@@ -54,8 +56,16 @@ def sample(index: int, tokens: Sequence[int], outputs: tuple[str, ...] = ("no nu
     return Sample(index=index, input=text(tokens), outputs=outputs, length=len(tokens) + LIMIT)
 
 
-def dataset(samples: Sequence[Sample], *, limit: int = LIMIT, metric: Metric = "all") -> Dataset:
-    return Dataset(samples=samples, tokens_to_generate=limit, metric=metric)
+def dataset(
+    samples: Sequence[Sample],
+    *,
+    limit: int = LIMIT,
+    metric: Metric = "all",
+    distractors: Mapping[int, Sequence[str]] | None = None,
+) -> Dataset:
+    return Dataset(
+        samples=samples, tokens_to_generate=limit, metric=metric, distractors=distractors
+    )
 
 
 def shared_cell(samples: int = 6, length: int = 60) -> dict[str, Dataset]:
@@ -82,6 +92,21 @@ def shared_cell(samples: int = 6, length: int = 60) -> dict[str, Dataset]:
         name: dataset(found, metric="any" if name == "depth_60" else "all")
         for name, found in tasks.items()
     }
+
+
+WRONG = ("6", "4 9 30", "17 3 3 8")
+"""Distractors of more tokens than one, and as many."""
+
+
+def compared_cell(samples: int = 3) -> dict[str, Dataset]:
+    """The shared cell with references of several tokens, and distractors to compare them with."""
+    found = {}
+    for task, data in shared_cell(samples).items():
+        outputs = ("4 9 12", "30") if task != "alone" else ("5 7",)
+        changed = [each.model_copy(update={"outputs": outputs}) for each in data.samples]
+        wrong = {each.index: WRONG[: each.index % 4] for each in changed}
+        found[task] = replace(data, samples=changed, distractors=wrong)
+    return found
 
 
 def run_cell(

@@ -1,18 +1,25 @@
 """A whole study's folder without any model: samples, answers and scores from a fixed stream."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pydantic_core import to_json
 
 from needlework.cost.study import parts
 from needlework.files import write_records, write_text
-from needlework.records import PlacedDetail, Prediction, Sample, Span
+from needlework.records import (
+    Continuation,
+    Likelihood,
+    PlacedDetail,
+    Prediction,
+    Sample,
+    Span,
+)
 from needlework.rng import stream
 from needlework.scores import cells, diagnoses
 from needlework.study.grid import Cell
 from needlework.study.plan import Plan
-from needlework.tasks.specs import Spec
+from needlework.tasks.specs import NiahSpec, Spec
 from tests.study_for_tests import small_plan
 
 SKILL = {"nano-mamba2": 0.75, "nano-llama": 0.9, "nano-transformerpp": 0.6}
@@ -35,7 +42,11 @@ def fill(plan: Plan, study: Path) -> None:
         path = study / "data" / dataset.prompts / str(dataset.length) / f"{dataset.task}.jsonl"
         pairs = [_sample(dataset.task, dataset.length, index) for index in range(samples)]
         write_records(path, [sample for sample, _ in pairs])
-        write_records(path.with_suffix(".details.jsonl"), [detail for _, detail in pairs])
+        details = [detail for _, detail in pairs]
+        if plan.study.likelihood:
+            wrong = _wrong(plan.all_tasks[dataset.task])
+            details = [each.model_copy(update={"distractors": wrong}) for each in details]
+        write_records(path.with_suffix(".details.jsonl"), details)
     for cell in plan.cells():
         _answer(plan, study, cell)
     for part, content in parts(plan).items():
@@ -63,7 +74,10 @@ def collect(plan: Plan, study: Path) -> None:
 def _answer(plan: Plan, study: Path, cell: Cell) -> None:
     tasks = plan.tasks_of(cell)
     path = study / "predictions" / cell.model / cell.suite / f"{cell.length}.jsonl"
-    write_records(path, _predictions(cell, tasks, samples=plan.study.samples))
+    found = _predictions(cell, tasks, samples=plan.study.samples)
+    if plan.study.likelihood:
+        found = (_likely(each, tasks[each.task]) for each in found)
+    write_records(path, found)
     cells.score_cell(
         path,
         study / "scores" / cell.model / cell.suite / f"{cell.length}.parquet",
@@ -71,6 +85,24 @@ def _answer(plan: Plan, study: Path, cell: Cell) -> None:
         tasks=tasks,
         samples=plan.study.samples,
     )
+
+
+def _wrong(spec: Spec) -> tuple[str, ...]:
+    """Distractors, of needles alone."""
+    return ("1000", "1001") if isinstance(spec, NiahSpec) else ()
+
+
+def _likely(answer: Prediction, spec: Spec) -> Prediction:
+    """The same with likelihoods, where it did not fail."""
+    draw = stream(2, answer.task, answer.index, answer.prompt_tokens, answer.pred)
+
+    def texts(words: Sequence[str]) -> tuple[Continuation, ...]:
+        return tuple(
+            Continuation(text=word, tokens=2, nats=-draw.randint(1, 160) / 16) for word in words
+        )
+
+    told = Likelihood(references=texts(answer.outputs), distractors=texts(_wrong(spec)))
+    return answer.model_copy(update={"likelihood": None if answer.error else told})
 
 
 def _predictions(cell: Cell, tasks: dict[str, Spec], *, samples: int) -> Iterator[Prediction]:

@@ -61,6 +61,8 @@ class SampleDetail(Closed):
     """Whether the needle of the same position holds (part of) the answer."""
     question_start: int = Field(ge=0)
     """First character after the haystack."""
+    distractors: tuple[Reference, ...] | None = Field(None, exclude_if=lambda value: value is None)
+    """Wrong values that the references are compared with, where a study asks for likelihoods."""
 
     @model_validator(mode="after")
     def _aligned(self) -> "SampleDetail":
@@ -101,6 +103,27 @@ class Reasoning(Closed):
     tokens: int = Field(ge=1, description="Most tokens of its thoughts, those of `end` included.")
 
 
+class Continuation(Closed):
+    """A text behind a prompt, and how likely the model takes it to be."""
+
+    text: Reference
+    tokens: Annotated[Count, Field(ge=1)]
+    nats: Annotated[float, Field(le=0, allow_inf_nan=False)]
+    """The natural logarithm of its probability, the sum over its tokens."""
+    apart: bool = Field(False, exclude_if=lambda value: not value)
+    """Whether it was tokenized by itself, as tokens of prompt and text together would reach across
+    the end of the prompt."""
+
+
+class Likelihood(Closed):
+    """How likely a model takes right and wrong answers to be, right behind the prompt."""
+
+    references: tuple[Continuation, ...] = Field(min_length=1)
+    """In the order of the references."""
+    distractors: tuple[Continuation, ...]
+    """Wrong values; none where the task has no distractor."""
+
+
 class Prediction(Closed):
     """What a model wrote after one prompt: `predictions/{model}/{suite}/{length}.jsonl`."""
 
@@ -125,6 +148,8 @@ class Prediction(Closed):
     reasoning: str | None = Field(None, exclude_if=lambda value: value is None)
     """What a thinking model wrote apart from its answer, where a server tells the two apart; never
     scored."""
+    likelihood: Likelihood | None = Field(None, exclude_if=lambda value: value is None)
+    """Where a study asks for it; failed samples have none."""
 
     @model_validator(mode="after")
     def _failure_has_a_reason(self) -> "Prediction":

@@ -10,6 +10,7 @@ from needlework.engine import (
     decode,
     identity,
     journal,
+    likelihood,
     prefill,
     running,
     schedule,
@@ -22,7 +23,7 @@ from needlework.tokenizers import prefixes
 from tests.engine_for_tests import ONE_BY_ONE, ROOMY, TINY, run_cell, shared_cell
 from tests.laws import test_engine as laws
 from tests.models_for_tests import family
-from tests.unit.engine import test_cell, test_journal, test_schedule
+from tests.unit.engine import test_cell, test_journal, test_likelihood, test_schedule
 
 
 @pytest.fixture(scope="module")
@@ -208,3 +209,49 @@ def test_a_failure_that_passes_for_an_empty_answer_is_caught(
     monkeypatch.setattr(torch.Tensor, "isfinite", lambda self: torch.ones_like(self, dtype=bool))
     with pytest.raises(AssertionError):
         test_cell.test_logits_that_are_no_numbers_fail_their_row_alone(reference, tmp_path)
+
+
+LIKELIHOODS = laws.test_likelihoods_do_not_depend_on_what_is_read_together
+
+
+def test_a_number_that_rounding_decides_is_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch would decide on the last step of a log-likelihood."""
+    monkeypatch.setattr(likelihood, "is_contested", lambda value, error: False)
+    with pytest.raises(AssertionError):
+        LIKELIHOODS("transformerpp", 1 << 18, tmp_path, monkeypatch)
+
+
+def test_a_text_that_reads_its_own_token_first_is_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each token judged after itself, one place too late."""
+    honest = likelihood.Likelihoods._following
+    monkeypatch.setattr(
+        likelihood.Likelihoods,
+        "_following",
+        lambda self, state, texts, rows: honest(
+            self, state, {row: [*text[1:], 0] for row, text in texts.items()}, rows
+        ),
+    )
+    with pytest.raises(AssertionError):
+        test_likelihood.test_a_forked_state_tells_what_one_pass_does(
+            "mamba2", ROOMY, tmp_path, monkeypatch
+        )
+
+
+def test_rows_whose_texts_change_places_are_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A text read behind the prompt of the row beside it."""
+    monkeypatch.setattr(RowState, "select", lambda self, rows: _turned(self, rows))
+    with pytest.raises(AssertionError):
+        test_likelihood.test_a_forked_state_tells_what_one_pass_does(
+            "mamba2", ROOMY, tmp_path, monkeypatch
+        )
+
+
+def _turned(state: RowState, rows: torch.Tensor) -> RowState:
+    """Other rows than those that are asked for."""
+    return type(state)(*(tensor.index_select(0, rows.flip(0)) for tensor in state._tensors()))

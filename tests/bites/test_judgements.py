@@ -12,6 +12,7 @@ from needlework.analysis import comparisons, depth_effects, findings
 from needlework.artifact import belonging, checks, unpacking
 from needlework.paper import audit as auditing
 from needlework.paper import granularity, published, verdicts
+from needlework.records import Likelihood
 from needlework.report import charts
 from needlework.scores import failures
 from needlework.statistics import clusters, contrasts, resampling
@@ -22,7 +23,7 @@ from tests.unit.artifact import test_review
 from tests.unit.artifact.conftest import archive, finished, study
 from tests.unit.paper import test_audit, test_claims, test_verdicts
 from tests.unit.report import test_charts
-from tests.unit.scores import test_failures
+from tests.unit.scores import test_failures, test_likelihood
 
 __all__ = ["archive", "finished", "study"]
 
@@ -134,6 +135,38 @@ def test_clusters_that_count_as_samples_are_caught(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(clusters, "clustered", lambda scores, _: estimate(scores))
     with pytest.raises(AssertionError):
         test_statistics.test_19_of_20_intervals_of_clusters_hold_the_truth(0.5, 4)
+
+
+def test_margins_of_clusters_that_count_as_samples_are_caught(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    honest = clusters.clustered_mean
+    monkeypatch.setattr(
+        clusters, "clustered_mean", lambda values, _: honest(values, range(len(values)))
+    )
+    with pytest.raises(AssertionError):
+        test_statistics.test_19_of_20_intervals_of_numbers_in_clusters_hold_the_truth(4)
+
+
+@pytest.mark.parametrize("name", ["rank", "margin"])
+def test_a_rank_that_favours_the_reference_is_caught(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tie told as won, and a margin over the least likely distractor."""
+    honest = test_likelihood.columns
+
+    def kind(likelihood: Likelihood) -> dict[str, Any]:
+        found = honest(likelihood)
+        wrong = [each.nats for each in likelihood.distractors]
+        kinder = {
+            "rank": 1 + sum(nats > found["nats"] for nats in wrong),
+            "margin": found["nats"] - min(wrong),
+        }
+        return found | {name: kinder[name]}
+
+    monkeypatch.setattr(test_likelihood, "columns", kind)
+    with pytest.raises(AssertionError):
+        test_likelihood.test_rank_and_margin_are_those_of_a_sorted_list()
 
 
 def test_needles_that_count_once_for_each_depth_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,8 +15,8 @@ from needlework.paper.claims import judge
 from needlework.paper.verdicts import Statistic, Witness
 from needlework.report.layout import build
 from needlework.statistics.means import Estimate, wilson
-from needlework.study.config import ShownModel
 from needlework.study.paper import FORMAT_DEPTHS, FORMATS
+from needlework.study.shown import ShownModel
 from tests.published_for_tests import clean_tables
 from tests.study_for_tests import right, scores_of, small_plan, table_of
 from tests.unit.analysis.test_findings import scored

@@ -12,7 +12,7 @@ from needlework.report import layout, standing
 from needlework.scores.estimates import Scores
 from needlework.statistics import means
 from needlework.statistics.means import Estimate
-from needlework.study.config import ShownModel
+from needlework.study.shown import ShownModel
 from tests.laws import test_statistics as laws
 from tests.unit.paper import test_agreement as verdicts
 from tests.unit.paper import test_comparison_page as comparisons

@@ -21,6 +21,7 @@ from needlework.study.catalogue import read_tasks
 from needlework.study.config import Study
 from needlework.tasks import generate
 from needlework.tasks.metrics import score
+from tests.unit.report.test_figures import assert_fits_a_page
 
 ROOT = Path(__file__).parents[2]
 REPORT = ROOT / "reports" / "nano"
@@ -105,7 +106,21 @@ def test_the_readme_counts_the_findings_of_the_committed_audit() -> None:
     assert int(told) == pl.read_csv(REPORT / "audit.csv").height
 
 
-@pytest.mark.parametrize("figure", ["length_curve", "depth_heatmap", "format_bars"])
+DRAWINGS = sorted((ROOT / "reports").glob("*/figures/*.svg"))
+
+
+@pytest.mark.parametrize("path", DRAWINGS, ids=lambda path: f"{path.parts[-3]}/{path.stem}")
+def test_every_committed_figure_fits_a_page_and_says_what_it_rests_on(path: Path) -> None:
+    """Letters of some were once half as large as a page needs, and none named n or its study."""
+    drawing = path.read_text(encoding="utf-8")
+    assert_fits_a_page(drawing)
+    said = drawing.replace("\u00a0", " ")
+    assert f"Study {path.parts[-3]}: " in said
+    assert "one training run each." in said or "of one training run." in said
+    assert re.search(r"n = [\d,]+", said)
+
+
+@pytest.mark.parametrize("figure", ["length_curve", "depth_heatmap", "format_points"])
 def test_pictures_are_the_same_whatever_fonts_a_machine_has(figure: str) -> None:
     """They once followed the fonts of the machine, and a reviewer's had others."""
     drawing = (REPORT / f"figures/{figure}.svg").read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from needlework import models
 from needlework.defects import LayerHazard
-from needlework.engine import choosing, decode
+from needlework.engine import choosing, decode, likelihood
 from needlework.engine.cell import Dataset, Setting, predict_cell
 from needlework.engine.choosing import Sampled
 from needlework.engine.running import last_logits
@@ -28,6 +28,7 @@ from tests.engine_for_tests import (
     ROOMY,
     TINY,
     NumberTokenizer,
+    compared_cell,
     dataset,
     plain_answer,
     prefill_then_steps,
@@ -152,6 +153,19 @@ def test_sharing_batches_and_chunks_change_nothing(
     decoder = model(name, torch.float32)
     predictions = run_cell(decoder, shared_cell(), tmp_path / "j", limits=limits, share=share)
     assert predictions == one_by_one[name]
+
+
+@pytest.mark.parametrize("steps", [likelihood.STEPS, 1 << 18], ids=["as told", "finest"])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_likelihoods_do_not_depend_on_what_is_read_together(
+    name: str, steps: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In single precision every batch rounds otherwise, which fine steps would show."""
+    monkeypatch.setattr(likelihood, "STEPS", steps)
+    decoder, cell = model(name, torch.float32), compared_cell(samples=2)
+    reference = run_cell(decoder, cell, tmp_path / "one", limits=ONE_BY_ONE, share=False)
+    assert run_cell(decoder, cell, tmp_path / "roomy", limits=ROOMY) == reference
+    assert run_cell(decoder, cell, tmp_path / "tiny", limits=TINY) == reference
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import t as student
 
 from needlework.statistics import clusters, resampling
 from needlework.statistics.contrasts import (
@@ -158,6 +159,46 @@ def test_19_of_20_intervals_of_clusters_hold_the_truth(truth: float, copies: int
         found = clusters.clustered(hits.ravel().astype(float).tolist(), shared)
         held += found.low <= truth <= found.high
     assert 0.91 <= held / 800 <= 0.99
+
+
+NUMBERS = st.lists(st.tuples(st.floats(-50, 50), st.integers(0, 5)), min_size=2, max_size=30)
+
+
+@given(NUMBERS)
+def test_the_interval_of_numbers_in_clusters_follows_the_definition(
+    pairs: list[tuple[float, int]],
+) -> None:
+    """Of clusters of one size the mean of their means with Student's t; else Cochran's sum."""
+    values, shared = [value for value, _ in pairs], [cluster for _, cluster in pairs]
+    found = clusters.clustered_mean(values, shared)
+    mean, groups = sum(values) / len(values), len(set(shared))
+    assert found.value == pytest.approx(mean)
+    if groups == 1:
+        assert (found.low, found.high) == (-np.inf, np.inf)
+        return
+    spread = 0.0
+    for each in set(shared):
+        inside = [value for value, cluster in pairs if cluster == each]
+        spread += (sum(inside) - mean * len(inside)) ** 2
+    error = sqrt(spread / (groups - 1) * groups) / len(values)
+    reach = student.ppf(0.975, groups - 1) * error
+    assert (found.low, found.high) == pytest.approx((mean - reach, mean + reach), abs=1e-9)
+    if shared == list(range(len(shared))):
+        assert error == pytest.approx(np.std(values, ddof=1) / sqrt(len(values)))
+
+
+@pytest.mark.parametrize("copies", [1, 4])
+def test_19_of_20_intervals_of_numbers_in_clusters_hold_the_truth(copies: int) -> None:
+    """Margins of 20 questions, skewed as margins are, each asked so often with some noise."""
+    draws = np.random.default_rng(6)
+    held = 0
+    for _ in range(1000):
+        questions = draws.gamma(4.0, 1.0, size=20)
+        values = np.repeat(questions, copies) + draws.normal(0, 0.5, size=20 * copies)
+        shared = np.repeat(np.arange(20), copies).tolist()
+        found = clusters.clustered_mean(values.tolist(), shared)
+        held += found.low <= 4.0 <= found.high
+    assert 0.92 <= held / 1000 <= 0.975
 
 
 RATES = ((0.9, 0.7), (0.5, 0.5), (0.98, 0.9), (1.0, 0.99))

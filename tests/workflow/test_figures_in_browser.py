@@ -21,6 +21,7 @@ def test_a_figure_shows_its_values_and_asks_nobody_for_anything(tmp_path: Path) 
         figure_of(plan, "depth_heatmap"),
         [scores],
         tmp_path / "depth_heatmap",
+        study="small",
         grid=plan.grid(),
         models=plan.shown(),
     )

@@ -13,7 +13,7 @@ from tests.whole_study_for_tests import LENGTHS, SKILL, make_study
 from tests.workflow.conftest import copy_project, planned, run_snakemake
 
 LONG_AGO = 1_000_000_000
-FIGURES = ("depth_heatmap", "format_bars", "length_curve", "retention_curve", "cost")
+FIGURES = ("depth_heatmap", "format_points", "length_curve", "retention_curve", "cost")
 MADE = (1, 2, 3, 5, 6)
 """Tables that stand for all of their kind."""
 
@@ -87,7 +87,7 @@ def test_figures_draw_what_there_is_and_name_what_they_lack(broken: Path) -> Non
     lacking = "Llama, suite ruler, at 256 tokens"
     for name in ("length_curve", "retention_curve", "cost"):
         assert lacking in (figures / f"{name}.svg").read_text(encoding="utf-8")
-    for name in ("depth_heatmap", "format_bars"):
+    for name in ("depth_heatmap", "format_points"):
         picture = (figures / f"{name}.svg").read_text(encoding="utf-8")
         assert "TPP, suite depth, at 512 tokens" in picture
         assert lacking not in picture

@@ -38,7 +38,7 @@ def test_results_are_in_categories(report: str, category: str) -> None:
 def test_every_table_and_figure_is_there_with_a_caption(report: str) -> None:
     for number in range(1, 19):
         assert f"table_{number:02}.md" in report
-    for figure in ("length_curve", "depth_heatmap", "format_bars", "retention_curve"):
+    for figure in ("length_curve", "depth_heatmap", "format_points", "retention_curve"):
         assert f"{figure}.svg" in report
     captions = (ROOT / "reports/captions").glob("*.rst")
     first = [next(filter(None, path.read_text(encoding="utf-8").split(". "))) for path in captions]

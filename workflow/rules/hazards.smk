@@ -4,7 +4,7 @@ rule hazards_all:
     default_target: True
     input:
         multiext("<results>/hazards", ".md", ".csv"),
-        multiext("<results>/figures/hazard_waterfall", *FIGURE_KINDS),
+        multiext("<results>/figures/hazard_forest", *FIGURE_KINDS),
         "<results>/explorer.html",
         MADE,
     localrule: True
@@ -24,8 +24,8 @@ rule hazards:
         ),
         table="<results>/hazards.csv",
         figure=report(
-            multiext("<results>/figures/hazard_waterfall", *FIGURE_KINDS),
-            caption="../../reports/captions/hazard_waterfall.rst",
+            multiext("<results>/figures/hazard_forest", *FIGURE_KINDS),
+            caption="../../reports/captions/hazard_forest.rst",
             category="Figures",
         ),
     log:

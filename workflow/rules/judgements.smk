@@ -180,6 +180,7 @@ rule explorer:
 rule agreement:
     input:
         cells="<results>/estimates.parquet",
+        study="<results>/plan/study.json",
         grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
         published=PUBLISHED,
@@ -207,8 +208,9 @@ rule agreement:
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
         templates=lambda wildcards, input: Path(input.template).parent,
     shell:
-        "needlework agreement {params.folder:q} {input.cells:q} {params.stem:q} --grid {input.grid:q}"
-        " --models {input.models:q} --templates {params.templates:q} 2> {log:q}"
+        "needlework agreement {params.folder:q} {input.cells:q} {params.stem:q}"
+        " --study {input.study:q} --grid {input.grid:q} --models {input.models:q}"
+        " --templates {params.templates:q} 2> {log:q}"
 
 
 # What each published defect costs, for studies that are about nothing else.

@@ -9,17 +9,33 @@ rule train_nano:
     localrule: True
 
 
+# Two more training runs of each of the paper's six, which differ in their seed alone: an entry of
+# models.yaml names the one it repeats (`another_run_of`). Hours of CPU time.
+rule train_seeds:
+    input:
+        expand(
+            "results/nano-models/{architecture}-seed{seed}/model.safetensors",
+            architecture=[name for name in NANO if name != "gated_deltanet"],
+            seed=[1, 2],
+        ),
+    localrule: True
+
+
 rule train_nano_model:
     output:
         multiext(
-            "results/nano-models/{architecture}/", "config.json", "model.safetensors", "card.md"
+            "results/nano-models/{architecture}{run}/",
+            "config.json",
+            "model.safetensors",
+            "card.md",
         ),
     log:
-        "logs/nano-models/{architecture}.log",
+        "logs/nano-models/{architecture}{run}.log",
     benchmark:
-        "logs/nano-models/{architecture}.tsv"
+        "logs/nano-models/{architecture}{run}.tsv"
     wildcard_constraints:
         architecture="|".join(NANO),
+        run=r"|-seed[1-9]",
     conda:
         CPU
     threads: 1
@@ -29,8 +45,10 @@ rule train_nano_model:
     params:
         code=digest("needlework.training.training"),
         folder=lambda wildcards, output: Path(output[0]).parent,
+        seed=lambda wildcards: wildcards.run.removeprefix("-seed") or "0",
     shell:
-        "needlework train-nano {wildcards.architecture:q} {params.folder:q} 2>&1 | tee {log:q}"
+        "needlework train-nano {wildcards.architecture:q} {params.folder:q} --seed {params.seed:q}"
+        " 2>&1 | tee {log:q}"
 
 
 # Weights of a fetched GGUF file, rounded to fewer bits: config/quantised.yaml asks what that costs.

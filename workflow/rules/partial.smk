@@ -112,6 +112,7 @@ use rule figure as partial_figure with:
         diagnosis=figure_diagnosis("<results>/partial/diagnosis.parquet"),
         controls=figure_controls(PARTLY_CONTROLLED),
         definition="<results>/plan/figures/{figure}.json",
+        study="<results>/plan/study.json",
         grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
         costs="<results>/plan/costs.json",

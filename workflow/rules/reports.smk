@@ -177,6 +177,7 @@ rule figure:
         diagnosis=figure_diagnosis("<results>/diagnosis.parquet"),
         controls=figure_controls(CONTROLLED),
         definition="<results>/plan/figures/{figure}.json",
+        study="<results>/plan/study.json",
         grid="<results>/plan/grid.json",
         models="<results>/plan/models.json",
         costs="<results>/plan/costs.json",
@@ -205,9 +206,9 @@ rule figure:
         diagnosis=lambda wildcards, input: [f"--diagnosis={path}" for path in input.diagnosis],
         controls=lambda wildcards, input: controls_option(input.controls),
     shell:
-        "needlework figure {input.definition:q} {params.stem:q} {input.scores:q} --grid {input.grid:q}"
-        " --models {input.models:q} --costs {input.costs:q} --benchmarks {params.benchmarks:q}"
-        " {params.diagnosis:q} {params.controls:q} 2> {log:q}"
+        "needlework figure {input.definition:q} {params.stem:q} {input.scores:q} --study {input.study:q}"
+        " --grid {input.grid:q} --models {input.models:q} --costs {input.costs:q}"
+        " --benchmarks {params.benchmarks:q} {params.diagnosis:q} {params.controls:q} 2> {log:q}"
 
 
 rule summary:

@@ -18,10 +18,10 @@ from needlework.scores.cells import estimated
 from needlework.scores.estimates import NotComputedError, Scores
 from needlework.scores.paired import Paired
 from needlework.statistics.contrasts import Interval, difference, widened
-from needlework.study.config import ShownModel
 from needlework.study.controls import ControlCell, run_of
 from needlework.study.definitions import Name
 from needlework.study.grid import Grid
+from needlework.study.shown import ShownModel
 from needlework.tasks.controls import Control
 
 ALL = "all tasks"
@@ -183,8 +183,8 @@ class _Line:
             pl.col("length") == self.length,
             pl.col("task").is_in(self.tasks),
         )
-        sides = [own.filter(pl.col("model") == each) for each in (self.model.name, run)]
-        return points, sign_flip_test(*paired_means(*sides, self.study.grid))
+        whole, truncated = (own.filter(pl.col("model") == each) for each in (self.model.name, run))
+        return points, sign_flip_test(*paired_means(whole, truncated, self.study.grid))
 
 
 def _judged(lines: Sequence[_Line], asked: Sequence[Control]) -> list[Controlled]:

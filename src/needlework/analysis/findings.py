@@ -21,9 +21,10 @@ from needlework.statistics.bootstrap import bootstrap
 from needlework.statistics.contrasts import Interval
 from needlework.statistics.means import Estimate, estimate
 from needlework.statistics.power import detectable_difference, detectable_paired_difference
-from needlework.study.config import ShownModel, SuiteName
+from needlework.study.config import SuiteName
 from needlework.study.definitions import Name
 from needlework.study.grid import Grid
+from needlework.study.shown import ShownModel
 
 KEYS = ["suite", "length", "task", "index"]
 """The columns that name a sample."""

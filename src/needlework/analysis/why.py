@@ -9,8 +9,9 @@ from needlework.scores.failures import KINDS, VALUES, Kind
 from needlework.statistics.clusters import clustered
 from needlework.statistics.contrasts import Interval, difference, interval
 from needlework.statistics.means import Estimate
-from needlework.study.config import ShownModel, SuiteName
+from needlework.study.config import SuiteName
 from needlework.study.grid import Grid
+from needlework.study.shown import ShownModel
 
 NEAREST = 64
 """Tokens up to which needles count as the nearest; every further range ends at twice as many."""
@@ -95,8 +96,8 @@ def range_of(distance: int) -> tuple[int, int]:
 
 def shares(rows: pl.DataFrame, grid: Grid, *, by_task: bool) -> Iterator[Share]:
     """The share of every kind of answer, per model, suite and length, and per task if asked."""
-    for place, group in _grouped(rows, by_task=by_task):
-        clusters = _clusters(group, grid)
+    for place, group in grouped(rows, by_task=by_task):
+        clusters = clusters_of(group, grid)
         for kind in KINDS:
             hits = [float(each == kind) for each in group["kind"]]
             yield Share(*place, kind, int(sum(hits)), clustered(hits, clusters))
@@ -105,7 +106,7 @@ def shares(rows: pl.DataFrame, grid: Grid, *, by_task: bool) -> Iterator[Share]:
 def ranges(rows: pl.DataFrame, grid: Grid, *, by_task: bool) -> Iterator[Range]:
     """The score by distance, per model, suite and length, of needles that hold all the answer."""
     placed = rows.filter(pl.col("distance").is_not_null())
-    for place, group in _grouped(placed, by_task=by_task):
+    for place, group in grouped(placed, by_task=by_task):
         by_range: dict[tuple[int, int], list[int]] = {}
         for row, distance in enumerate(group["distance"]):
             by_range.setdefault(range_of(distance), []).append(row)
@@ -147,7 +148,7 @@ def _why(rows: pl.DataFrame, grid: Grid, model: ShownModel) -> Why | None:
         by_distance=difference(interval(far), interval(near)),
         window=_window(list(ranges(at, grid, by_task=False))),
         wrong=wrong.height,
-        values=clustered(held, _clusters(wrong, grid)) if wrong.height >= FEWEST else None,
+        values=clustered(held, clusters_of(wrong, grid)) if wrong.height >= FEWEST else None,
         kinds=tuple(counts.iter_rows()),
     )
 
@@ -161,9 +162,10 @@ def _window(found: Sequence[Range]) -> int | None:
     return inside[-1].high if inside and outside and is_edge else None
 
 
-def _grouped(
+def grouped(
     rows: pl.DataFrame, *, by_task: bool
 ) -> Iterator[tuple[tuple[str, str, int, str | None], pl.DataFrame]]:
+    """The rows of every model, suite and length, and of every task if asked, with their place."""
     keys = ["model", "suite", "length", *(["task"] if by_task else [])]
     for key, group in rows.group_by(keys, maintain_order=True):
         model, suite, length, *task = key
@@ -171,10 +173,10 @@ def _grouped(
 
 
 def _mean(rows: pl.DataFrame, grid: Grid) -> Estimate:
-    return clustered(rows["score"].to_list(), _clusters(rows, grid))
+    return clustered(rows["score"].to_list(), clusters_of(rows, grid))
 
 
-def _clusters(rows: pl.DataFrame, grid: Grid) -> list[tuple[str, int]]:
+def clusters_of(rows: pl.DataFrame, grid: Grid) -> list[tuple[str, int]]:
     """The question behind every row: tasks that share their needles ask the same ones."""
     asked = {
         (suite, task.name): task.questions

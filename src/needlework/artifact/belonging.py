@@ -140,11 +140,21 @@ def not_shown(artifact: Path, *, asked_again: Mapping[str, int] | None) -> Itera
         "that the samples are those that the tasks make: references and answers that were changed "
         "together in data and predictions pass, and needles that are said to lie elsewhere"
     )
+    if _has_likelihoods(artifact):
+        yield "that the likelihoods are those of these models, as nobody computes them again"
     yield "when, where and with which packages it was computed, which environment.json only says"
     verified = any((artifact / STUDY / "verified").glob("*.json"))
     told = "study/verified only says" if verified else "nobody verified in this study"
     yield f"that the weights are those of the models, which {told}"
     yield from own_tasks.not_shown(_tasks(artifact))
+
+
+def _has_likelihoods(artifact: Path) -> bool:
+    """Whether the study asked for likelihoods; a check says where it cannot be read."""
+    try:
+        return reading.study(artifact).likelihood
+    except NeedleworkError:
+        return False
 
 
 def _tasks(artifact: Path) -> dict[str, Spec]:

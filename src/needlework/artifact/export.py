@@ -15,8 +15,9 @@ from needlework.errors import RecordError
 from needlework.files import json_line, read_records, write_text
 from needlework.records import Prediction, Sample
 from needlework.scores.cells import CellEstimate, read_estimates, read_scores, scored
-from needlework.study.config import ShownModel, Study
+from needlework.study.config import Study
 from needlework.study.grid import Cell, Grid
+from needlework.study.shown import ShownModel
 from needlework.tasks.metrics import clean
 from needlework.tasks.specs import Spec
 

@@ -11,10 +11,11 @@ import polars as pl
 from needlework.artifact.bundle import INPUTS, STUDY
 from needlework.errors import ArtifactError
 from needlework.parsing import parse, read
-from needlework.study.config import ShownModel, Study
+from needlework.study.config import Study
 from needlework.study.controls import ControlCell
 from needlework.study.definitions import Name
 from needlework.study.grid import Cell, Grid
+from needlework.study.shown import ShownModel
 from needlework.tasks.specs import Spec
 
 Content = TypeVar("Content")

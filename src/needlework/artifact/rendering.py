@@ -28,10 +28,11 @@ from needlework.report.notes import Verified, read_verified
 from needlework.report.results import write_results
 from needlework.report.summary import write_report
 from needlework.report.tables import Measured, read_measured, write_models, write_table
-from needlework.study.config import ShownModel, Study
+from needlework.study.config import Study
 from needlework.study.definitions import MADE_BY, FigureDefinition, TableDefinition, TableValue
 from needlework.study.grid import Grid
-from needlework.study.presentation import WHY, Page, Shown
+from needlework.study.presentation import Page, Shown
+from needlework.study.shown import ShownModel
 from needlework.study.variants import StudiedModel
 
 Content = TypeVar("Content")
@@ -42,6 +43,7 @@ NEEDED: Mapping[TableValue, str] = {
     "failures": " study/diagnosis.parquet",
     "distance": " study/diagnosis.parquet",
     "controls": " study/controls.json",
+    "likelihood": " study/diagnosis.parquet",
 }
 """What a table of each value is made from."""
 
@@ -140,7 +142,7 @@ class Again:
     def table(self, definition: TableDefinition, stem: str, *, intervals: bool = False) -> None:
         """Make a table."""
         output, templates = self.again / stem, self.templates
-        if definition.value in WHY:
+        if MADE_BY[definition.value] == "explain":
             write_diagnoses(
                 definition,
                 output,
@@ -175,6 +177,7 @@ class Again:
             figure,
             [self.scores],
             self.again / stem,
+            study=self.study().study,
             grid=self.grid(),
             models=self.models(),
             planned=self._plan("costs", tuple[PlannedCell, ...]) if figure.kind == "cost" else (),
@@ -278,7 +281,7 @@ def outputs(
     shown = made.shown()
     if "hazards" in shown.pages:
         yield Output((EXPLORER,), f"needlework explorer study {EXPLORER}", made.explorer)
-        names = ("hazards.md", "hazards.csv", *_figure("hazard_waterfall", SUFFIXES))
+        names = ("hazards.md", "hazards.csv", *_figure("hazard_forest", SUFFIXES))
         yield Output(names, "needlework hazards study/scores.parquet .", made.hazards)
         return
     if "controls" in shown.pages:

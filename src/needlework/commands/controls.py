@@ -26,9 +26,10 @@ def compare_controls(
     """
     from needlework.parsing import parse, read
     from needlework.report.controls import write_controlled
-    from needlework.study.config import ShownModel, Study
+    from needlework.study.config import Study
     from needlework.study.controls import ControlCell
     from needlework.study.grid import Grid
+    from needlework.study.shown import ShownModel
 
     write_controlled(
         scores,
@@ -57,8 +58,8 @@ def controls(
     """
     from needlework.parsing import parse, read
     from needlework.report.controls import read_controlled, write_controls
-    from needlework.study.config import ShownModel
     from needlework.study.grid import Grid
+    from needlework.study.shown import ShownModel
 
     write_controls(
         defined(definition, command="controls"),

@@ -67,6 +67,9 @@ class ReaderOptions(TypedDict):
     type=click.IntRange(min=1),
     help="Tokens of prompt and answer that --control truncated leaves.",
 )
+@click.option(
+    "--distractors", is_flag=True, help="Details name wrong values, for `predict --likelihood`."
+)
 def dataset(
     task: str,
     length: int,
@@ -82,6 +85,7 @@ def dataset(
     questions: Path | None,
     control: Literal["truncated", "no-haystack", "no-needle"] | None,
     trained_length: int | None,
+    distractors: bool,
     **reader: Unpack[ReaderOptions],
 ) -> None:
     """Make the samples of one task at one length, for one tokenizer and prompt format."""
@@ -105,6 +109,7 @@ def dataset(
         questions=questions,
         control=control,
         trained_length=trained_length,
+        distractors=distractors,
         **reader,
     )
     loaded = tokenizers.load(

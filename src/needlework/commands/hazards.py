@@ -16,7 +16,7 @@ from needlework.commands.options import EXISTING, FOLDER, PACKAGED_FOLDER
 def hazards(scores: Path, folder: Path, config: Path, models: Path, templates: Path) -> None:
     """Tell what each published defect costs, from the SCORES of a hazard study.
 
-    Writes hazards.md, hazards.csv and figures/hazard_waterfall as SVG, PNG, PDF and HTML to FOLDER.
+    Writes hazards.md, hazards.csv and figures/hazard_forest as SVG, PNG, PDF and HTML to FOLDER.
     """
     from needlework.hazards.page import write_hazards
     from needlework.parsing import parse, read

@@ -1,7 +1,7 @@
 """Commands that run or train models, and report what the machine can do."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Unpack
+from typing import TYPE_CHECKING, Literal, NoReturn, Unpack
 
 import click
 
@@ -75,6 +75,9 @@ def doctor(models: Path) -> None:
 @ONLY
 @click.option("--shard", help="One of N parts of the cell, e.g. 1/4; `merge` makes one of them.")
 @click.option("--server-log", type=FILE, help="Where the log of a server that is started goes.")
+@click.option(
+    "--likelihood", is_flag=True, help="Tell how likely references and distractors are, too."
+)
 def predict(
     output: Path,
     datasets: tuple[Path, ...],
@@ -89,6 +92,7 @@ def predict(
     thought_tokens: int | None,
     server: str | None,
     server_log: Path | None,
+    likelihood: bool,
     **model: Unpack[ModelOptions],
 ) -> None:
     """Answer the DATASETS of one cell, each named TASK.jsonl; OUTPUT holds one line per sample.
@@ -100,6 +104,8 @@ def predict(
 
     specs = suite_tasks(tasks, only)
     part = parse_shard(shard) if shard else None
+    if likelihood and (model["backend"] == "server" or thought_end):
+        _refuse_likelihood(model["checkpoint"], is_served=model["backend"] == "server")
     if model["backend"] == "server":
         from needlework.commands.serving import predict_served
 
@@ -119,7 +125,20 @@ def predict(
             protocol=protocol,
             machine=rule.Machine(device=device, threads=threads, memory=memory),
             shard=part,
+            likelihood=likelihood,
         )
+
+
+def _refuse_likelihood(checkpoint: str, *, is_served: bool) -> NoReturn:
+    """Say why nobody can tell how likely this model takes a text to be behind the prompt."""
+    from needlework.errors import StudyError
+
+    why = (
+        "a server tells no probability of a given text"
+        if is_served
+        else "it thinks before it answers, so no answer follows the prompt"
+    )
+    raise StudyError(f"--likelihood: {checkpoint}: {why}; leave the option out")
 
 
 def _reasoning(end: str | None, tokens: int | None) -> "Reasoning | None":

@@ -126,8 +126,9 @@ def results(
 
     from needlework.parsing import parse, read
     from needlework.report.results import write_results
-    from needlework.study.config import ShownModel, Study
+    from needlework.study.config import Study
     from needlework.study.grid import Grid
+    from needlework.study.shown import ShownModel
 
     write_results(
         parse(Study, read(config), where=str(config)),

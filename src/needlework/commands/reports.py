@@ -27,6 +27,7 @@ CONTROLS = click.option(
 @click.argument("published", type=EXISTING_FOLDER)
 @click.argument("cells", type=EXISTING)
 @click.argument("output", type=FILE)
+@click.option("--study", "config", type=EXISTING, required=True, help="The study's own keys.")
 @GRID
 @MODELS
 @SAMPLES
@@ -35,6 +36,7 @@ def agreement(
     published: Path,
     cells: Path,
     output: Path,
+    config: Path,
     grid: Path,
     models: Path,
     samples: int,
@@ -46,13 +48,15 @@ def agreement(
     """
     from needlework.paper.agreement_page import write_agreement
     from needlework.parsing import parse, read
-    from needlework.study.config import ShownModel
+    from needlework.study.config import Study
     from needlework.study.grid import Grid
+    from needlework.study.shown import ShownModel
 
     write_agreement(
         published,
         cells,
         output,
+        study=parse(Study, read(config), where=str(config)).study,
         grid=parse(Grid, read(grid), where=str(grid)),
         models=parse(tuple[ShownModel, ...], read(models), where=str(models)),
         samples=samples,
@@ -176,9 +180,9 @@ def explorer(
     """
     from needlework.parsing import parse, read
     from needlework.report.explorer.page import write_explorer
-    from needlework.study.config import ShownModel
     from needlework.study.grid import Grid
     from needlework.study.presentation import Shown
+    from needlework.study.shown import ShownModel
 
     write_explorer(
         folder,
@@ -194,6 +198,7 @@ def explorer(
 @click.argument("definition", type=EXISTING)
 @click.argument("output", type=FILE)
 @click.argument("scores", type=EXISTING, nargs=-1)
+@click.option("--study", "config", type=EXISTING, required=True, help="The study's own keys.")
 @GRID
 @MODELS
 @click.option("--costs", type=EXISTING, help="What each cell was estimated to take.")
@@ -204,6 +209,7 @@ def figure(
     definition: Path,
     output: Path,
     scores: tuple[Path, ...],
+    config: Path,
     grid: Path,
     models: Path,
     costs: Path | None,
@@ -221,9 +227,10 @@ def figure(
     from needlework.parsing import parse, read
     from needlework.report.controls import read_controlled
     from needlework.report.figures import write_figure
-    from needlework.study.config import ShownModel
+    from needlework.study.config import Study
     from needlework.study.definitions import FigureDefinition
     from needlework.study.grid import Grid
+    from needlework.study.shown import ShownModel
 
     shown = parse(tuple[ShownModel, ...], read(models), where=str(models))
     planned = parse(tuple[PlannedCell, ...], read(costs), where=str(costs)) if costs else ()
@@ -231,6 +238,7 @@ def figure(
         parse(FigureDefinition, read(definition), where=str(definition)),
         scores,
         output,
+        study=parse(Study, read(config), where=str(config)).study,
         grid=parse(Grid, read(grid), where=str(grid)),
         models=shown,
         planned=planned,
@@ -263,8 +271,9 @@ def findings(
     from needlework.parsing import parse, read
     from needlework.report.controls import read_controlled
     from needlework.report.findings import write_findings
-    from needlework.study.config import ShownModel, Study
+    from needlework.study.config import Study
     from needlework.study.grid import Grid
+    from needlework.study.shown import ShownModel
 
     write_findings(
         parse(Study, read(config), where=str(config)),
@@ -303,9 +312,10 @@ def report(
     from needlework.parsing import parse, read
     from needlework.report.controls import read_controlled
     from needlework.report.summary import write_report
-    from needlework.study.config import ShownModel, Study
+    from needlework.study.config import Study
     from needlework.study.grid import Grid
     from needlework.study.presentation import Shown
+    from needlework.study.shown import ShownModel
 
     write_report(
         parse(Study, read(config), where=str(config)),

@@ -49,9 +49,9 @@ def diagnose(study: Path, output: Path, only: tuple[str, ...]) -> None:
     """
     from needlework.parsing import parse, read
     from needlework.scores import diagnoses
-    from needlework.study.config import ShownModel
     from needlework.study.definitions import Name
     from needlework.study.grid import Grid
+    from needlework.study.shown import ShownModel
     from needlework.tasks.specs import Spec
 
     path = study / "plan/models.json"

@@ -48,9 +48,9 @@ def comparison(
     """
     from needlework.paper.comparison_page import write_comparison
     from needlework.parsing import parse, read
-    from needlework.study.config import ShownModel
     from needlework.study.definitions import TableDefinition
     from needlework.study.grid import Grid
+    from needlework.study.shown import ShownModel
 
     write_comparison(
         parse(TableDefinition, read(definition), where=str(definition)),
@@ -80,8 +80,8 @@ def explain(
     """
     from needlework.parsing import parse, read
     from needlework.report.diagnoses import write_diagnoses
-    from needlework.study.config import ShownModel
     from needlework.study.grid import Grid
+    from needlework.study.shown import ShownModel
 
     write_diagnoses(
         defined(definition, command="explain"),
@@ -109,7 +109,7 @@ def models(
     from needlework.parsing import parse, read
     from needlework.report.notes import read_verified
     from needlework.report.tables import write_models
-    from needlework.study.config import ShownModel
+    from needlework.study.shown import ShownModel
 
     write_models(
         defined(definition, command="models"),
@@ -147,8 +147,8 @@ def table(
     from needlework.parsing import parse, read
     from needlework.report.notes import read_verified
     from needlework.report.tables import read_measured, write_table
-    from needlework.study.config import ShownModel
     from needlework.study.grid import Grid
+    from needlework.study.shown import ShownModel
 
     measured = read_measured(
         scores,

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from needlework.cost.study import cell_cost
 from needlework.cost.work import expected
 from needlework.parsing import Closed
-from needlework.study.config import RunName
 from needlework.study.definitions import Name
 from needlework.study.grid import Cell
 from needlework.study.plan import Plan
 from needlework.study.serving import cells_of
+from needlework.study.shown import RunName
 
 SHORT_PROMPTS = 3
 """By which what a server has loaded is compared with the weights."""

@@ -3,17 +3,22 @@
 Knows samples, predictions and the journal; does not know how prompts are read or where files lie.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from needlework.engine import identity
+from needlework.engine.compared import Text, texts_of, told
+from needlework.engine.decode import NOT_FINITE
 from needlework.engine.interruption import Interruption, StoppedError
 from needlework.engine.journal import Entry, Journal, read_entries
+from needlework.engine.likelihood import Likelihoods
 from needlework.engine.memory import limits_for
 from needlework.engine.progress import Progress, shown
+from needlework.engine.refusing import check_vocabulary, impossible
 from needlework.engine.running import Engine, Question
 from needlework.engine.schedule import ALONE, Limits
 from needlework.engine.stopping import Decoding, Pieces, StopRule
@@ -40,6 +45,9 @@ class Dataset:
     samples: Sequence[Sample]
     tokens_to_generate: int
     metric: Metric
+    distractors: Mapping[int, Sequence[str]] | None = None
+    """By the index of a sample, wrong values whose likelihoods are told beside those of its
+    references; None where nobody asks for likelihoods."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +105,8 @@ def predict_cell(
         entries = {**_taken_over(setting.siblings, vocabulary), **own}
         failures = _answer_missing(engine, rows, entries, lines, setting)
     # A failed sample has no entry to say what computed it.
-    told = setting.others | {"backend": identity.backend_of(decoder)}
-    setting = replace(setting, others={**told, LIBRARIES: identity.libraries_of(decoder)})
+    others = setting.others | {"backend": identity.backend_of(decoder)}
+    setting = replace(setting, others={**others, LIBRARIES: identity.libraries_of(decoder)})
     return [
         _prediction(row, entries.get(row.key), row.error or failures.get(row.key), pieces, setting)
         for row in rows
@@ -128,6 +136,8 @@ class _Row:
     """Prompt tokens that the cell's accounts charge to this sample."""
     error: str | None
     """Why the model cannot be asked."""
+    texts: Sequence[Text]
+    """Those whose likelihoods behind the prompt are asked for."""
 
 
 def _rows(
@@ -144,11 +154,15 @@ def _rows(
         for sample, tokens in _tokenized(dataset, tokenizer)
     ]
     prompts = [tokens for *_, tokens in asked]
-    _check_vocabulary(prompts, tokenizer, decoder)
+    texts = [texts_of(sample, data.distractors, tokenizer) for _, data, sample, _ in asked]
+    check_vocabulary(chain(prompts, _tokens(texts)), tokenizer, decoder)
     thoughts = decoding.reasoning.tokens if decoding.reasoning else 0
-    limits = [thoughts + dataset.tokens_to_generate for _, dataset, *_ in asked]
+    limits = [
+        max([thoughts + dataset.tokens_to_generate, *(len(each.tokens) for each in compared)])
+        for (_, dataset, *_), compared in zip(asked, texts, strict=True)
+    ]
     errors = [
-        _impossible(tokens, limit, decoder) for tokens, limit in zip(prompts, limits, strict=True)
+        impossible(tokens, limit, decoder) for tokens, limit in zip(prompts, limits, strict=True)
     ]
     possible = [tokens for tokens, error in zip(prompts, errors, strict=True) if error is None]
     decoder.prepare(possible, max(limits, default=0))
@@ -158,9 +172,16 @@ def _rows(
     rows = []
     for number, (task, dataset, sample, tokens) in enumerate(asked):
         question = _question(task, dataset, sample, tokens, decoding, end)
-        key = identity.key(reader, tokens, question.rule, question.address)
-        rows.append(_Row(number, task, sample, question, key, charged[number], errors[number]))
+        tokens_of = [each.tokens for each in texts[number]]
+        key = identity.key(reader, tokens, question.rule, question.address, tokens_of)
+        accounts = charged[number], errors[number]
+        rows.append(_Row(number, task, sample, question, key, *accounts, texts[number]))
     return rows
+
+
+def _tokens(texts: Sequence[Sequence[Text]]) -> Iterator[Tokens]:
+    """The tokens of every text of every sample."""
+    return (np.array(each.tokens, dtype=np.int32) for compared in texts for each in compared)
 
 
 def _question(
@@ -192,29 +213,6 @@ def _tokenized(dataset: Dataset, tokenizer: Tokenizer) -> list[tuple[Sample, Tok
     ]
 
 
-def _check_vocabulary(prompts: Sequence[Tokens], tokenizer: Tokenizer, decoder: Decoder) -> None:
-    largest = max((int(tokens.max()) for tokens in prompts if len(tokens)), default=0)
-    known = decoder.config.vocabulary
-    if largest >= known:
-        raise EngineError(
-            f"tokenizer {tokenizer.identity} produced id {largest}, outside the model's vocabulary "
-            f"of {known}; name the tokenizer that belongs to the checkpoint"
-        )
-
-
-def _impossible(tokens: Tokens, limit: int, decoder: Decoder) -> str | None:
-    """Why this prompt cannot be answered, whatever the memory."""
-    positions = decoder.config.positions
-    if not len(tokens):
-        return "the prompt has no tokens"
-    if positions is not None and len(tokens) + limit > positions:
-        return (
-            f"prompt and answer of {len(tokens) + limit} tokens exceed the {positions} positions "
-            "of the model; choose a shorter length"
-        )
-    return None
-
-
 def _charged(prompts: Sequence[Tokens], errors: Sequence[str | None], *, share: bool) -> list[int]:
     """Tokens every prompt pays for when the whole cell shares its prefixes; failed ones none."""
     asked = [number for number, error in enumerate(errors) if error is None]
@@ -236,6 +234,9 @@ def _answer_missing(
     limits = _limits(engine, questions, setting)
     forest = engine.forest([each.tokens for each in questions], limits)
     reading = Reading(forest)
+    likelihoods = _likelihoods(engine, missing)
+    if likelihoods is not None:
+        engine = replace(engine, see=likelihoods.see)
     progress = _progress(setting.name, rows, sum(map(len, missing)), forest)
     libraries = identity.libraries_of(engine.decoder)
     failures: dict[str, str] = {}
@@ -244,12 +245,21 @@ def _answer_missing(
         for finished in engine.answer(questions, limits, setting.interruption):
             group = missing[finished.prompt]
             key, tokens = group[0].key, finished.tokens
+            nats = likelihoods.found.get(finished.prompt) if likelihoods else None
             if finished.error is not None:
                 failures[key] = finished.error
                 too_large += [finished.error] if finished.does_not_fit else []
+            elif group[0].texts and nats is None:
+                failures[key] = NOT_FINITE
             else:
                 reason = finished.stop_reason
-                entry = Entry(key=key, tokens=tokens, stop_reason=reason, libraries=libraries)
+                entry = Entry(
+                    key=key,
+                    tokens=tokens,
+                    stop_reason=reason,
+                    libraries=libraries,
+                    likelihood=nats,
+                )
                 journal.append([entry])
                 entries[key] = entry
             progress.finish(len(group), read=reading.finish(finished.prompt), written=len(tokens))
@@ -260,6 +270,15 @@ def _answer_missing(
         )
     _refuse_where_nothing_fits(rows, entries, too_large)
     return failures
+
+
+def _likelihoods(engine: Engine, missing: Sequence[Sequence[_Row]]) -> Likelihoods | None:
+    """What finds the likelihoods that the missing answers lack; None where none is asked for."""
+    texts = [[each.tokens for each in group[0].texts] for group in missing]
+    if not any(texts):
+        return None
+    prompts = [group[0].question.tokens for group in missing]
+    return Likelihoods(engine.decoder, engine.vocabulary, prompts, texts)
 
 
 def _refuse_where_nothing_fits(
@@ -325,4 +344,5 @@ def _prediction(
         shared_tokens=0 if row.error else prompt_tokens - row.charged,
         generated_tokens=len(tokens),
         others=setting.others if entry is None else _with_libraries(setting, entry.libraries),
+        likelihood=told(row.texts, None if entry is None else entry.likelihood),
     )

@@ -12,13 +12,15 @@ digits, and a cell that holds answers of two versions is marked.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from needlework import sources
 from needlework.engine.stopping import Decoding, StopRule
@@ -34,6 +36,8 @@ from needlework.tokenizers.prefixes import Tokens
 
 ENGINE = "needlework.engine.running"
 """The module from which everything that decides an answer is imported."""
+LIKELIHOOD = "needlework.engine.likelihood"
+"""The module from which everything else that decides a likelihood is imported."""
 LOADER = "needlework.models.checkpoints"
 BESIDE = frozenset(
     {
@@ -107,10 +111,21 @@ class Identity(Closed):
     metric: str
     address: tuple[str | int, ...]
     """Where its random stream is found, should it be drawn; empty for a greedy answer."""
+    likelihood: str | None = Field(None, exclude_if=lambda value: value is None)
+    """A digest of the texts whose likelihoods are asked for, and of our code that tells them."""
 
 
-def key(reader: Reader, tokens: Tokens, rule: StopRule, address: tuple[str | int, ...]) -> str:
-    """The digest under which the answer to a prompt is found in a journal."""
+def key(
+    reader: Reader,
+    tokens: Tokens,
+    rule: StopRule,
+    address: tuple[str | int, ...],
+    texts: Sequence[Sequence[int]] = (),
+) -> str:
+    """The digest under which the answer to a prompt is found in a journal.
+
+    `texts` are those whose likelihoods behind the prompt are asked for, as tokens.
+    """
     identity = Identity(
         reader=reader,
         limit=rule.limit,
@@ -118,11 +133,22 @@ def key(reader: Reader, tokens: Tokens, rule: StopRule, address: tuple[str | int
         outputs=rule.outputs,
         metric=rule.metric,
         address=address,
+        likelihood=_likelihood(texts) if texts else None,
     )
     digest = hashlib.sha256(identity.model_dump_json().encode())
     digest.update(b"\n")
     digest.update(np.asarray(tokens).astype("<u4").tobytes())
     return digest.hexdigest()
+
+
+def _likelihood(texts: Sequence[Sequence[int]]) -> str:
+    """What decides the likelihoods of these texts, the answer's key aside."""
+    return _digest([_likelihood_code(), *(f"{' '.join(map(str, text))}\n" for text in texts)])
+
+
+@cache
+def _likelihood_code() -> str:
+    return sources.digest(LIKELIHOOD, without=BESIDE | sources.closure(ENGINE))
 
 
 def reader_of(

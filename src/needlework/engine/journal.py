@@ -46,6 +46,10 @@ class Entry(Line):
     stop_reason: StopReason
     libraries: str
     """The versions of what computed it."""
+    likelihood: tuple[Annotated[float, Field(le=0, allow_inf_nan=False)], ...] | None = Field(
+        None, exclude_if=lambda value: value is None
+    )
+    """The log-likelihoods of the texts that its key names, where it names some."""
 
 
 def read_entries(path: Path, *, vocabulary: int) -> dict[str, Entry]:

@@ -19,7 +19,7 @@ from needlework.engine.interruption import on_sigterm
 from needlework.engine.memory import all_free_bytes, refuse_too_long
 from needlework.engine.processor import prepare_processor
 from needlework.engine.progress import cells_done
-from needlework.engine.samples import read_samples
+from needlework.engine.samples import read_distractors, read_samples
 from needlework.engine.stopping import PUBLISHED_SAMPLING, Decoding
 from needlework.files import write_records
 from needlework.gguf_header import quantisation_of
@@ -76,10 +76,12 @@ def predict(
     protocol: str,
     machine: Machine,
     shard: Shard | None = None,
+    likelihood: bool = False,
 ) -> None:
     """Write the predictions of one cell, or of a shard of it; datasets are named `{task}.jsonl`.
 
-    The journal beside it stays: more samples later, or another try, compute only what is new.
+    The journal beside it stays: more samples later, or another try, compute only what is new. With
+    `likelihood` predictions say how likely the model takes references and distractors to be.
 
     Raises:
         EngineError: the datasets are not those of the tasks, or the cell cannot be computed.
@@ -87,7 +89,7 @@ def predict(
     """
     device = _prepare(machine)
     keep_compiled(output, device)
-    questions = _read(datasets, tasks)
+    questions = _read(datasets, tasks, likelihood=likelihood)
     tokenizer = _tokenizer(model)
     setting = _setting(output, shard, machine.memory if device == "cpu" else None)
     journal = output.with_name(f"{output.name}.journal")
@@ -285,15 +287,20 @@ def _origin(model: Model, named: identity.Files | str, decoder: Decoder) -> dict
     }
 
 
-def _read(paths: Sequence[Path], tasks: Mapping[str, Spec]) -> dict[str, Dataset]:
+def _read(
+    paths: Sequence[Path], tasks: Mapping[str, Spec], *, likelihood: bool
+) -> dict[str, Dataset]:
     """Every task's samples, in the order of `tasks`."""
+    asked = read_samples(paths, tasks)
+    distractors = read_distractors(paths) if likelihood else {}
     return {
         task: Dataset(
             samples=samples,
             tokens_to_generate=tasks[task].tokens_to_generate,
             metric=tasks[task].metric,
+            distractors=distractors.get(task),
         )
-        for task, samples in read_samples(paths, tasks).items()
+        for task, samples in asked.items()
     }
 
 

@@ -1,7 +1,7 @@
 """Prompts to answers under memory limits, which are halved when a batch does not fit."""
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from needlework.engine.choosing import Chooser, Greedy, Sampled
 from needlework.engine.decode import Finished, decode
 from needlework.engine.interruption import Interruption
 from needlework.engine.memory import DoesNotFitError
-from needlework.engine.prefill import prefill, read
+from needlework.engine.prefill import Ready, prefill, read
 from needlework.engine.schedule import ALONE, Limits
 from needlework.engine.stopping import Answer, Decoding, Pieces, StopRule
 from needlework.errors import ForwardError
@@ -30,6 +30,10 @@ class Question:
     """Where its random stream is found, should the answer be drawn."""
 
 
+See = Callable[[Ready, Sequence[int], Limits], None]
+"""Takes note of prompts that are read, at these positions, under these limits."""
+
+
 @dataclass(frozen=True)
 class Engine:
     """A decoder and the way it is asked."""
@@ -41,6 +45,8 @@ class Engine:
     """Rows of the head that can be chosen."""
     share: bool = True
     """Read a prefix once for all prompts that begin with it."""
+    see: See | None = None
+    """Sees every prompt before its answer is begun; may read on behind it, as states are values."""
 
     def forest(self, prompts: Sequence[Tokens], limits: Limits) -> tuple[Segment, ...]:
         """What is read once for several of these prompts, as long as the limits hold."""
@@ -89,9 +95,10 @@ class Engine:
         forest = self.forest(prompts, limits)
         if not self.decoder.reads_in_pieces:
             limits = limits.in_one_call(max(map(len, prompts)))
+        ready = prefill(self.decoder, prompts, forest, limits=limits, interruption=interruption)
         for finished in decode(
             self.decoder,
-            prefill(self.decoder, prompts, forest, limits=limits, interruption=interruption),
+            self._seen(ready, positions, limits),
             answers,
             self._chooser(asked, answers),
             rows=limits.rows,
@@ -99,6 +106,15 @@ class Engine:
             interruption=interruption,
         ):
             yield finished.at(positions[finished.prompt])
+
+    def _seen(
+        self, ready: Iterator[Ready], positions: Sequence[int], limits: Limits
+    ) -> Iterator[Ready]:
+        """The same prompts, each group seen before it is handed over."""
+        for group in ready:
+            if self.see is not None:
+                self.see(group, [positions[prompt] for prompt in group.prompts], limits)
+            yield group
 
     def _one_by_one(
         self,

@@ -5,7 +5,28 @@ from pathlib import Path
 
 from needlework.errors import EngineError
 from needlework.files import read_records
-from needlework.records import Sample
+from needlework.records import PlacedDetail, Sample
+
+
+def read_distractors(paths: Sequence[Path]) -> dict[str, dict[int, tuple[str, ...]]]:
+    """Of every task the wrong values beside its samples, by the index of a sample.
+
+    Raises:
+        EngineError: a dataset was made for no study of likelihoods.
+        RecordError: a file is damaged.
+    """
+    found = {}
+    for path in paths:
+        details = read_records(path.with_suffix(".details.jsonl"), PlacedDetail)
+        found[path.stem] = {
+            each.index: each.distractors for each in details if each.distractors is not None
+        }
+        if len(found[path.stem]) < len(details):
+            raise EngineError(
+                f"{path.with_suffix('.details.jsonl')}: names no distractors, which likelihoods "
+                "are compared with; make it again with `needlework dataset --distractors`"
+            )
+    return found
 
 
 def read_samples(paths: Sequence[Path], tasks: Iterable[str]) -> dict[str, list[Sample]]:

@@ -1,7 +1,7 @@
 """What each published defect costs: the variants of a model on the same samples, compared in pairs.
 
 A defect's cost is the score of the model with no defect minus that of the model with it alone.
-What the costs do not add up to in the model with all of its defects is the remainder: what the
+What the costs do not add up to in the model with all of its defects is the interaction: what the
 defects do to each other.
 """
 
@@ -30,7 +30,7 @@ from needlework.study.variants import (
 # Shapes: K costs, S strata (tasks), N samples of each, R resamples.
 Array = NDArray[np.float64]
 
-REMAINDER, TOTAL = "remainder", "total"
+INTERACTION, TOTAL = "interaction", "total"
 REPEATED = FORMATS[2]
 """The format of the repeated paragraph: all that a mean over mixed formats holds between depths."""
 
@@ -40,14 +40,14 @@ class Cost:
     """What a defect costs, what all of them cost, or what is left between the two."""
 
     part: str
-    """A defect, `remainder` or `total`."""
+    """A defect, `interaction` or `total`."""
     points: Interval
     """Corrected minus defective, as a share of 1."""
     changed: int
     """Samples whose score is another one."""
     samples: int
     p_value: float | None = None
-    """Of the exact paired permutation test; None for the remainder and for single lengths."""
+    """Of the exact paired permutation test; None for the interaction and for single lengths."""
     adjusted: float | None = None
     """The same, corrected for all tests of the study (Holm)."""
 
@@ -65,8 +65,8 @@ class Breakdown:
     all_defects: float
     no_defect: float
     costs: tuple[Cost, ...]
-    """One for each defect that touches the suite, then the remainder where there are several, then
-    the total."""
+    """One for each defect that touches the suite, then the interaction where there are several,
+    then the total."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,7 @@ class _Scored:
             for defect in self.model.suites[self.suite].defects
         }
         total = corrected - self.scores[ALL_DEFECTS]
-        several = {REMAINDER: total - sum(alone.values())} if len(alone) > 1 else {}
+        several = {INTERACTION: total - sum(alone.values())} if len(alone) > 1 else {}
         return alone | several | {TOTAL: total}
 
 
@@ -148,7 +148,7 @@ def _broken_down(scored: _Scored, limits: Iterator[Interval]) -> Breakdown:
     for part, difference_SN in differences.items():
         changed = int(np.count_nonzero(np.abs(difference_SN) > 1e-9))
         # The total of one defect is that defect, and what changes nothing needs no test.
-        is_again = part == REMAINDER or (part == TOTAL and REMAINDER not in differences)
+        is_again = part == INTERACTION or (part == TOTAL and INTERACTION not in differences)
         has_test = scored.length is None and not is_again and changed > 0
         other = scored.scores[ALL_DEFECTS if part == TOTAL else part] if has_test else None
         costs.append(

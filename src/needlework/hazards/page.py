@@ -8,15 +8,15 @@ from pathlib import Path
 
 from needlework.analysis.findings import SIGNIFICANCE
 from needlework.files import write_csv, write_text
-from needlework.hazards.effects import REMAINDER, TOTAL, Breakdown, Cost, breakdowns
-from needlework.hazards.waterfall import hazard_waterfall
+from needlework.hazards.effects import INTERACTION, TOTAL, Breakdown, Cost, breakdowns
+from needlework.hazards.forest import HEADS, hazard_forest
 from needlework.report import charts
 from needlework.report.rendering import render
 from needlework.report.writing import Written, markdown
 from needlework.scores.cells import read_parquet
 from needlework.statistics.contrasts import Interval
 from needlework.study.config import Study
-from needlework.study.variants import LABELS, StudiedModel
+from needlework.study.variants import StudiedModel
 
 SUBJECTS = {
     "mamba-sampling": "sampling",
@@ -36,8 +36,7 @@ DEFECTS = {
     "format-mix": "between depths 0, 50 and 100, the mean over formats held one format alone",
 }
 """What each defect is, in a line."""
-HEADS = {**LABELS, REMAINDER: "interaction", TOTAL: "total"}
-FIGURE = "hazard_waterfall"
+FIGURE = "hazard_forest"
 
 
 def write_hazards(
@@ -48,7 +47,7 @@ def write_hazards(
     scores: Path,
     templates: Path,
 ) -> None:
-    """Write hazards.md, hazards.csv and the waterfall, with every suffix of a figure, to `folder`.
+    """Write hazards.md, hazards.csv and the picture, with every suffix of a figure, to `folder`.
 
     Raises:
         RecordError: scores are damaged or missing.
@@ -61,6 +60,7 @@ def write_hazards(
         study=study,
         figure=f"figures/{FIGURE}.svg",
         suites=_by_suite(found),
+        certain_in=lambda rows: [row.model for row in rows if any(map(_is_certain, row.costs))],
         title=_title,
         heads=HEADS,
         defects={part: told for part, told in DEFECTS.items() if part in asked},
@@ -73,7 +73,7 @@ def write_hazards(
     )
     write_text(folder / "hazards.md", page)
     write_csv(folder / "hazards.csv", (line for row in found for line in _lines(row)))
-    charts.save(hazard_waterfall(found), folder / "figures" / FIGURE)
+    charts.save(hazard_forest(found, study=study.study), folder / "figures" / FIGURE)
 
 
 def _title(row: Breakdown) -> Written:
@@ -87,10 +87,10 @@ def _title(row: Breakdown) -> Written:
 
 def sentence(row: Breakdown) -> Written:
     """What a model's breakdown says, in words."""
-    alone = [cost for cost in row.costs if cost.part not in (REMAINDER, TOTAL)]
+    alone = [cost for cost in row.costs if cost.part not in (INTERACTION, TOTAL)]
     told = [_told(cost) for cost in alone]
     certain = any(map(_is_certain, alone))
-    told += [_together(cost, certain) for cost in row.costs if cost.part == REMAINDER]
+    told += [_together(cost, certain) for cost in row.costs if cost.part == INTERACTION]
     scores = f"{100 * row.all_defects:.1f} with all defects, {100 * row.no_defect:.1f} with none"
     text = "; ".join(told)
     return Written(f"**{markdown(row.label)}**: {scores}. {text[:1].upper()}{text[1:]}.")
@@ -115,7 +115,7 @@ def _is_certain(cost: Cost) -> bool:
 def _together(cost: Cost, certain: bool) -> str:
     """How the defects act together, beside what each of them does alone.
 
-    Where no defect makes a certain difference alone, a remainder that mirrors it is none either.
+    Where no defect makes a certain difference alone, an interaction that mirrors it is none either.
     """
     points, low, high = cost.points
     if low <= 0 <= high:
@@ -145,9 +145,9 @@ def _cell(row: Breakdown, part: str) -> Written:
 
 
 def _parts(rows: Sequence[Breakdown]) -> list[str]:
-    """The defects that some row has, in the order of the rows; remainder and total last."""
+    """The defects that some row has, in the order of the rows; interaction and total last."""
     defects = dict.fromkeys(cost.part for row in rows for cost in row.costs)
-    last = [part for part in (REMAINDER, TOTAL) if part in defects]
+    last = [part for part in (INTERACTION, TOTAL) if part in defects]
     return [part for part in defects if part not in last] + last
 
 

@@ -15,9 +15,9 @@ from needlework.scores.cells import read_estimates
 from needlework.scores.estimates import Scores
 from needlework.statistics.contrasts import interval
 from needlework.statistics.means import Estimate
-from needlework.study.config import ShownModel
 from needlework.study.grid import Grid
 from needlework.study.presentation import Shown
+from needlework.study.shown import ShownModel
 
 WEAKEST = 3
 """Tasks that are named."""

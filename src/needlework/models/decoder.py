@@ -145,6 +145,16 @@ class Decoder(nn.Module):
                 states.append(layer_state)
         return self.norm.after(x_BTD, update_BTD)[1][:, 0], DecoderState(tuple(states))
 
+    def following(
+        self, tokens_BT: Tensor, state: DecoderState, lengths_B: Tensor | None = None
+    ) -> Tensor:
+        """What the head reads after each of these tokens, of shape (B, T, D).
+
+        Row b has `lengths_B[b]` valid tokens, on the left; at the others the result is undefined.
+        """
+        hidden_BTD, _ = self.hidden(tokens_BT, state, lengths_B)
+        return hidden_BTD
+
     def write(self, tokens_B1: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """`read` of one more token a row; the state that is given must not be used any more.
 
@@ -174,3 +184,15 @@ class Decoder(nn.Module):
         if self.config.residual_float32:
             x_BTD = x_BTD.to(torch.promote_types(x_BTD.dtype, torch.float32))
         return x_BTD
+
+
+def one_by_one(
+    decoder: Decoder, tokens_BT: Tensor, state: DecoderState, lengths_B: Tensor | None
+) -> Tensor:
+    """What `read` gives after each of these tokens, along a second axis; as `Decoder.following`."""
+    steps = []
+    for place in range(tokens_BT.shape[1]):
+        valid_B = None if lengths_B is None else (lengths_B > place).long()
+        last, state = decoder.read(tokens_BT[:, place : place + 1], state, valid_B)
+        steps.append(last)
+    return torch.stack(steps, dim=1)

@@ -31,7 +31,7 @@ from needlework.models.allocation import is_out_of_memory
 from needlework.models.checkpoints import hub
 from needlework.models.checkpoints.accounting import listed
 from needlework.models.config import DecoderConfig
-from needlework.models.decoder import Decoder
+from needlework.models.decoder import Decoder, one_by_one
 from needlework.models.hub_cuts import cuts_after, cuts_inside, lengths_around
 from needlework.models.hub_state import HubState, Row
 from needlework.models.state import DecoderState
@@ -48,8 +48,7 @@ PROBE = 12
 """Tokens of the prompt that is tried before anybody says what will be asked."""
 EXACT = {torch.float64: 1e-9, torch.float32: 1e-5}
 """Largest share of the logits' size by which a true cache may differ: a tenth of what is contested
-(`engine.choosing.CLOSE`), and ten times what rounding does. In half precision the place of a cut
-decides what is rounded, and no cut is without effect."""
+(`engine.choosing.CLOSE`), ten times what rounding does. In half precision every cut shows."""
 ROUNDED = 0.05
 """The same share in half precision, where a cache is continued by answers alone."""
 TABLES = re.compile(r"(^|[._])(wpe|pos\w*emb\w*|embed_pos\w*|position_embed\w*)$")
@@ -193,6 +192,12 @@ class HubModel(Decoder):
             logits.append(last_V)
             rows.append(row)
         return torch.stack(logits), cast(DecoderState, HubState(tuple(rows)))
+
+    def following(
+        self, tokens_BT: Tensor, state: DecoderState, lengths_B: Tensor | None = None
+    ) -> Tensor:
+        """Logits of shape (B, T, V) after each of these tokens, which are read one by one."""
+        return one_by_one(self, tokens_BT, state, lengths_B)
 
     def logits(self, h: Tensor) -> Tensor:
         """What `read` and `hidden` gave."""

@@ -7,6 +7,7 @@ the evaluation's book and repeated paragraph occur in no training item.
 
 import json
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -25,7 +26,7 @@ from needlework.nano.vocabulary import (
     VOCABULARY,
     WORDS,
 )
-from needlework.tasks.material import Item, Material
+from needlework.tasks.material import Draw, Item, Material
 from needlework.tasks.prompts import NANO
 from needlework.tasks.specs import Spec
 
@@ -60,12 +61,16 @@ def _code(draws: random.Random) -> str:
     return " ".join(draws.choices(CODES, k=_LETTERS))
 
 
+DRAWS: Mapping[str, Draw] = MappingProxyType({"words": _key, "numbers": _number, "uuids": _code})
+"""How a key or value of each kind is drawn."""
+
+
 def material(grammar: Grammar = "common") -> Material:
     """What evaluations are made of; the `unseen` grammar writes books no model has trained on."""
     return Material(
         name="nano" if grammar == "common" else f"nano-{grammar}",
         wording=NANO,
-        draws=MappingProxyType({"words": _key, "numbers": _number, "uuids": _code}),
+        draws=DRAWS,
         names=_letter,
         example_names=_letter,
         held=_number,

@@ -8,7 +8,7 @@ from needlework.paper.evidence import Estimates, Published
 from needlework.paper.published import Number
 from needlework.statistics.contrasts import Interval, difference, interval
 from needlework.statistics.means import Estimate
-from needlework.study.config import ShownModel
+from needlework.study.shown import ShownModel
 
 OVERALL = "ruler"
 

@@ -16,11 +16,12 @@ from needlework.paper.audit import describe
 from needlework.paper.evidence import OfStudy
 from needlework.paper.published import read_tables
 from needlework.report import charts
+from needlework.report.composition import TEXT, answers, framed, heading
 from needlework.report.rendering import render
 from needlework.scores.cells import read_estimates
 from needlework.scores.estimates import Scores
-from needlework.study.config import ShownModel
 from needlework.study.grid import Grid
+from needlework.study.shown import ShownModel
 
 
 def write_agreement(
@@ -28,6 +29,7 @@ def write_agreement(
     cells: Path,
     output: Path,
     *,
+    study: str,
     grid: Grid,
     models: Sequence[ShownModel],
     samples: int,
@@ -57,7 +59,7 @@ def write_agreement(
     )
     write_text(output.with_suffix(".md"), page)
     write_csv(output.with_suffix(".csv"), rows)
-    charts.save(scatter(found), output)
+    charts.save(scatter(found, study), output)
 
 
 def _row(one: Agreement) -> dict[str, Any]:
@@ -81,19 +83,20 @@ def _by_table(found: Sequence[Agreement]) -> Mapping[int, tuple[int, int]]:
     return {table: (len(ones), sum(one.is_inside for one in ones)) for table, ones in own.items()}
 
 
-def scatter(found: Sequence[Agreement]) -> alt.TopLevelMixin:
+def scatter(found: Sequence[Agreement], study: str) -> alt.TopLevelMixin:
     """Every number, ours over published, with both intervals and the line on which they agree."""
     labels = list(dict.fromkeys(one.number.label for one in found))
-    look = charts.looks(labels)
+    look = charts.looks(labels, legend=True)
+    points = [_point(one) for one in found]
     scale = alt.Scale(domain=[0, 100])
     line = alt.Chart(alt.Data(values=[{"at": 0}, {"at": 100}])).mark_line(color="#777777")
-    base = alt.Chart(alt.Data(values=[_point(one) for one in found])).encode(
+    base = alt.Chart(alt.Data(values=points)).encode(
         x=alt.X("published:Q", title="published (%)", scale=scale),
         y=alt.Y("ours:Q", title="ours (%)", scale=scale),
         color=look["color"],
     )
     rules = base.mark_rule(opacity=0.25)
-    points = base.mark_point(size=36, opacity=1, strokeWidth=1.5).encode(
+    marks = base.mark_point(size=24, opacity=1, strokeWidth=1.5).encode(
         shape=look["shape"],
         fill=alt.condition("datum.inside", alt.value("white"), look["color"]),
         tooltip=[
@@ -103,18 +106,19 @@ def scatter(found: Sequence[Agreement]) -> alt.TopLevelMixin:
             alt.Tooltip("verdict:N"),
         ],
     )
-    return alt.layer(
+    chart = alt.layer(
         line.encode(x=alt.X("at:Q"), y=alt.Y("at:Q")),
         rules.encode(y="low:Q", y2="high:Q"),
         rules.encode(x="published_low:Q", x2="published_high:Q"),
-        points,
-    ).properties(
-        width=420,
-        height=420,
-        title=alt.Title(
-            "Ours against published",
-            subtitle="lines: 95 % intervals; filled: outside the combined interval",
-        ),
+        marks,
+    )
+    told = [
+        "Lines: 95 % intervals; filled: outside the combined interval.",
+        answers(points, "number"),
+        f"Study {study}: each of our numbers is of one checkpoint.",
+    ]
+    return framed(chart, width=TEXT, height=TEXT).properties(
+        title=heading("Ours against published", *told)
     )
 
 
@@ -129,6 +133,7 @@ def _point(one: Agreement) -> dict[str, str | float | bool]:
         "published": 100 * one.published.mean,
         "published_low": 100 * one.published.low,
         "published_high": 100 * one.published.high,
+        "count": one.ours.count,
         "inside": one.is_inside,
         "verdict": "inside" if one.is_inside else "outside",
     }

@@ -11,8 +11,8 @@ from needlework.analysis.depth_effects import ENDS, MIDDLE, lost_in_the_middle, 
 from needlework.errors import RecordError
 from needlework.paper.verdicts import Test, Witness, above, below, lowered, within
 from needlework.statistics.contrasts import Interval, average, difference, ratio
-from needlework.study.config import ShownModel
 from needlework.study.paper import FORMATS
+from needlework.study.shown import ShownModel
 
 NOTABLE = 0.05
 """A difference over depths or from a line that is worth a word: 5 points."""

@@ -16,7 +16,7 @@ from needlework.paper.verdicts import (
     mixed,
     some,
 )
-from needlework.study.config import ShownModel
+from needlework.study.shown import ShownModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class Claim:
     id: str
     text: str
     rule: str
-    asks: str = "holds"
+    asks: str = "verdict"
     """What a single statistic answers."""
     tests: Callable[[Roster, Sequence[int]], Iterator[Test]]
     combine: Mapping[str, Combine] = field(default_factory=lambda: {"": every})

@@ -15,21 +15,14 @@ from needlework.paper.length_tests import FALL
 from needlework.paper.verdicts import Statistic, Verdict
 from needlework.report.rendering import render
 from needlework.report.writing import Written, code, markdown
-from needlework.study.config import PublishedModel, ShownModel
 from needlework.study.definitions import label
+from needlework.study.shown import PublishedModel, ShownModel
 
 SCALES = {"points": 100.0, "points per doubling": 100.0, "ratio": 1.0}
 OF_DEPTHS: frozenset[StudyHazard] = frozenset({"uuid-numbers", "format-mix"})
 """Defects that touch the depth suite alone."""
 IN_ADDRESS = "/+._-~"
 """Characters of names and their separators that an address needs no other form of."""
-SAYS: Mapping[Verdict, str] = {
-    "supported": "yes",
-    "contradicted": "no",
-    "undecided": "unclear",
-    "untestable": "no room",
-}
-"""What a single statistic says."""
 OF_PAPER: Mapping[Verdict, str] = {
     "supported": "supported",
     "contradicted": "contradicted",
@@ -40,7 +33,8 @@ OF_STUDY: Mapping[Verdict, str] = {
     **OF_PAPER,
     "contradicted": "does not hold for these models",
 }
-"""What a verdict is called: the models of a study contradict no sentence about others."""
+"""What a verdict is called, of a claim and of each of its statistics: the models of a study
+contradict no sentence about others."""
 COLUMNS = (
     "claim",
     "verdict",
@@ -50,7 +44,7 @@ COLUMNS = (
     "value",
     "low",
     "high",
-    "holds",
+    "says",
     "decides",
     "defects",
     "cells",
@@ -85,7 +79,6 @@ def write_claims(
         results=results,
         inferred=inferred,
         shown=_shown,
-        says=SAYS,
         words=words,
         falls=_falls,
         defects=lambda statistic: ", ".join(_defects(statistic, defects)),
@@ -99,12 +92,12 @@ def write_claims(
 
 
 class _Falls(NamedTuple):
-    """The falls from 1x to 2x: how many are steep, are not and are unclear; and in points the limit
-    that all of them exceed, and that from which on some do not."""
+    """The falls from 1x to 2x: how many are steep, are not and are undecided; and in points the
+    limit that all of them exceed, and that from which on some do not."""
 
     steep: int
     mild: int
-    unclear: int
+    undecided: int
     up_to: float
     from_on: float
 
@@ -118,7 +111,7 @@ def _falls(result: Result) -> _Falls | None:
     return _Falls(
         steep=said.count("supported"),
         mild=said.count("contradicted"),
-        unclear=len(said) - said.count("supported") - said.count("contradicted"),
+        undecided=len(said) - said.count("supported") - said.count("contradicted"),
         up_to=max(0.0, min(-100 * each.interval.high for each in falls)),
         from_on=min(-100 * each.interval.low for each in falls),
     )
@@ -184,7 +177,7 @@ def _rows(
                 "value": round(scale * value, 6),
                 "low": round(scale * low, 6),
                 "high": round(scale * high, 6),
-                "holds": SAYS[statistic.verdict],
+                "says": words[statistic.verdict],
                 "decides": "no" if statistic.beside else "yes",
                 "defects": " ".join(_defects(statistic, defects)),
                 "cells": " ".join(statistic.cells),

@@ -16,9 +16,9 @@ from needlework.report.rendering import render
 from needlework.scores.cells import read_estimates
 from needlework.scores.estimates import Scores
 from needlework.statistics.contrasts import Interval, interval
-from needlework.study.config import ShownModel
 from needlework.study.definitions import TableDefinition
 from needlework.study.grid import Grid
+from needlework.study.shown import ShownModel
 
 CHANCE = 0.05
 """The share of numbers that lie outside where both sides measure the same."""

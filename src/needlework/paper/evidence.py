@@ -12,9 +12,10 @@ from needlework.scores.estimates import Scores
 from needlework.scores.paired import Paired
 from needlework.statistics.contrasts import Interval
 from needlework.statistics.means import Estimate, macro_mean, wilson
-from needlework.study.config import Models, PublishedModel, ShownModel
+from needlework.study.config import Models
 from needlework.study.grid import Grid
 from needlework.study.paper import FORMATS, TASKS
+from needlework.study.shown import PublishedModel, ShownModel
 
 
 class Evidence(Protocol):

@@ -8,7 +8,7 @@ from needlework.errors import RecordError
 from needlework.paper.claim_tests import NOTABLE, Roster, present
 from needlework.paper.verdicts import Test, Witness, above, below
 from needlework.statistics.contrasts import Interval, contrast, difference, widened
-from needlework.study.config import ShownModel
+from needlework.study.shown import ShownModel
 
 STEEP = 0.10
 """A steep drop: more than 10 points."""

@@ -69,6 +69,7 @@ def _agreement(made: Again) -> None:
         made.published,
         made.cells,
         made.again / "agreement",
+        study=made.study().study,
         grid=made.grid(),
         models=made.models(),
         samples=SAMPLES,

@@ -9,8 +9,8 @@ from needlework.errors import RecordError
 from needlework.paper.evidence import Evidence
 from needlework.statistics.contrasts import Interval, average, interval, widened
 from needlework.statistics.means import Estimate, macro_mean
-from needlework.study.config import ShownModel
 from needlework.study.paper import DEPTHS, FORMAT_DEPTHS
+from needlework.study.shown import ShownModel
 
 Verdict = Literal["supported", "contradicted", "undecided", "untestable"]
 Unit = Literal["points", "ratio", "points per doubling"]

@@ -11,7 +11,8 @@ from needlework.errors import StudyError
 from needlework.parsing import unknown
 from needlework.report.rendering import render
 from needlework.report.results import Results, SuiteResult
-from needlework.study.config import ShownModel, Study
+from needlework.study.config import Study
+from needlework.study.shown import ShownModel
 
 TEMPLATE = "card.md.j2"
 TASK = "text-generation"

@@ -13,14 +13,18 @@ import vl_convert
 
 from needlework.files import atomic
 from needlework.report import figure_page
+from needlework.report.composition import INK, LARGE, PLAIN, SMALL
 
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8C6D31", "#000000")
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#000000", "#8C6D31", "#56B4E9")
 """Okabe and Ito's palette (https://jfly.uni-koeln.de/color/), brown in place of its yellow, which
-is lost on paper. Where two of them look alike to some readers, or in
+is lost on paper, and its second blue last. Where two of them look alike to some readers, or in
 grey, dashes and shapes differ."""
 DASHES = ((1, 0), (6, 2), (2, 2), (8, 2, 2, 2), (10, 4))
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right")
 """As many as share no factor with the number of colours or dashes: no two models look alike."""
+
+LENGTHS = ("#fde725", "#a0da39", "#4ac16d", "#1fa187", "#277f8e", "#365c8d", "#46327e", "#440154")
+"""Viridis from light to dark: the longer the context, the darker."""
 
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 """The first one comes with vl-convert, so that text is as wide on every machine."""
@@ -32,12 +36,38 @@ SUFFIXES = (".svg", ".png", ".pdf", ".html")
 STYLE = {
     "font": FONT,
     "background": "white",
-    "axis": alt.AxisConfig(gridColor="#e4e4e4", titleFontWeight="normal", labelFlush=False),
-    "header": alt.HeaderConfig(titleFontWeight="normal", labelFontSize=11),
-    "legend": alt.LegendConfig(titleFontWeight="normal", symbolSize=90),
-    "title": alt.TitleConfig(anchor="start", fontSize=14, fontWeight="normal", offset=12),
+    "axis": alt.AxisConfig(
+        gridColor="#e4e4e4",
+        labelFlush=False,
+        labelFontSize=SMALL,
+        tickSize=3,
+        titleFontSize=PLAIN,
+        titleFontWeight="normal",
+    ),
+    "header": alt.HeaderConfig(
+        labelFontSize=PLAIN, titleFontSize=PLAIN, titleFontWeight="normal", titlePadding=4
+    ),
+    "legend": alt.LegendConfig(
+        labelFontSize=SMALL,
+        offset=4,
+        symbolSize=45,
+        titleFontSize=SMALL,
+        titleFontWeight="normal",
+    ),
+    "text": alt.MarkConfig(fontSize=SMALL),
+    "title": alt.TitleConfig(
+        anchor="start",
+        fontSize=LARGE,
+        fontWeight="normal",
+        offset=10,
+        subtitleColor=INK,
+        subtitleFontSize=SMALL,
+        subtitlePadding=3,
+    ),
 }
 """One weight of one font throughout: a PDF with two lists them in a random order."""
+SIZE = re.compile(r'(<svg [^>]*?width="[\d.]+)(?:pt)?(" height="[\d.]+)(?:pt)?"')
+"""The size of a drawing, with its unit or without."""
 GRADIENT = re.compile(r"\bgradient_\d+")
 REFERENCES = re.compile(rb"(?:^ *+/\w++ \d++ 0 R\n)+", re.MULTILINE)
 """Lines of a PDF dictionary that name other objects."""
@@ -47,11 +77,13 @@ VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
 def save(chart: alt.TopLevelMixin, stem: Path) -> None:
     """Write a chart as `stem` with each of SUFFIXES; equal charts give equal bytes.
 
-    The HTML file holds all that it needs and asks no network for anything.
+    Drawings are as large in print as `composition` says. The HTML file holds all that it needs and
+    asks no network for anything.
     """
     spec = chart.configure(**STYLE).to_dict()
     with _own_fonts():
-        svg = _numbered(vl_convert.vegalite_to_svg(spec, VEGA_LITE))
+        drawn = _numbered(vl_convert.vegalite_to_svg(spec, VEGA_LITE))
+    svg = SIZE.sub(r'\1pt\2pt"', drawn, count=1)
     page = figure_page.page(spec, title=stem.name.replace("_", " "), version=VEGA_LITE)
     made = {".svg": svg.encode(), ".html": page.encode(), **pictures(svg)}
     for suffix in SUFFIXES:
@@ -61,41 +93,43 @@ def save(chart: alt.TopLevelMixin, stem: Path) -> None:
 
 def pictures(svg: str) -> dict[str, bytes]:
     """What a screen (.png) and a printer (.pdf) are given of a drawing."""
+    plain = SIZE.sub(r'\1\2"', svg, count=1)  # The converters take a point for a pixel of a screen.
     with _own_fonts():
         return {
-            ".png": vl_convert.svg_to_png(svg, scale=PIXELS_PER_POINT),
-            ".pdf": _ordered(vl_convert.svg_to_pdf(svg)),
+            ".png": vl_convert.svg_to_png(plain, scale=PIXELS_PER_POINT),
+            ".pdf": _ordered(vl_convert.svg_to_pdf(plain)),
         }
 
 
-def lacking(chart: alt.TopLevelMixin, cells: Sequence[str]) -> alt.TopLevelMixin:
-    """The chart with the cells that it lacks, in words, below its title."""
-    if not cells:
-        return chart
-    lines = ["Not computed, and left out:", *cells]
-    if isinstance(chart.title, alt.TitleParams):
-        title = chart.title.copy()
-        title.subtitle = [title.subtitle, *lines]
-        return chart.properties(title=title)
-    return chart.properties(title=alt.TitleParams(chart.title, subtitle=lines))
-
-
-def looks(labels: Sequence[str]) -> Mapping[str, Any]:
+def looks(labels: Sequence[str], *, legend: bool = False) -> Mapping[str, Any]:
     """Encodings by `label` that keep any number of models apart: `color`, `strokeDash`, `shape`.
 
-    Lines take the first two, points the first and last, and so does the one legend.
+    Lines take the first two, points the first and last, and so does the one legend, for figures
+    that cannot write names beside what they draw.
     """
 
     def scale(values: Sequence[object]) -> alt.Scale:
         chosen = [values[place % len(values)] for place in range(len(labels))]
         return alt.Scale(domain=list(labels), range=chosen)
 
-    legend = alt.Legend(symbolOpacity=1, symbolStrokeWidth=0, symbolSize=110)
+    shown = alt.Legend(orient="top", columns=4, symbolOpacity=1) if legend else None
     return {
-        "color": alt.Color("label:N", title="model", scale=scale(COLOURS), legend=legend),
+        "color": alt.Color("label:N", title=None, scale=scale(COLOURS), legend=shown),
         "strokeDash": alt.StrokeDash("label:N", scale=scale(list(map(list, DASHES))), legend=None),
-        "shape": alt.Shape("label:N", title="model", scale=scale(SHAPES), legend=legend),
+        "shape": alt.Shape("label:N", title=None, scale=scale(SHAPES), legend=shown),
     }
+
+
+def shades(count: int) -> list[str]:
+    """As many of LENGTHS, as far apart as they can be, the last the darkest; many begin anew.
+
+    The two lightest, which are hard to see on paper, are left out where few are needed.
+    """
+    last, first = len(LENGTHS) - 1, 2
+    if count > len(LENGTHS) - first:
+        return [LENGTHS[each % len(LENGTHS)] for each in range(count)]
+    step = (last - first) / max(1, count - 1)
+    return [LENGTHS[round(last - step * (count - 1 - each))] for each in range(count)]
 
 
 def spoken(suite: str) -> str:

@@ -14,10 +14,11 @@ from needlework.report.diagnoses import Listing
 from needlework.report.notes import labels_of
 from needlework.report.rendering import render
 from needlework.scores.cells import gathered
-from needlework.study.config import ShownModel, Study
+from needlework.study.config import Study
 from needlework.study.controls import LABELS, ControlCell
 from needlework.study.definitions import TableDefinition
 from needlework.study.grid import Grid
+from needlework.study.shown import ShownModel
 from needlework.tasks.controls import Control
 
 HEADS = ("Suite", "Model", "Length")

@@ -1,4 +1,4 @@
-"""Scores against length: how far each architecture reads, and what is kept beyond the training.
+"""Scores against length: how far each model reads, and what is kept beyond its training.
 
 Colours and files come from `charts`, estimates from `layout`.
 """
@@ -10,18 +10,29 @@ import altair as alt
 from needlework.analysis.controls import Controlled, whole
 from needlework.analysis.effective_length import retention
 from needlework.report.charts import estimate_tips, looks, spoken
+from needlework.report.composition import (
+    COLUMN,
+    INK,
+    TEXT,
+    answers,
+    framed,
+    heading,
+    length_axis,
+    names_at_ends,
+)
 from needlework.scores.estimates import Scores
 from needlework.statistics.means import Estimate
-from needlework.study.config import ShownModel
 from needlework.study.controls import LABELS
 from needlework.study.definitions import FigureDefinition, Name
 from needlework.study.selection import needs, row_lengths, selected
+from needlework.study.shown import ShownModel
 from needlework.tasks.controls import Control
 
-FAMILIES = ("linear", "hybrid", "attention", "unknown")
 TIMES = (1, 2, 4, 8, 16)
 MOST_KEPT = 1.2
 """Where the axis of what is kept ends; what is above is drawn at its end."""
+BAND = 0.25
+"""How much of its colour a band has: seen on paper, and lines are seen through it."""
 
 MARKS: Mapping[Control, tuple[str, str]] = {
     "truncated": ("triangle-down", "pointing down"),
@@ -37,51 +48,63 @@ def length_curve(
     figure: FigureDefinition,
     controls: Sequence[Controlled] = (),
 ) -> alt.TopLevelMixin:
-    """A suite's score by length with its interval; one panel per family, one line per model.
+    """A suite's score by length with its interval; one line per model.
 
     The scores of its controls are marked, where the suite as a whole has them.
     """
     marked = list(_marked(scores, models, figure, controls))
     lengths = sorted({cell.length for cell in needs(figure, scores.grid, models)})
-    rows = [*_points(scores, models, figure), *marked]
-    look = looks([model.label for model in models])
-    every = alt.Chart().encode(
-        x=alt.X(
-            "length:Q",
-            title="context length (tokens)",
-            scale=alt.Scale(type="log", base=2),
-            axis=alt.Axis(values=lengths, format="d"),
-        ),
-        color=look["color"],
+    rows = list(_points(scores, models, figure))
+    labels = [model.label for model in models]
+    look = looks(labels)
+    x = alt.X(
+        "length:Q",
+        title="context length (tokens)",
+        scale=alt.Scale(type="log", base=2),
+        axis=length_axis(lengths),
     )
+    every = alt.Chart().encode(x=x, color=look["color"])
     base = every.transform_filter("!datum.control") if marked else every
-    name = f"{spoken(figure.suite)} score (%)"
-    mean = alt.Y("mean:Q", title=name, scale=alt.Scale(domain=[0, 100]))
-    trained = alt.Chart().mark_rule(strokeDash=[4, 3], color="#777777")
-    panel = alt.layer(
-        trained.encode(x="max(trained):Q", detail="label:N"),
-        base.mark_area(opacity=0.12).encode(y="low:Q", y2="high:Q"),
-        base.mark_line(strokeWidth=2).encode(y=mean, strokeDash=look["strokeDash"]),
-        base.mark_point(filled=True, size=55, opacity=1).encode(
-            y=mean,
-            shape=look["shape"],
-            tooltip=estimate_tips("label:N", "length:Q", "trained:Q"),
-        ),
-        base.mark_point(shape="circle", size=200, strokeWidth=1.5, opacity=1)
-        .encode(y=mean)
-        .transform_filter("datum.length == datum.trained"),
-        *_marks(every, mean, marked),
-        data=alt.Data(values=rows),
-    ).properties(width=210, height=220)
-    families = [each for each in FAMILIES if any(model.family == each for model in models)]
-    return panel.facet(
-        column=alt.Column("family:N", title=None, sort=families),
-        spacing=36,
-        title=_titled(
-            "How far each architecture reads (ringed: training length; bands: 95 % interval)",
-            marked,
-        ),
+    mean = alt.Y(
+        "mean:Q", title=f"{spoken(figure.suite)} score (%)", scale=alt.Scale(domain=[0, 100])
     )
+    marks, told = _trained(models, lengths, base.encode(y=mean))
+    chart = alt.layer(
+        base.mark_area(opacity=BAND).encode(y="low:Q", y2="high:Q"),
+        base.mark_line(strokeWidth=1.5).encode(y=mean, strokeDash=look["strokeDash"]),
+        base.mark_point(filled=True, size=30, opacity=1).encode(
+            y=mean, shape=look["shape"], tooltip=estimate_tips("label:N", "length:Q", "trained:Q")
+        ),
+        *marks,
+        *_marks(every, mean, marked),
+        names_at_ends(rows, x=x, value="mean", color=look["color"], height=150, top=100),
+        data=alt.Data(values=[*rows, *marked]),
+    )
+    shown = tasks(scores, figure)
+    mean_of = f"Mean over {len(shown)} tasks; " if len(shown) > 1 else ""
+    notes = [f"{mean_of}{answers(rows, 'point')}", "Bands: 95 % intervals.", *told]
+    notes += _told_of(marked)
+    title = f"{spoken(figure.suite)} score of each model by context length"
+    return framed(chart, width=TEXT, height=240).properties(title=heading(title, *notes))
+
+
+def _trained(
+    models: Sequence[ShownModel], lengths: Sequence[int], points: alt.Chart
+) -> tuple[list[alt.Chart | alt.LayerChart], list[str]]:
+    """What marks the training lengths, and what has to be said of it.
+
+    One that all models share is a line with its name; where they differ, points have rings.
+    """
+    trained = {model.trained_length for model in models}
+    if len(trained) > 1:
+        ring = points.mark_point(shape="circle", size=110, strokeWidth=1.2, opacity=1)
+        return [ring.transform_filter("datum.length == datum.trained")], ["Rings: training length."]
+    if not lengths or not min(lengths) <= min(trained) <= max(lengths):
+        return [], [f"Trained at {min(trained):,} tokens."]
+    base = alt.Chart(alt.Data(values=[{"length": min(trained)}])).encode(x="length:Q")
+    line = base.mark_rule(strokeDash=[4, 3], color=INK)
+    name = base.mark_text(dy=-5, color=INK, text="training length").encode(y=alt.value(0))
+    return [line, name], []
 
 
 def _marked(
@@ -120,33 +143,36 @@ def _marks(
     for control, (shape, _) in MARKS.items():
         if any(row["control"] == LABELS[control] for row in marked):
             yield (
-                base.mark_point(shape=shape, filled=False, size=70, strokeWidth=1.5, opacity=1)
+                base.mark_point(shape=shape, filled=False, size=36, strokeWidth=1.2, opacity=1)
                 .encode(y=mean, tooltip=estimate_tips("label:N", "length:Q", "control:N")[:-1])
                 .transform_filter(f"datum.control == '{LABELS[control]}'")
             )
 
 
-def _titled(title: str, marked: Sequence[Mapping[str, str | float]]) -> str | alt.TitleParams:
-    """The title and, where there are marks, what they mean."""
+def _told_of(marked: Sequence[Mapping[str, str | float]]) -> list[str]:
+    """What the marks mean, in a sentence, where there are any."""
     there = {row["control"] for row in marked}
     told = [f"{LABELS[one]} ({mark})" for one, (_, mark) in MARKS.items() if LABELS[one] in there]
-    return alt.TitleParams(title, subtitle=f"Open marks: {', '.join(told)}.") if told else title
+    return [f"Open marks: {', '.join(told)}."] if told else []
 
 
 def retention_curve(
     scores: Scores, models: Sequence[ShownModel], figure: FigureDefinition
 ) -> alt.TopLevelMixin:
-    """Share of the score kept at multiples of the training length; one panel per model."""
+    """Share of the score kept at multiples of the training length; one line per model."""
     rows = list(_kept(scores, models, figure))
-    base = alt.Chart().encode(
-        x=alt.X(
-            "times:Q",
-            title="times the training length",
-            scale=alt.Scale(type="log", base=2, nice=False, padding=20),
-            axis=alt.Axis(values=sorted({row["times"] for row in rows}), format="d"),
-        ),
+    labels = [model.label for model in models]
+    look = looks(labels)
+    x = alt.X(
+        "times:Q",
+        title="times the training length",
+        scale=alt.Scale(type="log", base=2),
+        axis=alt.Axis(values=sorted({row["times"] for row in rows}), labelExpr="datum.value + 'x'"),
     )
-    share = alt.Scale(domain=[0, MOST_KEPT], clamp=True)
+    base = alt.Chart().encode(x=x, color=look["color"])
+    top = min(MOST_KEPT, max([1.0, *(float(row["high"]) for row in rows)]))
+    share = alt.Scale(domain=[0, top], clamp=True, nice=False)
+    kept = alt.Y("kept:Q", title="share kept", scale=share, axis=alt.Axis(format=".1f"))
     tips = [
         alt.Tooltip("label:N"),
         alt.Tooltip("times:Q"),
@@ -154,21 +180,19 @@ def retention_curve(
         alt.Tooltip("low:Q", title="95 % interval from", format=".3f"),
         alt.Tooltip("high:Q", title="to", format=".3f"),
     ]
-    kept = f"{spoken(figure.suite)} score kept beyond the training length"
-    panel = alt.layer(
-        base.mark_area(opacity=0.2).encode(y=alt.Y("low:Q", scale=share), y2="high:Q"),
-        base.mark_line(point=True).encode(
-            y=alt.Y("kept:Q", title="share kept", scale=share), tooltip=tips
+    chart = alt.layer(
+        base.mark_area(opacity=BAND).encode(y=alt.Y("low:Q", scale=share), y2="high:Q"),
+        base.mark_line(strokeWidth=1.5).encode(y=kept, strokeDash=look["strokeDash"]),
+        base.mark_point(filled=True, size=24, opacity=1).encode(
+            y=kept, shape=look["shape"], tooltip=tips
         ),
-        base.mark_text(dy=-9, dx=9, fontSize=9).encode(
-            y=alt.Y("kept:Q", scale=share), text=alt.Text("kept:Q", format=".2f")
-        ),
+        names_at_ends(rows, x=x, value="kept", color=look["color"], height=120, top=top),
         data=alt.Data(values=rows),
-    ).properties(width=150, height=120)
-    return panel.facet(
-        facet=alt.Facet("label:N", title=None, sort=[model.label for model in models]),
-        columns=3,
-        title=f"{kept} (bands: 95 % interval)",
+    )
+    name = spoken(figure.suite)
+    notes = f"Over the {name} score at the training length; {answers(rows, 'score')}"
+    return framed(chart, width=COLUMN, height=210).properties(
+        title=heading(f"{name} score kept", notes, "Bands: 95 % intervals.", width=COLUMN)
     )
 
 
@@ -218,10 +242,12 @@ def _kept(
             found = retention(by_length, trained=model.trained_length, times=times)
             if found is not None:
                 kept, low, high = found if times > 1 else (1.0, 1.0, 1.0)
+                count = by_length[times * model.trained_length].count
                 yield {
                     "label": model.label,
                     "times": times,
                     "kept": kept,
                     "low": low,
                     "high": min(high, 2.0),
+                    "count": count,
                 }

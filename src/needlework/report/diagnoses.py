@@ -1,4 +1,4 @@
-"""The tables `failures` and `distance`: what answers are, and scores by the needle's distance.
+"""The tables of diagnoses: what answers are, scores by the needle's distance, likelihoods.
 
 Markdown and LaTeX show suites, models and lengths; CSV has every task with its interval beside.
 """
@@ -11,19 +11,21 @@ import polars as pl
 
 from needlework.analysis.why import Range, Share, ranges, shares
 from needlework.files import write_csv, write_text
+from needlework.report.margins import COLUMNS, apart, listed
 from needlework.report.notes import labels_of, named
 from needlework.report.rendering import render
-from needlework.scores.diagnoses import read_diagnoses
+from needlework.scores.diagnoses import read_diagnoses, read_likelihoods
 from needlework.scores.failures import KINDS
 from needlework.statistics.means import Estimate
-from needlework.study.config import ShownModel
 from needlework.study.definitions import TableDefinition
 from needlework.study.grid import Grid
+from needlework.study.shown import ShownModel
 
 HEADS = ("Suite", "Model", "Length")
 TITLES = {
     "failures": "What the answers are, in percent of all",
     "distance": "Score by how many tokens before the question the needle begins",
+    "likelihood": "How likely the reference is behind the prompt, and by how much the likeliest",
 }
 NOTES = {
     "failures": (
@@ -36,6 +38,15 @@ NOTES = {
         "Scores in percent with 95 % intervals, of samples whose answer lies in one needle. "
         "Samples that share a needle count as one cluster. Each task, with the number of samples, "
         "is in the CSV file."
+    ),
+    "likelihood": (
+        "Log-likelihood of the reference right behind the prompt, in nats per token; of several "
+        "references the likeliest counts. Margin: by how many nats the whole reference is likelier "
+        "than the likeliest wrong value; first: in how many samples it is likelier than all of "
+        "them. Wrong values are at most four of the other needles' or, where there are none, one "
+        "drawn from the same values; tasks without such have neither margin nor rank. 95 % "
+        "intervals; samples that share a needle count as one cluster. Failed samples have no "
+        "likelihood and are not first. Each task is in the CSV file."
     ),
 }
 
@@ -56,15 +67,16 @@ def write_diagnoses(
     models: Sequence[ShownModel],
     templates: Path,
 ) -> None:
-    """Write the table `failures` or `distance` as `output` with the suffixes .md, .tex and .csv.
+    """Write a table of diagnoses as `output` with the suffixes .md, .tex and .csv.
 
     Raises:
-        RecordError: the diagnosis is damaged, or of another study.
+        RecordError: the diagnosis is damaged, of another study, or lacks what the table shows.
         StudyError: nothing is said of a model that the grid has.
     """
     labels = labels_of(models, grid)
-    rows = read_diagnoses(diagnosis, grid)
+    rows = READ[definition.value](diagnosis, grid)
     listing, lines = MAKE[definition.value](rows, grid, labels)
+    more = apart(rows) if definition.value == "likelihood" else []
     for suffix in (".md", ".tex"):
         page = render(
             templates / f"listing{suffix}.j2",
@@ -73,7 +85,7 @@ def write_diagnoses(
             title=definition.title or TITLES[definition.value],
             heads=HEADS,
             listing=listing,
-            note=" ".join([NOTES[definition.value], *_missing(rows, grid, labels)]),
+            note=" ".join([NOTES[definition.value], *more, *_missing(rows, grid, labels)]),
         )
         write_text(output.with_name(output.name + suffix), page)
     write_csv(output.with_name(output.name + ".csv"), lines)
@@ -116,8 +128,20 @@ def _distance(
     return listing, [_range(each, labels) for each in (*whole, *by_task)]
 
 
+def _likelihood(
+    rows: pl.DataFrame, grid: Grid, labels: Mapping[str, str]
+) -> tuple[Listing, list[dict[str, Any]]]:
+    shown, lines = listed(rows, grid, labels)
+    return Listing(COLUMNS, tuple(shown)), lines
+
+
 Make = Callable[[pl.DataFrame, Grid, Mapping[str, str]], tuple[Listing, list[dict[str, Any]]]]
-MAKE: Mapping[str, Make] = {"failures": _failures, "distance": _distance}
+MAKE: Mapping[str, Make] = {
+    "failures": _failures,
+    "distance": _distance,
+    "likelihood": _likelihood,
+}
+READ = {"failures": read_diagnoses, "distance": read_diagnoses, "likelihood": read_likelihoods}
 
 
 def _by_distance(found: Range) -> int:

@@ -1,7 +1,7 @@
 """The pictures of a study, each with the table that it shows.
 
-`DRAW` and `EXPLAIN` map each kind of figure to its function in `curves`, `needles`, `reasons` or
-`costs`.
+`DRAW` and `EXPLAIN` map each kind of figure to its function in `curves`, `needles`, `reasons`,
+`margins` or `costs`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,21 +15,23 @@ from needlework.cost.measured import job_hours
 from needlework.cost.study import PlannedCell
 from needlework.errors import StudyError
 from needlework.files import write_csv
-from needlework.report import charts, costs, curves, needles, reasons
+from needlework.report import charts, costs, curves, margins, needles, reasons
+from needlework.report.composition import noted
 from needlework.report.notes import labels_of, named
 from needlework.scores.cells import estimated, gathered
-from needlework.scores.diagnoses import read_diagnoses
+from needlework.scores.diagnoses import read_diagnoses, read_likelihoods
 from needlework.scores.estimates import Scores
-from needlework.study.config import ShownModel
 from needlework.study.definitions import FigureDefinition, FigureKind
 from needlework.study.grid import Grid
+from needlework.study.shown import ShownModel
 
 Draw = Callable[[Scores, Sequence[ShownModel], FigureDefinition], alt.TopLevelMixin]
 
 DRAW: Mapping[FigureKind, Draw] = {
     "depth_heatmap": needles.depth_heatmap,
-    "format_bars": needles.format_bars,
+    "format_points": needles.format_points,
     "length_curve": curves.length_curve,
+    "position_curve": needles.position_curve,
     "retention_curve": curves.retention_curve,
 }
 """What draws each kind of figure of scores; that of costs needs hours as well."""
@@ -37,6 +39,8 @@ Explain = Callable[[pl.DataFrame, Grid, Sequence[ShownModel], FigureDefinition],
 EXPLAIN: Mapping[FigureKind, Explain] = {
     "distance_curve": reasons.distance_curve,
     "failure_bars": reasons.failure_bars,
+    "margin_curve": margins.margin_curve,
+    "margin_distance": margins.margin_distance,
 }
 """What draws each kind of figure of diagnoses."""
 
@@ -46,6 +50,7 @@ def write_figure(
     scores: Sequence[Path],
     output: Path,
     *,
+    study: str,
     grid: Grid,
     models: Sequence[ShownModel],
     planned: Sequence[PlannedCell] = (),
@@ -58,7 +63,7 @@ def write_figure(
     The figure of costs takes hours from the jobs measured in `benchmarks` and, where none is,
     those that were `planned`; the kinds in `EXPLAIN` need the `diagnosis`; the length curve marks
     `controls`. Cells that `grid` asks for and the score files lack are left out and named below the
-    title; in the .csv they have a line without numbers.
+    title, with the name of the `study`; in the .csv they have a line without numbers.
 
     Raises:
         RecordError: scores or diagnosis are of another study, or damaged.
@@ -73,13 +78,23 @@ def write_figure(
     elif figure.kind in EXPLAIN:
         if diagnosis is None:
             raise StudyError(f"figure {figure.name}: needs --diagnosis STUDY/diagnosis.parquet")
-        chart = EXPLAIN[figure.kind](read_diagnoses(diagnosis, grid), grid, models, figure)
+        is_likely = figure.kind in ("margin_curve", "margin_distance")
+        read = read_likelihoods if is_likely else read_diagnoses
+        chart = EXPLAIN[figure.kind](read(diagnosis, grid), grid, models, figure)
     elif figure.kind == "length_curve":
         chart = curves.length_curve(found, models, figure, controls)
     else:
         chart = DRAW[figure.kind](found, models, figure)
     missing = found.missing(figure.suite)
     rows = chart.to_dict(validate=False)["data"]["values"]
-    charts.save(charts.lacking(chart, named(missing, labels)), output)
+    left_out = ["Not computed, and left out:", *named(missing, labels)] if missing else []
+    charts.save(noted(chart, [_origin(study, models), *left_out]), output)
     lines = [*rows, *({"label": labels[cell.model], "length": cell.length} for cell in missing)]
     write_csv(output.with_name(f"{output.name}.csv"), lines)
+
+
+def _origin(study: str, models: Sequence[ShownModel]) -> str:
+    """Of which study a figure is, and what its models stand for."""
+    if len(models) == 1:
+        return f"Study {study}: one checkpoint, of one training run."
+    return f"Study {study}: {len(models)} checkpoints, one training run each."

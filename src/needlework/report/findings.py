@@ -22,6 +22,7 @@ from needlework.analysis.findings import (
     visible_gaps,
 )
 from needlework.analysis.length_costs import length_costs
+from needlework.analysis.training_runs import TrainingRuns, training_runs
 from needlework.files import write_csv, write_text
 from needlework.report.charts import spoken
 from needlework.report.how_far import of_tasks
@@ -30,8 +31,9 @@ from needlework.scores.cells import read_estimates, read_parquet
 from needlework.scores.estimates import Scores
 from needlework.scores.paired import Paired
 from needlework.statistics.contrasts import Interval
-from needlework.study.config import ShownModel, Study
+from needlework.study.config import Study
 from needlework.study.grid import AskedSuite, Grid
+from needlework.study.shown import ShownModel
 
 
 def write_findings(
@@ -52,10 +54,12 @@ def write_findings(
     """
     rows = read_parquet(scores)
     compared, tasks = pairs(rows, models, grid), _tasks_of_a_mean(grid)
+    paired = Paired(rows, Scores(read_estimates(cells), grid), seed=study.seed)
     page = render(
         templates / "findings.md.j2",
         study=study,
-        **_by_suite(Paired(rows, Scores(read_estimates(cells), grid), seed=study.seed), models),
+        **_by_suite(paired, models),
+        trainings=_trainings(paired, models),
         spoken=spoken,
         pairs=compared,
         beyond=[(each, each.beyond.verdict) for each in controls if each.beyond],
@@ -138,6 +142,12 @@ def _by_suite(paired: Paired, models: Sequence[ShownModel]) -> dict[str, dict[st
         },
         "formats": {suite: _formats(grid.suites[suite]) for suite in _of_depths(grid)},
     }
+
+
+def _trainings(paired: Paired, models: Sequence[ShownModel]) -> dict[str, TrainingRuns]:
+    """By suite, what recipes score that were trained several times."""
+    found = {suite: training_runs(paired, models, suite) for suite in paired.scores.grid.suites}
+    return {suite: each for suite, each in found.items() if each}
 
 
 def _of_depths(grid: Grid) -> list[str]:

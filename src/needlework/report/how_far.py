@@ -7,8 +7,9 @@ from typing import NamedTuple
 from needlework.analysis.reading import Reading, read
 from needlework.scores.estimates import Scores
 from needlework.statistics.contrasts import Interval
-from needlework.study.config import ShownModel, SuiteName
+from needlework.study.config import SuiteName
 from needlework.study.grid import Grid
+from needlework.study.shown import ShownModel
 
 
 class HowFar(NamedTuple):

@@ -8,10 +8,11 @@ from typing import Literal, NamedTuple
 from needlework.scores.estimates import NotComputedError, Scores
 from needlework.statistics.means import Estimate, macro_mean
 from needlework.study import presentation, selection
-from needlework.study.config import ShownModel, SuiteName
+from needlework.study.config import SuiteName
 from needlework.study.definitions import Multiples, Name, TableDefinition
 from needlework.study.grid import Cell
 from needlework.study.selection import Column, Line
+from needlework.study.shown import ShownModel
 
 AVERAGE = "average"
 """What stands for the task, length, depth or format of an average over them."""

@@ -10,9 +10,9 @@ from needlework.parsing import read
 from needlework.records import Verification
 from needlework.report.layout import Entry, Row, Table
 from needlework.report.standing import SIGNIFICANCE, Samples
-from needlework.study.config import ShownModel
 from needlework.study.grid import Cell, Grid
 from needlework.study.served_records import ServedVerification, parse_verification
+from needlework.study.shown import ShownModel
 from needlework.study.variants import weights_of
 
 Verified = Mapping[str, Verification | ServedVerification]
@@ -145,13 +145,15 @@ def _bold(table: Table) -> str:
     """How ties with the best were found, in the words that apply to this table."""
     kinds = {entry.test for row in table.rows for entry in row.entries} - {None}
     tests = [text for kind, text in TESTS.items() if kind in kinds]
-    column = "its column and length" if any(row.rivals for row in table.rows) else "its column"
-    if not tests:
-        return f"Bold: the best score of {column}; zero is never bold."
+    column = "column and length" if any(row.rivals for row in table.rows) else "column"
+    level = f"{100 * SIGNIFICANCE:.0f} % level, Holm-corrected per column"
+    how = f" ({' or '.join(tests)}; {level})" if tests else ""
+    if not any(entry.best for row in table.rows for entry in row.entries):
+        return f"No score is bold: in no {column} is one worse than another for certain{how}."
+    equals = f", and every score not significantly different from it{how}" if tests else ""
     return (
-        f"Bold: the best score of {column}, and every score not significantly different from it "
-        f"({' or '.join(tests)}; {100 * SIGNIFICANCE:.0f} % level, Holm-corrected per column); "
-        "zero is never bold."
+        f"Bold: the best score of its {column}{equals}; zero is never bold, nor is any score where "
+        f"none of its {column} is worse."
     )
 
 

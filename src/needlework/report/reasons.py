@@ -9,15 +9,25 @@ import altair as alt
 import polars as pl
 
 from needlework.analysis.why import ranges, shares
-from needlework.report.charts import estimate_tips, spoken
+from needlework.report.charts import estimate_tips, shades, spoken
+from needlework.report.composition import (
+    INK,
+    PERCENT,
+    answers,
+    by_model,
+    heading,
+    length_axis,
+    length_legend,
+    page_width,
+    panel_width,
+)
+from needlework.report.curves import BAND
 from needlework.scores.failures import KINDS, Kind
-from needlework.study.config import ShownModel
 from needlework.study.definitions import FigureDefinition
 from needlework.study.grid import Grid
 from needlework.study.selection import row_lengths, selected
+from needlework.study.shown import ShownModel
 
-LENGTHS = ("#fde725", "#a0da39", "#4ac16d", "#1fa187", "#277f8e", "#365c8d", "#46327e", "#440154")
-"""Viridis from light to dark: the longer the context, the darker."""
 FILLS: Mapping[Kind, str] = {
     "right": "#009E73",
     "partly right": "#8ED1BC",
@@ -30,119 +40,97 @@ FILLS: Mapping[Kind, str] = {
     "refusal or empty": "#444444",
 }
 """Greens for what is right, warm colours for wrong values, cold ones for none."""
-PANEL = {"width": 118, "height": 96}
-"""Three panels are as wide as a column of text of 5.5 inches."""
 
 
 def distance_curve(
     rows: pl.DataFrame, grid: Grid, models: Sequence[ShownModel], figure: FigureDefinition
 ) -> alt.TopLevelMixin:
     """Score by the needle's distance from the question; a panel per model, a line per length."""
-    chosen = _chosen(rows, grid, models, figure)
-    points = list(_ranges(chosen, grid, models))
+    points = list(_ranges(chosen(rows, grid, models, figure), grid, models))
     lengths = sorted({int(point["length"]) for point in points})
     ends = sorted({int(point["to"]) for point in points})
     shown = [str(length) for length in lengths]
     base = alt.Chart().encode(
         x=alt.X(
             "to:Q",
-            title="tokens to the question",
+            title=None,
             scale=alt.Scale(type="log", base=2, nice=False, padding=6),
-            axis=alt.Axis(values=ends, format="d", labelFontSize=8, titleFontSize=9),
+            axis=length_axis(ends),
         ),
         color=alt.Color(
             "length:N",
-            title="context length",
             sort=shown,
-            scale=alt.Scale(domain=shown, range=_shades(len(shown))),
-            legend=alt.Legend(symbolOpacity=1),
+            scale=alt.Scale(domain=shown, range=shades(len(shown))),
+            legend=length_legend("context length"),
         ),
     )
     score = alt.Scale(domain=[0, 100])
-    axis = alt.Axis(values=[0, 50, 100], labelFontSize=8, titleFontSize=9)
-    tips = estimate_tips("label:N", "length:N", "from:Q", "to:Q")
+    axis = alt.Axis(values=[0, 50, 100], labelExpr=PERCENT)
+    mean = alt.Y("mean:Q", title=None, scale=score, axis=axis)
+    trained = alt.Chart().mark_rule(strokeDash=[3, 3], color=INK)
     panel = alt.layer(
-        base.mark_area(opacity=0.25).encode(y=alt.Y("low:Q", scale=score), y2="high:Q"),
-        base.mark_line(point=alt.OverlayMarkDef(size=18), strokeWidth=1.5).encode(
-            y=alt.Y("mean:Q", title="score (%)", scale=score, axis=axis), tooltip=tips
+        base.mark_area(opacity=BAND).encode(y=alt.Y("low:Q", title=None), y2="high:Q"),
+        base.mark_line(strokeWidth=1.5).encode(y=mean),
+        base.mark_point(filled=True, size=14, opacity=1).encode(
+            y=mean, tooltip=estimate_tips("label:N", "length:N", "from:Q", "to:Q")
         ),
-        alt.Chart().mark_rule(strokeDash=[3, 3], color="#666666").encode(x="max(trained):Q"),
+        trained.encode(x=alt.X("max(trained):Q", title=None)),
         data=alt.Data(values=points),
-    ).properties(**PANEL)
-    title = f"Score by the distance of the needle from the question, suite {spoken(figure.suite)}"
-    told = "A point stands at the end of its range. Bands: 95 %; dashed: training length."
-    return _panels(panel, models, title, told, points)
+    ).properties(width=panel_width(len(models)), height=90)
+    title = heading(
+        f"{spoken(figure.suite)} score by the distance of the needle from the question",
+        "A point stands at the end of its range. Bands: 95 % intervals; dashed: training length.",
+        answers(points, "point"),
+        width=page_width(len(models)),
+    )
+    return by_model(panel, models, title, x="from the needle to the question (tokens)")
 
 
 def failure_bars(
     rows: pl.DataFrame, grid: Grid, models: Sequence[ShownModel], figure: FigureDefinition
 ) -> alt.TopLevelMixin:
     """What answers are, by length, as shares of all; a panel per model."""
-    chosen = _chosen(rows, grid, models, figure)
-    points = list(_shares(chosen, grid, models))
-    lengths = [str(length) for length in sorted({int(point["length"]) for point in points})]
+    points = list(_shares(chosen(rows, grid, models, figure), grid, models))
+    lengths = sorted({int(point["length"]) for point in points})
     panel = (
         alt.Chart()
         .mark_bar()
         .encode(
             x=alt.X(
                 "length:N",
-                title="context length (tokens)",
-                sort=lengths,
-                axis=alt.Axis(labelAngle=0, labelFontSize=8, titleFontSize=9),
+                title=None,
+                sort=[str(length) for length in lengths],
+                axis=length_axis(),
             ),
             y=alt.Y(
                 "mean:Q",
-                title="answers (%)",
+                title=None,
                 stack="zero",
                 scale=alt.Scale(domain=[0, 100], clamp=True),
-                axis=alt.Axis(values=[0, 50, 100], labelFontSize=8, titleFontSize=9),
+                axis=alt.Axis(values=[0, 50, 100], labelExpr=PERCENT),
             ),
             color=alt.Color(
                 "kind:N",
-                title="answer",
+                title=None,
                 sort=list(KINDS),
                 scale=alt.Scale(domain=list(KINDS), range=list(FILLS.values())),
+                legend=alt.Legend(orient="top", columns=5 if len(models) > 1 else 3),
             ),
             order=alt.Order("place:Q"),
             tooltip=estimate_tips("label:N", "length:N", "kind:N"),
         )
-        .properties(data=alt.Data(values=points), **PANEL)
+        .properties(data=alt.Data(values=points), width=panel_width(len(models)), height=90)
     )
-    title = f"What the answers are, suite {spoken(figure.suite)}"
-    return _panels(panel, models, title, "Shares of all answers.", points)
-
-
-def _panels(
-    panel: alt.Chart | alt.LayerChart,
-    models: Sequence[ShownModel],
-    title: str,
-    told: str,
-    points: Sequence[Mapping[str, str | float]],
-) -> alt.TopLevelMixin:
-    """A panel per model, three in a row, and below the title how many samples there are."""
-    counts = {int(point["samples"]) for point in points}
-    samples = f"{told} At most {max(counts, default=0):,} answers a mark."
-    return panel.facet(
-        facet=alt.Facet(
-            "label:N",
-            title=None,
-            sort=[model.label for model in models],
-            header=alt.Header(labelFontSize=10, labelPadding=2),
-        ),
-        columns=3,
-        spacing=10,
-        title=alt.TitleParams(title, fontSize=11, subtitle=samples, subtitleFontSize=9),
+    samples = [{"count": point["samples"]} for point in points]
+    title = heading(
+        f"What the answers to {spoken(figure.suite)} are",
+        f"Shares of all answers; {answers(samples, 'bar')}",
+        width=page_width(len(models)),
     )
+    return by_model(panel, models, title, x="context length (tokens)")
 
 
-def _shades(count: int) -> list[str]:
-    """As many shades, the last the darkest; more than there are begin anew."""
-    first = max(0, len(LENGTHS) - count)
-    return [LENGTHS[(first + each) % len(LENGTHS)] for each in range(count)]
-
-
-def _chosen(
+def chosen(
     rows: pl.DataFrame, grid: Grid, models: Sequence[ShownModel], figure: FigureDefinition
 ) -> pl.DataFrame:
     """The rows that a figure shows."""

@@ -23,8 +23,9 @@ from needlework.scores.cells import MACHINE, read_estimates
 from needlework.scores.estimates import Scores
 from needlework.scores.remarks import mixed
 from needlework.statistics.means import Estimate
-from needlework.study.config import ShownModel, Study
+from needlework.study.config import Study
 from needlework.study.grid import Cell, Grid
+from needlework.study.shown import ShownModel
 
 NODE = MACHINE - {LIBRARIES}
 """What predictions say of the node that they were computed on."""

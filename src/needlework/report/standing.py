@@ -1,6 +1,7 @@
 """Which numbers of a table are set in bold: the best of a column and its equals.
 
-The tests and Holm's correction are in `needlework.analysis.comparisons`. Zero is never bold.
+The tests and Holm's correction are in `needlework.analysis.comparisons`. Zero is never bold, and
+nothing is where no number of the column is worse.
 """
 
 from collections import Counter
@@ -14,8 +15,8 @@ from needlework.analysis.comparisons import holm, interval_test, sign_flip_test
 from needlework.report.layout import Entry, Row, Source, Table
 from needlework.scores.remarks import Remark
 from needlework.statistics.contrasts import difference, interval
-from needlework.study.config import ShownModel
 from needlework.study.grid import Cell, Grid
+from needlework.study.shown import ShownModel
 
 SIGNIFICANCE = 0.05
 """Below it, corrected for all numbers of the column, a number is worse than the best."""
@@ -138,14 +139,17 @@ def _marked(contest: Sequence[tuple[Row, Entry]], samples: Samples) -> Iterator[
     best = next((one for one in merits if one[1].shown == top), None)
     others = [one for one in merits if one[1].shown != top]
     compared = [_compared(best, other, samples) for other in others] if best else []
-    corrected = iter(holm([entry.p_value or 0.0 for entry in compared]))
-    found = iter(compared)
+    corrected = holm([entry.p_value or 0.0 for entry in compared])
+    zeros = any(entry.shown == 0 for _, entry in contest)
+    is_contest = zeros or any(p_value < SIGNIFICANCE for p_value in corrected)
+    found = iter(zip(compared, corrected, strict=True))
     for _, entry in contest:
         if not entry.shown or entry.shown == top:
-            yield replace(entry, best=bool(entry.shown))
+            yield replace(entry, best=bool(entry.shown) and is_contest)
         else:
-            p_value = next(corrected)
-            yield replace(next(found), best=p_value >= SIGNIFICANCE, p_value=p_value)
+            other, p_value = next(found)
+            is_best = p_value >= SIGNIFICANCE and is_contest
+            yield replace(other, best=is_best, p_value=p_value)
 
 
 def _compared(best: tuple[Row, Entry], other: tuple[Row, Entry], samples: Samples) -> Entry:

@@ -11,12 +11,14 @@ import polars as pl
 
 from needlework.analysis.controls import Controlled
 from needlework.analysis.effective_length import OWN_SHARE
+from needlework.analysis.likelihoods import CEILING, FLOOR, hidden
 from needlework.analysis.why import Reason, reasons
 from needlework.errors import RecordError
 from needlework.files import write_text
 from needlework.report import controls as of_controls
 from needlework.report.charts import spoken
 from needlework.report.how_far import how_far, of_tasks, percent
+from needlework.report.margins import limits
 from needlework.report.rendering import render
 from needlework.report.writing import Written
 from needlework.scores.cells import estimated, read_parquet
@@ -24,26 +26,33 @@ from needlework.scores.diagnoses import read_diagnoses
 from needlework.scores.estimates import Scores
 from needlework.statistics.contrasts import Interval, interval
 from needlework.statistics.means import Estimate
-from needlework.study.config import ShownModel, Study
+from needlework.study.config import Study
 from needlework.study.definitions import FigureDefinition, FigureKind
 from needlework.study.grid import Grid
 from needlework.study.presentation import Shown
+from needlework.study.shown import ShownModel
 
 LARGE: tuple[FigureKind, ...] = (
     "length_curve",
     "depth_heatmap",
+    "position_curve",
     "distance_curve",
     "failure_bars",
+    "margin_curve",
+    "margin_distance",
 )
 """Figures that the report shows; it links to the others."""
 WORDS: Mapping[FigureKind, str] = {
     "length_curve": "{suite} score by context length",
     "depth_heatmap": "Score by needle depth and context length",
+    "position_curve": "Score by needle depth, a line per context length",
     "distance_curve": "{suite} score by the distance of the needle from the question",
     "failure_bars": "What the answers to {suite} are, by context length",
+    "margin_curve": "{suite}: margin of the reference over wrong values, by context length",
+    "margin_distance": "{suite}: the same margin by the distance of the needle from the question",
     "retention_curve": "kept beyond the training length",
-    "format_bars": "by needle format",
-    "cost": "score against hours",
+    "format_points": "by needle format",
+    "cost": "score against the time of an answer",
 }
 
 
@@ -98,7 +107,15 @@ def write_report(
         reach={suite: found for suite, found in reach.items() if found},
         shortest={suite: min(grid.suites[suite].lengths) for suite in reach},
         share=100 * OWN_SHARE,
+        ceiling=100 * CEILING,
+        floor=100 * FLOOR,
         spoken=spoken,
+        hidden={
+            spoken(suite): found
+            for suite in grid.suites
+            if "nats" in rows.columns and (found := hidden(rows, grid, models, suite))
+        },
+        nats=limits,
         failing={spoken(suite): found for suite, found in failing.items() if found},
         named=NAMED,
         limits=_limits,

@@ -19,10 +19,10 @@ from needlework.scores.cells import estimated, gathered
 from needlework.scores.estimates import Scores
 from needlework.scores.remarks import mixed, remarks
 from needlework.statistics.means import Estimate
-from needlework.study.config import ShownModel
 from needlework.study.definitions import TableDefinition
 from needlework.study.grid import Grid
 from needlework.study.served_records import ServedVerification
+from needlework.study.shown import ShownModel
 
 COLUMNS = ("table", "task", "model", "label", "length", "depth", "format")
 """The columns of a CSV table that say what a line is about; the estimate follows."""

@@ -12,6 +12,7 @@ from needlework.errors import RecordError
 from needlework.files import read_records
 from needlework.parsing import Closed
 from needlework.records import LIBRARIES, Prediction
+from needlework.scores.likelihood import LIKELIHOOD, are_asked, columns, fault
 from needlework.scores.remarks import mixed, parquet, place_of, remark, remarks, write
 from needlework.statistics import means
 from needlework.statistics.means import Estimate
@@ -44,6 +45,10 @@ SCORES = pl.Schema(
 )
 
 
+LIKELY = pl.Schema({**SCORES, **LIKELIHOOD})
+"""The columns of a study that asks for likelihoods."""
+
+
 class CellEstimate(Closed):
     """One row of `estimates.parquet`: where, and how well."""
 
@@ -72,7 +77,8 @@ def score_cell(
 def scored(
     predictions: Path, *, cell: Cell, tasks: Mapping[str, Spec], samples: int
 ) -> pl.DataFrame:
-    """One row with the columns of SCORES per prediction of a cell, in the order of the file.
+    """One row with the columns of SCORES per prediction of a cell, in the order of the file, or of
+    LIKELY where predictions hold likelihoods.
 
     Raises:
         RecordError: the file has torn lines, not exactly `samples` predictions of every task, or
@@ -91,7 +97,12 @@ def _checked(predictions: Path, tasks: Mapping[str, Spec], *, samples: int) -> l
 
 def _scored(found: Sequence[Prediction], cell: Cell, tasks: Mapping[str, Spec]) -> pl.DataFrame:
     rows = [_score_row(prediction, tasks[prediction.task], cell) for prediction in found]
-    return pl.DataFrame(rows, schema=SCORES)
+    if not are_asked(found):
+        return pl.DataFrame(rows, schema=SCORES)
+    likely = [
+        row | columns(prediction.likelihood) for row, prediction in zip(rows, found, strict=True)
+    ]
+    return pl.DataFrame(likely, schema=LIKELY)
 
 
 def versions(found: Sequence[Prediction]) -> list[str]:
@@ -109,7 +120,8 @@ def collect(cells: Sequence[Cell], folder: Path, *, scores: Path, estimates: Pat
     frames = {cell: _read_scores(cell, folder) for cell in cells}
     paths = [_score_file(cell, folder) for cell in cells]
     _check_one_study(frames, folder)
-    frame = pl.concat(frames.values())
+    # A cell of which all samples failed says nothing of likelihoods.
+    frame = pl.concat(frames.values(), how="diagonal")
     versions_by_place = {place_of(cell): found for cell, found in mixed(paths).items()}
     remarks_by_place = {place_of(cell): found for cell, found in remarks(paths).items()}
     write(frame, scores, versions_by_place, remarks_by_place)
@@ -127,7 +139,9 @@ def gathered(paths: Sequence[Path]) -> pl.DataFrame:
         RecordError: a file is damaged, or two of them hold the same sample.
     """
     frame = (
-        pl.concat([read_scores(path) for path in paths]) if paths else pl.DataFrame(schema=SCORES)
+        pl.concat([read_scores(path) for path in paths], how="diagonal")
+        if paths
+        else pl.DataFrame(schema=SCORES)
     )
     place = ("model", "suite", "length", "task", "index")
     twice = frame.filter(frame.select(place).is_duplicated()).select(place)
@@ -169,10 +183,12 @@ def read_scores(path: Path) -> pl.DataFrame:
         RecordError: the file is damaged, has other columns, or a score outside 0 to 1; names it.
     """
     frame = read_parquet(path)
-    if frame.schema != SCORES:
+    if frame.schema not in (SCORES, LIKELY):
         raise RecordError(
             f"{path}: has other columns than a score file; delete the file and rerun snakemake"
         )
+    if wrong := fault(frame):
+        raise RecordError(f"{path}: {wrong}; delete the file and rerun snakemake")
     outside = frame.filter(~pl.col("score").is_between(0, 1))
     if outside.height:
         row = outside.row(0, named=True)

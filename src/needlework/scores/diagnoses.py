@@ -14,6 +14,7 @@ from needlework.files import read_records
 from needlework.records import PlacedDetail, Prediction, Sample
 from needlework.scores.cells import read_parquet
 from needlework.scores.failures import KINDS, graded, prompt_of, wrong_kind
+from needlework.scores.likelihood import LIKELIHOOD, columns, fault
 from needlework.scores.remarks import write
 from needlework.study.grid import Cell, Grid
 from needlework.tasks import metrics
@@ -33,6 +34,9 @@ DIAGNOSES = pl.Schema(
 )
 """`distance`: how many tokens before the question the needle begins that holds the answer; none
 where no needle does, or several do."""
+
+LIKELY = pl.Schema({**DIAGNOSES, **LIKELIHOOD})
+"""The columns of a study that asks for likelihoods."""
 
 Row = dict[str, Any]
 Tasks = Mapping[str, Mapping[str, Spec]]
@@ -64,7 +68,8 @@ def diagnose(
                     spec = tasks[cell.suite][task]
                     found[cell, task] = [_row(cell, each, about, spec) for each, about in pairs]
     ordered = [row for cell in cells for task in tasks[cell.suite] for row in found[cell, task]]
-    write(pl.DataFrame(ordered, schema=DIAGNOSES), output)
+    is_likely = any(row["nats"] is not None for row in ordered)
+    write(pl.DataFrame(ordered, schema=LIKELY if is_likely else DIAGNOSES), output)
 
 
 def read_diagnoses(path: Path, grid: Grid) -> pl.DataFrame:
@@ -80,10 +85,26 @@ def read_diagnoses(path: Path, grid: Grid) -> pl.DataFrame:
     return frame
 
 
+def read_likelihoods(path: Path, grid: Grid) -> pl.DataFrame:
+    """The same of a study that asked for likelihoods.
+
+    Raises:
+        RecordError: as `read_diagnoses`, or it did not ask, or all of its samples failed.
+    """
+    frame = read_diagnoses(path, grid)
+    if frame.schema != LIKELY:
+        raise RecordError(
+            f"{path}: holds no likelihoods; set likelihood: true in the study, and rerun snakemake"
+        )
+    return frame
+
+
 def _problem(frame: pl.DataFrame, grid: Grid) -> str | None:
     """Why these are no diagnoses of a study; None where they are."""
-    if frame.schema != DIAGNOSES:
+    if frame.schema not in (DIAGNOSES, LIKELY):
         return "has other columns than a file of diagnoses"
+    if problem := fault(frame):
+        return problem
     place = ["model", "suite", "length", "task"]
     asked = [(*cell, task) for cell in grid.cells() for task in grid.suites[cell.suite].names()]
     known = pl.DataFrame(asked, schema={name: DIAGNOSES[name] for name in place}, orient="row")
@@ -122,12 +143,21 @@ def _asked(
 ) -> tuple[Sample, PlacedDetail]:
     """The sample that an answer is about."""
     found = dataset.get(answer.index)
-    if found is None or found[0].outputs != answer.outputs:
+    if found is None or found[0].outputs != answer.outputs or not _compares(answer, *found):
         raise RecordError(
             f"{_file(study, cell)}: {answer.task} #{answer.index} answers no sample of the study; "
             "delete the file and rerun snakemake"
         )
     return found
+
+
+def _compares(answer: Prediction, sample: Sample, detail: PlacedDetail) -> bool:
+    """Whether the likelihoods of an answer, if it has some, are of the texts of its sample."""
+    told = answer.likelihood
+    if told is None:
+        return True
+    right, wrong = ([each.text for each in texts] for texts in (told.references, told.distractors))
+    return right == [*sample.outputs] and wrong == [*(detail.distractors or ())]
 
 
 def _answers(path: Path, cell: Cell, tasks: Mapping[str, Spec]) -> dict[str, list[Prediction]]:
@@ -157,4 +187,5 @@ def _row(cell: Cell, answer: Prediction, asked: tuple[Sample, PlacedDetail], spe
         "score": score,
         "kind": kind,
         "distance": distances[0] if len(distances) == 1 else None,
+        **columns(answer.likelihood),
     }

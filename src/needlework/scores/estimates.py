@@ -5,9 +5,10 @@ from collections.abc import Collection, Iterable
 from needlework.errors import RecordError
 from needlework.scores.cells import CellEstimate
 from needlework.statistics.means import Estimate, macro_mean
-from needlework.study.config import ShownModel, SuiteName
+from needlework.study.config import SuiteName
 from needlework.study.definitions import Name
 from needlework.study.grid import AskedSuite, Cell, Grid
+from needlework.study.shown import ShownModel
 
 
 class NotComputedError(RecordError):

@@ -8,8 +8,9 @@ from needlework.errors import RecordError
 from needlework.scores.estimates import Scores
 from needlework.statistics.contrasts import Resampled, average
 from needlework.statistics.resampling import Questions
-from needlework.study.config import ShownModel, SuiteName
+from needlework.study.config import SuiteName
 from needlework.study.definitions import Name
+from needlework.study.shown import ShownModel
 
 
 class Paired:

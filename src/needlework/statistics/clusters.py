@@ -1,7 +1,11 @@
 """Means of scores that come in clusters: samples that share a needle are not independent."""
 
 from collections.abc import Hashable, Sequence
+from math import inf, sqrt
 
+from scipy.special import stdtrit
+
+from needlework.statistics.contrasts import Interval
 from needlework.statistics.means import Estimate, wilson_of
 
 
@@ -28,3 +32,26 @@ def clustered(scores: Sequence[float | None], clusters: Sequence[Hashable]) -> E
     worth = mean * (1 - mean) / spread if spread > 0 else float(len(totals))
     failed = sum(score is None for score in scores)
     return wilson_of(mean, worth=min(worth, count), count=count, failed=failed)
+
+
+def clustered_mean(values: Sequence[float], clusters: Sequence[Hashable]) -> Interval:
+    """The mean of numbers without bounds, with Student's interval over their clusters.
+
+    The variance of the mean is that between clusters, as in `clustered`, with one degree of freedom
+    less than there are clusters. One cluster says nothing of it, and its interval is without ends.
+
+    Raises:
+        ValueError: there is no number, or not one cluster for each.
+    """
+    if not values:
+        raise ValueError("an empty group has no mean")
+    totals: dict[Hashable, list[float]] = {}
+    for value, cluster in zip(values, clusters, strict=True):
+        totals.setdefault(cluster, []).append(value)
+    mean, groups = sum(values) / len(values), len(totals)
+    if groups == 1:
+        return Interval(mean, -inf, inf)
+    spread = sum((sum(each) - mean * len(each)) ** 2 for each in totals.values())
+    error = sqrt(spread * groups / (groups - 1)) / len(values)
+    reach = float(stdtrit(groups - 1, 0.975)) * error
+    return Interval(mean, mean - reach, mean + reach)

@@ -2,10 +2,11 @@
 
 from needlework.parsing import Closed
 from needlework.study import variants
-from needlework.study.config import ModelEntry, RunName, Study, SuiteName, SuiteTasks
+from needlework.study.config import ModelEntry, Study, SuiteName, SuiteTasks
 from needlework.study.controls import ControlCell, control_of, read_length
 from needlework.study.definitions import Name
 from needlework.study.grid import AskedSuite, AskedTask, Cell, Grid
+from needlework.study.shown import RunName
 from needlework.tasks.specs import Spec
 
 
@@ -26,7 +27,10 @@ class Cells(Closed):
         without = variants.without(self.studied)
         suites = {
             name: AskedSuite(
-                tasks=tuple(AskedTask.of(task, spec) for task, spec in self.tasks[name].items()),
+                tasks=tuple(
+                    AskedTask.of(task, spec, likelihood=self.study.likelihood)
+                    for task, spec in self.tasks[name].items()
+                ),
                 lengths=suite.lengths,
             )
             for name, suite in self.study.suites.items()

@@ -8,7 +8,6 @@ from pydantic import (
     Discriminator,
     Field,
     PositiveInt,
-    StringConstraints,
     Tag,
     field_validator,
     model_validator,
@@ -19,17 +18,14 @@ from needlework.external.snapshots import Commit
 from needlework.parsing import Closed, Line, as_name, by_form, unknown
 from needlework.records import Reasoning
 from needlework.study.definitions import Name, TableDefinition, TemplateOptions
-from needlework.study.entries import Family, Place, Prompts, TokenizerEntry, Wrappers
+from needlework.study.entries import Family, Place, TokenizerEntry, Wrappers
 from needlework.study.served import ServerKeys, entry_problem
+from needlework.study.shown import PublishedModel, ShownModel
 from needlework.tasks.controls import CONTROLS, Control
 from needlework.tasks.prompts import CHAT, WordingName
 from needlework.tasks.specs import Spec
 
 SuiteName = Name
-RunName = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*(\+[a-z0-9][a-z0-9-]*)?$")
-]
-"""The name of a model, or of a variant or control of it: `model+variant`."""
 
 
 class Suite(Closed):
@@ -86,6 +82,11 @@ class ModelEntry(ServerKeys):
     )
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     licence: Line = Field(description="Licence of the weights, for the table of models.")
+    another_run_of: Name | None = Field(
+        None,
+        description="The entry whose training this repeats with another seed: findings then speak "
+        "of the recipe, over all of its runs.",
+    )
 
     @model_validator(mode="after")
     def _remote_code_is_run_by_transformers(self) -> "ModelEntry":
@@ -106,54 +107,15 @@ class ModelEntry(ServerKeys):
             raise ValueError(found)
         return self
 
-    def shown(self, name: str, wrapper: str) -> "ShownModel":
+    def shown(self, name: str, wrapper: str) -> ShownModel:
         """What tables and figures say about it."""
         fields = ShownModel.model_fields.keys() - {"name", "wrapper"}
         return ShownModel(name=name, wrapper=wrapper, **self.model_dump(include=fields))
 
-    def published(self, name: str) -> "PublishedModel":
+    def published(self, name: str) -> PublishedModel:
         """What pages say about it where they judge its published numbers."""
         shown = self.shown(name, self.wrapper.released)
         return PublishedModel(hazards=self.hazards, **dict(shown))
-
-
-class ShownModel(Closed):
-    """What tables and figures say about a model; nothing here changes a score."""
-
-    name: RunName
-    label: Line
-    family: Family
-    checkpoint: Place
-    revision: Commit | None
-    tokenizer: Name
-    wrapper: Prompts
-    trained_length: PositiveInt
-    licence: Line
-
-    @property
-    def published_as(self) -> str | None:
-        """Its name in published tables; None for a variant that nobody published.
-
-        Of a study in several wordings it is the run in RULER's own words that is set beside them.
-        """
-        name, _, variant = self.name.partition("+")
-        return name if variant in ("", "ruler") else None
-
-    @property
-    def prompts(self) -> str:
-        """The folder of its samples: models that share it answer the same questions."""
-        return f"{self.tokenizer}-{self.wrapper}"
-
-    @property
-    def weights(self) -> str:
-        """The model whose weights these are, its own or those that it shares as a variant."""
-        return self.name.partition("+")[0]
-
-
-class PublishedModel(ShownModel):
-    """A model of published tables, with the known defects of how it was run."""
-
-    hazards: tuple[StudyHazard, ...] = ()
 
 
 class Entries(Closed):
@@ -218,6 +180,12 @@ class Study(Closed):
         "each prompt (`truncated`), of needles and question alone (`no-haystack`), of prompts "
         "without the needles that are asked for (`no-needle`).",
     )
+    likelihood: bool = Field(
+        False,
+        exclude_if=lambda value: not value,
+        description="Whether to tell how likely each model takes the reference to be behind the "
+        "prompt, and by how much more than wrong values; not for models on a server.",
+    )
     entries: Entries | None = Field(
         None,
         exclude=True,
@@ -232,9 +200,18 @@ class Study(Closed):
             raise ValueError(f"models {list(self.models)} must not repeat")
         if len(set(self.hazards)) < len(self.hazards):
             raise ValueError(f"hazards {list(self.hazards)} must not repeat")
+        if self.likelihood and self.controls:
+            raise ValueError(
+                "likelihoods are told of models as they are, and controls are runs beside them; "
+                "study one of them at a time"
+            )
         if self.hazards and self.tables is not None:
             raise ValueError(
                 "a study of hazards shows what each of them costs; remove tables, or hazards"
+            )
+        if self.hazards and self.likelihood:
+            raise ValueError(
+                "a study of hazards shows what each of them costs; remove likelihood, or hazards"
             )
         if self.hazards and self.protocol == "released":
             raise ValueError(
@@ -322,6 +299,21 @@ class Models(Closed):
             if model.tokenizer not in self.tokenizers:
                 raise ValueError(
                     f"models.{name}.tokenizer: {unknown(model.tokenizer, self.tokenizers)}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _known_recipes(self) -> "Models":
+        for name, model in self.models.items():
+            recipe, others = model.another_run_of, self.models.keys() - {name}
+            if recipe is None:
+                continue
+            if recipe not in others:
+                raise ValueError(f"models.{name}.another_run_of: {unknown(recipe, others)}")
+            if self.models[recipe].another_run_of is not None:
+                raise ValueError(
+                    f"models.{name}.another_run_of: {recipe} is itself another run; name "
+                    f"{self.models[recipe].another_run_of}"
                 )
         return self
 

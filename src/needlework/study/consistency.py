@@ -57,6 +57,21 @@ def check_models(study: Study, catalogue: Models, folder: Path) -> None:
             )
 
 
+def check_likelihood(study: Study, models: Mapping[str, ModelEntry]) -> None:
+    """Where likelihoods are asked for, every model can tell them, right behind the prompt."""
+    for name, model in models.items() if study.likelihood else ():
+        if model.backend == "server":
+            raise StudyError(
+                f"study config: likelihood: {name} is answered by a server, which tells no "
+                "probability of a given text; take the model out, or remove likelihood"
+            )
+        if model.reasoning and study.protocol == "corrected":
+            raise StudyError(
+                f"study config: likelihood: {name} thinks before it answers, so no answer follows "
+                "the prompt; take the model out, or remove likelihood"
+            )
+
+
 def check_labels(models: Mapping[str, ModelEntry], folder: Path) -> None:
     """Labels must differ: tables and figures identify models by them."""
     names: dict[str, str] = {}

@@ -11,9 +11,10 @@ from pydantic import Field, PositiveInt
 
 from needlework.errors import StudyError
 from needlework.parsing import Closed
-from needlework.study.config import ModelEntry, RunName, Study, SuiteName, SuiteTasks
+from needlework.study.config import ModelEntry, Study, SuiteName, SuiteTasks
 from needlework.study.definitions import Name
 from needlework.study.grid import Cell
+from needlework.study.shown import RunName
 from needlework.tasks.controls import CONTROLS, Control, has
 from needlework.tasks.specs import Spec
 

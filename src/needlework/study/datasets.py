@@ -6,20 +6,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from needlework import files, tasks
+from needlework import files, rng, tasks
 from needlework.errors import StudyError
 from needlework.parsing import parse_json, unknown
 from needlework.records import PlacedDetail, Sample, SampleDetail, Span
 from needlework.tasks import controls
 from needlework.tasks.controls import Control
-from needlework.tasks.material import Material
+from needlework.tasks.material import Draw, Material, distinct
 from needlework.tasks.prompts import CHAT, WRAPPERS, WordingName, Wrapper
-from needlework.tasks.specs import FileSpec, Spec
+from needlework.tasks.specs import FileSpec, NiahSpec, Spec, question_group
 from needlework.tokenizers import Tokenizer
 
 MaterialName = Literal["english", "nano"]
 Protocol = Literal["released", "corrected"]
 Rows = Iterator[tuple[Sample, SampleDetail]]
+DISTRACTORS = 4
+"""Most wrong values that a sample is compared with: each costs its tokens in every model."""
 Watch = Callable[[Rows], Iterable[tuple[Sample, SampleDetail]]]
 
 
@@ -46,6 +48,8 @@ class Dataset:
     """What is changed of every sample; None: nothing."""
     trained_length: int | None = None
     """Tokens of prompt and answer that the control `truncated` leaves."""
+    distractors: bool = False
+    """Whether the details name wrong values to compare the references with."""
 
 
 def details_path(output: Path) -> Path:
@@ -109,8 +113,44 @@ def write(dataset: Dataset, output: Path, tokenizer: Tokenizer, *, watch: Watch)
     ):
         for sample, detail in watch(rows):
             samples.write(files.json_line(sample.model_dump(mode="json")))
+            others = distractors_of(dataset, sample, detail) if dataset.distractors else None
+            detail = detail.model_copy(update={"distractors": others})
             placed = place(detail, sample.input, tokenizer.starts(sample.input))
             details.write(files.json_line(placed.model_dump(mode="json")))
+
+
+def distractors_of(dataset: Dataset, sample: Sample, detail: SampleDetail) -> tuple[str, ...]:
+    """At most DISTRACTORS wrong values of a needle task: other needles', else one that is drawn.
+
+    What is drawn has an address of its own and moves no other draw. Tasks without needles of keys
+    and values have no distractor.
+    """
+    spec = dataset.spec
+    if not isinstance(spec, NiahSpec):
+        return ()
+    group = question_group(spec, dataset.task)
+    stream = rng.stream(dataset.seed, "distractors", group, sample.index)
+    others = [
+        each for each in dict.fromkeys(detail.distractors or ()) if each not in sample.outputs
+    ]
+    if len(others) > DISTRACTORS:
+        kept = sorted(stream.sample(range(len(others)), DISTRACTORS))
+        return tuple(others[place] for place in kept)
+    if others:
+        return tuple(others)
+    (drawn,) = distinct(_value(dataset, spec), stream, 1, without=sample.outputs)
+    return (drawn,)
+
+
+def _value(dataset: Dataset, spec: NiahSpec) -> Draw:
+    """How a value of a needle is drawn in the language of a dataset."""
+    if dataset.material == "nano":
+        from needlework.nano import language
+
+        return language.DRAWS[spec.value_kind]
+    from needlework.tasks import english
+
+    return english.DRAWS[spec.value_kind]
 
 
 def place(detail: SampleDetail, text: str, starts: Sequence[int]) -> PlacedDetail:

@@ -33,19 +33,28 @@ FigureKind = Literal[
     "depth_heatmap",
     "distance_curve",
     "failure_bars",
-    "format_bars",
+    "format_points",
     "length_curve",
+    "margin_curve",
+    "margin_distance",
+    "position_curve",
     "retention_curve",
 ]
-DIAGNOSED: tuple[FigureKind, ...] = ("distance_curve", "failure_bars")
-"""Figures of what answers are, and of where their needles lie."""
-TableValue = Literal["score", "models", "failures", "distance", "controls"]
+DIAGNOSED: tuple[FigureKind, ...] = (
+    "distance_curve",
+    "failure_bars",
+    "margin_curve",
+    "margin_distance",
+)
+"""Figures of what answers are, where their needles lie, and how likely they were."""
+TableValue = Literal["score", "models", "failures", "distance", "controls", "likelihood"]
 MADE_BY: Mapping[TableValue, str] = {
     "score": "table",
     "models": "models",
     "failures": "explain",
     "distance": "explain",
     "controls": "controls",
+    "likelihood": "explain",
 }
 """The command that makes the tables of each value."""
 TemplateOptions = dict[
@@ -93,7 +102,8 @@ class TableDefinition(Selection):
         "score",
         description="Mean scores; what there is to say of each model and its weights (`models`); "
         "what wrong answers are (`failures`); scores by the distance of the needle from the "
-        "question (`distance`); scores beside those of the study's controls (`controls`).",
+        "question (`distance`); scores beside those of the study's controls (`controls`); how "
+        "likely references are, in a study with `likelihood`.",
     )
     rows: tuple[Literal["model", "length"], ...] = Field(
         ("model",), description="[model], or [model, length] where columns hold no length."

@@ -7,8 +7,9 @@ from pydantic import Field, PositiveInt
 
 from needlework.errors import StudyError
 from needlework.parsing import Closed, unknown
-from needlework.study.config import RunName, SuiteName
+from needlework.study.config import SuiteName
 from needlework.study.definitions import Name
+from needlework.study.shown import RunName
 from needlework.tasks.specs import NiahSpec, QaSpec, Spec, needle_format, question_group
 
 
@@ -35,17 +36,20 @@ class AskedTask(Closed):
     """Where its needle lies, in percent, where that is fixed."""
     needles: bool = False
     """Whether its samples say where the needle with the answer lies."""
+    distractors: bool = Field(False, exclude_if=lambda value: not value)
+    """Whether its references are compared with wrong values, in a study of likelihoods."""
     questions: Name
     """Tasks with equal `questions` ask the same ones, sample by sample."""
 
     @classmethod
-    def of(cls, name: Name, spec: Spec) -> "AskedTask":
-        """A task as tables see it."""
+    def of(cls, name: Name, spec: Spec, *, likelihood: bool = False) -> "AskedTask":
+        """A task as tables see it, in a study of likelihoods or in another one."""
         return cls(
             name=name,
             format=needle_format(spec),
             depth=getattr(spec, "depth", None),
             needles=isinstance(spec, NiahSpec | QaSpec),
+            distractors=likelihood and isinstance(spec, NiahSpec),
             questions=question_group(spec, name),
         )
 

@@ -23,19 +23,14 @@ from needlework.study import (
 )
 from needlework.study.catalogue import MaterialTasks, read_models, read_tasks
 from needlework.study.cells import Cells
-from needlework.study.config import (
-    ModelEntry,
-    PublishedModel,
-    RunName,
-    ShownModel,
-    Study,
-)
+from needlework.study.config import ModelEntry, Study
 from needlework.study.definitions import Name
 from needlework.study.entries import TokenizerEntry, Wrapper
 from needlework.study.grid import Cell
 from needlework.study.options import options
 from needlework.study.paper import MODELS as PUBLISHED
 from needlework.study.presentation import Shown
+from needlework.study.shown import PublishedModel, RunName, ShownModel
 from needlework.tasks.code import dataset_code
 from needlework.tasks.prompts import CHAT, WordingName
 from needlework.tasks.specs import OWN, QaSpec, Spec
@@ -92,11 +87,11 @@ class Plan(Cells):
         """
         if names is None:
             return {cell: set(self.tasks_of(cell)) for cell in self.cells()}
-        shown = (*self.shows.tables, *self.shows.figures)
-        asked = [each for each in shown if each.name in names]
-        if any(getattr(each, "value", None) == "controls" for each in asked):
+        tables = [each for each in self.shows.tables if each.name in names]
+        figures = [each for each in self.shows.figures if each.name in names]
+        if any(each.value == "controls" for each in tables):
             return self.needs()
-        return selection.needed(asked, self.grid(), self.shown())
+        return selection.needed([*tables, *figures], self.grid(), self.shown())
 
     def tables_of(self, targets: Collection[str]) -> list[Name]:
         """The names of the tables that targets make.
@@ -216,6 +211,7 @@ class Plan(Cells):
             "thinks": variants.reasoning(self.study, reader) is not None,
             "questions": Path(questions[0]) if questions else None,
             **controls.options(run, reader),
+            "distractors": self.study.likelihood,
         }
 
     def predict_options(self, model: str) -> str:
@@ -224,6 +220,7 @@ class Plan(Cells):
         tokenizer = self.tokenizers[entry.tokenizer]
         flags = [f"--hazard {hazard}" for hazard in variants.of_decoder(entry.hazards)]
         flags += ["--no-begin-token"] if self._format(entry) == CHAT else []
+        flags += ["--likelihood"] if self.study.likelihood else []
         told = options(
             tokenizer=tokenizer.source,
             tokenizer_revision=tokenizer.revision,
@@ -263,6 +260,7 @@ def resolve(config: Mapping[str, Any], folder: Path, *, runs: bool = True) -> Pl
     tasks = read_tasks(folder / "tasks.yaml")
     consistency.check_models(study, catalogue, folder)
     models = {name: catalogue.models[name] for name in study.models}
+    consistency.check_likelihood(study, models)
     used = {model.tokenizer: catalogue.tokenizers[model.tokenizer] for model in models.values()}
     known: MaterialTasks = getattr(tasks, study.material)
     named = {

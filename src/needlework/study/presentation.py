@@ -12,10 +12,11 @@ from pydantic import Field
 
 from needlework.errors import StudyError
 from needlework.parsing import Closed, unknown
-from needlework.study.config import ShownModel, Study
+from needlework.study.config import Study
 from needlework.study.definitions import (
     LONGEST,
     FigureDefinition,
+    FigureKind,
     Name,
     Preset,
     TableDefinition,
@@ -23,6 +24,7 @@ from needlework.study.definitions import (
 )
 from needlework.study.grid import AskedSuite, Grid
 from needlework.study.selection import depths, formats, problem, selected
+from needlework.study.shown import ShownModel
 
 Page = Literal[
     "report",
@@ -42,6 +44,10 @@ COMPARISON = "comparison_"
 
 WHY: tuple[Literal["failures", "distance"], ...] = ("failures", "distance")
 """The tables of what answers are and where their needles lie, by name and value."""
+
+
+LIKELIHOOD: Literal["likelihood"] = "likelihood"
+"""The table of likelihoods, by name and value."""
 
 
 class Shown(Closed):
@@ -97,7 +103,9 @@ def present(
     listed = [table.value for each in shown for table in each.tables]
     if study.controls and "controls" not in listed:
         shown.append(Preset(tables=(TableDefinition(name="controls", value="controls"),)))
+    shown += [_of_likelihood(grid, study.tables)] if study.likelihood else []
     tables = tuple(table for each in shown for table in each.tables)
+    _check_likelihood(study, tables)
     _check_asked(tables, grid, models, has_controls=bool(study.controls))
     compared = [each for each in paper.tables if each.value == "score" and published]
     comparisons = {
@@ -147,6 +155,20 @@ def derived(grid: Grid, suites: Collection[Name] | None = None) -> Preset:
     return Preset(tables=tuple(tables), figures=tuple(figures))
 
 
+def _of_likelihood(grid: Grid, asked: object) -> Preset:
+    """The table and figures of likelihoods; the table not where the study lists one."""
+    listed = isinstance(asked, tuple) and any(each.value == LIKELIHOOD for each in asked)
+    tables = () if listed else (TableDefinition(name=LIKELIHOOD, value=LIKELIHOOD),)
+    kinds: tuple[FigureKind, ...] = ("margin_curve", "margin_distance")
+    figures = tuple(
+        FigureDefinition(name=_joined(_stem(name), kind), kind=kind, suite=name)
+        for name, suite in grid.suites.items()
+        for kind in kinds
+        if any(task.distractors for task in suite.tasks)
+    )
+    return Preset(tables=tables, figures=figures)
+
+
 def title(definition: TableDefinition, grid: Grid) -> str:
     """What stands above a table: its title, or what it shows in words."""
     if definition.title or definition.suite is None:
@@ -190,10 +212,21 @@ def _derived_figures(name: Name, suite: AskedSuite) -> Iterator[FigureDefinition
     yield FigureDefinition(name=_joined(stem, "length_curve"), kind="length_curve", suite=name)
     if depths(suite.tasks):
         yield FigureDefinition(name=_joined(stem, "heatmap"), kind="depth_heatmap", suite=name)
+        yield FigureDefinition(name=_joined(stem, "position"), kind="position_curve", suite=name)
     if any(task.needles for task in suite.tasks):
         yield FigureDefinition(name=_joined(stem, "distance"), kind="distance_curve", suite=name)
     yield FigureDefinition(name=_joined(stem, "failures"), kind="failure_bars", suite=name)
     yield FigureDefinition(name=_joined(stem, "cost"), kind="cost", suite=name)
+
+
+def _check_likelihood(study: Study, tables: Sequence[TableDefinition]) -> None:
+    """Likelihoods are shown only where they are asked for."""
+    for table in tables:
+        if table.value == LIKELIHOOD and not study.likelihood:
+            raise StudyError(
+                f"study config: tables: {table.name} shows likelihoods, which nobody computes; set "
+                "likelihood: true, or remove the table"
+            )
 
 
 def _check_asked(

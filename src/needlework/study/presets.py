@@ -10,11 +10,12 @@ from typing import TypeVar
 from needlework import installed
 from needlework.parsing import parse, read
 from needlework.study.catalogue import MaterialTasks
-from needlework.study.config import Models, PublishedModel, ShownModel, Study
+from needlework.study.config import Models, Study
 from needlework.study.definitions import FigureDefinition, Name, Preset, TableDefinition
 from needlework.study.grid import Grid
 from needlework.study.paper import MODELS
 from needlework.study.presentation import Shown, present
+from needlework.study.shown import PublishedModel, ShownModel
 
 Selected = TypeVar("Selected", TableDefinition, FigureDefinition)
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from typing import NamedTuple
 
-from needlework.study.config import ShownModel
 from needlework.study.definitions import (
     FigureDefinition,
     Multiples,
@@ -16,6 +15,7 @@ from needlework.study.definitions import (
     TableDefinition,
 )
 from needlework.study.grid import AskedSuite, AskedTask, Cell, Grid
+from needlework.study.shown import ShownModel
 
 
 class Column(NamedTuple):
@@ -221,5 +221,5 @@ def _with(
 def _has_places(shown: TableDefinition | FigureDefinition) -> bool:
     """Whether needles of a fixed depth are what it shows."""
     if isinstance(shown, FigureDefinition):
-        return shown.kind in ("depth_heatmap", "format_bars")
+        return shown.kind in ("depth_heatmap", "format_points", "position_curve")
     return bool({"depth", "format"} & set(shown.columns)) and shown.value == "score"

@@ -4,9 +4,9 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from needlework.study.config import RunName
 from needlework.study.grid import Cell
 from needlework.study.served import ServedCell
+from needlework.study.shown import RunName
 
 if TYPE_CHECKING:
     from needlework.study.plan import Plan

@@ -8,9 +8,10 @@ from needlework.defects import Hazard, StudyHazard
 from needlework.errors import StudyError
 from needlework.parsing import Closed, Line
 from needlework.records import Reasoning
-from needlework.study.config import ModelEntry, RunName, Study, SuiteName, SuiteTasks
+from needlework.study.config import ModelEntry, Study, SuiteName, SuiteTasks
 from needlework.study.definitions import Name
 from needlework.study.paper import DEPTHS, FORMATS
+from needlework.study.shown import RunName
 from needlework.tasks.prompts import WordingName
 from needlework.tasks.specs import NiahSpec, Spec, needle_format
 

@@ -170,4 +170,5 @@ def _detail(index: int, tokens: int, draft: Draft) -> SampleDetail:
         needles=drafts.spans(draft.needles),
         answers=tuple(needle.answer for needle in draft.needles),
         question_start=draft.question_start,
+        distractors=draft.others or None,
     )

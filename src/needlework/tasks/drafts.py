@@ -45,6 +45,8 @@ class Draft:
     outputs: tuple[str, ...]
     completion: str
     """What a perfect model would write next; never written to a file."""
+    others: tuple[str, ...] = ()
+    """The values of needles that are not asked for."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ def finish(
     outputs: Sequence[str],
     completion: str,
     example: str = "",
+    others: Sequence[str] = (),
 ) -> Draft:
     """The prompt around a body: wrapper, solved example, head, body, question, answer prefix.
 
@@ -116,7 +119,7 @@ def finish(
     if material.wrapper.thinks:
         asked = frame.question + frame.prefix.rstrip()
         text = lead + body.text + asked + material.wrapper.after
-    return Draft(text, needles, haystack_end, tuple(outputs), completion)
+    return Draft(text, needles, haystack_end, tuple(outputs), completion, tuple(others))
 
 
 def solved(frame: Frame, body: Body, completion: str) -> str:

@@ -7,7 +7,7 @@ from the same streams, so a sample asks for the same in either.
 import random
 import string
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -15,7 +15,7 @@ from types import MappingProxyType
 from needlework.errors import StudyError
 from needlework.external.registry import Resources, registry
 from needlework.tasks import haystacks, ruler, words
-from needlework.tasks.material import Item, Material, Question
+from needlework.tasks.material import Draw, Item, Material, Question
 from needlework.tasks.prompts import ENGLISH, WordingName
 from needlework.tasks.questions import from_file
 
@@ -46,9 +46,7 @@ def material(
     return Material(
         name="english",
         wording=says,
-        draws=MappingProxyType(
-            {"words": lambda draws: draws.choice(words.pairs()), "numbers": _number, "uuids": _uuid}
-        ),
+        draws=DRAWS,
         names=lambda draws: _letters(draws, _NAME_LETTERS),
         example_names=lambda draws: _letters(draws, _EXAMPLE_NAME_LETTERS),
         held=lambda draws: _number(draws, _HELD_DIGITS),
@@ -91,3 +89,9 @@ def _unnamed(material: Material, _: Item) -> Question:
     raise StudyError(
         f"the {material.name} questions come from a file and none was named; add --questions FILE"
     )
+
+
+DRAWS: Mapping[str, Draw] = MappingProxyType(
+    {"words": lambda draws: draws.choice(words.pairs()), "numbers": _number, "uuids": _uuid}
+)
+"""How a key or value of each kind is drawn."""

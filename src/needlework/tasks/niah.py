@@ -24,7 +24,8 @@ class _Fact:
 def plan(spec: NiahSpec, material: Material, item: Item) -> Outline:
     """Draw the needles of one sample and the hay they will lie in."""
     facts = _facts(spec, material, item)
-    hay, most = _hay(spec, material, item, facts)
+    said: dict[str, str] = {}
+    hay, most = _hay(spec, material, item, facts, said)
     wording = material.wording
     separator = wording.hay_separator if spec.haystack == "essay" else wording.line_separator
 
@@ -40,7 +41,10 @@ def plan(spec: NiahSpec, material: Material, item: Item) -> Outline:
             if item.needle or not fact.asked
         ]
         body = drafts.weave(units, inserts, separator=separator)
-        return _ask(spec, material, body, drawn=facts, in_order=[fact for _, fact in placed])
+        others = [fact.value for fact in facts if not fact.asked]
+        others += [said[unit] for unit in units] if spec.haystack == "needle" else []
+        in_order = [fact for _, fact in placed]
+        return _ask(spec, material, body, drawn=facts, in_order=in_order, others=others)
 
     return Outline(compose, most=most)
 
@@ -62,19 +66,27 @@ def _facts(spec: NiahSpec, material: Material, item: Item) -> list[_Fact]:
 
 
 def _hay(
-    spec: NiahSpec, material: Material, item: Item, facts: Sequence[_Fact]
+    spec: NiahSpec,
+    material: Material,
+    item: Item,
+    facts: Sequence[_Fact],
+    said: dict[str, str],
 ) -> tuple[Growing[str], int]:
-    """The units of hay, and how many there are at most."""
+    """The units of hay, and how many there are at most; `said` learns the values in them."""
     if spec.haystack == "essay":
         book = material.book(item.budget)
         return Growing(book), len(book)
     if spec.haystack == "repeat":
         return Growing(itertools.cycle(material.noise)), item.budget
-    return Growing(_distractors(spec, material, item, facts)), item.budget
+    return Growing(_distractors(spec, material, item, facts, said)), item.budget
 
 
 def _distractors(
-    spec: NiahSpec, material: Material, item: Item, facts: Sequence[_Fact]
+    spec: NiahSpec,
+    material: Material,
+    item: Item,
+    facts: Sequence[_Fact],
+    said: dict[str, str],
 ) -> Iterator[str]:
     """An endless stream of needles not asked for; none has a key or value of the real ones."""
     draws = item.stream("distractors", spec.key_kind, spec.value_kind)
@@ -82,7 +94,9 @@ def _distractors(
     while True:
         (key,) = distinct(material.draws[spec.key_kind], draws, 1, without=keys)
         (value,) = distinct(material.draws[spec.value_kind], draws, 1, without=values)
-        yield _say(material, spec, key, value)
+        sentence = _say(material, spec, key, value)
+        said[sentence] = value
+        yield sentence
 
 
 def _say(material: Material, spec: NiahSpec, key: str, value: str) -> str:
@@ -97,6 +111,7 @@ def _ask(
     *,
     drawn: Sequence[_Fact],
     in_order: Sequence[_Fact],
+    others: Sequence[str],
 ) -> Draft:
     wording = material.wording
     noun, nouns = wording.nouns[spec.value_kind]
@@ -112,6 +127,7 @@ def _ask(
         body,
         outputs=[fact.value for fact in drawn if fact.asked],
         completion=_completion(frame, answers, noun),
+        others=others,
     )
 
 

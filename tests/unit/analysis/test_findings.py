@@ -9,7 +9,7 @@ from needlework.analysis.comparisons import SMALLEST, compare
 from needlework.analysis.findings import middles, pairs, partial_credit, reaches, visible_drops
 from needlework.scores.estimates import Scores
 from needlework.statistics.means import estimate
-from needlework.study.config import ShownModel
+from needlework.study.shown import ShownModel
 from tests.study_for_tests import estimates, paired_of, right, scores_of, small_plan
 
 PLAN = small_plan()

@@ -94,7 +94,7 @@ def render_pages(study: Path, plan: Plan) -> None:
         definition = study / f"plan/figures/{figure.name}.json"
         stem = study / f"figures/{figure.name}"
         reasons = ["--diagnosis", diagnosis] if figure.kind in EXPLAIN else []
-        run("figure", definition, stem, scores, *grid, *models, *costs, *reasons)
+        run("figure", definition, stem, scores, *config, *grid, *models, *costs, *reasons)
     run("explorer", study, study / "explorer.html", *grid, *models, *shown)
     run("audit", "resources/published", "--output", study / "audit")
     run("findings", scores, cells, study / "findings", *config, *grid, *models)

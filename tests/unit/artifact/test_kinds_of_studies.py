@@ -1,6 +1,7 @@
 """Artifacts of every kind of study that is committed, smaller: a review agrees with each."""
 
 import json
+import re
 import shutil
 from contextlib import chdir
 from importlib import metadata
@@ -17,7 +18,9 @@ from needlework.paper.outputs import OUTPUTS
 from needlework.parsing import read_keys
 from needlework.study import plan
 from needlework.study.plan import Plan
+from tests.study_for_tests import small_plan
 from tests.unit.artifact.conftest import INPUTS, ROOT, STUDY
+from tests.unit.artifact.test_forged import Parts, sealed
 from tests.whole_study_for_tests import fill
 
 TEMPLATES = ROOT / "reports/templates"
@@ -110,6 +113,27 @@ def test_a_control_that_was_changed_is_found(tmp_path: Path) -> None:
     problems = "\n".join(problem for line in found.lines for problem in line.problems)
     assert f"scores/{place}.parquet: " in problems
     assert "study/controls.json: " in problems
+
+
+@pytest.mark.slow
+def test_the_artifact_of_a_study_of_likelihoods_passes_and_a_forged_one_does_not(
+    tmp_path: Path,
+) -> None:
+    """Margins follow from what predictions hold; who makes one larger there is found out, too."""
+    suites = {"few": {"tasks": ["niah_single_1", "niah_multikey_1", "vt"], "lengths": [128, 256]}}
+    archive = bundled(small_plan(suites=suites, samples=4, likelihood=True), tmp_path)
+    found = review(archive, templates=TEMPLATES, preset=OUTPUTS)
+    assert [(line.check, line.problems) for line in found.lines if not line.passed] == []
+    assert any("that the likelihoods are those" in each for each in found.not_shown)
+
+    def larger(parts: Parts) -> None:
+        name = "study/predictions/nano-llama/few/256.jsonl"
+        parts[name] = re.sub(rb'"nats": -[0-9.]+', b'"nats": -0.5', parts[name], count=1)
+
+    forged = review(sealed(archive, tmp_path, larger), templates=TEMPLATES, preset=OUTPUTS)
+    told = [problem for line in forged.lines for problem in line.problems]
+    assert any("scores/nano-llama/few/256.parquet" in each and "nats" in each for each in told)
+    assert any("diagnosis.parquet" in each for each in told)
 
 
 def test_every_committed_study_is_among_them() -> None:

@@ -22,7 +22,7 @@ from needlework.engine.stopping import Decoding, StopRule
 from needlework.files import read_records, write_records
 from needlework.models import cuda, kernels
 from needlework.parsing import parse, read
-from needlework.records import Prediction, Reasoning, Sample
+from needlework.records import PlacedDetail, Prediction, Reasoning, Sample
 from needlework.scores.shards import Shard
 from needlework.tasks.specs import Spec
 from tests.engine_for_tests import VOCABULARY, in_child, shared_cell
@@ -44,6 +44,7 @@ class Run:
     model: predict.Model
     memory: int | None = None
     shard: Shard | None = None
+    likelihood: bool = False
 
     @property
     def output(self) -> Path:
@@ -68,6 +69,7 @@ class Run:
                 protocol="corrected",
                 machine=machine,
                 shard=self.shard,
+                likelihood=self.likelihood,
             )
 
         assert in_child(child) == 0
@@ -188,6 +190,18 @@ def version(of: str) -> Change:
     return lambda run: run.patch.setattr(sys.modules[of], "__version__", "99.0.0")
 
 
+def likelihood(run: Run) -> Run:
+    """Every sample with a distractor, and likelihoods asked for."""
+    found = read_records(run.folder / "alone.jsonl", Sample)
+    nothing = {"depths": (), "needles": (), "answers": (), "needle_tokens": ()}
+    places = {"prompt_tokens": 1, "question_start": 0, "question_token": 0}
+    details = [
+        PlacedDetail(index=each.index, distractors=("7",), **nothing, **places) for each in found
+    ]
+    write_records(run.folder / "alone.details.jsonl", details)
+    return replace(run, likelihood=True)
+
+
 def moved(run: Run) -> Run:
     folder = run.folder.with_name("elsewhere")
     run.folder.rename(folder)
@@ -220,6 +234,7 @@ AGAIN: dict[str, Change] = {
     "the dtype": model(dtype="float64"),
     "how tokens are chosen": model(hazards=("mamba-sampling",)),
     "`reasoning`": model(reasoning=Reasoning(end="7", tokens=3)),
+    "`likelihood`": likelihood,
     "a kernel that the model uses": kernel("attention"),
     "code of the engine": code("engine.decode"),
     "code of a mixer that the model has": code("models.attention"),
@@ -240,6 +255,7 @@ KEPT: dict[str, Change] = {
     "kernels of our own, where torch computes": code("models.fused"),
     "kernels of our own around recurrences, where torch computes": code("models.fused_recurrent"),
     "code of progress, memory and messages": code("engine.memory"),
+    "code of likelihoods, where none is asked for": code("engine.likelihood"),
     "code of tables, scores and figures": code("report.tables"),
     "a kernel that the model does not use": kernel("diagonal_scan"),
     "the version of torch (marked)": version("torch"),

@@ -11,7 +11,7 @@ import pytest
 
 from needlework.analysis.comparisons import holm, sign_flip_test
 from needlework.errors import RecordError
-from needlework.hazards.effects import REMAINDER, TOTAL, Breakdown, Cost, breakdowns, intervals
+from needlework.hazards.effects import INTERACTION, TOTAL, Breakdown, Cost, breakdowns, intervals
 from needlework.rng import stream_seed
 from needlework.statistics.bootstrap import RESAMPLES
 from needlework.study.paper import DEPTHS, FORMATS, TASKS
@@ -106,11 +106,11 @@ def test_a_defect_costs_what_the_definition_says() -> None:
         assert cost(row, defect).points.value == pytest.approx(alone[defect])
     total = corrected - slow_ruler(values, "nano-mamba2attn+all-defects", LENGTHS)
     assert cost(row, TOTAL).points.value == pytest.approx(total)
-    assert cost(row, REMAINDER).points.value == pytest.approx(total - sum(alone.values()))
+    assert cost(row, INTERACTION).points.value == pytest.approx(total - sum(alone.values()))
     assert (row.no_defect, row.all_defects) == pytest.approx((corrected, corrected - total))
 
 
-def test_the_costs_and_the_remainder_add_up_to_the_total() -> None:
+def test_the_costs_and_the_interaction_add_up_to_the_total() -> None:
     for row in breakdowns(frame(scores(3)), MODELS, seed=1):
         *parts, total = row.costs
         assert sum(part.points.value for part in parts) == pytest.approx(total.points.value)
@@ -134,7 +134,7 @@ def test_a_suite_that_no_defect_touches_is_left_out() -> None:
     assert {each.part for each in find(found, M2A, "ruler", 256).costs} == {
         "mamba-sampling",
         "m2a-conv-state",
-        REMAINDER,
+        INTERACTION,
         TOTAL,
     }
 
@@ -227,7 +227,7 @@ def test_tests_are_exact_and_corrected_together() -> None:
     ]
     row = find(found, M2A, "ruler", None)
     assert cost(row, "m2a-conv-state").p_value == pytest.approx(sign_flip_test(*sides))
-    assert cost(row, REMAINDER).p_value is None
+    assert cost(row, INTERACTION).p_value is None
 
 
 def test_a_defect_that_changes_nothing_costs_exactly_nothing() -> None:

@@ -1,8 +1,8 @@
 """The page of a hazard study: every cost in words, in the table and in the picture."""
 
 import csv
+import re
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,9 +11,9 @@ import pytest
 
 from needlework.defects import StudyHazard
 from needlework.errors import RecordError
-from needlework.hazards.effects import REMAINDER, TOTAL, Breakdown, Cost, breakdowns
-from needlework.hazards.page import HEADS, sentence, write_hazards
-from needlework.hazards.waterfall import hazard_waterfall
+from needlework.hazards.effects import INTERACTION, TOTAL, Breakdown, Cost, breakdowns
+from needlework.hazards.forest import HEADS, hazard_forest
+from needlework.hazards.page import sentence, write_hazards
 from needlework.report.charts import SUFFIXES
 from needlework.statistics.contrasts import Interval
 from tests.unit.hazards.test_effects import MODELS, frame, scores
@@ -55,11 +55,11 @@ def row(*costs: Cost) -> Breakdown:
             "The wrong convolution state makes no certain difference (1.0 [-2.0, 4.0] points).",
         ),
         (
-            cost(REMAINDER, -0.1, -0.2, -0.05, adjusted=None),
+            cost(INTERACTION, -0.1, -0.2, -0.05, adjusted=None),
             "What they do together is not certain either (interaction -10.0 [-20.0, -5.0]).",
         ),
         (
-            cost(REMAINDER, 0.001, -0.2, 0.05, adjusted=None),
+            cost(INTERACTION, 0.001, -0.2, 0.05, adjusted=None),
             "Together they cost what they cost one by one (interaction 0.1 [-20.0, 5.0]).",
         ),
     ],
@@ -78,7 +78,7 @@ def test_every_defect_has_words(hazard: str) -> None:
 
 
 def test_defects_that_cost_something_may_cost_less_together() -> None:
-    parts = (cost("rg-window", 0.2, 0.1, 0.3), cost(REMAINDER, -0.1, -0.2, -0.05, adjusted=None))
+    parts = (cost("rg-window", 0.2, 0.1, 0.3), cost(INTERACTION, -0.1, -0.2, -0.05, adjusted=None))
     told = sentence(row(*parts, cost(TOTAL, 0.1, 0.05, 0.2)))
     assert told.endswith("together they cost 10.0 [5.0, 20.0] points less than one by one.")
 
@@ -109,39 +109,69 @@ def test_the_page_has_a_line_for_every_model_and_suite(written: Path) -> None:
     for each in found:
         if each.length is None:
             assert f"- {sentence(each)}\n" in page
-    assert "figures/hazard_waterfall.svg" in page
+    assert "figures/hazard_forest.svg" in page
     assert "trained once" in page
 
 
-def drawn_steps(found: Sequence[Breakdown]) -> list[list[dict[str, Any]]]:
-    """The bars of every panel; panels that share their data leave it to what is around them."""
-    drawn = hazard_waterfall(found).to_dict()
-    return [
-        panel.get("data", part.get("data", drawn.get("data")))["values"]
-        for part in drawn["vconcat"]
-        for panel in part["concat"]
-    ]
+def test_tables_hold_no_screen_of_zeros(tmp_path: Path) -> None:
+    """Models to which no defect makes a certain difference are named, and stand in the CSV file."""
+    found = scores()
+    alike = {key: found["nano-llama+no-defect", *key[1:]] for key in found if "llama" in key[0]}
+    path = tmp_path / "scores.parquet"
+    frame(found | alike).write_parquet(path)
+    write_hazards(STUDY, MODELS, tmp_path, scores=path, templates=TEMPLATES)
+    page = (tmp_path / "hazards.md").read_text(encoding="utf-8")
+    assert "No defect makes a certain difference to Llama, whose numbers" in page
+    assert "| M2A |" in page
+    assert "| Llama |" not in page
+    assert "nano-llama,Llama,depth" in (tmp_path / "hazards.csv").read_text(encoding="utf-8")
 
 
-def test_the_picture_leads_from_all_defects_to_none(written: Path) -> None:
+def drawn(found: Sequence[Breakdown]) -> list[dict[str, Any]]:
+    """The points of the picture."""
+    points: list[dict[str, Any]] = hazard_forest(found, study="h").to_dict()["data"]["values"]
+    return points
+
+
+def test_the_picture_has_every_cost_over_all_lengths(written: Path) -> None:
     for suffix in SUFFIXES:
-        assert (written / f"figures/hazard_waterfall{suffix}").stat().st_size > 0
+        assert (written / f"figures/hazard_forest{suffix}").stat().st_size > 0
     found = breakdowns(frame(scores()), MODELS, seed=1)
-    panels = drawn_steps(found)
-    rows = [each for each in found if each.length is None]
-    for steps, each in zip(panels, rows, strict=True):
-        assert steps[0]["end"] == pytest.approx(100 * each.all_defects)
-        for before, step in pairwise(steps[:-1]):
-            assert step["start"] == pytest.approx(before["end"])
-        assert steps[-1]["end"] == pytest.approx(steps[-2]["end"])
-        assert steps[-1]["end"] == pytest.approx(100 * each.no_defect)
+    costs = [
+        (f"{HEADS[part.part]}: {each.label}", 100 * part.points.value)
+        for each in found
+        if each.length is None
+        for part in each.costs
+        if part.part != TOTAL or len(each.costs) > 2
+    ]
+    assert [(point["row"], point["cost"]) for point in drawn(found)] == costs
 
 
-def test_a_defect_that_changes_nothing_has_no_sign() -> None:
-    """Its bar was once labelled -0.0."""
-    parts = (cost("rg-window", 0, 0, 0, changed=0), cost("uuid-numbers", -0.0004, -0.001, 0.0004))
-    (steps,) = drawn_steps([row(*parts)])
-    assert [step["text"] for step in steps] == ["50.0", "0", "0.0", "80.0"]
+def test_a_point_is_filled_where_a_test_says_so() -> None:
+    """The total of one defect is that defect; what defects add to each other has no test."""
+    parts = (
+        cost("rg-window", 0.1, 0.05, 0.2),
+        cost("uuid-numbers", -0.01, -0.02, 0.01, adjusted=0.4),
+        cost(INTERACTION, 0.01, 0.0, 0.1, adjusted=None),
+        cost(TOTAL, 0.1, 0.05, 0.2),
+    )
+    points = drawn([row(*parts)])
+    assert [point["kind"] for point in points] == [
+        "certain",
+        "uncertain",
+        "not tested",
+        "certain",
+    ]
+    (only,) = drawn([row(parts[0], parts[3])])
+    assert only["row"] == "shifted window: M2A"
+
+
+def test_the_picture_says_how_many_samples_and_tests_there_are() -> None:
+    told = hazard_forest(breakdowns(frame(scores()), MODELS, seed=1), study="h").to_dict()["title"]
+    text = " ".join(told["subtitle"]).replace("\u00a0", " ")
+    assert re.search(r"RULER: n = \d+", text)
+    assert re.search(r"significant at 5 % \(\d+ paired tests, Holm\)", text)
+    assert "Study h: 2 checkpoints, one training run each." in text
 
 
 def test_missing_scores_leave_no_file(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from needlework.paper.published import read_tables
 from needlework.rng import stream_seed
 from needlework.statistics.contrasts import difference, interval
 from needlework.statistics.means import Estimate, wilson
-from needlework.study.config import ShownModel
+from needlework.study.shown import ShownModel
 
 NUMBERS = read_tables(Path("resources/published"))
 PAPER = Published(NUMBERS, samples=250)

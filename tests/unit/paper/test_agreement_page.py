@@ -17,6 +17,7 @@ from needlework.report.charts import SUFFIXES
 from needlework.statistics.means import wilson
 from needlework.study.grid import AskedSuite, Grid
 from needlework.study.paper import MODELS, TASKS
+from tests.study_for_tests import study_keys
 
 TEMPLATES = Path("reports/templates")
 
@@ -44,9 +45,11 @@ def test_all_files_are_written(tmp_path: Path) -> None:
     assert {model.name for model in shown} == set(MODELS)
     (tmp_path / "grid.json").write_bytes(to_json(grid_of(shown[0].name)))
     (tmp_path / "models.json").write_bytes(to_json([shown[0].model_dump(exclude={"hazards"})]))
+    (tmp_path / "study.json").write_bytes(to_json(study_keys()))
     cells = cells_of(tmp_path, shown[0].name)
     words = ["agreement", "resources/published", cells, tmp_path / "agreement"]
-    options = ["--grid", tmp_path / "grid.json", "--models", tmp_path / "models.json"]
+    plan = ("study", "grid", "models")
+    options = [word for part in plan for word in (f"--{part}", tmp_path / f"{part}.json")]
     CliRunner().invoke(cli, list(map(str, words + options)), catch_exceptions=False)
     with (tmp_path / "agreement.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -54,7 +57,9 @@ def test_all_files_are_written(tmp_path: Path) -> None:
     assert {row["verdict"] for row in rows} == {"inside", "outside"}
     page = (tmp_path / "agreement.md").read_text()
     assert f"| all | {len(rows)} |" in page
-    assert "outside the combined interval" in (tmp_path / "agreement.svg").read_text()
+    drawing = (tmp_path / "agreement.svg").read_text()
+    assert "outside the combined interval" in drawing
+    assert "Study small: each of our numbers is of one checkpoint." in drawing
     assert all((tmp_path / f"agreement{suffix}").stat().st_size > 1000 for suffix in SUFFIXES)
 
 
@@ -64,6 +69,7 @@ def test_a_study_of_other_models_is_refused(tmp_path: Path) -> None:
             Path("resources/published"),
             cells_of(tmp_path, "nano-llama"),
             tmp_path / "agreement",
+            study="small",
             grid=grid_of("nano-llama"),
             models=[],
             samples=250,

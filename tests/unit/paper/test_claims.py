@@ -1,6 +1,7 @@
 """Claims: the paper's numbers, studies made so that a claim is true or false, and gaps."""
 
 import csv
+import re
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,9 +17,9 @@ from needlework.scores.cells import SCORES, estimated
 from needlework.scores.estimates import Scores
 from needlework.scores.paired import Paired
 from needlework.statistics.means import Estimate, wilson
-from needlework.study.config import ShownModel
 from needlework.study.plan import Plan
 from needlework.study.presets import claim_tables
+from needlework.study.shown import ShownModel
 from tests.study_for_tests import estimates, small_plan
 
 FAMILIES = {
@@ -306,6 +307,28 @@ def test_the_command_writes_a_page_and_every_statistic(tmp_path: Path) -> None:
     assert "[mamba2/ruler](x.html#mamba2/ruler)" in page
     assert "Numbers: Table 1." in page
     assert {row["claim"] for row in rows} == {claim.id for claim in CLAIMS}
+
+
+def test_statistics_speak_with_the_words_of_verdicts(tmp_path: Path) -> None:
+    """They once said yes, no and unclear beside claims that were supported or contradicted."""
+    arguments = ["claims", "resources/published", str(tmp_path / "claims")]
+    CliRunner().invoke(cli, arguments, catch_exceptions=False)
+    with (tmp_path / "claims.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    words = {"supported", "contradicted", "undecided", "cannot be tested here"}
+    assert {row["verdict"] for row in rows} <= words
+    assert {row["says"] for row in rows} <= words
+    page = (tmp_path / "claims.md").read_text()
+    assert not re.search(r"\| (yes|no|unclear|no room) \|", page)
+
+
+def test_no_row_of_a_page_is_so_wide_that_one_has_to_scroll(tmp_path: Path) -> None:
+    """A column of ten links once made rows of 800 characters."""
+    arguments = ["claims", "resources/published", str(tmp_path / "claims"), "--explorer", "x.html"]
+    CliRunner().invoke(cli, arguments, catch_exceptions=False)
+    rows = [line for line in (tmp_path / "claims.md").read_text().splitlines() if "|" in line]
+    assert max(map(len, rows)) <= 200
+    assert not any("x.html" in row for row in rows)
 
 
 def test_every_claim_names_the_tables_that_its_cells_fill() -> None:

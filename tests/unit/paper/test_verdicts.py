@@ -19,7 +19,7 @@ from needlework.paper.verdicts import (
 )
 from needlework.statistics.contrasts import Interval
 from needlework.statistics.means import Estimate, wilson
-from needlework.study.config import ShownModel
+from needlework.study.shown import ShownModel
 from tests.unit.paper.test_claims import MODELS, World
 
 YES, NO, OPEN, FULL = "supported", "contradicted", "undecided", "untestable"

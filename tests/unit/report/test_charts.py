@@ -1,6 +1,6 @@
 """Charts: each value is the estimate it claims to be; marks are told apart; files are equal."""
 
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from needlework.report import charts
-from needlework.report.curves import retention_curve
-from needlework.report.needles import SHADES, format_bars
+from needlework.report.curves import BAND, length_curve, retention_curve
+from needlework.report.needles import SHADES, depth_heatmap, format_points, position_curve
+from needlework.statistics.means import Estimate
 from needlework.study.paper import FORMATS
 from tests.study_for_tests import figure_of, right, scores_of, small_plan
 
@@ -23,6 +24,48 @@ def values(chart: Any) -> list[dict[str, Any]]:
     """The rows that a chart shows."""
     found: list[dict[str, Any]] = chart.to_dict()["data"]["values"]
     return found
+
+
+def test_a_model_of_which_all_formats_are_alike_has_no_panel() -> None:
+    """Nothing is left out where that is all of them, and the figure says so."""
+
+    def score(model: str, task: str, length: int) -> Estimate:
+        return right(9 if "repeat" in task and model == MODELS[0].name else 2)
+
+    figure = figure_of(PLAN, "format_points")
+    told = format_points(scores_of(PLAN, score), MODELS, figure).to_dict()
+    assert told["transform"] == [{"filter": {"field": "label", "oneOf": [MODELS[0].label]}}]
+    assert f"certain: {MODELS[1].label}." in " ".join(told["title"]["subtitle"])
+    alike = format_points(SCORES, MODELS, figure).to_dict()
+    assert len(alike["transform"][0]["filter"]["oneOf"]) == len(MODELS)
+    assert "No two formats differ for certain." in " ".join(alike["title"]["subtitle"])
+
+
+def test_rows_of_the_heatmap_are_to_scale() -> None:
+    chart = depth_heatmap(SCORES, MODELS, figure_of(PLAN, "depth_heatmap")).to_dict()
+    (lookup,) = chart["transform"]
+    limits = [(row["above"], row["below"]) for row in lookup["from"]["data"]["values"]]
+    assert limits[:4] == [(-10, 10), (10, 30), (30, 45), (45, 55)]
+    assert all(before[1] == after[0] for before, after in pairwise(limits))
+
+
+def test_positions_have_a_point_per_length_and_depth() -> None:
+    rows = values(position_curve(SCORES, MODELS, figure_of(PLAN, "position_curve")))
+    assert len(rows) == len(MODELS) * 3 * 7
+    assert {row["length"] for row in rows if row["trained"]} == {"256"}
+
+
+def test_one_training_length_is_a_line_and_several_are_rings() -> None:
+    figure = figure_of(PLAN, "length_curve")
+    told = str(length_curve(SCORES, MODELS, figure).to_dict())
+    assert "training length" in told
+    assert "Rings" not in told
+    other = MODELS[1].model_copy(update={"trained_length": 128})
+    assert "Rings: training length." in str(
+        length_curve(SCORES, (MODELS[0], other), figure).to_dict()
+    )
+    far = [model.model_copy(update={"trained_length": 8192}) for model in MODELS]
+    assert "Trained at 8,192 tokens." in str(length_curve(SCORES, far, figure).to_dict())
 
 
 def test_what_is_kept_starts_at_the_training_length() -> None:
@@ -46,7 +89,7 @@ def test_what_is_kept_is_the_share_of_the_score_at_the_training_length() -> None
 
 
 def test_every_format_is_shown_at_three_lengths() -> None:
-    rows = values(format_bars(SCORES, MODELS, figure_of(PLAN, "format_bars")))
+    rows = values(format_points(SCORES, MODELS, figure_of(PLAN, "format_points")))
     assert len(rows) == len(MODELS) * 3 * len(FORMATS)
     assert {(row["length"], round(row["mean"])) for row in rows} == {
         ("128", 80),
@@ -82,6 +125,23 @@ def lab(colour: str, sight: str | None = None) -> Any:
 
 def apart(one: str, other: str, sight: str | None = None) -> float:
     return float(np.linalg.norm(lab(one, sight) - lab(other, sight)))
+
+
+def test_bands_are_seen_on_paper() -> None:
+    """Those of twelve percent of a colour once were not."""
+    for colour in (*charts.COLOURS, *charts.shades(6)):
+        parts = [int(colour[place : place + 2], 16) for place in (1, 3, 5)]
+        mixed = [round(BAND * part + (1 - BAND) * 255) for part in parts]
+        seen = "#" + "".join(f"{part:02x}" for part in mixed)
+        assert apart(seen, "#ffffff", "grey") > 5, colour
+
+
+@pytest.mark.parametrize("count", range(1, 13))
+def test_lengths_are_shades_from_light_to_dark(count: int) -> None:
+    found = charts.shades(count)
+    assert len(found) == count
+    light = [lab(shade)[0] for shade in found[: len(charts.LENGTHS)]]
+    assert all(before > after + 4 for before, after in pairwise(light))
 
 
 def test_colours_are_far_apart_to_most_people() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from needlework.cost.study import planned
 from needlework.report.figures import write_figure
-from tests.study_for_tests import estimates, figure_of, right, small_plan
+from tests.study_for_tests import COUNT, estimates, figure_of, right, small_plan
 from tests.unit.report.test_tables import scores_file
 
 PLAN = small_plan()
@@ -21,6 +21,7 @@ def drawn(folder: Path, *, benchmarks: Path | None) -> list[dict[str, str]]:
         figure_of(PLAN, "cost"),
         [scores],
         folder / "cost",
+        study="small",
         grid=PLAN.grid(),
         models=PLAN.shown(),
         planned=costs,
@@ -50,12 +51,14 @@ def test_measured_hours_take_the_place_of_estimates(tmp_path: Path) -> None:
     found = {(row["label"], row["length"]): row for row in rows}
     assert found["Llama", "256"]["kind"] == "measured"
     assert float(found["Llama", "256"]["hours"]) == 2.0
+    assert float(found["Llama", "256"]["seconds"]) == pytest.approx(7200 / (13 * COUNT))
     assert found["Llama", "128"]["kind"] == "estimated"
 
 
 def test_a_study_of_unknown_costs_still_has_its_figure(tmp_path: Path) -> None:
     scores = scores_file(tmp_path, estimates(PLAN))
     figure = figure_of(PLAN, "cost")
-    write_figure(figure, [scores], tmp_path / "cost", grid=PLAN.grid(), models=PLAN.shown())
+    known = {"grid": PLAN.grid(), "models": PLAN.shown()}
+    write_figure(figure, [scores], tmp_path / "cost", study="small", **known)  # type: ignore[arg-type]
     assert (tmp_path / "cost.svg").is_file()
     assert (tmp_path / "cost.csv").read_text(encoding="utf-8").strip() == ""

@@ -1,6 +1,7 @@
 """Figures: the numbers of the tables, and files that a browser and a printer can show."""
 
 import csv
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from needlework.errors import StudyError
 from needlework.report.charts import SUFFIXES
+from needlework.report.composition import COLUMN, LARGE, PLAIN, SMALL, TEXT
 from needlework.report.curves import length_curve
 from needlework.report.figures import write_figure
 from needlework.report.needles import depth_heatmap
@@ -35,10 +37,19 @@ def draw(
         figure,
         [scores],
         output,
+        study="small",
         grid=PLAN.grid(),
         models=PLAN.shown(),
         diagnosis=diagnosis_file(scores.parent, found),
     )
+
+
+def assert_fits_a_page(drawing: str) -> None:
+    """At most as wide as a text or a column, with letters of 8 to 10 points at that width."""
+    (width,) = re.findall(r'^<svg [^>]*?width="([\d.]+)pt"', drawing)
+    assert TEXT - 30 < float(width) <= TEXT or COLUMN - 30 < float(width) <= COLUMN
+    sizes = {int(size) for size in re.findall(r'font-size="(\d+)px"', drawing)}
+    assert {SMALL, LARGE} <= sizes <= {SMALL, PLAIN, LARGE}
 
 
 BY_NAME = pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
@@ -63,7 +74,9 @@ def test_the_curve_has_a_point_per_model_and_length_with_its_interval() -> None:
 def test_a_figure_of_answers_without_their_diagnosis_is_refused(tmp_path: Path) -> None:
     figure, cells = figure_of(PLAN, "failure_bars"), scores_file(tmp_path, estimates(PLAN))
     with pytest.raises(StudyError, match="failure_bars: needs --diagnosis"):
-        write_figure(figure, [cells], tmp_path / "x", grid=PLAN.grid(), models=PLAN.shown())
+        write_figure(
+            figure, [cells], tmp_path / "x", study="x", grid=PLAN.grid(), models=PLAN.shown()
+        )
 
 
 def test_the_shares_of_a_bar_are_all_answers(tmp_path: Path) -> None:
@@ -80,7 +93,11 @@ def test_the_shares_of_a_bar_are_all_answers(tmp_path: Path) -> None:
 def test_a_figure_is_written_for_screen_and_print(tmp_path: Path, figure: FigureDefinition) -> None:
     cells = scores_file(tmp_path, estimates(PLAN))
     draw(figure, cells, tmp_path / figure.name)
-    assert (tmp_path / f"{figure.name}.svg").read_text(encoding="utf-8").startswith("<svg")
+    drawing = (tmp_path / f"{figure.name}.svg").read_text(encoding="utf-8")
+    assert drawing.startswith("<svg")
+    assert_fits_a_page(drawing)
+    assert "Study small: 2 checkpoints, one training run each." in drawing
+    assert "n\u00a0=\u00a0" in drawing
     assert (tmp_path / f"{figure.name}.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / f"{figure.name}.pdf").read_bytes().startswith(b"%PDF")
     assert (

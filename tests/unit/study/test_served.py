@@ -1,6 +1,7 @@
 """Entries of served models: what they may say, what rules are told, what costs and tables say."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def test_a_mistake_is_told_in_one_line_without_what_may_be_a_key(
     assert KEY not in line
 
 
-def a_plan(folder: Path, **changed: Any) -> Plan:
+def a_plan(folder: Path, *, study: Mapping[str, Any] | None = None, **changed: Any) -> Plan:
     """A study of nano-llama and of a served model, with config files of its own."""
     for name in ("tasks.yaml", "models.lock.yaml"):
         (folder / name).write_bytes((CONFIG / name).read_bytes())
@@ -97,7 +98,7 @@ def a_plan(folder: Path, **changed: Any) -> Plan:
     models["models"]["large"] = values
     (folder / "models.yaml").write_text(yaml.safe_dump(models), encoding="utf-8")
     suites = {"few": {"tasks": ["vt"], "lengths": [128, 256]}}
-    keys = study_keys(models=["nano-llama", "large"], suites=suites)
+    keys = study_keys(models=["nano-llama", "large"], suites=suites, **(study or {}))
     return resolve(keys, folder)
 
 
@@ -119,6 +120,12 @@ def test_rules_are_told_everything_but_the_key(
     assert '"endpoint":"http://node:8000/v1","concurrency":16,"key":"OUR_KEY"' in options
     assert KEY not in options
     assert "--server" not in plan.predict_options("nano-llama")
+
+
+def test_a_study_of_likelihoods_names_the_model_that_tells_none(tmp_path: Path) -> None:
+    told = "likelihood: large is answered by a server, .* take the model out, or remove likelihood"
+    with pytest.raises(StudyError, match=told):
+        a_plan(tmp_path, study={"likelihood": True})
 
 
 def test_one_job_answers_all_cells_where_it_starts_the_server(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Datasets: two files or none, and the command that writes them."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -175,3 +176,77 @@ def test_the_command_imports_nothing_heavy() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert found.stdout.strip() == "[]"
+
+
+def wrong_values(folder: Path, task: str, **changes: str) -> list[tuple[Sample, list[str]]]:
+    """The samples of a task with their distractors."""
+    output = folder / f"{task}.jsonl"
+    words = [*arguments(output, task=task, samples="6", **changes), "--distractors"]
+    CliRunner().invoke(cli, words, catch_exceptions=False)
+    details = read_records(output.with_suffix(".details.jsonl"), PlacedDetail)
+    found = []
+    for sample, detail in zip(read_records(output, Sample), details, strict=True):
+        assert detail.distractors is not None
+        found.append((sample, list(detail.distractors)))
+    return found
+
+
+def values_in(sample: Sample) -> list[str]:
+    """The values of all needles in a nano prompt, by eye: `the magic NOUN of KEY VALUE .`"""
+    words = sample.input.split()
+    starts = [place for place in range(len(words)) if words[place : place + 2] == ["the", "magic"]]
+    return [words[start + 5] for start in starts[:-1] if words[start + 3] == "of"]
+
+
+@pytest.mark.parametrize("task", ["niah_multikey_1", "niah_multikey_2"])
+def test_distractors_are_the_values_of_other_keys(task: str, tmp_path: Path) -> None:
+    for sample, wrong in wrong_values(tmp_path, task):
+        others = [each for each in values_in(sample) if each not in sample.outputs]
+        assert 0 < len(wrong) == min(len(set(others)), datasets.DISTRACTORS)
+        assert set(wrong) <= set(others)
+
+
+@pytest.mark.parametrize("task", ["niah_single_1", "niah_single_3", "niah_multivalue"])
+def test_a_needle_alone_is_compared_with_a_drawn_value(task: str, tmp_path: Path) -> None:
+    found = wrong_values(tmp_path, task)
+    for sample, wrong in found:
+        assert len(wrong) == 1
+        assert wrong[0] not in sample.outputs
+        assert len(wrong[0].split()) == len(sample.outputs[0].split())
+    longer = wrong_values(tmp_path, task, length="512")
+    assert [wrong for _, wrong in longer] == [wrong for _, wrong in found]
+    assert len({wrong[0] for _, wrong in found}) > 1
+
+
+@pytest.mark.parametrize("task", ["vt", "cwe", "qa_1"])
+def test_tasks_without_values_have_no_distractor(task: str, tmp_path: Path) -> None:
+    assert all(wrong == [] for _, wrong in wrong_values(tmp_path, task))
+
+
+def test_distractors_change_no_sample(tmp_path: Path) -> None:
+    """They are drawn at an address of their own; and who does not ask has the same details."""
+    wrong_values(tmp_path / "asked", "niah_single_1")
+    run(tmp_path / "silent/niah_single_1.jsonl", task="niah_single_1", samples="6")
+    asked, silent = (tmp_path / name / "niah_single_1.jsonl" for name in ("asked", "silent"))
+    assert asked.read_bytes() == silent.read_bytes()
+    details = silent.with_suffix(".details.jsonl")
+    assert b"distractors" not in details.read_bytes()
+    told = read_records(asked.with_suffix(".details.jsonl"), PlacedDetail)
+    plain = [each.model_copy(update={"distractors": None}) for each in told]
+    assert plain == read_records(details, PlacedDetail)
+
+
+def test_the_artifacts_needles_have_distractors_too(tmp_path: Path, shared: Path) -> None:
+    options = {
+        "material": "english",
+        "protocol": "released",
+        "tokenizer": str(shared / "mirror/tokenizers/gpt-neox-20b"),
+        "length": "1024",
+        "resources": str(shared / "mirror"),
+    }
+    for task in ("niah_multikey_2", "niah_single_1"):
+        for sample, wrong in wrong_values(tmp_path, task, **options):
+            assert set(wrong).isdisjoint(sample.outputs)
+            assert len(wrong) == (datasets.DISTRACTORS if task == "niah_multikey_2" else 1)
+            assert all(re.fullmatch(r"[0-9]{7}", each) for each in wrong)
+            assert all((each in sample.input) == (task == "niah_multikey_2") for each in wrong)

@@ -6,7 +6,7 @@ const CELL_FILTERS = ["task", "depth", "format", ...Object.keys(LISTS)];
 function matching(index, route) {
   const asked = Object.entries(route.filters).filter(([name]) => CELL_FILTERS.includes(name));
   return index.cells.filter((cell) =>
-    ["model", "suite", "length"].every((part) => route[part] === null || String(cell[part]) === route[part]) &&
+    PARTS.slice(0, 4).every((part) => route[part] === null || String(cell[part]) === route[part]) &&
     asked.every(([name, value]) => LISTS[name] ? value.split(",").includes(String(cell[LISTS[name]])) : String(cell[name]) === value));
 }
 

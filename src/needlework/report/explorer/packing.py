@@ -27,9 +27,9 @@ from needlework.scores.diagnoses import read_diagnoses
 from needlework.scores.estimates import Scores
 from needlework.scores.failures import KINDS
 from needlework.scores.remarks import mixed, remarks
-from needlework.study.config import ShownModel
 from needlework.study.grid import Grid
 from needlework.study.presentation import Shown
+from needlework.study.shown import ShownModel
 
 PACKED = re.compile(
     rb'<script type="text/plain" data-key="([^"]*)">([A-Za-z0-9+/]*={0,2})</script>'

@@ -9,9 +9,9 @@ from needlework.files import atomic
 from needlework.report.explorer.packing import blocks
 from needlework.report.explorer.sources import FOLDER, SCRIPTS, SHELL, STYLES
 from needlework.report.figure_page import policy
-from needlework.study.config import ShownModel
 from needlework.study.grid import Grid
 from needlework.study.presentation import Shown
+from needlework.study.shown import ShownModel
 
 STYLE, SCRIPT, DATA = "/* style */", "/* script */", "<!-- data -->"
 POLICY, CODE = "/* policy */", re.compile(r"<script>(.*)</script>", re.DOTALL)

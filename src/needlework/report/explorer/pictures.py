@@ -9,17 +9,16 @@ from typing import Any
 import polars as pl
 
 from needlework.analysis.why import ranges
-from needlework.report.charts import COLOURS, DASHES, SHAPES, spoken
+from needlework.report.charts import COLOURS, DASHES, LENGTHS, SHAPES, shades, spoken
 from needlework.report.curves import computed, tasks
 from needlework.report.explorer.addresses import samples
 from needlework.report.layout import Source
 from needlework.report.notes import labels_of, named
-from needlework.report.reasons import LENGTHS
 from needlework.scores.estimates import Scores
 from needlework.statistics.means import Estimate
-from needlework.study.config import ShownModel
 from needlework.study.definitions import FigureDefinition, FigureKind, Name
 from needlework.study.selection import selected
+from needlework.study.shown import ShownModel
 
 KINDS: tuple[FigureKind, ...] = ("length_curve", "depth_heatmap", "distance_curve")
 """The figures that the explorer draws, in its order."""
@@ -37,12 +36,6 @@ def looks(place: int) -> dict[str, Any]:
     }
 
 
-def shades(count: int) -> list[str]:
-    """What figures draw so many lengths in, ascending: the last is the darkest."""
-    first = max(0, len(LENGTHS) - count)
-    return [LENGTHS[(first + each) % len(LENGTHS)] for each in range(count)]
-
-
 def pictures(
     figures: Sequence[FigureDefinition],
     scores: Scores,
@@ -55,7 +48,7 @@ def pictures(
     of distances), then mean, low, high, samples and the address of these.
     """
     labels = labels_of(models, scores.grid)
-    found = []
+    found: list[dict[str, Any]] = []
     for figure in (each for kind in KINDS for each in figures if each.kind == kind):
         points = list(_points(figure, scores, models, diagnoses))
         found.append(

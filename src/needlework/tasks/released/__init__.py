@@ -92,4 +92,5 @@ def _detail(made: Made, text: str, *, tokens: int, collapsed: bool) -> SampleDet
         needles=tuple(spans),
         answers=tuple(needle.answer for needle in needles),
         question_start=question_start,
+        distractors=tuple(made.draft.others()) or None,
     )

@@ -1,9 +1,10 @@
 """Needles in a haystack, drawn as the artifact draws them."""
 
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from types import MappingProxyType
 
 from needlework.tasks import words
@@ -145,6 +146,7 @@ class Niah:
                 for each in planted
             ],
             question=question,
+            others=lambda: _others(needles, context, wanted),
         )
 
     def _fixed(self, units: int) -> int | None:
@@ -212,6 +214,13 @@ class Niah:
         if done < size:
             return [*rope, *self._lines.times(size - done - 1), self._noise]
         return [*rope[:-1], planted[-1].text]
+
+
+def _others(needles: Sequence[tuple[str, str]], context: Rope, wanted: Set[str]) -> list[str]:
+    """The values of needles, those of the hay among them, that are not asked for, each once."""
+    hay = (each.needles for each in context if isinstance(each, _Lines))
+    pairs = chain(needles, *hay)
+    return list(dict.fromkeys(value for key, value in pairs if key not in wanted))
 
 
 def _enumerate(queries: Sequence[str]) -> str:

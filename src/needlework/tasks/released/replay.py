@@ -39,6 +39,8 @@ class Draft:
     """In text order."""
     question: str
     """What follows the haystack."""
+    others: Callable[[], Sequence[str]] = tuple
+    """The values of needles that are not asked for."""
 
 
 @dataclass(frozen=True)
