@@ -52,7 +52,7 @@ def change_scoring(project: Path) -> None:
 
 
 def change_drawing(project: Path) -> None:
-    edit(project / "src/needlework/report/needles.py", "fontSize=9", "fontSize=8")
+    edit(project / "src/needlework/report/needles.py", "size=14", "size=15")
 
 
 def add_model(project: Path) -> None:
