@@ -117,7 +117,9 @@ def margin_curve(
         "score:Q",
         title="score (%)",
         scale=alt.Scale(domain=[0, 100], scheme="viridis"),
-        legend=alt.Legend(gradientLength=80),
+        legend=alt.Legend(
+            gradientLength=80, orient="top", direction="horizontal", titleOrient="left"
+        ),
     )
     line = alt.Chart().encode(x=x)
     panel = _layers(
