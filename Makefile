@@ -16,9 +16,11 @@ export PYTHON CUDA
 study: $(READY)  ## the default study, to every table; `snakemake -n` explains what it would do
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh envs/snakemake.sh
 
-# Files are handed out whole and in the order of tests/conftest.py, the longest first.
+# Files are handed out whole and in the order of tests/conftest.py, the longest first. One worker more
+# than there are cores: what waits for Slurm, or for a process of its own, needs none.
 test: $(READY)  ## the tests; DURATIONS=20 lists the slowest
-	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup --no-loadscope-reorder \
+	$(BIN)/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --maxprocesses 8 \
+	  --dist loadgroup --no-loadscope-reorder \
 	  --ignore tests/sweeps $(if $(DURATIONS),--durations=$(DURATIONS))
 
 sweeps: $(READY)  ## broken files for every reader, other values for every key: minutes
