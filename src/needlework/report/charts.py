@@ -13,7 +13,7 @@ import vl_convert
 
 from needlework.files import atomic
 from needlework.report import figure_page
-from needlework.report.composition import INK, LARGE, PLAIN, SMALL
+from needlework.report.composition import INK, LARGE, PLAIN, SMALL, length_legend
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#000000", "#8C6D31", "#56B4E9")
 """Okabe and Ito's palette (https://jfly.uni-koeln.de/color/), brown in place of its yellow, which
@@ -130,6 +130,16 @@ def shades(count: int) -> list[str]:
         return [LENGTHS[each % len(LENGTHS)] for each in range(count)]
     step = (last - first) / max(1, count - 1)
     return [LENGTHS[round(last - step * (count - 1 - each))] for each in range(count)]
+
+
+def length_colour(lengths: Sequence[str]) -> alt.Color:
+    """The colour of lines by `length`, in tokens as text, with a legend above the panels."""
+    return alt.Color(
+        "length:N",
+        sort=list(lengths),
+        scale=alt.Scale(domain=list(lengths), range=shades(len(lengths))),
+        legend=length_legend("context length"),
+    )
 
 
 def spoken(suite: str) -> str:

@@ -37,7 +37,7 @@ BAND = 0.25
 MARKS: Mapping[Control, tuple[str, str]] = {
     "truncated": ("triangle-down", "pointing down"),
     "no-haystack": ("triangle-up", "pointing up"),
-    "no-needle": ("M-1,-1L1,1M-1,1L1,-1", "crosses"),
+    "no-needle": ("M-1,-1L1,1M-1,1L1,-1", "a cross"),
 }
 """How each control is marked, and what the mark is called."""
 
@@ -152,7 +152,7 @@ def _marks(
 def _told_of(marked: Sequence[Mapping[str, str | float]]) -> list[str]:
     """What the marks mean, in a sentence, where there are any."""
     there = {row["control"] for row in marked}
-    told = [f"{name} {LABELS[each]}" for each, (_, name) in MARKS.items() if LABELS[each] in there]
+    told = [f"{LABELS[one]} ({mark})" for one, (_, mark) in MARKS.items() if LABELS[one] in there]
     return [f"Open marks: {', '.join(told)}."] if told else []
 
 

@@ -11,18 +11,17 @@ import altair as alt
 import polars as pl
 
 from needlework.analysis.likelihoods import Likely, likely, places
-from needlework.report.charts import shades, spoken
+from needlework.report.charts import spoken
 from needlework.report.composition import (
     answers,
     by_model,
     heading,
     length_axis,
-    length_legend,
     page_width,
     panel_width,
 )
 from needlework.report.curves import BAND
-from needlework.report.reasons import chosen
+from needlework.report.reasons import chosen, lines_by_distance
 from needlework.statistics.contrasts import Interval
 from needlework.study.definitions import FigureDefinition
 from needlework.study.grid import Grid
@@ -117,7 +116,9 @@ def margin_curve(
         "score:Q",
         title="score (%)",
         scale=alt.Scale(domain=[0, 100], scheme="viridis"),
-        legend=alt.Legend(gradientLength=80),
+        legend=alt.Legend(
+            gradientLength=80, orient="top", direction="horizontal", titleOrient="left"
+        ),
     )
     line = alt.Chart().encode(x=x)
     panel = _layers(
@@ -129,11 +130,11 @@ def margin_curve(
         points,
         models,
     )
-    title = heading(
+    title = _heading(
         f"Margin of the reference over wrong values in {spoken(figure.suite)}",
         "Bands: 95 % intervals; dashed: training length; below 0 a wrong value is likelier.",
-        answers([{"count": int(str(point["samples"]))} for point in points], "point"),
-        width=page_width(len(models)),
+        points,
+        models,
     )
     return by_model(panel, models, title, x="context length (tokens)")
 
@@ -143,22 +144,7 @@ def margin_distance(
 ) -> alt.TopLevelMixin:
     """Margin by the needle's distance from the question; a panel per model, a line per length."""
     points = list(_by_distance(chosen(rows, grid, models, figure), grid, models))
-    lengths = [str(each) for each in sorted({int(str(point["length"])) for point in points})]
-    ends = sorted({int(str(point["to"])) for point in points})
-    line = alt.Chart().encode(
-        x=alt.X(
-            "to:Q",
-            title=None,
-            scale=alt.Scale(type="log", base=2, nice=False, padding=6),
-            axis=length_axis(ends),
-        ),
-        color=alt.Color(
-            "length:N",
-            sort=lengths,
-            scale=alt.Scale(domain=lengths, range=shades(len(lengths))),
-            legend=length_legend("context length"),
-        ),
-    )
+    line = lines_by_distance(points)
     panel = _layers(
         line.mark_area(opacity=BAND),
         line.mark_line(strokeWidth=1.5).encode(y=_margin()),
@@ -168,11 +154,11 @@ def margin_distance(
         points,
         models,
     )
-    title = heading(
+    title = _heading(
         f"Margin by the distance of the needle from the question in {spoken(figure.suite)}",
         "A point stands at the end of its range. Bands: 95 % intervals; dashed: training length.",
-        answers([{"count": int(str(point["samples"]))} for point in points], "point"),
-        width=page_width(len(models)),
+        points,
+        models,
     )
     return by_model(panel, models, title, x="from the needle to the question (tokens)")
 
@@ -193,6 +179,14 @@ def _layers(
         alt.Chart().mark_rule(strokeDash=[3, 3], color="#666666").encode(x="max(trained):Q"),
         data=alt.Data(values=points),
     ).properties(width=panel_width(len(models)), height=90)
+
+
+def _heading(
+    title: str, told: str, points: Points, models: Sequence[ShownModel]
+) -> alt.TitleParams:
+    """A title, what the marks are, and how many answers are behind each."""
+    samples = [{"count": int(str(point["samples"]))} for point in points]
+    return heading(title, told, answers(samples, "point"), width=page_width(len(models)))
 
 
 def _margin() -> alt.Y:

@@ -9,7 +9,7 @@ from typing import Literal
 
 import altair as alt
 
-from needlework.report.charts import SHAPES, estimate_tips, shades
+from needlework.report.charts import SHAPES, estimate_tips, length_colour
 from needlework.report.composition import (
     PERCENT,
     Point,
@@ -17,7 +17,6 @@ from needlework.report.composition import (
     by_model,
     heading,
     length_axis,
-    length_legend,
     page_width,
     panel_width,
 )
@@ -105,12 +104,7 @@ def position_curve(
             scale=alt.Scale(domain=[-7, 107], nice=False),
             axis=alt.Axis(values=depths, labelOverlap=True),
         ),
-        color=alt.Color(
-            "length:N",
-            sort=shown,
-            scale=alt.Scale(domain=shown, range=shades(len(shown))),
-            legend=length_legend("context length"),
-        ),
+        color=length_colour(shown),
     )
     axis = alt.Axis(values=[0, 50, 100], labelExpr=PERCENT)
     mean = alt.Y("mean:Q", title=None, scale=scale, axis=axis)

@@ -9,7 +9,7 @@ import altair as alt
 import polars as pl
 
 from needlework.analysis.why import ranges, shares
-from needlework.report.charts import estimate_tips, shades, spoken
+from needlework.report.charts import estimate_tips, length_colour, spoken
 from needlework.report.composition import (
     INK,
     PERCENT,
@@ -17,7 +17,6 @@ from needlework.report.composition import (
     by_model,
     heading,
     length_axis,
-    length_legend,
     page_width,
     panel_width,
 )
@@ -47,23 +46,7 @@ def distance_curve(
 ) -> alt.TopLevelMixin:
     """Score by the needle's distance from the question; a panel per model, a line per length."""
     points = list(_ranges(chosen(rows, grid, models, figure), grid, models))
-    lengths = sorted({int(point["length"]) for point in points})
-    ends = sorted({int(point["to"]) for point in points})
-    shown = [str(length) for length in lengths]
-    base = alt.Chart().encode(
-        x=alt.X(
-            "to:Q",
-            title=None,
-            scale=alt.Scale(type="log", base=2, nice=False, padding=6),
-            axis=length_axis(ends),
-        ),
-        color=alt.Color(
-            "length:N",
-            sort=shown,
-            scale=alt.Scale(domain=shown, range=shades(len(shown))),
-            legend=length_legend("context length"),
-        ),
-    )
+    base = lines_by_distance(points)
     score = alt.Scale(domain=[0, 100])
     axis = alt.Axis(values=[0, 50, 100], labelExpr=PERCENT)
     mean = alt.Y("mean:Q", title=None, scale=score, axis=axis)
@@ -84,6 +67,20 @@ def distance_curve(
         width=page_width(len(models)),
     )
     return by_model(panel, models, title, x="from the needle to the question (tokens)")
+
+
+def lines_by_distance(points: Sequence[Mapping[str, object]]) -> alt.Chart:
+    """A line per length through points that stand at the ends (`to`) of ranges of distances."""
+    lengths = sorted({int(str(point["length"])) for point in points})
+    return alt.Chart().encode(
+        x=alt.X(
+            "to:Q",
+            title=None,
+            scale=alt.Scale(type="log", base=2, nice=False, padding=6),
+            axis=length_axis(sorted({int(str(point["to"])) for point in points})),
+        ),
+        color=length_colour([str(length) for length in lengths]),
+    )
 
 
 def failure_bars(

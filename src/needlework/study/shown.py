@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import PositiveInt, StringConstraints
+from pydantic import Field, PositiveInt, StringConstraints
 
 from needlework.defects import StudyHazard
 from needlework.external.snapshots import Commit
@@ -28,7 +28,7 @@ class ShownModel(Closed):
     wrapper: Prompts
     trained_length: PositiveInt
     licence: Line
-    another_run_of: Name | None = None
+    another_run_of: Name | None = Field(None, exclude_if=lambda value: value is None)
 
     @property
     def recipe(self) -> str:

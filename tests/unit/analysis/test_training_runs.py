@@ -19,7 +19,7 @@ def several(runs: dict[str, tuple[int, ...]]) -> tuple[Plan, Paired]:
             "label": f"{name}, seed {seed}",
             "another_run_of": name,
             "family": "linear",
-            "checkpoint": f"resources/nano-seeds/{name.removeprefix('nano-')}-seed{seed}",
+            "checkpoint": f"resources/nano/{name.removeprefix('nano-')}",
             "tokenizer": "nano",
             "wrapper": "base",
             "trained_length": 256,

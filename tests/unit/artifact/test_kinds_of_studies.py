@@ -29,6 +29,7 @@ LENGTHS = {
     "paper": {"ruler": [1024, 2048], "depth": [1024]},
     "laptop": {"ruler": [1024, 2048], "depth": [1024]},
     "quantised": {},
+    "depths": {"depth": [256, 512], "depth_multikey": [256]},
     "examples/retrieval": {},
     "examples/stories": {},
 }

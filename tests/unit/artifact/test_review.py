@@ -81,7 +81,7 @@ def test_an_honest_artifact_passes(archive: Path) -> None:
 def test_every_page_comes_with_its_command(archive: Path) -> None:
     made = {names: command for command, names in reviewed(archive).commands}
     assert made["claims.md, claims.csv"].startswith("needlework claims study/scores.parquet")
-    assert len(made) == 20 + 7 + 6 + 1
+    assert len(made) == 20 + 8 + 6 + 1
     assert "figures/cost.svg" in next(names for names in made if "figures/cost.pdf" in names)
 
 

@@ -21,13 +21,25 @@ def results(tmp_path: Path) -> Path:
 
 
 def test_a_whole_cell_counts(results: Path) -> None:
-    assert available.places(results, [CELL, Cell("model", "depth", 128)]) == [PLACE]
+    assert available.places(results, [CELL, Cell("model", "depth", 128)], weights_of=str) == [PLACE]
+
+
+def test_a_control_counts_where_its_model_is_proven(results: Path) -> None:
+    """Its weights are those of the model, which is verified once."""
+    cell = Cell("model+no-needle", "ruler", 128)
+    for name in (f"scores/{cell.place}.parquet", f"predictions/{cell.place}.jsonl"):
+        (results / name).parent.mkdir(parents=True)
+        (results / name).touch()
+    asked = [CELL, cell]
+    found = available.places(results, asked, weights_of=lambda run: run.partition("+")[0])
+    assert found == [PLACE, cell.place]
+    assert available.places(results, asked, weights_of=str) == [PLACE]
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_cell_with_a_part_missing_does_not(results: Path, name: str) -> None:
     (results / name).unlink()
-    assert available.places(results, [CELL]) == []
+    assert available.places(results, [CELL], weights_of=str) == []
 
 
 def test_a_new_score_is_a_change(results: Path) -> None:

@@ -96,6 +96,7 @@ def test_figures_are_written_whole_and_alike(tmp_path: Path, name: str) -> None:
             figure_of(PLAN, name),
             [scores],
             tmp_path / folder / name,
+            study="small",
             grid=PLAN.grid(),
             models=PLAN.shown(),
             diagnosis=diagnosis,

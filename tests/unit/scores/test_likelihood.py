@@ -76,7 +76,9 @@ def study(tmp_path: Path) -> Path:
     for task in plan.tasks["ruler"]:
         path = folder / f"data/nano-base/128/{task}.details.jsonl"
         details = [
-            each.model_copy(update={"distractors": [word.text for word in wrong_texts(each.index)]})
+            each.model_copy(
+                update={"distractors": tuple(word.text for word in wrong_texts(each.index))}
+            )
             for each in read_records(path, PlacedDetail)
         ]
         write_records(path, details)

@@ -145,6 +145,10 @@ def test_the_table_needs_every_cell() -> None:
             "controls and hazards both make variants of every model",
         ),
         (
+            {"likelihood": True},
+            "likelihoods are told of models as they are, .* study one of them at a time",
+        ),
+        (
             {"protocol": "released", "material": "english", "models": ["mamba2"]},
             "controls change prompts, and protocol `released` replays those of the artifact",
         ),
