@@ -258,9 +258,7 @@ def test_a_text_that_reads_its_own_token_first_is_caught(
     monkeypatch.setattr(
         likelihood.Likelihoods,
         "_following",
-        lambda self, state, texts, rows: honest(
-            self, state, {row: [*text[1:], 0] for row, text in texts.items()}, rows
-        ),
+        lambda self, state, texts: honest(self, state, [[*text[1:], 0] for text in texts]),
     )
     with pytest.raises(AssertionError):
         test_likelihood.test_a_forked_state_tells_what_one_pass_does(

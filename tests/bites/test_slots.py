@@ -1,6 +1,7 @@
 """Would anybody notice if slots were not what states side by side are?"""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from torch import Tensor
@@ -9,6 +10,7 @@ from needlework.engine.decode import _Batch
 from needlework.models.key_values import KeyValueBuffer, KeyValueState
 from needlework.models.slots import KeyValueSlots, RowSlots
 from tests.unit.engine import test_cell as cells
+from tests.unit.engine import test_likelihood
 from tests.unit.models import test_slots as slots
 
 
@@ -76,3 +78,11 @@ def test_a_batch_that_never_wipes_is_caught(
     monkeypatch.setattr(_Batch, "_wipe", lambda self: None)
     with pytest.raises(AssertionError):
         cells.test_a_prompt_whose_numbers_are_none_spoils_no_other(tmp_path_factory.mktemp("cell"))
+
+
+def test_a_text_that_is_left_behind_a_row_is_caught(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(KeyValueSlots, "wipe_behind", lambda self, slot: None)
+    with pytest.raises(AssertionError):
+        test_likelihood.test_a_text_whose_numbers_are_none_spoils_no_other(tmp_path)

@@ -15,7 +15,7 @@ from needlework.engine.interruption import Interruption
 from needlework.engine.memory import DoesNotFitError
 from needlework.engine.prefill import Ready, prefill, read
 from needlework.engine.schedule import ALONE, Limits, most_kept, schedule
-from needlework.engine.slots import Slots
+from needlework.engine.slots import Ends, Slots
 from needlework.engine.stopping import Answer, Decoding, Pieces, StopRule
 from needlework.errors import ForwardError
 from needlework.models.decoder import Decoder
@@ -35,9 +35,9 @@ class Question:
     """Where its random stream is found, should the answer be drawn."""
 
 
-See = Callable[[Tensor, DecoderState, Sequence[int], Limits], None]
-"""Takes note of what the head reads at the ends of prompts, and of their states; of the prompts at
-these positions, under these limits."""
+See = Callable[[Tensor, Ends, Sequence[int], Limits], Sequence[int]]
+"""Takes note of what the head reads at the ends of prompts, and behind them; of the prompts at
+these positions, under these limits. Returns the rows behind which something was no number."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Engine:
     share: bool = True
     """Read a prefix once for all prompts that begin with it."""
     see: See | None = None
-    """Sees every prompt before its answer is begun; may read on behind it, as states are values."""
+    """Sees every prompt before its answer is begun."""
 
     def forest(self, prompts: Sequence[Tokens], limits: Limits) -> tuple[Segment, ...]:
         """What is read once for several of these prompts, as long as the limits hold."""
@@ -137,10 +137,13 @@ class Engine:
         """The same prompts, each group seen before it is handed over."""
         for group in ready:
             if self.see is not None and group.prompts:
-                state = slots.storage.rows(group.start, group.start + len(group.prompts))
-                asked = [positions[prompt] for prompt in group.prompts]
-                self.see(group.hidden_RD, state, asked, limits)
-                del state
+                first, asked = group.start, [positions[prompt] for prompt in group.prompts]
+
+                def ends(start: int, stop: int, first: int = first) -> DecoderState:
+                    return slots.storage.rows(first + start, first + stop)
+
+                for row in self.see(group.hidden_RD, ends, asked, limits):
+                    slots.storage.wipe_behind(first + row)
             yield group
 
     def _one_by_one(

@@ -4,13 +4,20 @@ A prompt is read into the first free row behind the answers, so that rows in ste
 always lie side by side; when answers finish, the last rows move into the places of those.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from needlework.engine.memory import DoesNotFitError, out_of_memory_after
 from needlework.models.decoder import Decoder
 from needlework.models.slots import DecoderSlots
 from needlework.models.state import DecoderState
+
+Ends = Callable[[int, int], DecoderState]
+"""The states at the ends of some prompts, from one row up to another, to be read on from.
+
+What is read on lies where the answer will, and is overwritten by it, so that each call ends the
+states of those before.
+"""
 
 
 class Slots:

@@ -104,6 +104,10 @@ class AttentionSlots:
         """See `LayerSlots`."""
         self.cache.wipe(start, stop)
 
+    def wipe_behind(self, slot: int) -> None:
+        """See `LayerSlots`."""
+        self.cache.wipe_behind(slot)
+
 
 class Attention(Mixer[AttentionState]):
     """Queries see the keys of their own row, up to and including their own token.

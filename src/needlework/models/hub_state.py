@@ -78,3 +78,6 @@ class HubSlots:
 
     def wipe(self, start: int, stop: int) -> None:
         """See `DecoderSlots`; nothing, as no two rows share a cache."""
+
+    def wipe_behind(self, slot: int) -> None:
+        """See `DecoderSlots`; nothing, as what is read on has a cache of its own."""

@@ -45,6 +45,9 @@ class LayerSlots(Protocol[State]):
     def wipe(self, start: int, stop: int) -> None:
         """Leave nothing in these slots that is no number: masked, it would reach who comes next."""
 
+    def wipe_behind(self, slot: int) -> None:
+        """The same for what was read on behind a slot's sequence, which stays."""
+
 
 class RowSlots(Generic[Rows]):
     """States that do not grow."""
@@ -87,6 +90,9 @@ class RowSlots(Generic[Rows]):
 
     def wipe(self, start: int, stop: int) -> None:
         """See `LayerSlots`; nothing, as whoever comes next overwrites everything."""
+
+    def wipe_behind(self, slot: int) -> None:
+        """See `LayerSlots`; nothing, as what is read on lies elsewhere."""
 
 
 class KeyValueSlots:
@@ -165,6 +171,11 @@ class KeyValueSlots:
         self.buffer.keys_BHSP[start:stop] = 0
         self.buffer.values_BHSP[start:stop] = 0
 
+    def wipe_behind(self, slot: int) -> None:
+        """See `LayerSlots`."""
+        self.buffer.keys_BHSP[slot, :, self.lengths[slot] :] = 0
+        self.buffer.values_BHSP[slot, :, self.lengths[slot] :] = 0
+
     def _fill(self, start: int, state: KeyValueState, copies: int) -> int:
         """Let slots from `start` on hold each row so many times; the first slot behind them."""
         assert copies == 1 or len(state.length_B) == 1, "only single rows are copied"
@@ -242,6 +253,11 @@ class DecoderSlots:
         """Leave nothing in these slots that is no number: masked, it would reach who comes next."""
         for slots in self.layers:
             slots.wipe(start, stop)
+
+    def wipe_behind(self, slot: int) -> None:
+        """The same for what was read on behind a slot's sequence, which stays."""
+        for slots in self.layers:
+            slots.wipe_behind(slot)
 
 
 def _same(one: Tensor, other: Tensor) -> bool:
