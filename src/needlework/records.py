@@ -14,6 +14,8 @@ from needlework.tolerances import TOLERANCES, DeviceKind, Dtype
 StopReason = Literal["end", "limit", "decided", "thinking", "failed"]
 LIBRARIES = "libraries"
 """The key of `others` with the versions of the packages that computed a prediction."""
+CONFIGURATIONS = "configurations"
+"""The key of `others` with what Triton chose for the kernels that it tunes; on a GPU alone."""
 
 END, NO_END = "end", "no end token"
 """Where `others` says that nothing ends an answer but its limit; else it says nothing of it."""

@@ -6,12 +6,15 @@ import torch
 
 from needlework.engine.choosing import CLOSE, CLOSE_ON_CUDA
 from needlework.engine.prefill import read
+from needlework.engine.recording import Steps, Writer
 from needlework.engine.schedule import Limits
+from needlework.engine.slots import Slots
 from needlework.models import kernels
 from needlework.models.config import DecoderConfig
 from needlework.models.random_weights import random_decoder
 from needlework.nano.architectures import LAYERS, nano_config
 from needlework.proving.checking import share, state_tensors
+from needlework.proving.replaying import Launched, Seen
 from tests.kernels import interpreter
 from tests.kernels_for_tests import decoder_results, difference_from_torch
 from tests.slots_for_tests import plays
@@ -111,3 +114,28 @@ def test_a_decoder_in_slots(name: str) -> None:
     assert len(found) == len(expected) > 5
     for ours, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=TOLERANCE[torch.float32])
+
+
+@pytest.mark.parametrize("name", ["mamba2attn", "griffin", "llama", "rwkv6"])
+def test_steps_in_fixed_memory(name: str) -> None:
+    """Rows of unequal length beside one that has finished: the logits that steps of values give."""
+    decoder, lengths = random_decoder(small(name)), (9, 12, 30)
+    prompts = torch.arange(max(lengths))[None] * 7 % VOCABULARY
+    begun = []
+    for _ in range(2):
+        slots = Slots(decoder, answers=3, kept=0, total=3, prompt=max(lengths), answer=8)
+        for row, length in enumerate(lengths):
+            _, after = decoder.read(prompts[:, :length], slots.begin([None]))
+            slots.storage.put(row, after)
+        begun.append(slots)
+    fixed, values = begun
+    seen = Seen()
+    steps = Steps(Writer(decoder, seen, fixed, VOCABULARY, 1), Launched())
+    tokens, state = [3, 0, 5], values.storage.rows(0, 3)
+    with torch.inference_mode():
+        for _ in range(4):
+            hidden_RD, state = decoder.write(torch.tensor(tokens)[:, None], state)
+            (step,) = steps.write(tokens, {0: 0, 2: 2}).choices
+            expected = decoder.logits(hidden_RD)[[0, 2], :VOCABULARY]
+            assert share(seen.logits[-1], expected) <= TOLERANCE[torch.float32]
+            tokens = [step[0][0], 0, step[1][0]]

@@ -7,6 +7,9 @@ Efficiencies are **assumed** until `needlework prove` has measured them on a mac
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
+from needlework.cost.launches import replayed_seconds
+from needlework.models.config import DecoderConfig
+
 DeviceName = Literal["a100-80gb", "h100-80gb", "h200", "cpu"]
 GIB = 1 << 30
 
@@ -89,12 +92,13 @@ class Rates(NamedTuple):
     """Seconds of a step of writing beside what it moves."""
 
 
-def assumed(device: Device, family: str, dtype: str) -> Rates:
-    """The rates of a family where no measurement exists: a share of what the makers state."""
+def assumed(device: Device, spec: DecoderConfig, dtype: str) -> Rates:
+    """A decoder's rates where no measurement exists: a share of what the makers state."""
     if device.kind == "cpu":
-        return CPU_RATES.get(family, CPU_RATES["mamba2"])
-    share = READING.get(family, READING_OTHERWISE)
-    return Rates(share * device.peak(dtype), WRITING * device.bandwidth)
+        return CPU_RATES.get(spec.family, CPU_RATES["mamba2"])
+    share = READING.get(spec.family, READING_OTHERWISE)
+    step = replayed_seconds(spec)
+    return Rates(share * device.peak(dtype), WRITING * device.bandwidth, step)
 
 
 CPU_RATES: Mapping[str, Rates] = {

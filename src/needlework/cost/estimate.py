@@ -138,7 +138,7 @@ def estimate(
         return None
     shares = sharing and not spec.one_shot
     work = expected(tasks, samples=samples, length=length, sharing=shares)
-    rates = assumed(device, spec.family, weights.dtype)
+    rates = assumed(device, spec, weights.dtype)
     return of_work(costs(spec), list(work), dtype=weights.dtype, device=device, rates=rates)
 
 

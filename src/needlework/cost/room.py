@@ -28,6 +28,13 @@ Main memory belongs to others as well; a GPU is a job's own, but for the gaps it
 """
 UNSEEN = 4
 """Tokens that a row writes, on CUDA, before the host looks at them."""
+MOST_RECORDED = 16
+"""Recorded blocks of steps that are kept, each for other numbers of rows and columns."""
+RECORDED_BYTES = 256 << 20
+"""What those take beside memory for numbers, and matrix products recorded with them: assumed, as
+not yet run on a GPU. A recorded kernel has a node of about one kilobyte."""
+FIXED_COLUMNS = 256
+"""Keys that recorded steps look at come in whole blocks of so many."""
 MASK_BYTES = 5
 """An attention mask has a byte, and inside the call a number, for every query and key."""
 MASKED_PAIRS = 1 << 24
@@ -93,13 +100,17 @@ class Cell(NamedTuple):
         overwrite them.
         """
         decoder, width = self.decoder, self.width
-        anew = decoder.fixed_bytes(width)
+        anew, keys = decoder.fixed_bytes(width), decoder.most_keys(self.longest)
         if kind == "cuda":
             anew -= decoder.wide_bytes
         logits = LOGIT_BYTES * decoder.spec.padded_vocabulary
         each = 2 * anew + decoder.call_bytes(width) + logits
-        pairs = min(rows * decoder.most_keys(self.longest), MASKED_PAIRS)
-        return rows * each + MASK_BYTES * pairs + self.alone_bytes
+        pairs = rows * fixed_columns(keys) if kind == "cuda" else min(rows * keys, MASKED_PAIRS)
+        return rows * each + MASK_BYTES * pairs
+
+    def recorded_bytes(self, rows: int, kind: str) -> int:
+        """What recorded steps hold on to, beside every call, where they are recorded."""
+        return RECORDED_BYTES + self.writing_bytes(rows, kind) if kind == "cuda" else 0
 
     @property
     def alone_bytes(self) -> int:
@@ -123,7 +134,9 @@ class Cell(NamedTuple):
         tokens = min(room.tokens, rows * self.longest)
         reading = self.reading_bytes(tokens, rows)
         written = min(slots, room.rows)
-        return slots * self.slot_bytes + max(reading, self.writing_bytes(written, kind))
+        writing = self.writing_bytes(written, kind) + self.alone_bytes
+        recorded = self.recorded_bytes(written, kind)
+        return slots * self.slot_bytes + max(reading, writing) + recorded
 
     def _columns(self, window: int | None) -> int:
         columns, answer = self.longest + UNSEEN, self.answer + UNSEEN
@@ -170,3 +183,14 @@ def _slots(cell: Cell, budget: int, tokens: int, kind: str) -> int:
         else:
             high = middle - 1
     return low
+
+
+def fixed_rows(rows: int) -> int:
+    """Rows of the recorded steps that serve so many: a power of two, or three quarters of one."""
+    power = 1 << max(0, rows - 1).bit_length()
+    return power * 3 // 4 if power > 2 and rows <= power * 3 // 4 else power
+
+
+def fixed_columns(columns: int) -> int:
+    """Columns of the recorded steps that look at so many."""
+    return -(-columns // FIXED_COLUMNS) * FIXED_COLUMNS

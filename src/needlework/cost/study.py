@@ -91,7 +91,7 @@ def planned(
         if spec is None or entry.backend == "server":
             continue  # What servers cost is told apart, in tokens (`cost.served`).
         on = device or home(entry.dtype)
-        speed = (rates or {}).get(cell.model) or assumed(on, spec.family, entry.dtype)
+        speed = (rates or {}).get(cell.model) or assumed(on, spec, entry.dtype)
         specs = {name: each for name, each in plan.tasks_of(cell).items() if name in tasks}
         known = dict(zip(plan.tasks_of(cell), (counted or {}).get(cell, ()), strict=False))
         work = [known[name] for name in specs if name in known] or expected(

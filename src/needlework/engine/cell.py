@@ -24,7 +24,7 @@ from needlework.engine.schedule import ALONE, Limits
 from needlework.engine.stopping import Decoding, Pieces, StopRule
 from needlework.errors import EngineError
 from needlework.models.decoder import Decoder
-from needlework.records import LIBRARIES, Prediction, Sample
+from needlework.records import CONFIGURATIONS, LIBRARIES, Prediction, Sample
 from needlework.scores.shards import Shard
 from needlework.tasks.metrics import Metric
 from needlework.tokenizers import Tokenizer
@@ -106,6 +106,8 @@ def predict_cell(
         failures = _answer_missing(engine, rows, entries, lines, setting)
     # A failed sample has no entry to say what computed it.
     others = setting.others | {"backend": identity.backend_of(decoder)}
+    if tuned := identity.configurations_of(decoder):
+        others[CONFIGURATIONS] = tuned
     setting = replace(setting, others={**others, LIBRARIES: identity.libraries_of(decoder)})
     return [
         _prediction(row, entries.get(row.key), row.error or failures.get(row.key), pieces, setting)

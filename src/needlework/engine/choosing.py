@@ -4,7 +4,7 @@
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -30,14 +30,29 @@ Alone = Callable[[int], Tensor]
 """Logits of shape (V,) that follow prompt number `prompt` and its answer so far, computed alone."""
 
 
+class Picked(NamedTuple):
+    """A token for each row, left on the device."""
+
+    tokens_R: Tensor
+    contested_R: Tensor | None
+    """Of which rows it is another where that is said `again`; None where no choice is contested,
+    so that several may be made before anybody looks."""
+
+
 class Chooser(Protocol):
     """How the next tokens are chosen."""
 
     def __call__(self, logits_RV: Tensor, prompts: Sequence[int]) -> list[int]:
         """One token for each row; row r continues prompt `prompts[r]`."""
 
-    def unseen(self, logits_RV: Tensor, prompts: Sequence[int]) -> Tensor | None:
-        """The same tokens, left on the device, or None where they depend on what is written."""
+    def draws(self, prompts: Sequence[int]) -> list[float]:
+        """For each prompt, what its next token is drawn by; zeros where nothing is."""
+
+    def picked(self, logits_RV: Tensor, draws_R: Tensor) -> Picked | None:
+        """The tokens by these draws, in float64; None where the host has to see the logits."""
+
+    def again(self, prompt: int, rows: int) -> int:
+        """What a contested choice is, among so many rows of the head."""
 
 
 @dataclass(frozen=True)
@@ -52,19 +67,29 @@ class Greedy:
 
     def __call__(self, logits_RV: Tensor, prompts: Sequence[int]) -> list[int]:
         """One token for each row."""
-        best_R, tokens_R = logits_RV.max(dim=-1)
+        tokens_R, contested_R = self.picked(logits_RV)
         tokens: list[int] = tokens_R.tolist()
-        if close := close_share(logits_RV):
-            threshold_R = best_R - close * logits_RV.abs().amax(dim=-1)
-            contested_R = (logits_RV >= threshold_R[:, None]).sum(dim=-1) > 1
+        if contested_R is not None:
             for row in contested_R.nonzero()[:, 0].tolist():
-                tokens[row] = int(self.alone(prompts[row])[: logits_RV.shape[1]].argmax())
+                tokens[row] = self.again(prompts[row], logits_RV.shape[1])
         return tokens
 
-    def unseen(self, logits_RV: Tensor, prompts: Sequence[int]) -> Tensor | None:
-        """Nothing where a contested choice is computed once more, from the answer so far."""
-        del prompts
-        return None if close_share(logits_RV) else logits_RV.argmax(dim=-1)
+    def draws(self, prompts: Sequence[int]) -> list[float]:
+        """Zeros."""
+        return [0.0] * len(prompts)
+
+    def picked(self, logits_RV: Tensor, draws_R: Tensor | None = None) -> Picked:
+        """The likeliest tokens, whatever is drawn."""
+        del draws_R
+        best_R, tokens_R = logits_RV.max(dim=-1)
+        if not (close := close_share(logits_RV)):
+            return Picked(tokens_R, None)
+        threshold_R = best_R - close * logits_RV.abs().amax(dim=-1)
+        return Picked(tokens_R, (logits_RV >= threshold_R[:, None]).sum(dim=-1) > 1)
+
+    def again(self, prompt: int, rows: int) -> int:
+        """The likeliest token of the row computed by itself."""
+        return int(self.alone(prompt)[:rows].argmax())
 
 
 def close_share(logits: Tensor) -> float | None:
@@ -90,19 +115,27 @@ class Sampled:
 
     def __call__(self, logits_RV: Tensor, prompts: Sequence[int]) -> list[int]:
         """One token for each row."""
-        tokens: list[int] = self.unseen(logits_RV, prompts).tolist()
+        draws = self.draws(prompts)
+        draws_R = torch.tensor(draws, dtype=torch.float64, device=logits_RV.device)
+        tokens: list[int] = self.picked(logits_RV, draws_R).tokens_R.tolist()
         return tokens
 
-    def unseen(self, logits_RV: Tensor, prompts: Sequence[int]) -> Tensor:
-        """The same, left on the device; draws of an answer that has ended concern no other."""
+    def draws(self, prompts: Sequence[int]) -> list[float]:
+        """The next numbers of the prompts' streams; an answer that has ended needs none."""
+        return [self._stream(prompt).random() for prompt in prompts]
+
+    def picked(self, logits_RV: Tensor, draws_R: Tensor) -> Picked:
+        """The tokens in whose shares of one the draws fall."""
         best = logits_RV.topk(min(self.top_k, logits_RV.shape[1]), dim=-1)
         shares_RK = torch.softmax(best.values.double() / self.temperature, dim=-1)
-        draws = [self._stream(prompt).random() for prompt in prompts]
-        draws_R1 = torch.tensor(draws, dtype=torch.float64, device=logits_RV.device)[:, None]
-        places_R1 = (shares_RK.cumsum(dim=-1) <= draws_R1).sum(dim=-1, keepdim=True)
+        places_R1 = (shares_RK.cumsum(dim=-1) <= draws_R[:, None]).sum(dim=-1, keepdim=True)
         # The shares may add up to a little less than one.
         places_R1.clamp_(max=shares_RK.shape[1] - 1)
-        return best.indices.gather(1, places_R1)[:, 0]
+        return Picked(best.indices.gather(1, places_R1)[:, 0], None)
+
+    def again(self, prompt: int, rows: int) -> int:
+        """Never asked: no draw is contested."""
+        raise AssertionError(f"the draw for prompt {prompt} among {rows} rows is not contested")
 
     def _stream(self, prompt: int) -> random.Random:
         if prompt not in self._streams:

@@ -13,10 +13,12 @@ import torch
 from torch import Tensor
 
 from needlework.cost.room import GROUP, UNSEEN
+from needlework.engine import recording
 from needlework.engine.choosing import Chooser
 from needlework.engine.interruption import Interruption
 from needlework.engine.memory import out_of_memory_after
 from needlework.engine.prefill import Ready
+from needlework.engine.recording import Choice, Steps, Writer, scored
 from needlework.engine.slots import Slots
 from needlework.models import kernels
 from needlework.models.decoder import Decoder
@@ -26,8 +28,6 @@ from needlework.records import StopReason
 LINGERING = {"cpu": 4, "cuda": 16}
 """Finished rows linger until one in so many has: to move another into its place costs about what a
 step costs there, and launches, which on a CPU count for more."""
-Choice = tuple[int, bool]
-"""A token, and whether the logits it was chosen by were finite."""
 NOT_FINITE = "the model's logits are not finite numbers"
 
 
@@ -132,6 +132,13 @@ class _Batch:
         self.state: DecoderState | None = None
         self.hidden_RD: Tensor | None = None
         """What the head read at the last step, of finished rows as well."""
+        self.steps = self._steps()
+
+    def _steps(self) -> Steps | None:
+        """Steps in the memory of the slots; None where each gives a state that lies elsewhere."""
+        recorder = recording.recorder_for(self.decoder)
+        given = self.decoder, self.choose, self.slots, self.vocabulary, self.unseen
+        return None if recorder is None else Steps(Writer(*given), recorder)
 
     @property
     def takes_rows(self) -> bool:
@@ -157,12 +164,16 @@ class _Batch:
             self.places += [slot_of[prompt] for prompt in tokens]
         self.ages += [0] * (len(self.tokens) - len(self.ages))
         self._settle()
-        self.state = self.slots.storage.rows(0, self.slots.used) if self.prompts else None
+        self.state = self._rows() if self.prompts else None
+
+    def _rows(self) -> DecoderState | None:
+        """The rows of all slots in use; None where steps work in their memory."""
+        return None if self.steps else self.slots.storage.rows(0, self.slots.used)
 
     def _settle(self) -> None:
         """Let the rows that go on lie side by side in the first slots, and nothing else."""
         rows, count = self.slots.used, len(self.prompts)
-        if self.state is None and rows == count:
+        if self.state is None and rows == count and not self.spoiled:
             return
         self._wipe()
         prompt_of = dict(zip(self.places, self.prompts, strict=True))
@@ -183,7 +194,7 @@ class _Batch:
             finite: list[bool] = self.hidden_RD.isfinite().all(dim=1).tolist()
             left = set(range(len(finite))).difference(self.places)
             self.spoiled |= {row for row in left if not finite[row]}
-        for row in self.spoiled:
+        for row in self.spoiled.difference(self.places):
             self.slots.storage.wipe(row, row + 1)
         self.spoiled, self.hidden_RD = set(), None
 
@@ -193,11 +204,9 @@ class _Batch:
         What a row has written behind its end is dropped. No row knows of the others, so what it
         wrote until then is what it would have written alone.
         """
-        idle = len(self.tokens) - len(self.prompts)
-        outgrown = max(self.ages) + self.unseen > self.slots.answer
-        if idle and (outgrown or idle >= len(self.tokens) // LINGERING[self.device.type]):
+        if self._too_idle:
             self._settle()
-            self.state = self.slots.storage.rows(0, self.slots.used)
+            self.state = self._rows()
         asked = tuple(self.prompts)
         with self._guard(asked):
             written = self._written()
@@ -215,8 +224,23 @@ class _Batch:
         if not self.prompts:
             self._settle()
 
+    @property
+    def _too_idle(self) -> bool:
+        """Whether so many rows have finished that the others are better off by themselves."""
+        idle = len(self.tokens) - len(self.prompts)
+        if self.steps:
+            return self.steps.rows(len(self.prompts)) < self.steps.rows(len(self.tokens))
+        outgrown = max(self.ages) + self.unseen > self.slots.answer
+        lingering = LINGERING[self.device.type]
+        return bool(idle) and (outgrown or idle >= len(self.tokens) // lingering)
+
     def _written(self) -> list[list[Choice]]:
         """The choices of every row, step by step; the device is asked for them once."""
+        if self.steps:
+            prompts = dict(zip(self.places, self.prompts, strict=True))
+            written = self.steps.write(self.tokens, prompts)
+            self.spoiled |= written.spoiled
+            return written.choices
         read_R = torch.tensor(self.tokens, device=self.device)
         places_R = torch.tensor(self.places, device=self.device)
         steps: list[Tensor] = []
@@ -226,8 +250,8 @@ class _Batch:
             hidden_RD = self.hidden_RD
             if len(self.places) < len(self.tokens):
                 hidden_RD = hidden_RD[places_R]
-            logits_RV, finite_R = self._logits(hidden_RD)
-            tokens_R = self.choose.unseen(logits_RV, self.prompts) if self.unseen > 1 else None
+            logits_RV, finite_R = scored(self.decoder, hidden_RD, self.vocabulary)
+            tokens_R = self._unseen(logits_RV) if self.unseen > 1 else None
             if tokens_R is None:
                 assert not steps, "a choice depends on what is written always or never"
                 chosen = self.choose(logits_RV, self.prompts)
@@ -244,16 +268,17 @@ class _Batch:
     ) -> tuple[dict[int, int], list[Finished]]:
         """Choose a token for every row: the tokens of prompts that go on, and finished answers."""
         with self._guard(prompts):
-            logits_RV, finite_R = self._logits(hidden_RD)
+            logits_RV, finite_R = scored(self.decoder, hidden_RD, self.vocabulary)
             finite: list[bool] = finite_R.tolist()
             chosen = self.choose(logits_RV, prompts)
         return self._add(prompts, list(zip(chosen, finite, strict=True)))
 
-    def _logits(self, hidden_RD: Tensor) -> tuple[Tensor, Tensor]:
-        """Of the rows of the head that can be chosen; and whether all of a row's are finite."""
-        logits_RV = self.decoder.logits(hidden_RD)[:, : self.vocabulary]
-        low_R, high_R = logits_RV.aminmax(dim=-1)
-        return logits_RV, low_R.isfinite() & high_R.isfinite()
+    def _unseen(self, logits_RV: Tensor) -> Tensor | None:
+        """The chosen tokens, left on the device; None where they depend on what is written."""
+        draws = self.choose.draws(self.prompts)
+        draws_R = torch.tensor(draws, dtype=torch.float64, device=self.device)
+        picked = self.choose.picked(logits_RV, draws_R)
+        return None if picked is None or picked.contested_R is not None else picked.tokens_R
 
     def _add(
         self, prompts: Sequence[int], choices: Sequence[Choice]

@@ -279,6 +279,16 @@ def libraries_of(decoder: Decoder) -> str:
     return ", ".join([*found, *(f"{name} {_version(name)}" for name in packages)])
 
 
+def configurations_of(decoder: Decoder) -> str:
+    """What Triton has chosen for tuned kernels, so far in this process; nothing on a CPU.
+
+    Jobs of one kind of GPU keep what one of them has chosen (`engine.compiled`).
+    """
+    if not kernels.accelerated(decoder.embedding.weight.device):
+        return ""
+    return "; ".join(f"{name}: {chosen}" for name, chosen in kernels.configurations().items())
+
+
 def _special(decoder: Decoder) -> dict[Operation, str]:
     weight = decoder.embedding.weight
     own = {name for layer in decoder.config.layers for name in layer.operations}

@@ -176,9 +176,17 @@ class _Dictation:
         places = [min(self.answers[prompt].length, last) for prompt in prompts]
         return [int(self.trial.tokens[place]) for place in places]
 
-    def unseen(self, logits_RV: Tensor, prompts: Sequence[int]) -> None:
+    def draws(self, prompts: Sequence[int]) -> list[float]:
+        """Nothing is drawn."""
+        return [0.0] * len(prompts)
+
+    def picked(self, logits_RV: Tensor, draws_R: Tensor) -> None:
         """Every row is looked at."""
-        del logits_RV, prompts
+        del logits_RV, draws_R
+
+    def again(self, prompt: int, rows: int) -> int:
+        """Never asked, as nothing is picked."""
+        raise AssertionError(f"no choice for prompt {prompt} among {rows} rows is contested")
 
 
 def _window(decoder: Decoder) -> int:
@@ -201,8 +209,7 @@ def _needed(decoder: Decoder) -> int:
 
 def _readable(decoder: Decoder, most: int) -> int:
     """Tokens, up to `most`, that one core is taken to read in `SECONDS`."""
-    family = decoder.config.family
-    budget = SECONDS * assumed(DEVICES["cpu"], family, "float32").flops
+    budget = SECONDS * assumed(DEVICES["cpu"], decoder.config, "float32").flops
     if isinstance(decoder, HubModel):
         # What its layers are is not known: two FLOPs a parameter and token, as is usual.
         return int(budget / (2 * sum(each.numel() for each in decoder.parameters())))

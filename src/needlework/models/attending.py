@@ -62,7 +62,7 @@ class Sight:
             start_B=before.length_B,
             end_B=after.length_B,
             columns=after.longest,
-            reach=before.longest + tokens,
+            reach=before.beyond(tokens),
             aligned=before.uniform,
             level=after.uniform,
             window=window,

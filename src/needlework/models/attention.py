@@ -2,7 +2,7 @@
 
 # Shapes: B batch, T tokens, D width, H heads, G key/value heads, P channels per head,
 # S cached columns, C channels of q, k and v together, J inputs the convolution carries.
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -18,7 +18,7 @@ from needlework.models.padding import last_token
 from needlework.models.pointwise import fuses
 from needlework.models.rotary import rotate, rotation
 from needlework.models.sharing import once
-from needlework.models.slots import KeyValueSlots, RowSlots
+from needlework.models.slots import Counts, Ends, KeyValueSlots, RowSlots
 from needlework.models.state import RowState
 
 
@@ -107,6 +107,19 @@ class AttentionSlots:
     def wipe_behind(self, slot: int) -> None:
         """See `LayerSlots`."""
         self.cache.wipe_behind(slot)
+
+    def counts(self, rows: int) -> Mapping[Hashable, Counts]:
+        """See `LayerSlots`."""
+        return self.cache.counts(rows)
+
+    def fixed(self, rows: int, columns: int, ends: Ends) -> AttentionState:
+        """See `LayerSlots`."""
+        tail = self.tail.fixed(rows, columns, ends)
+        return AttentionState(self.cache.fixed(rows, columns, ends), tail)
+
+    def advance(self, rows: int, written: Sequence[int], tokens: int) -> None:
+        """See `LayerSlots`."""
+        self.cache.advance(rows, written, tokens)
 
 
 class Attention(Mixer[AttentionState]):

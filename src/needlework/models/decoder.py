@@ -90,6 +90,11 @@ class Decoder(nn.Module):
         """Whether a prompt may be cut and its beginning shared; a hazard may forbid it."""
         return not self.config.one_shot
 
+    @property
+    def steps_in_place(self) -> bool:
+        """Whether a step works in the memory of slots alone, so that it can be recorded."""
+        return True
+
     def prepare(self, prompts: Sequence[npt.NDArray[np.int32]], written: int) -> None:
         """Settle how prompts like these may be read, with answers of up to `written` tokens.
 

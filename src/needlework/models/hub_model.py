@@ -95,6 +95,11 @@ class HubModel(Decoder):
         return self.cuts != "nowhere" and all(self._continued.values())
 
     @property
+    def steps_in_place(self) -> bool:
+        """Not: the library keeps what it remembers wherever it likes."""
+        return False
+
+    @property
     def reads_in_pieces(self) -> bool:
         """Whether prompts may be cut and their beginnings shared."""
         return self.cuts == "anywhere"

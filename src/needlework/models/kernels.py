@@ -9,6 +9,7 @@ import logging
 import os
 import pkgutil
 import shutil
+import sys
 import sysconfig
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -152,6 +154,33 @@ def too_old(device: torch.device) -> str | None:
     said = f"{name} has compute capability {has}, kernels need {needed}"
     log.warning("no kernel is used: %s", said)
     return said
+
+
+def configurations() -> dict[str, str]:
+    """What Triton has chosen for each kernel that it tunes and that has run, by the kernel's name.
+
+    A kernel that ran on several kinds of shapes may have several.
+    """
+    triton = sys.modules.get("triton.runtime.autotuner")
+    found: dict[str, set[str]] = {}
+    for name, module in sorted(sys.modules.items()):
+        if triton is None or name.partition(".")[0] not in IN_TRITON:
+            continue
+        for kernel in list(vars(module).values()):
+            while kernel is not None:
+                if isinstance(kernel, triton.Autotuner):
+                    chosen = found.setdefault(kernel.base_fn.__name__, set())
+                    chosen.update(map(_configuration, kernel.cache.values()))
+                # Heuristics stand around what is tuned, or within.
+                wraps = type(kernel).__module__ == triton.__name__
+                kernel = vars(kernel).get("fn") if wraps else None
+    return {name: " | ".join(sorted(chosen)) for name, chosen in sorted(found.items()) if chosen}
+
+
+def _configuration(chosen: Any) -> str:  # noqa: ANN401 - Triton's
+    """One configuration: sizes of blocks, warps and stages."""
+    sizes = {**chosen.kwargs, "num_warps": chosen.num_warps, "num_stages": chosen.num_stages}
+    return " ".join(f"{name}={value}" for name, value in sizes.items())
 
 
 def missing_compiler() -> str | None:

@@ -100,6 +100,10 @@ class KeyValueState:
         """Values, columns up to the longest row."""
         return self.columns(self.longest)[1]
 
+    def beyond(self, new: int) -> int:
+        """Columns that are written in some row when `new` are appended."""
+        return self.longest + new
+
     @property
     def bytes(self) -> int:
         """Memory of its rows of the buffer, in bytes, room to grow included."""
@@ -117,7 +121,7 @@ class KeyValueState:
         """The state after T more columns per row, of which row b keeps the first `lengths_B[b]`."""
         new = keys_BHTP.shape[2]
         roomy = self.with_room(new)
-        keys_BHSP, values_BHSP = roomy.columns(self.longest + new)
+        keys_BHSP, values_BHSP = roomy.columns(self.beyond(new))
         if self.uniform:
             keys_BHSP[:, :, self.longest :] = keys_BHTP
             values_BHSP[:, :, self.longest :] = values_BHTP
@@ -139,7 +143,7 @@ class KeyValueState:
         def advanced() -> tuple[Tensor, Tensor, int, bool]:
             if lengths_B is None:
                 ends = self.length_B + new, self.position_B + new
-                return *ends, self.longest + new, self.uniform
+                return *ends, self.beyond(new), self.uniform
             length_B, position_B = self.length_B + lengths_B, self.position_B + lengths_B
             return length_B, position_B, *extent(length_B, position_B)
 
@@ -224,6 +228,30 @@ class KeyValueState:
         return type(self)(
             buffer, 0, self.length_B - excess, self.position_B, self.longest - excess, self.uniform
         )
+
+
+@dataclass(frozen=True)
+class FixedKeyValueState(KeyValueState):
+    """Whatever its rows hold when a step is taken that was recorded before.
+
+    How much of each row is in use is known on the device alone; `longest`, which is looked at in
+    every row, has room for what is appended. Nobody else may write into these rows meanwhile.
+    """
+
+    def beyond(self, new: int) -> int:
+        """The same columns."""
+        del new
+        return self.longest
+
+    def columns(self, count: int) -> tuple[Tensor, Tensor]:
+        """Keys and values of its rows, whichever sequences these were given to."""
+        rows, buffer = self.rows, self.buffer
+        return buffer.keys_BHSP[rows, :, :count], buffer.values_BHSP[rows, :, :count]
+
+    def with_room(self, new: int) -> Self:
+        """The same, which has it."""
+        del new
+        return self
 
 
 def _with_room_to_grow(columns: int) -> int:

@@ -1,6 +1,8 @@
 """Rotary position embedding (arXiv:2104.09864): half-split pairs, leading channels of a head."""
 
 # Shapes: B batch, H heads, T tokens, P channels per head, R half the rotated channels.
+from functools import cache
+
 import torch
 from torch import Tensor
 
@@ -15,12 +17,21 @@ def rotation(
     Angles are float32 whatever the model's dtype: transformers and mamba_ssm do the same, so the
     published weights were trained with these roundings.
     """
-    exponent_R = torch.arange(0, width, 2, dtype=torch.float32, device=position_BT.device) / width
-    frequency_R = 1.0 / base**exponent_R
-    if divisors is not None:
-        frequency_R = frequency_R / torch.tensor(divisors, device=position_BT.device)
+    frequency_R = _frequencies(width, base, divisors, position_BT.device)
     angle_B1TR = (position_BT[:, None, :, None].float()) * frequency_R
     return angle_B1TR.cos(), angle_B1TR.sin()
+
+
+@cache
+def _frequencies(
+    width: int, base: float, divisors: tuple[float, ...] | None, device: torch.device
+) -> Tensor:
+    """Angles of one position, made once: a step that is recorded can copy nothing to a device."""
+    exponent_R = torch.arange(0, width, 2, dtype=torch.float32, device=device) / width
+    frequency_R = 1.0 / base**exponent_R
+    if divisors is None:
+        return frequency_R
+    return frequency_R / torch.tensor(divisors, device=device)
 
 
 def rotate(x_BHTP: Tensor, cos_B1TR: Tensor, sin_B1TR: Tensor) -> Tensor:

@@ -6,19 +6,30 @@ anew in every call, and comes here when a sequence has been read or others join.
 """
 
 # Shapes: N slots, B rows of a state, H key/value heads, S columns, P channels per head.
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from itertools import groupby
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
-from needlework.models.key_values import KeyValueBuffer, KeyValueState
+from needlework.models.key_values import FixedKeyValueState, KeyValueBuffer, KeyValueState
 from needlework.models.sharing import once, one_call
 from needlework.models.state import DecoderState, LayerState, RowState
 
 Rows = TypeVar("Rows", bound=RowState)
 State = TypeVar("State", bound=LayerState)
+
+
+class Counts(NamedTuple):
+    """Keys in use in every row, and tokens read, which are more where a window has dropped keys."""
+
+    columns: list[int]
+    positions: list[int]
+
+
+Ends = Mapping[Hashable, tuple[Tensor, Tensor]]
+"""The same on the device, by what layers have in common whose rows hold as much."""
 
 
 class LayerSlots(Protocol[State]):
@@ -47,6 +58,18 @@ class LayerSlots(Protocol[State]):
 
     def wipe_behind(self, slot: int) -> None:
         """The same for what was read on behind a slot's sequence, which stays."""
+
+    def counts(self, rows: int) -> Mapping[Hashable, Counts]:
+        """What the first slots hold of anything that grows, by what layers have in common."""
+
+    def fixed(self, rows: int, columns: int, ends: Ends) -> State:
+        """What the first slots hold whenever a step is taken that was recorded before.
+
+        Of each, `columns` are looked at, those included that the step writes.
+        """
+
+    def advance(self, rows: int, written: Sequence[int], tokens: int) -> None:
+        """Take note of steps into the first slots, of which these have read so many tokens more."""
 
 
 class RowSlots(Generic[Rows]):
@@ -94,6 +117,19 @@ class RowSlots(Generic[Rows]):
     def wipe_behind(self, slot: int) -> None:
         """See `LayerSlots`; nothing, as what is read on lies elsewhere."""
 
+    def counts(self, rows: int) -> Mapping[Hashable, Counts]:
+        """See `LayerSlots`; nothing."""
+        del rows
+        return {}
+
+    def fixed(self, rows: int, columns: int, ends: Ends) -> Rows:
+        """See `LayerSlots`; the memory of the slots."""
+        del columns, ends
+        return self.rows(0, rows)
+
+    def advance(self, rows: int, written: Sequence[int], tokens: int) -> None:
+        """See `LayerSlots`; nothing, as all that is known of a row lies in its slot."""
+
 
 class KeyValueSlots:
     """Keys and values, each row in a slot of so many columns.
@@ -127,8 +163,10 @@ class KeyValueSlots:
         return self.rows(start, stop)
 
     def put(self, start: int, state: KeyValueState) -> None:
-        """See `LayerSlots`."""
-        if state.buffer is not self.buffer or state.first != start:
+        """See `LayerSlots`; how much a step has written that was recorded, `advance` is told."""
+        if isinstance(state, FixedKeyValueState):
+            assert state.buffer is self.buffer, "a recorded step writes where it was recorded"
+        elif state.buffer is not self.buffer or state.first != start:
             self._fill(start, state, 1)
         else:
             here = slice(start, start + len(state.length_B))
@@ -175,6 +213,24 @@ class KeyValueSlots:
         """See `LayerSlots`."""
         self.buffer.keys_BHSP[slot, :, self.lengths[slot] :] = 0
         self.buffer.values_BHSP[slot, :, self.lengths[slot] :] = 0
+
+    def counts(self, rows: int) -> Mapping[Hashable, Counts]:
+        """See `LayerSlots`."""
+        return {self.alike: Counts(self.lengths[:rows], self.positions[:rows])}
+
+    def fixed(self, rows: int, columns: int, ends: Ends) -> KeyValueState:
+        """See `LayerSlots`."""
+        length_B, position_B = ends[self.alike]
+        assert len(length_B) == rows
+        columns = min(columns, self.buffer.capacity)
+        return FixedKeyValueState(self.buffer, 0, length_B, position_B, columns, False)
+
+    def advance(self, rows: int, written: Sequence[int], tokens: int) -> None:
+        """See `LayerSlots`."""
+        self.buffer.write(slice(0, rows))
+        for row in written:
+            self.lengths[row] += tokens
+            self.positions[row] += tokens
 
     def _fill(self, start: int, state: KeyValueState, copies: int) -> int:
         """Let slots from `start` on hold each row so many times; the first slot behind them."""
@@ -258,6 +314,23 @@ class DecoderSlots:
         """The same for what was read on behind a slot's sequence, which stays."""
         for slots in self.layers:
             slots.wipe_behind(slot)
+
+    def counts(self, rows: int) -> Mapping[Hashable, Counts]:
+        """What the first slots hold of anything that grows, by what layers have in common."""
+        return {kind: each for slots in self.layers for kind, each in slots.counts(rows).items()}
+
+    def fixed(self, rows: int, columns: int, ends: Ends) -> DecoderState:
+        """What the first slots hold whenever a step is taken that was recorded before.
+
+        Of keys, `columns` are looked at, those included that the step writes. What comes of it is
+        `put` back; how many tokens were read, `advance` is told.
+        """
+        return DecoderState(tuple(slots.fixed(rows, columns, ends) for slots in self.layers))
+
+    def advance(self, rows: int, written: Sequence[int], tokens: int) -> None:
+        """Take note of steps into the first slots, of which these have read so many tokens more."""
+        for slots in self.layers:
+            slots.advance(rows, written, tokens)
 
 
 def _same(one: Tensor, other: Tensor) -> bool:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from needlework.cost.formulas import costs
+from needlework.engine.choosing import Picked
 from needlework.engine.decode import decode, unseen_tokens
 from needlework.engine.interruption import Interruption
 from needlework.engine.memory import DoesNotFitError, out_of_memory_after
@@ -132,7 +133,7 @@ def _write(
         decoder,
         ready(),
         answers,
-        _Likeliest(),
+        Likeliest(),
         slots=slots,
         vocabulary=decoder.config.vocabulary,
         interruption=Interruption(),
@@ -140,16 +141,27 @@ def _write(
     assert sum(1 for _ in writing) == rows
 
 
-class _Likeliest:
+class Likeliest:
     """The likeliest token, as `engine.choosing` takes it in half precision."""
 
     def __call__(self, logits_RV: Tensor, prompts: Sequence[int]) -> list[int]:
-        tokens: list[int] = self.unseen(logits_RV, prompts).tolist()
+        """One token for each row."""
+        del prompts
+        tokens: list[int] = logits_RV.argmax(dim=-1).tolist()
         return tokens
 
-    def unseen(self, logits_RV: Tensor, prompts: Sequence[int]) -> Tensor:
-        del prompts
-        return logits_RV.argmax(dim=-1)
+    def draws(self, prompts: Sequence[int]) -> list[float]:
+        """Nothing is drawn."""
+        return [0.0] * len(prompts)
+
+    def picked(self, logits_RV: Tensor, draws_R: Tensor) -> Picked | None:
+        """The same, left on the device."""
+        del draws_R
+        return Picked(logits_RV.argmax(dim=-1), None)
+
+    def again(self, prompt: int, rows: int) -> int:
+        """Never asked."""
+        raise AssertionError(f"no choice for prompt {prompt} among {rows} rows is contested")
 
 
 def _longest(decoder: Decoder, scale: Scale) -> int | None:

@@ -11,6 +11,7 @@ from needlework.proving.records import (
     Peaks,
     PromptSpeed,
     Proof,
+    Replayed,
     Result,
     Speed,
     StepRecord,
@@ -78,6 +79,14 @@ def _batches(found: BatchAnswers) -> str:
     return f"answers that differ from those of one row: {', '.join(shares)}"
 
 
+def _replayed(found: Replayed) -> str:
+    launched, replayed = 1000 * found.launched_seconds, 1000 * found.replayed_seconds
+    if not found.recorded:
+        return f"nothing is recorded here: {launched:.2g} ms a step with {_rows(found.rows)}"
+    said = f"{found.differing} of {found.tokens} tokens differ, logits by {found.difference:.2g}"
+    return f"{said}; {launched:.2g} ms a step launched, {replayed:.2g} replayed"
+
+
 def _built(found: Built) -> str:
     return f"compiled for {found.architecture}, {found.bytes / (1 << 20):.1f} MiB"
 
@@ -89,6 +98,7 @@ _SUMMARIES: dict[type[Result], Callable[..., str]] = {
     Speed: _speed,
     LongRead: _long_read,
     BatchAnswers: _batches,
+    Replayed: _replayed,
     Built: _built,
 }
 
@@ -206,6 +216,28 @@ def _most(reading: Sequence[PromptSpeed]) -> str:
     return f"{max(peaks) / GIB:.1f} GiB" if peaks else "not known on a CPU"
 
 
+def _replays(proof: Proof) -> Iterator[str]:
+    rows = [
+        [
+            short(each.checkpoint),
+            f"{each.rows}",
+            f"{each.differing} of {each.tokens}",
+            f"{each.difference:.1e}",
+            f"{1000 * each.launched_seconds:.2f}",
+            f"{1000 * each.replayed_seconds:.2f}",
+        ]
+        for each in proof.results
+        if isinstance(each, Replayed) and each.recorded
+    ]
+    if rows:
+        yield (
+            "## Recorded steps\n\nThe same steps launched one by one and replayed: tokens that "
+            "differ, the largest difference of logits over the largest logit, and milliseconds of "
+            "a step."
+        )
+        yield _table("model|rows|tokens differ|logits differ|launched|replayed", rows, right=1)
+
+
 def _batch_table(proof: Proof) -> Iterator[str]:
     found = [each for each in proof.results if isinstance(each, BatchAnswers)]
     if found:
@@ -243,6 +275,7 @@ _SECTIONS: Sequence[Callable[[Proof], Iterator[str]]] = (
     _machine,
     _checked,
     _speeds,
+    _replays,
     _batch_table,
     _long_table,
 )
@@ -254,7 +287,8 @@ def _outcomes(steps: Sequence[StepRecord]) -> Iterator[str]:
     wrong = [
         step.title
         for step in steps
-        if isinstance(step.result, Checks) and not step.result.worst.passed
+        if (isinstance(step.result, Checks) and not step.result.worst.passed)
+        or (isinstance(step.result, Replayed) and not step.result.passed)
     ]
     yield "## What is missing"
     lines = [f"- {step.title}: {step.status}: {step.error}" for step in left]

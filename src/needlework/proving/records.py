@@ -172,8 +172,34 @@ class BatchAnswers(Closed):
     """Answers that are not those of one row at a time, by rows."""
 
 
+class Replayed(Closed):
+    """Steps of one decoder, recorded and replayed, beside the same steps launched one by one."""
+
+    kind: Literal["replayed"] = "replayed"
+    checkpoint: str
+    dtype: str
+    rows: int
+    tokens: int
+    """That each way has written, in all rows."""
+    recorded: bool
+    """Whether anything was recorded; elsewhere than on CUDA both ways are one."""
+    differing: int
+    """Tokens that are not the same."""
+    difference: float
+    """Of logits, the largest over the largest logit; the same kernels give the same numbers."""
+    launched_seconds: float
+    """Of a step."""
+    replayed_seconds: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether both ways write the same by the same numbers."""
+        return self.differing == 0 and self.difference == 0.0
+
+
 Result = Annotated[
-    Facts | Built | Checks | Peaks | Speed | LongRead | BatchAnswers, Field(discriminator="kind")
+    Facts | Built | Checks | Peaks | Speed | LongRead | BatchAnswers | Replayed,
+    Field(discriminator="kind"),
 ]
 
 

@@ -15,7 +15,9 @@ from needlework.models.config import (
 from needlework.nano.architectures import LAYERS, nano_config
 
 Device = Literal["cpu", "cuda"]
-StepKind = Literal["facts", "build", "kernels", "peaks", "speed", "long", "batches", "read"]
+StepKind = Literal[
+    "facts", "build", "kernels", "peaks", "speed", "long", "batches", "read", "replayed"
+]
 
 NANO = "resources/nano"
 NANO_VOCABULARY = 512
@@ -137,6 +139,8 @@ def _after(scale: Scale) -> Iterator[Step]:
     shapes = distinct(scale)
     for checkpoint in shapes:
         yield _step("speed", checkpoint, f"speed, {short(checkpoint)}", 40)
+    for checkpoint in shapes:
+        yield _step("replayed", checkpoint, f"recorded steps, {short(checkpoint)}", 20)
     for layer in kinds:
         yield _step("long", layer, f"long, {layer}", 15)
     for checkpoint in shapes:

@@ -217,8 +217,8 @@ def test_a_faster_device_takes_less_time() -> None:
 
 
 def test_assumed_rates_stay_below_what_makers_state() -> None:
-    for family in ("mamba2", "rwkv6", "llama"):
-        rates = assumed(A100, family, "bfloat16")
+    for spec in CHECKPOINTS.values():
+        rates = assumed(A100, spec, "bfloat16")
         assert rates.flops < A100.half_flops
         assert rates.bandwidth < A100.bandwidth
 

@@ -3,6 +3,7 @@
 import ast
 import inspect
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,36 @@ def test_grouped_attention_on_cuda_never_asks_for_the_math_kernel(
         expected = layer_results(layer, WIDTH, rows=2, tokens=20)
         monkeypatch.setattr(F, "scaled_dot_product_attention", attention_of_cuda)
         assert largest_share(layer_results(layer, WIDTH, rows=2, tokens=20), expected) == 0
+
+
+def test_what_triton_has_chosen_is_found_by_the_name_of_the_kernel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Tuned kernels stand in modules of their packages, some with heuristics around them."""
+    library = types.ModuleType("triton.runtime.autotuner")
+
+    class Autotuner:
+        def __init__(self, name: str, *warps: int) -> None:
+            self.base_fn = types.SimpleNamespace(__name__=name)
+            self.cache = {
+                (count,): types.SimpleNamespace(kwargs={"BLOCK": 64}, num_warps=count, num_stages=2)
+                for count in warps
+            }
+
+    class Heuristics:
+        def __init__(self, fn: object) -> None:
+            self.fn = fn
+
+    for kind in (Autotuner, Heuristics):
+        kind.__module__ = library.__name__
+        setattr(library, kind.__name__, kind)
+    package = types.ModuleType("fla.ops.some")
+    vars(package).update(
+        one=Heuristics(Autotuner("scan", 8, 4)), two=Autotuner("never_run"), number=3
+    )
+    for module in (library, package):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    found = kernels.configurations()
+    assert found == {
+        "scan": "BLOCK=64 num_warps=4 num_stages=2 | BLOCK=64 num_warps=8 num_stages=2"
+    }

@@ -17,6 +17,7 @@ from needlework.proving.records import (
     Peaks,
     PromptSpeed,
     Proof,
+    Replayed,
     Result,
     Speed,
     StepRecord,
@@ -83,6 +84,17 @@ RESULTS: dict[str, Result] = {
     "batches-a": BatchAnswers(
         checkpoint="a/b", dtype="bfloat16", prompts=32, tokens=16, differing={8: 4, 32: 8}
     ),
+    "replayed-a": Replayed(
+        checkpoint="a/b",
+        dtype="bfloat16",
+        rows=32,
+        tokens=768,
+        recorded=True,
+        differing=3,
+        difference=1e-3,
+        launched_seconds=0.009,
+        replayed_seconds=0.004,
+    ),
     "read-a": LongRead(checkpoint="a/b", tokens=131_072, seconds=4.25, peak_bytes=20 * GIB),
 }
 
@@ -108,6 +120,8 @@ def test_the_page_holds_everything() -> None:
         "| b | 12% | 25% |",
         "| b | 131,072 | 4.2 | 20.0 GiB |",
         "- long-a: does not agree",
+        "| b | 32 | 3 of 768 | 1.0e-03 | 9.00 | 4.00 |",
+        "- replayed-a: does not agree",
     ):
         assert expected in page
     assert "toy" not in page
