@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 from needlework.engine.recording import Steps, Written
+from needlework.models.attention import AttentionState
+from needlework.models.key_values import FixedKeyValueState
 from needlework.models.slots import DecoderSlots
+from needlework.models.state import DecoderState
 from tests.engine_for_tests import TINY
 from tests.laws import test_recording as laws
 
@@ -42,9 +45,9 @@ def test_a_state_that_is_not_put_back_is_caught(
 ) -> None:
     honest = DecoderSlots.put
 
-    def forgetful(self: DecoderSlots, start: int, state: object) -> None:
-        fixed = any("Fixed" in type(getattr(each, "cache", 0)).__name__ for each in state.layers)
-        if not fixed:
+    def forgetful(self: DecoderSlots, start: int, state: DecoderState) -> None:
+        caches = [each.cache for each in state.layers if isinstance(each, AttentionState)]
+        if not any(isinstance(cache, FixedKeyValueState) for cache in caches):
             honest(self, start, state)
 
     monkeypatch.setattr(DecoderSlots, "put", forgetful)

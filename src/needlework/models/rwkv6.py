@@ -280,9 +280,8 @@ def _pairs(r: Tensor, k: Tensor, before_own: Tensor, until: Tensor) -> Tensor:
     factors, which makes this one matrix product, unless a channel decays so strongly within the
     chunk that the factors would leave the range of floats: then pair by pair.
     """
-    if r.shape[-2] == 1:
-        return torch.zeros_like(r[..., :1])
-    if bool((until[..., -1, :] > -FACTOR_LIMIT).all()):
+    # One token has no pair, so that nothing need be asked of the device.
+    if r.shape[-2] == 1 or bool((until[..., -1, :] > -FACTOR_LIMIT).all()):
         return ((r * before_own.exp()) @ (k * (-until).exp()).transpose(-1, -2)).tril(-1)
     size = r.shape[-2]
     between = before_own[..., :, None, :] - until[..., None, :, :]

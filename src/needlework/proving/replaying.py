@@ -44,6 +44,7 @@ class Seen(Likeliest):
         self.logits: list[Tensor] = []
 
     def __call__(self, logits_RV: Tensor, prompts: Sequence[int]) -> list[int]:
+        """The likeliest tokens, whose logits are noted."""
         self.logits.append(logits_RV.clone())
         return super().__call__(logits_RV, prompts)
 
