@@ -11,10 +11,10 @@ from needlework.models.config import MLP, ChannelMix, DecoderConfig
 
 A_BLOCK: Mapping[str, float] = {
     "mamba2": 388 / 64,
-    "mamba2attn": 438 / 64,
-    "transformerpp": 480 / 32,
-    "recurrent_gemma": 376 / 26,
-    "llama": 479 / 32,
+    "mamba2attn": 433 / 64,
+    "transformerpp": 475 / 32,
+    "recurrent_gemma": 371 / 26,
+    "llama": 474 / 32,
     "rwkv6": 740 / 32,
 }
 """Launches of a step of rows of unequal length, a mixer of tokens with the mixer of channels behind

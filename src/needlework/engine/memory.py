@@ -5,7 +5,7 @@ A cell whose longest row cannot fit even alone is refused before anything is rea
 
 import os
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -43,6 +43,21 @@ def out_of_memory_after(tokens: int) -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         raise DoesNotFitError(tokens) from error
+
+
+def errors_behind(error: BaseException) -> list[Exception]:
+    """An error, and those during whose handling it was raised, the first of them at the end."""
+    found: list[Exception] = []
+    at: BaseException | None = error
+    while isinstance(at, Exception):
+        found.append(at)
+        at = at.__cause__ or at.__context__
+    return found
+
+
+def out_of_memory_among(errors: Iterable[Exception]) -> Exception | None:
+    """The first of these errors that says that memory ran out."""
+    return next(filter(is_out_of_memory, errors), None)
 
 
 def limits_for(

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from needlework.cost.room import MOST_RECORDED, fixed_columns, fixed_rows
 from needlework.engine.choosing import Chooser
+from needlework.engine.memory import errors_behind, out_of_memory_among
 from needlework.engine.slots import Slots
-from needlework.models.allocation import is_out_of_memory
 from needlework.models.decoder import Decoder
 
 log = logging.getLogger(__name__)
@@ -162,8 +162,8 @@ class Steps:
             return self.recorder.record(block.run)
         except RuntimeError as error:
             # To end a recording that ran out of memory is an error of its own.
-            reasons = _chain(error)
-            full = next(filter(is_out_of_memory, reasons), None)
+            reasons = errors_behind(error)
+            full = out_of_memory_among(reasons)
             if full is not None and block.rows > 1:
                 raise full from error
             _refused.add(self.writer.decoder)
@@ -243,13 +243,3 @@ def _kept(found: Tensor, place: Tensor | None) -> Tensor:
         return found.clone()
     place.copy_(found)
     return place
-
-
-def _chain(error: BaseException) -> list[Exception]:
-    """An error, and before which others it was raised, the first of them at the end."""
-    found: list[Exception] = []
-    at: BaseException | None = error
-    while isinstance(at, Exception):
-        found.append(at)
-        at = at.__cause__ or at.__context__
-    return found

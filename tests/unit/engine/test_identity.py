@@ -461,6 +461,7 @@ ENGINE = {
     "engine.choosing",
     "engine.decode",
     "engine.prefill",
+    "engine.recording",
     "tokenizers.prefixes",
     "engine.running",
     "engine.schedule",
