@@ -69,7 +69,7 @@ def training_runs(
     Raises:
         NotComputedError: the study asks for a cell of them and does not have it.
     """
-    recipes = _recipes(models)
+    recipes = [runs for runs in runs_of(models) if len(runs) >= FEWEST]
     if not recipes:
         return None
     asked = paired.scores.suite(suite)
@@ -87,12 +87,12 @@ def training_runs(
     )
 
 
-def _recipes(models: Sequence[ShownModel]) -> list[list[ShownModel]]:
-    """The runs of every recipe that has several, the first one ahead; prompts are the same."""
+def runs_of(models: Sequence[ShownModel]) -> list[list[ShownModel]]:
+    """The runs of every recipe, the first one ahead, and alone where there are no more."""
     by_recipe: dict[tuple[str, str], list[ShownModel]] = {}
     for model in models:
         by_recipe.setdefault((model.recipe, model.prompts), []).append(model)
-    return [runs for runs in by_recipe.values() if len(runs) >= FEWEST]
+    return list(by_recipe.values())
 
 
 def _recipe(
