@@ -1,11 +1,12 @@
 """Which recipe reads better, over several training runs of each: only this ranks architectures."""
 
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import chain, combinations
 from typing import NamedTuple
 
 from needlework.analysis.comparisons import holm
 from needlework.analysis.findings import SIGNIFICANCE
+from needlework.analysis.why import Reason, Why
 from needlework.scores.paired import Paired
 from needlework.statistics.contrasts import Interval, Resampled
 from needlework.statistics.training_runs import FEWEST, difference_over_runs, mean_over_runs
@@ -85,6 +86,31 @@ def training_runs(
         recipes=[_recipe(runs[0], of_runs[runs[0].name], lengths) for runs in recipes],
         pairs=_pairs([runs[0] for runs in recipes], of_runs, lengths),
     )
+
+
+class SharedReasons(NamedTuple):
+    """What the training runs of a recipe fail by."""
+
+    model: ShownModel
+    runs: int
+    all: tuple[Reason, ...]
+    """Reasons that every run gives."""
+    some: tuple[Reason, ...]
+    """Reasons that some of them give."""
+
+
+def shared_reasons(found: Sequence[Why]) -> list[SharedReasons]:
+    """What recipes with several training runs fail by, of what each run does in one suite."""
+    by_name = {why.model.name: why for why in found}
+    told = []
+    for runs in runs_of([why.model for why in found]):
+        if len(runs) >= FEWEST:
+            given = [by_name[run.name].reasons for run in runs]
+            known = dict.fromkeys(chain.from_iterable(given))
+            shared = tuple(each for each in known if all(each in reasons for reasons in given))
+            some = tuple(each for each in known if each not in shared)
+            told.append(SharedReasons(runs[0], len(runs), shared, some))
+    return told
 
 
 def runs_of(models: Sequence[ShownModel]) -> list[list[ShownModel]]:
