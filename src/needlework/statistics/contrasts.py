@@ -126,7 +126,7 @@ def above_chance(share: Resampled, chance: float) -> Resampled:
     if not 0 <= chance < 1:
         raise ValueError(f"a chance of {chance} leaves nothing to be shown; it must be below 1")
     low, high = ((bound - chance) / (1 - chance) for bound in share.bounds)
-    value, draws = ((each - chance) / (1 - chance) for each in (share.value, share.draws))
+    value, draws = (share.value - chance) / (1 - chance), (share.draws - chance) / (1 - chance)
     return Resampled.of(value, draws, (low, high))
 
 
