@@ -134,6 +134,27 @@ def launches(output: Path, flash: bool, rows: int, detailed: bool) -> None:
     click.echo(output.read_text(encoding="utf-8"))
 
 
+@main.command("slots")
+@click.argument("output", type=FILE)
+@click.option("--rows", type=click.IntRange(min=2), default=8, show_default=True)
+@click.option("--leaving", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option("--tokens", type=click.IntRange(min=2), default=16_384, show_default=True)
+def slots(output: Path, rows: int, leaving: int, tokens: int) -> None:
+    """Count what is copied when LEAVING of ROWS are exchanged; write OUTPUT (Markdown).
+
+    For every checkpoint in bfloat16, with slots and without. Needs no GPU and no checkpoint.
+    """
+    from benchmarks.slots import counts, table
+    from needlework.cost.published import CHECKPOINTS
+    from needlework.files import write_text
+
+    if 2 * leaving > rows:
+        raise click.UsageError(f"--leaving {leaving} is more than half of --rows {rows}")
+    found = list(counts(list(CHECKPOINTS), rows=rows, leaving=leaving, tokens=tokens))
+    write_text(output, table(found))
+    click.echo(output.read_text(encoding="utf-8"))
+
+
 @main.command("data")
 @click.argument("output", type=FILE)
 @click.option("--tokenizer", required=True, help="A folder or a file.")

@@ -77,10 +77,11 @@ def _reading(checkpoint: Path, tokens: int, threads: int) -> Reading:
 def _read(decoder: Decoder, prompt: Tokens) -> None:
     """Read the prompt as the engine does when it is alone in its cell."""
     limits = limits_for(decoder, len(prompt), memory=BUDGET)
+    state = decoder.slots(1, len(prompt), 0).begin(0, [decoder.init_state(1)])
     rows = read(
         decoder,
         [prompt],
-        decoder.init_state(1),
+        state,
         limits=limits,
         interruption=Interruption(),
     )

@@ -25,6 +25,8 @@ LIMIT = 9
 
 TINY = Limits(tokens=32, chunk=8, rows=6, states=1)
 ONE_BY_ONE = Limits(tokens=64, chunk=64, rows=1, states=1)
+FEW_SLOTS = Limits(tokens=32, chunk=8, rows=6, states=3, slots=6)
+"""Kept branches take the places of answers."""
 ROOMY = Limits(tokens=4096, chunk=256, rows=64, states=64)
 
 

@@ -6,6 +6,7 @@ that fixtures never hold.
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -23,6 +24,7 @@ from needlework.engine.choosing import Sampled
 from needlework.engine.decode import decode
 from needlework.engine.interruption import Interruption
 from needlework.engine.prefill import Ready
+from needlework.engine.slots import Slots
 from needlework.engine.stopping import Answer, Decoding, Pieces, StopRule
 from needlework.errors import CheckpointError, EngineError, RecordError, ResourceError
 from needlework.models import config
@@ -201,17 +203,22 @@ def test_a_logit_that_is_no_number_fails_the_row_alone(value: float) -> None:
     decoder = Broken(plain.config)
     decoder.load_state_dict(plain.state_dict())
     hidden = torch.randn(2, plain.config.width)
-    ready = Ready((0, 1), hidden, decoder.init_state(2))
+    slots = Slots(decoder, answers=2, kept=0, total=2, prompt=1, answer=2)
     rule = StopRule(limit=1, outputs=("no",), metric="all", decided=False)
     answers = [Answer(rule, Pieces(NumberTokenizer()), 1) for _ in range(2)]
+
+    def ready() -> Iterator[Ready]:
+        slots.begin([None, None])
+        yield Ready((0, 1), hidden, 0)
+
     with torch.inference_mode():
         found = list(
             decode(
                 decoder,
-                iter([ready]),
+                ready(),
                 answers,
                 lambda logits, _: logits.argmax(dim=-1).tolist(),
-                rows=2,
+                slots=slots,
                 vocabulary=40,
                 interruption=Interruption(),
             )

@@ -1,5 +1,6 @@
 """Would the laws of the engine notice? Each engine below is broken in one way an engine was."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,6 @@ import torch
 
 from needlework.engine import (
     choosing,
-    decode,
     identity,
     journal,
     likelihood,
@@ -18,10 +18,12 @@ from needlework.engine import (
 )
 from needlework.engine.journal import Journal
 from needlework.engine.likelihood import Likelihoods
-from needlework.models.state import RowState
+from needlework.engine.slots import Slots
+from needlework.models.slots import RowSlots
+from needlework.models.state import DecoderState, RowState
 from needlework.records import Prediction
 from needlework.tokenizers import prefixes
-from tests.engine_for_tests import ONE_BY_ONE, ROOMY, TINY, run_cell, shared_cell
+from tests.engine_for_tests import FEW_SLOTS, ONE_BY_ONE, ROOMY, TINY, run_cell, shared_cell
 from tests.laws import test_engine as laws
 from tests.models_for_tests import family
 from tests.unit.engine import test_cell, test_journal, test_likelihood, test_schedule
@@ -117,27 +119,51 @@ def test_a_journal_that_believes_what_it_reads_is_caught(
 def test_a_branch_that_is_answered_without_a_copy_is_caught(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever picks all rows needs no copy, until a step of the answer overwrites the branch."""
-    honest = RowState.select
+    """What is put into a slot could be lent to it, until a step of the answer overwrites it."""
+    honest_put, honest_rows = RowSlots.put, RowSlots.rows
+    lent: dict[tuple[int, int], RowState] = {}
 
-    def select(self: RowState, rows: torch.Tensor) -> RowState:
-        everything = all(len(each) == len(rows) for each in self._tensors())
-        return self if everything and rows.tolist() == [*range(len(rows))] else honest(self, rows)
+    def put(self: RowSlots[RowState], start: int, state: RowState) -> None:
+        honest_put(self, start, state)
+        lent[id(self), start] = state
 
-    monkeypatch.setattr(RowState, "select", select)
+    def rows(self: RowSlots[RowState], start: int, stop: int) -> RowState:
+        found = honest_rows(self, start, stop)
+        return lent.get((id(self), start), found) if stop == start + 1 else found
+
+    monkeypatch.setattr(RowSlots, "put", put)
+    monkeypatch.setattr(RowSlots, "rows", rows)
     with pytest.raises(AssertionError):
         laws.test_nobody_uses_a_state_again_that_was_written_on_from(
             name, ONE_BY_ONE, tmp_path, monkeypatch
         )
 
 
+def test_a_branch_whose_slot_an_answer_takes_is_caught(
+    reference: list[Prediction], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where slots are few, answers and kept branches come near each other."""
+    honest = Slots.begin_kept
+
+    def forgotten(
+        self: Slots, before: Sequence[DecoderState | None]
+    ) -> tuple[DecoderState, int | None]:
+        found = honest(self, before)
+        self._kept.clear()
+        return found
+
+    monkeypatch.setattr(Slots, "begin_kept", forgotten)
+    monkeypatch.setattr(Slots, "release", lambda self, slot, *, spoiled: None)
+    with pytest.raises(AssertionError):
+        check_same(reference, tmp_path, FEW_SLOTS)
+
+
 def test_a_branch_that_starts_at_the_wrong_state_is_caught(
     reference: list[Prediction], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def confused(decoder, segments, kept):
-        return decoder.init_state(len(segments))
-
-    monkeypatch.setattr(prefill, "_states_before", confused)
+    monkeypatch.setattr(
+        prefill._Prefill, "_states_before", lambda self, segments: [None] * len(segments)
+    )
     with pytest.raises(AssertionError):
         check_same(reference, tmp_path, ROOMY)
 
@@ -166,12 +192,12 @@ def test_answers_that_change_places_are_caught(
     reference: list[Prediction], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When finished rows leave, every other row must keep its state."""
-    honest = decode._Batch._pick
+    honest = Slots.compact
 
-    def shifted(self, state, rows, count, prompts):
-        return honest(self, state, [rows[0], *rows[:-1]], count, prompts) if rows else state
+    def shifted(self: Slots, state: DecoderState, order: Sequence[int]) -> None:
+        honest(self, state, [*order[1:], *order[:1]])
 
-    monkeypatch.setattr(decode._Batch, "_pick", shifted)
+    monkeypatch.setattr(Slots, "compact", shifted)
     with pytest.raises(AssertionError):
         check_same(reference, tmp_path, TINY)
 
@@ -232,9 +258,7 @@ def test_a_text_that_reads_its_own_token_first_is_caught(
     monkeypatch.setattr(
         likelihood.Likelihoods,
         "_following",
-        lambda self, state, texts, rows: honest(
-            self, state, {row: [*text[1:], 0] for row, text in texts.items()}, rows
-        ),
+        lambda self, state, texts: honest(self, state, [[*text[1:], 0] for text in texts]),
     )
     with pytest.raises(AssertionError):
         test_likelihood.test_a_forked_state_tells_what_one_pass_does(

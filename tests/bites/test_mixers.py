@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from needlework.models import attending, attention, convolution, gated_delta, rglru, rwkv6, ssd
-from needlework.models.state import KeyValueBuffer, KeyValueState
+from needlework.models.key_values import KeyValueState
 from tests.laws import test_mixers as laws
 from tests.reference.test_against_naive import test_mixer_equals_its_formulas as equals_formulas
 
@@ -48,16 +48,16 @@ def test_a_dropped_token_shift_is_caught(name: str, monkeypatch: pytest.MonkeyPa
 
 def test_a_cache_written_in_place_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """Google's RecurrentGemma changes its attention cache in place (logits 0.36 apart)."""
-    honest = KeyValueState.room_for
+    honest = KeyValueState.with_room
 
-    def shared(self: KeyValueState, new: int) -> KeyValueBuffer:
+    def shared(self: KeyValueState, new: int) -> KeyValueState:
         if self.buffer.capacity >= self.longest + new:
-            return self.buffer
-        roomy = honest(self, new + 100)
+            return self
+        roomy = honest(self, new + 100).buffer
         self.buffer.keys_BHSP, self.buffer.values_BHSP = roomy.keys_BHSP, roomy.values_BHSP
-        return self.buffer
+        return self
 
-    monkeypatch.setattr(KeyValueState, "room_for", shared)
+    monkeypatch.setattr(KeyValueState, "with_room", shared)
     with pytest.raises(AssertionError):
         laws.test_siblings_of_one_state_do_not_meet("attention")
 

@@ -15,7 +15,7 @@ from needlework.models import convolution, load, rwkv6
 from needlework.models.attention import Attention
 from needlework.models.decoder import Decoder
 from needlework.models.hub_model import PROBE, HubModel, Row
-from needlework.models.state import KeyValueState
+from needlework.models.key_values import KeyValueState
 from needlework.tokenizers.prefixes import Tokens
 from tests.bites.test_mixers import zeros
 from tests.reference.test_against_upstream import llama, randomise

@@ -14,6 +14,7 @@ from needlework.nano.architectures import LAYERS, nano_config
 from needlework.proving.checking import share, state_tensors
 from tests.kernels import interpreter
 from tests.kernels_for_tests import decoder_results, difference_from_torch
+from tests.slots_for_tests import plays
 
 pytestmark = interpreter.KERNELS
 
@@ -101,3 +102,12 @@ def test_tf32_moves_logits_by_less_than_the_margin_of_greedy_answers_on_a_gpu() 
         cut_TV = decoder(prompt, decoder.init_state(1))[0][0]
     moved_T = (cut_TV - exact_TV).abs().amax(dim=-1) / exact_TV.abs().amax(dim=-1)
     assert CLOSE[torch.float32] < float(moved_T.max()) < CLOSE_ON_CUDA
+
+
+@pytest.mark.parametrize("name", ["mamba2attn", "griffin", "llama", "rwkv6"])
+def test_a_decoder_in_slots(name: str) -> None:
+    """Rows that join, write and leave, where kernels write into slots: what copies give."""
+    found, expected = plays(random_decoder(small(name)), seed=1)
+    assert len(found) == len(expected) > 5
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=TOLERANCE[torch.float32])

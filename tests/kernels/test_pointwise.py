@@ -7,8 +7,8 @@ from torch.nn import functional as F
 
 from needlework.models import pointwise
 from needlework.models.convolution import last_of_both, last_valid
+from needlework.models.key_values import KeyValueState
 from needlework.models.rotary import rotate
-from needlework.models.state import KeyValueState
 from needlework.proving.checking import share
 from tests.kernels import interpreter
 
@@ -96,7 +96,8 @@ def test_rotated_queries_and_a_cache_with_rotated_keys(
         angle = drawn(2, 1, tokens, half)
         angles = angle.cos(), angle.sin()
         q, k = (rotate(each, *(angle.double() for angle in angles)) for each in (q, k))
-    buffer = cache.room_for(tokens)
+    roomy = cache.with_room(tokens)
+    buffer = roomy.buffer
     found = fused.rotate_append(
         qkv, angles, cache.length_B, buffer.keys_BHSP, buffer.values_BHSP, heads=heads
     )

@@ -24,6 +24,7 @@ from needlework.proving.checking import state_tensors
 from needlework.records import Prediction
 from needlework.tokenizers.prefixes import plan_forest
 from tests.engine_for_tests import (
+    FEW_SLOTS,
     ONE_BY_ONE,
     ROOMY,
     TINY,
@@ -40,7 +41,7 @@ from tests.models_for_tests import FAMILIES, family
 from tests.tasks_for_tests import DEPTH, ROOT, RULER, nano_tokenizer, rows
 
 SHIPPED = sorted(path.parent.name for path in (ROOT / "resources/nano").glob("*/config.json"))
-LIMITS = {"roomy": ROOMY, "tiny": TINY, "one row": ONE_BY_ONE}
+LIMITS = {"roomy": ROOMY, "tiny": TINY, "few slots": FEW_SLOTS, "one row": ONE_BY_ONE}
 
 
 def model(name: str, dtype: torch.dtype = torch.float64) -> Decoder:

@@ -12,11 +12,9 @@ import torch
 
 from needlework.cluster import installation
 from needlework.cost.architectures import Weights, architecture
-from needlework.cost.estimate import MASK_BYTES, ROOM_TO_GROW
-from needlework.engine.memory import SHARE_OF_FREE, all_free_bytes, row_bytes
-from needlework.engine.schedule import ALONE
+from needlework.cost.room import SHARE_OF_FREE
+from needlework.engine.memory import all_free_bytes, longest_that_fits, needed_bytes
 from needlework.external.snapshots import is_hub_id
-from needlework.models.attending import MASKED_PAIRS
 from needlework.models.checkpoints import reading, rwkv6
 from needlework.models.config import DecoderConfig
 from needlework.models.decoder import Decoder
@@ -72,23 +70,15 @@ def weight_bytes(spec: DecoderConfig, dtype: torch.dtype) -> int:
 
 
 def longest_context(spec: DecoderConfig, dtype: torch.dtype, free: int) -> int | None:
-    """Tokens of one row that fit into `free` bytes beside the weights; None when all do.
-
-    A row takes its state, with room to grow, and a forward call of the smallest size its mask.
-    """
+    """Tokens of one row that fit into `free` bytes beside the weights; None when all do."""
     with torch.device("meta"):
         decoder = Decoder(spec).to(dtype)
-    rest = free - weight_bytes(spec, dtype) - row_bytes(decoder, 0)
+    rest = free - weight_bytes(spec, dtype)
+    tokens = longest_that_fits(decoder, rest)
     # A window stops growing long before, so from here on only full attention costs more.
-    far = ROOM_TO_GROW * (row_bytes(decoder, FAR) - row_bytes(decoder, 0))
-    per_token = ROOM_TO_GROW * (row_bytes(decoder, 2 * FAR) - row_bytes(decoder, FAR)) / FAR
-    if not per_token:
-        return None if far <= rest else 0
-    tokens = int(rest / (per_token + MASK_BYTES * ALONE.tokens))
-    if tokens * ALONE.tokens > MASKED_PAIRS:
-        tokens = int((rest - MASK_BYTES * MASKED_PAIRS) / per_token)
-    tokens = max(0, tokens)
-    return tokens if spec.positions is None else min(tokens, spec.positions)
+    if tokens and needed_bytes(decoder, 2 * FAR) == needed_bytes(decoder, FAR):
+        return None
+    return tokens
 
 
 def _configuration(entry: ModelEntry) -> DecoderConfig | None:

@@ -10,24 +10,13 @@ from typing import Literal, NamedTuple
 from needlework.cost.architectures import Weights, architecture
 from needlework.cost.devices import START_SECONDS, Device, Rates, assumed, home
 from needlework.cost.formulas import Decoder, costs
+from needlework.cost.room import GROUP, SHARE_OF_FREE, Cell, Room, room_for
 from needlework.cost.work import Work, expected
 from needlework.tasks.specs import Spec
 
 WEIGHT_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
-CALL_TOKENS = {"cpu": 2048, "cuda": 32768}
-MOST_ROWS = {"cpu": 64, "cuda": 256}
-"""The engine's limits, `engine.memory`, where a test compares them."""
-PARTS = 4
-"""Equal parts of the engine's memory: rows read, rows written, kept branches, forward call."""
-SHARE_OF_FREE = {"cpu": 0.5, "cuda": 0.8}
-ROOM_TO_GROW = 1.25
-"""Columns of a cache over those in use, when its rows have just been put side by side."""
-OCCUPANCY = 0.75
-"""Rows of a decode batch in use on average: it is filled up when half of them are free."""
-MASK_BYTES = 5
-"""An attention mask has a byte, and inside the call a number, for every query and key."""
-MASKED_PAIRS = 1 << 24
-"""Queries times keys of one mask at most, `models.attending`; queries beyond come in blocks."""
+OCCUPANCY = 1 - 1 / (2 * GROUP)
+"""Rows of a decode batch in use on average: it is filled up when one in `GROUP` is free."""
 PROCESS = {"cpu": 560 << 20, "cuda": 3 << 30}
 """Python, torch and tokenizer in main memory; with a CUDA context and its libraries assumed."""
 CONTEXT = 1 << 30
@@ -158,24 +147,27 @@ def of_work(
 ) -> Estimate:
     """The cost of reading and answering all this."""
     width = WEIGHT_BYTES[dtype]
-    longest = round(max(each.prompt_tokens + each.answer_tokens for each in work))
     weights = decoder.parameters * width
-    rows = _rows(decoder, longest, weights, width, device)
-    rows = min(rows, sum(each.samples for each in work))
+    samples = sum(each.samples for each in work)
+    cell = _cell(decoder, work, dtype)
+    room = _room(cell, weights, device)
+    rows = min(room.rows, samples)
+    kept = room.states if any(each.shared for each in work) else 0
+    slots = min(room.slots, rows + kept)
     read = sum(_read_flops(decoder, each) for each in work)
     written = sum(_written_flops(decoder, each) for each in work)
-    memory = weights + _working_bytes(decoder, longest, rows, width, device)
+    memory = weights + cell.peak_bytes(room, slots, device.kind)
     on_gpu = device.kind == "cuda"
     process = PROCESS[device.kind]
     return Estimate(
-        prompts=sum(each.samples for each in work),
+        prompts=samples,
         prompt_tokens=sum(each.asked for each in work),
         shared_tokens=sum(each.shared for each in work),
         answer_tokens=sum(each.written for each in work),
         flops=read + written,
         rows=rows,
         reading=read / rates.flops,
-        writing=_writing(decoder, work, rows, width, rates),
+        writing=_writing(decoder, work, min(rows, slots - kept), width, rates),
         starting=START_SECONDS[device.kind],
         memory=memory + (CONTEXT if on_gpu else process),
         # Weights pass through the page cache on their way to a GPU.
@@ -213,19 +205,14 @@ def _writing(decoder: Decoder, work: list[Work], rows: int, width: int, rates: R
     return Writing(compute, bandwidth, launches)
 
 
-def _rows(decoder: Decoder, longest: int, weights: int, width: int, device: Device) -> int:
-    """Rows written together under the engine's rule for memory."""
-    most = MOST_ROWS[device.kind]
+def _cell(decoder: Decoder, work: list[Work], dtype: str) -> Cell:
+    """The slots of a cell have room for its longest prompt and its longest answer."""
+    answer = max(each.answer_tokens for each in work)
+    longest = math.ceil(max(each.prompt_tokens for each in work)) + answer
+    return Cell(decoder, WEIGHT_BYTES[dtype], longest, answer, dtype == "float32")
+
+
+def _room(cell: Cell, weights: int, device: Device) -> Room:
+    """What fits under the engine's rule for memory."""
     free = max(0, device.memory - weights - CONTEXT) * SHARE_OF_FREE[device.kind]
-    return max(1, min(most, int(free / PARTS / max(1, decoder.row_bytes(longest, width)))))
-
-
-def _working_bytes(decoder: Decoder, longest: int, rows: int, width: int, device: Device) -> int:
-    """States of three groups of rows with room to grow, a forward call with its mask, logits."""
-    row = decoder.fixed_bytes(width) + ROOM_TO_GROW * decoder.key_bytes(longest, width)
-    states = round((PARTS - 1) * rows * row)
-    keys = decoder.most_keys(longest)
-    call = min(CALL_TOKENS[device.kind], rows * longest)
-    logits = 2 * 4 * rows * decoder.spec.padded_vocabulary
-    mask = MASK_BYTES * min(call * keys, MASKED_PAIRS)
-    return states + call * decoder.call_bytes(width) + mask + logits
+    return room_for(cell, int(free), device.kind)

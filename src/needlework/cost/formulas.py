@@ -71,6 +71,11 @@ class Decoder(NamedTuple):
             for layer in self.layers
         )
 
+    @property
+    def wide_bytes(self) -> int:
+        """Of that, what is in float32 whatever the weights are."""
+        return WIDE_BYTES * sum(layer.wide_elements for layer in self.layers)
+
     def key_bytes(self, tokens: int, width: int) -> int:
         """The part that grows: keys and values. A window forgets when it has twice its size."""
         return width * sum(
@@ -95,8 +100,8 @@ class Decoder(NamedTuple):
     def call_bytes(self, width: int) -> int:
         """What one token of a forward call holds at its widest place, residual stream included."""
         stream = self.spec.width * (2 * WIDE_BYTES if self.spec.residual_float32 else 2 * width)
-        widest = max(layer.widest * width + layer.wide_places * WIDE_BYTES for layer in self.layers)
-        return stream + widest
+        widest = (layer.widest * width + layer.wide_places * WIDE_BYTES for layer in self.layers)
+        return stream + max(widest, default=0)
 
 
 @cache

@@ -113,10 +113,6 @@ def predict_cell(
     ]
 
 
-def _with_libraries(setting: Setting, libraries: str) -> dict[str, str]:
-    return {**setting.others, LIBRARIES: libraries}
-
-
 def _taken_over(journals: Sequence[Path], vocabulary: int) -> dict[str, Entry]:
     """Every entry of all these journals."""
     found = (read_entries(path, vocabulary=vocabulary) for path in journals)
@@ -313,7 +309,11 @@ def _limits(engine: Engine, questions: Sequence[Question], setting: Setting) -> 
     if not questions:
         return ALONE
     longest = max(len(each.tokens) + each.rule.most for each in questions)
-    return setting.limits or limits_for(engine.decoder, longest, memory=setting.memory)
+    answer = max(each.rule.most for each in questions)
+    slot = max(len(each.tokens) for each in questions) + answer
+    return setting.limits or limits_for(
+        engine.decoder, longest, answer=answer, slot=slot, memory=setting.memory
+    )
 
 
 def _progress(name: str, rows: Sequence[_Row], missing: int, forest: Sequence[Segment]) -> Progress:
@@ -343,6 +343,6 @@ def _prediction(
         prompt_tokens=prompt_tokens,
         shared_tokens=0 if row.error else prompt_tokens - row.charged,
         generated_tokens=len(tokens),
-        others=setting.others if entry is None else _with_libraries(setting, entry.libraries),
+        others=setting.others | ({} if entry is None else {LIBRARIES: entry.libraries}),
         likelihood=told(row.texts, None if entry is None else entry.likelihood),
     )

@@ -12,20 +12,20 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from needlework.cost.room import GROUP, UNSEEN
 from needlework.engine.choosing import Chooser
 from needlework.engine.interruption import Interruption
 from needlework.engine.memory import out_of_memory_after
 from needlework.engine.prefill import Ready
+from needlework.engine.slots import Slots
 from needlework.models import kernels
 from needlework.models.decoder import Decoder
 from needlework.models.state import DecoderState
 from needlework.records import StopReason
 
-REFILL = 2
-"""Finished rows are replaced when one in this many is, not one by one: it copies every state."""
-UNSEEN = 4
-"""Tokens written on CUDA before the host looks at them: each look waits for the device, and of an
-answer that has ended up to three are written in vain. Not yet run on a GPU."""
+LINGERING = {"cpu": 4, "cuda": 16}
+"""Finished rows linger until one in so many has: to move another into its place costs about what a
+step costs there, and launches, which on a CPU count for more."""
 Choice = tuple[int, bool]
 """A token, and whether the logits it was chosen by were finite."""
 NOT_FINITE = "the model's logits are not finite numbers"
@@ -66,85 +66,126 @@ def decode(
     answers: Sequence[Writing],
     choose: Chooser,
     *,
-    rows: int,
+    slots: Slots,
     vocabulary: int,
     interruption: Interruption,
 ) -> Iterator[Finished]:
     """Write the answer to every prompt that `ready` hands over; answers come out as they finish.
 
-    New rows are taken in when half of the `rows` places are free. Only the first `vocabulary` rows
-    of the head can be chosen. An interruption lets no row in and, in time, leaves the rest.
+    New rows are taken in when a fourth of the places is free. Only the first `vocabulary` rows of
+    the head can be chosen. An interruption lets no row in and, in time, leaves the rest.
 
     Raises:
         DoesNotFitError: a forward call did not fit.
     """
-    batch = _Batch(decoder, answers, choose, vocabulary)
+    batch = _Batch(decoder, answers, choose, slots, vocabulary)
     while not interruption.expired:
-        if len(batch.prompts) <= rows // REFILL and not interruption.requested:
-            groups = _up_to(rows - len(batch.prompts), ready)
-            yield from batch.join(groups)
-            if groups and not batch.prompts:
-                continue
-        if not batch.prompts:
+        if batch.takes_rows and not interruption.requested:
+            yield from batch.join(ready)
+        if batch.prompts:
+            yield from batch.step()
+        elif interruption.requested or batch.complete:
             return
-        yield from batch.step()
-
-
-def _up_to(rows: int, ready: Iterator[Ready]) -> list[Ready]:
-    """The next groups, while the one before left a place free."""
-    groups: list[Ready] = []
-    while rows > 0 and (group := next(ready, None)) is not None:
-        groups.append(group)
-        rows -= len(group.prompts)
-    return groups
 
 
 def unseen_tokens(decoder: Decoder) -> int:
     """Tokens that a row may write before anybody looks at them.
 
-    One where positions end: what is written in vain would stand behind the last of them.
+    Several on CUDA, where each look waits for the device, and of an answer that has ended up to
+    three are written in vain (not yet run on a GPU). One where positions end: what is written in
+    vain would stand behind the last of them.
     """
     endless = decoder.config.positions is None
     return UNSEEN if endless and kernels.accelerated(decoder.embedding.weight.device) else 1
 
 
 class _Batch:
-    """Rows in step with each other; a finished row lingers, unread, until others join."""
+    """Rows in step with each other; a finished row lingers, unread, until its slot is wanted."""
 
     def __init__(
-        self, decoder: Decoder, answers: Sequence[Writing], choose: Chooser, vocabulary: int
+        self,
+        decoder: Decoder,
+        answers: Sequence[Writing],
+        choose: Chooser,
+        slots: Slots,
+        vocabulary: int,
     ) -> None:
         self.decoder = decoder
         self.answers = answers
         self.choose = choose
+        self.slots = slots
         self.vocabulary = vocabulary
         self.device = decoder.embedding.weight.device
         self.unseen = unseen_tokens(decoder)
+        self.complete = False
+        """Whether no prompt is left to be taken in."""
         self.prompts: list[int] = []
         """Prompts whose answers are being written."""
         self.places: list[int] = []
-        """The row of the state that belongs to each of them."""
+        """The slot of each of them."""
         self.tokens: list[int] = []
         """What each row of the state reads next, finished rows included."""
+        self.ages: list[int] = []
+        """Tokens that each of these rows has read since its prompt."""
+        self.spoiled: set[int] = set()
+        """Slots that hold what is no number."""
         self.state: DecoderState | None = None
+        self.hidden_RD: Tensor | None = None
+        """What the head read at the last step, of finished rows as well."""
 
-    def join(self, groups: Sequence[Ready]) -> Iterator[Finished]:
+    @property
+    def takes_rows(self) -> bool:
+        """Whether enough places are free."""
+        places = self.slots.places
+        return not self.complete and places - len(self.prompts) >= max(1, places // GROUP)
+
+    def join(self, ready: Iterator[Ready]) -> Iterator[Finished]:
         """Drop finished rows, write the first token of new ones and take in those that go on."""
-        states = []
-        if self.state is not None and self.prompts:
-            states.append(self._pick(self.state, self.places, len(self.tokens), self.prompts))
-        self.tokens = [self.tokens[place] for place in self.places]
-        for group in groups:
+        self._settle()
+        while self.slots.room:
+            group = next(ready, None)
+            self.complete = group is None
+            if group is None or not group.prompts:
+                break
             tokens, finished = self._write(group.prompts, group.hidden_RD)
             yield from finished
-            going_on = [row for row, prompt in enumerate(group.prompts) if prompt in tokens]
-            if going_on:
-                count = len(group.prompts)
-                states.append(self._pick(group.state, going_on, count, group.prompts))
-                self.prompts += tokens
-                self.tokens += tokens.values()
-        self.places = list(range(len(self.tokens)))
-        self.state = self._stack(states)
+            behind = range(len(self.tokens), group.start)
+            self.tokens += [0 for _ in behind] + [tokens.get(each, 0) for each in group.prompts]
+            slot_of = {prompt: group.start + row for row, prompt in enumerate(group.prompts)}
+            self.spoiled |= {slot_of[each.prompt] for each in finished if each.error == NOT_FINITE}
+            self.prompts += tokens
+            self.places += [slot_of[prompt] for prompt in tokens]
+        self.ages += [0] * (len(self.tokens) - len(self.ages))
+        self._settle()
+        self.state = self.slots.storage.rows(0, self.slots.used) if self.prompts else None
+
+    def _settle(self) -> None:
+        """Let the rows that go on lie side by side in the first slots, and nothing else."""
+        rows, count = self.slots.used, len(self.prompts)
+        if self.state is None and rows == count:
+            return
+        self._wipe()
+        prompt_of = dict(zip(self.places, self.prompts, strict=True))
+        behind = [place for place in self.places if place >= count]
+        order = [row if row in prompt_of else behind.pop() for row in range(count)]
+        state, self.state = self.state, None
+        with self._guard(self.prompts):
+            state = self.slots.storage.rows(0, rows) if state is None else state
+            self.slots.compact(state, order)
+        self.prompts = [prompt_of[place] for place in order]
+        self.tokens = [self.tokens[place] for place in order]
+        self.ages = [self.ages[place] for place in order]
+        self.places = list(range(count))
+
+    def _wipe(self) -> None:
+        """Wipe slots that are left behind with what is no number, which it stays from then on."""
+        if self.hidden_RD is not None:
+            finite: list[bool] = self.hidden_RD.isfinite().all(dim=1).tolist()
+            left = set(range(len(finite))).difference(self.places)
+            self.spoiled |= {row for row in left if not finite[row]}
+        for row in self.spoiled:
+            self.slots.storage.wipe(row, row + 1)
+        self.spoiled, self.hidden_RD = set(), None
 
     def step(self) -> Iterator[Finished]:
         """Write one more token in every row, or several before anybody looks at them.
@@ -152,9 +193,15 @@ class _Batch:
         What a row has written behind its end is dropped. No row knows of the others, so what it
         wrote until then is what it would have written alone.
         """
+        idle = len(self.tokens) - len(self.prompts)
+        outgrown = max(self.ages) + self.unseen > self.slots.answer
+        if idle and (outgrown or idle >= len(self.tokens) // LINGERING[self.device.type]):
+            self._settle()
+            self.state = self.slots.storage.rows(0, self.slots.used)
         asked = tuple(self.prompts)
         with self._guard(asked):
             written = self._written()
+        self.ages = [age + len(written) for age in self.ages]
         for column in written:
             chosen = dict(zip(asked, column, strict=True))
             tokens, finished = self._add(self.prompts, [chosen[each] for each in self.prompts])
@@ -166,8 +213,7 @@ class _Batch:
             for place, token in zip(self.places, tokens.values(), strict=True):
                 self.tokens[place] = token
         if not self.prompts:
-            # Nobody goes on: the memory is for the prompts to come.
-            self.tokens, self.state = [], None
+            self._settle()
 
     def _written(self) -> list[list[Choice]]:
         """The choices of every row, step by step; the device is asked for them once."""
@@ -176,7 +222,8 @@ class _Batch:
         steps: list[Tensor] = []
         for _ in range(self.unseen):
             assert self.state is not None
-            hidden_RD, self.state = self.decoder.write(read_R[:, None], self.state)
+            self.hidden_RD, self.state = self.decoder.write(read_R[:, None], self.state)
+            hidden_RD = self.hidden_RD
             if len(self.places) < len(self.tokens):
                 hidden_RD = hidden_RD[places_R]
             logits_RV, finite_R = self._logits(hidden_RD)
@@ -224,21 +271,7 @@ class _Batch:
                 tokens[prompt] = token
         return tokens, finished
 
-    def _pick(
-        self, state: DecoderState, rows: Sequence[int], count: int, prompts: Sequence[int]
-    ) -> DecoderState:
-        """These of the `count` rows; the state itself when they are all."""
-        if len(rows) == count:
-            return state
-        with self._guard(prompts):
-            return state.select(torch.tensor(rows, device=self.device))
-
-    def _stack(self, states: Sequence[DecoderState]) -> DecoderState | None:
-        if len(states) < 2:
-            return states[0] if states else None
-        with self._guard(self.prompts):
-            return type(states[0]).stack(states)
-
     def _guard(self, prompts: Sequence[int]) -> AbstractContextManager[None]:
         """Running out of memory is said to happen after the longest of these rows."""
-        return out_of_memory_after(max(self.answers[prompt].length for prompt in prompts))
+        lengths = [self.answers[prompt].length for prompt in prompts]
+        return out_of_memory_after(max(lengths, default=0))

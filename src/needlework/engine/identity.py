@@ -46,6 +46,9 @@ BESIDE = frozenset(
         "needlework.models.kernels",
         "needlework.models.layer",
         "needlework.tokenizers",
+        # How much is in memory at a time.
+        "needlework.cost.formulas",
+        "needlework.cost.room",
         # Where files are, and how limits, mistakes, records and interruptions are told.
         "needlework.bounded",
         "needlework.bounded.apart",

@@ -1,7 +1,7 @@
 """How likely a model takes given texts to be behind a prompt, from the state that is there anyway.
 
-A state is a value: reading a text behind the prompt leaves it to whoever writes the answer. Knows
-decoders, states and tokens; does not know text, references or files.
+A text is read into the room that a row has for its answer, and the next text, or the answer, over
+it. Knows decoders, states and tokens; does not know text, references or files.
 """
 
 # Shapes: R rows, N places of several rows, T tokens of one forward call, D width, V vocabulary
@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from needlework.engine.memory import out_of_memory_after
-from needlework.engine.prefill import Ready, read
+from needlework.engine.prefill import read
 from needlework.engine.schedule import ALONE, Limits
+from needlework.engine.slots import Ends
 from needlework.models import kernels
 from needlework.models.decoder import Decoder
 from needlework.models.state import DecoderState
@@ -66,18 +67,23 @@ class Likelihoods:
     found: dict[int, tuple[float, ...] | None] = field(default_factory=dict)
     """By prompt, the log-likelihood of every text in nats; None where logits are not finite."""
 
-    def see(self, ready: Ready, positions: Sequence[int], limits: Limits) -> None:
+    def see(
+        self, hidden_RD: Tensor, ends: Ends, positions: Sequence[int], limits: Limits
+    ) -> list[int]:
         """Take note of the texts behind these prompts, which stand at `positions`.
+
+        Returns the rows behind whose prompts something was read that is no number.
 
         Raises:
             DoesNotFitError: a forward call did not fit.
         """
         with out_of_memory_after(max(len(self.prompts[each]) for each in positions)):
-            rows = self._all(ready.hidden_RD, ready.state, positions, limits)
+            rows = self._all(hidden_RD, ends, positions, limits)
             share = _rounding(self.decoder)
             for position, nats in zip(positions, rows, strict=True):
                 contested = share is not None and any(is_contested(*each) for each in nats)
                 self.found[position] = _told(self._alone(position) if contested else nats)
+        return [row for row, each in enumerate(positions) if self.found[each] is None]
 
     def _alone(self, position: int) -> list[_Nats]:
         """The same for one prompt that is read by itself."""
@@ -85,11 +91,11 @@ class Likelihoods:
         decoder = self.decoder
         limits = ALONE if decoder.reads_in_pieces else ALONE.in_one_call(len(prompt))
         _, hidden_RD, state = next(read(decoder, [prompt], decoder.init_state(1), limits=limits))
-        (nats,) = self._all(hidden_RD, state.after_prompt(), [position], limits)
+        (nats,) = self._all(hidden_RD, state.after_prompt().part, [position], limits)
         return nats
 
     def _all(
-        self, hidden_RD: Tensor, state: DecoderState, positions: Sequence[int], limits: Limits
+        self, hidden_RD: Tensor, ends: Ends, positions: Sequence[int], limits: Limits
     ) -> list[list[_Nats]]:
         """Of every row the logarithms of its texts' probabilities."""
         firsts = [(row, text[0]) for row, each in enumerate(positions) for text in self.texts[each]]
@@ -101,43 +107,39 @@ class Likelihoods:
                 for row, each in enumerate(positions)
                 if number < len(self.texts[each]) and len(self.texts[each][number]) > 1
             }
-            for row, rest in self._rest(state, longer, len(positions), limits):
+            for row, rest in self._rest(ends, longer, limits):
                 found[row][number] = found[row][number].plus(rest)
         return found
 
     def _rest(
-        self, state: DecoderState, texts: Mapping[int, Sequence[int]], rows: int, limits: Limits
+        self, ends: Ends, texts: Mapping[int, Sequence[int]], limits: Limits
     ) -> Iterator[tuple[int, _Nats]]:
         """By row, what the tokens after the first add to the logarithm of its text."""
         together = max(1, limits.tokens // max(map(len, texts.values()), default=1))
-        for start in range(0, len(texts), together):
-            part = dict(list(texts.items())[start : start + together])
-            hidden_RTD = self._following(state, part, rows)
+        for rows in _neighbours(list(texts), together):
+            part = [texts[row] for row in rows]
+            hidden_RTD = self._following(ends(rows.start, rows.stop), part)
             places = [
                 (row, place, token)
-                for row, text in enumerate(part.values())
+                for row, text in enumerate(part)
                 for place, token in enumerate(text[1:])
             ]
             index = tuple(torch.tensor(places, device=hidden_RTD.device).T[:2])
             chosen = [(number, token) for number, (_, _, token) in enumerate(places)]
             nats = self._chosen(hidden_RTD[index], chosen)
-            for row, text in part.items():
+            for row, text in zip(rows, part, strict=True):
                 total = _Nats(0.0, 0.0)
                 for _ in text[1:]:
                     total = total.plus(next(nats))
                 yield row, total
 
-    def _following(
-        self, state: DecoderState, texts: Mapping[int, Sequence[int]], rows: int
-    ) -> Tensor:
-        """What the head reads after every token but the last of these rows' texts: (R, T, D)."""
+    def _following(self, state: DecoderState, texts: Sequence[Sequence[int]]) -> Tensor:
+        """What the head reads after every token but the last of each row's text: (R, T, D)."""
         device = self.decoder.embedding.weight.device
-        lengths = [len(text) - 1 for text in texts.values()]
+        lengths = [len(text) - 1 for text in texts]
         tokens = torch.zeros(len(texts), max(lengths), dtype=torch.long)
-        for row, text in enumerate(texts.values()):
+        for row, text in enumerate(texts):
             tokens[row, : lengths[row]] = torch.tensor(list(text[:-1]))
-        if len(texts) < rows:
-            state = state.select(torch.tensor(list(texts), device=device))
         equal = min(lengths) == max(lengths)
         lengths_R = None if equal else torch.tensor(lengths, device=device)
         return self.decoder.following(tokens.to(device), state, lengths_R)
@@ -163,6 +165,15 @@ class Likelihoods:
                 errors_C = -reach_N[place_C] * torch.expm1(nats_C)
                 pairs = torch.stack([nats_C, errors_C], dim=1).tolist()
                 yield from (_Nats(value, error) for value, error in pairs)
+
+
+def _neighbours(rows: Sequence[int], most: int) -> Iterator[range]:
+    """Ascending rows, by those that follow each other, as their states lie, at most so many."""
+    start = 0
+    for end in range(1, len(rows) + 1):
+        if end == len(rows) or end - start == most or rows[end] != rows[end - 1] + 1:
+            yield range(rows[start], rows[end - 1] + 1)
+            start = end
 
 
 def _rounding(decoder: Decoder) -> float | None:

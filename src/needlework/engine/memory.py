@@ -10,30 +10,15 @@ from contextlib import contextmanager
 
 import torch
 
+from needlework.cost.formulas import costs
+from needlework.cost.room import CHUNK, SHARE_OF_FREE, Cell, room_for
 from needlework.engine.choosing import CLOSE
-from needlework.engine.schedule import ALONE, LEAST_TOKENS, Limits
+from needlework.engine.schedule import Limits
 from needlework.errors import EngineError
 from needlework.models.allocation import is_out_of_memory
-from needlework.models.attending import MASKED_PAIRS
-from needlework.models.config import Attention, DecoderConfig
+from needlework.models.config import Attention
 from needlework.models.decoder import Decoder
 
-CALL_TOKENS = {"cpu": 2048, "cuda": 32768}
-"""Tokens of one forward call: enough to keep the device busy, few enough to fit its caches."""
-CHUNK = {"cpu": 128, "cuda": 32768}
-"""Tokens of one sequence in one call; on a CPU many short pieces are faster than one long one."""
-MOST_ROWS = {"cpu": 64, "cuda": 256}
-"""Rows written together; on a CPU a nano model gains nothing from more."""
-MOST_STATES = 64
-SHARE_OF_FREE = {"cpu": 0.5, "cuda": 0.8}
-"""Of the memory that is free at the start, what may be used by default.
-
-Main memory belongs to others as well; a GPU is a job's own, but for the gaps its allocator leaves.
-"""
-ROOM_TO_GROW = 1.25
-"""Room of a cache over the keys in it, when it has just been enlarged."""
-MASK_BYTES = 5
-"""An attention mask has a byte, and inside the call a number, for every query and key."""
 LONGEST = 1 << 32
 """The largest number of tokens that is tried."""
 MEGABYTE = 1 << 20
@@ -60,13 +45,19 @@ def out_of_memory_after(tokens: int) -> Iterator[None]:
         raise DoesNotFitError(tokens) from error
 
 
-def limits_for(decoder: Decoder, longest: int, *, memory: int | None = None) -> Limits:
-    """Limits under which a cell whose longest row has `longest` tokens stays below `memory` bytes.
+def limits_for(
+    decoder: Decoder,
+    longest: int,
+    *,
+    answer: int = 0,
+    slot: int | None = None,
+    memory: int | None = None,
+) -> Limits:
+    """Limits under which a cell stays below `memory` bytes beside the weights.
 
-    A quarter of it each for rows being read, rows being written, kept branches, and what a forward
-    call needs beside them, of which a mask is a bounded part; where a quarter does not hold one
-    row, prompts are read one by one and share nothing. Where this is too hopeful, running out of
-    memory halves the limits.
+    Its longest row has `longest` tokens, of which `answer` are written; a slot has room for `slot`,
+    where that is more. What needs how much is said in `cost.room`. Where this is too hopeful,
+    running out of memory halves the limits.
 
     Raises:
         EngineError: the longest row does not fit even alone; says which would.
@@ -74,13 +65,15 @@ def limits_for(decoder: Decoder, longest: int, *, memory: int | None = None) -> 
     device = decoder.embedding.weight.device
     # Nobody who gave no number asked for restraint: then all that is free counts.
     refuse_too_long(decoder, longest, memory or all_free_bytes(device))
-    budget = (memory or free_bytes(device)) // 4
-    fits = budget // max(1, row_bytes(decoder, longest))
+    budget = memory or free_bytes(device)
+    room = room_for(_cell(decoder, slot or longest, answer), budget, device.type)
+    enough = room.slots >= room.rows + room.states
     return Limits(
-        tokens=CALL_TOKENS[device.type],
+        tokens=room.tokens,
         chunk=CHUNK[device.type],
-        rows=max(1, min(MOST_ROWS[device.type], fits)),
-        states=min(MOST_STATES, fits),
+        rows=room.rows,
+        states=room.states if room.slots > 1 else 0,
+        slots=None if enough else room.slots,
     )
 
 
@@ -112,20 +105,14 @@ def longest_that_fits(decoder: Decoder, memory: int) -> int:
 def needed_bytes(decoder: Decoder, tokens: int) -> int:
     """Bytes that a row of so many tokens takes while it is answered alone, weights aside.
 
-    Its cache is copied while it is enlarged, so for a moment there are two of it. Where rounding
-    could decide, the prompt is read once more beside that, always in pieces of one size; then the
-    mask of such a piece is what a call takes beside the caches.
+    Where rounding could decide, the prompt is read once more beside that.
     """
-    empty, keys = row_bytes(decoder, 0), row_bytes(decoder, tokens) - row_bytes(decoder, 0)
-    copies = 1 + ROOM_TO_GROW
-    call = LEAST_TOKENS
-    if decoder.embedding.weight.dtype in CLOSE:
-        copies, call = 2 * copies, ALONE.chunk
-    call = min(call, tokens) if decoder.reads_in_pieces else tokens
-    pairs = call * _most_keys(decoder.config, tokens)
-    if decoder.reads_in_pieces:
-        pairs = min(pairs, MASKED_PAIRS)
-    return int(copies * (empty + keys)) + MASK_BYTES * pairs
+    return _cell(decoder, tokens, 0).least_bytes
+
+
+def _cell(decoder: Decoder, longest: int, answer: int) -> Cell:
+    dtype = decoder.embedding.weight.dtype
+    return Cell(costs(decoder.config), dtype.itemsize, longest, answer, dtype in CLOSE)
 
 
 def row_bytes(decoder: Decoder, tokens: int) -> int:
@@ -141,11 +128,6 @@ def row_bytes(decoder: Decoder, tokens: int) -> int:
 def _keys(layer: Attention, tokens: int) -> int:
     """Keys a row keeps; a window forgets when it has twice its size."""
     return tokens if layer.window is None else min(tokens, 2 * layer.window)
-
-
-def _most_keys(config: DecoderConfig, tokens: int) -> int:
-    layers = [layer for layer in config.layers if isinstance(layer, Attention)]
-    return max((_keys(layer, tokens) for layer in layers), default=0)
 
 
 def all_free_bytes(device: torch.device) -> int:

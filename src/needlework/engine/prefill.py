@@ -1,10 +1,11 @@
-"""Prompts read into states: walk a schedule, fork at branches, hand over the last positions.
+"""Prompts read into slots: walk a schedule, copy at branches, hand over the last positions.
 
 Knows decoders, states and segments; does not know text or how an answer is chosen.
 """
 
 # Shapes: R rows of a batch, T tokens of one forward call, D width.
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,8 @@ from torch import Tensor
 
 from needlework.engine.interruption import Interruption
 from needlework.engine.memory import out_of_memory_after
-from needlework.engine.schedule import Limits, schedule
+from needlework.engine.schedule import Batch, Limits
+from needlework.engine.slots import Slots
 from needlework.models.decoder import Decoder
 from needlework.models.state import DecoderState
 from needlework.tokenizers.prefixes import Segment, Tokens
@@ -21,53 +23,191 @@ from needlework.tokenizers.prefixes import Segment, Tokens
 
 @dataclass(frozen=True)
 class Ready:
-    """Prompts read to their end, one row each."""
+    """Prompts read to their end, one row each; none where there was no room for any."""
 
     prompts: tuple[int, ...]
     hidden_RD: Tensor
     """What the head reads at the last position."""
-    state: DecoderState
+    start: int
+    """The slot of the first; the others follow it."""
 
 
 def prefill(
     decoder: Decoder,
     prompts: Sequence[Tokens],
     forest: Sequence[Segment],
+    batches: Sequence[Batch],
     *,
     limits: Limits,
+    slots: Slots,
     interruption: Interruption,
 ) -> Iterator[Ready]:
     """Read every prompt of the forest once; rows come out as they get ready.
 
-    An interruption ends it at the next forward call.
+    They lie in the slots behind those in use. Whoever takes them makes room for the next before
+    asking again; a group without a prompt says that there was none left. An interruption ends it at
+    the next forward call.
 
     Raises:
         DoesNotFitError: a forward call did not fit.
     """
-    branches = {segment.parent for segment in forest}
-    kept: dict[int | None, DecoderState] = {}
-    for batch in schedule(forest, limits):
+    prefix = _Prefill(decoder, prompts, forest, limits, slots, interruption)
+    for batch in batches:
         if interruption.requested:
             return
-        segments = [forest[index] for index in batch.segments]
-        tokens = [prompts[each.prompt][each.start : each.end] for each in segments]
-        start = segments[0].start
-        with out_of_memory_after(start):
-            before = _states_before(decoder, segments, kept)
-        for index in batch.releases:
-            del kept[index]
-        reading = read(
-            decoder, tokens, before, limits=limits, start=start, interruption=interruption
-        )
+        kept = [index for index in batch.segments if prefix.goes_on(index)]
+        yield from prefix.read_branches(kept)
+        yield from prefix.read_ends([each for each in batch.segments if each not in kept])
+
+
+class _Prefill:
+    """What has been read of a forest and waits to be read on from."""
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        prompts: Sequence[Tokens],
+        forest: Sequence[Segment],
+        limits: Limits,
+        slots: Slots,
+        interruption: Interruption,
+    ) -> None:
+        self.decoder = decoder
+        self.prompts = prompts
+        self.forest = forest
+        self.limits = limits
+        self.slots = slots
+        self.interruption = interruption
+        self.most = limits.read_together(max(map(len, prompts)))
+        self.children = Counter(each.parent for each in forest if each.parent is not None)
+        """Continuations of every branch that have not begun."""
+        self.kept: dict[int, tuple[DecoderState, int | None, Tensor]] = {}
+        """States of branches, their slots, and what the head would read at their ends."""
+
+    def goes_on(self, index: int) -> bool:
+        """Whether a segment is copied: into its continuations, or for prompts that are equal."""
+        return index in self.children or len(self.forest[index].prompts) > 1
+
+    def read_ends(self, segments: Sequence[int]) -> Iterator[Ready]:
+        """Read segments with which one prompt each ends, as many together as there are slots."""
+        while segments:
+            if not self.slots.room:
+                yield self._no_room()
+                continue
+            part, segments = self._part(segments, self.slots.room)
+            start, storage = self.slots.used, self.slots.storage
+            with out_of_memory_after(self.forest[part[0]].start):
+                before = self.slots.begin(self._states_before(part))
+            self._begun(part)
+            reading, hidden, whole = self._read(part, before), list[Tensor](), False
+            del before
+            for rows, hidden_RD, after in reading:
+                storage.put(start + rows.start, after.after_prompt())
+                hidden.insert(0, hidden_RD)
+                whole = rows.start == 0
+                del after
+            if not whole:
+                return
+            prompts = tuple(self.forest[index].prompts[0] for index in part)
+            yield Ready(prompts, torch.cat(hidden), start)
+
+    def read_branches(self, segments: Sequence[int]) -> Iterator[Ready]:
+        """Read segments that are kept, and give rows to the prompts that end with them."""
+        while segments:
+            part, segments = self._part(segments, max(1, self.slots.room_kept))
+            yield from self._read_kept(part)
+
+    def _part(self, segments: Sequence[int], rows: int) -> tuple[Sequence[int], Sequence[int]]:
+        """The first segments that can be read in so many slots, and the rest.
+
+        A padded row goes on as long as the longest, so that one far on may not be read together
+        with one that is far from its end.
+        """
+        start = length = count = 0
+        for index in segments[: min(rows, self.most)]:
+            each = self.forest[index]
+            start, length = max(start, each.start), max(length, each.length)
+            if count and start + length > self.slots.columns:
+                break
+            count += 1
+        return segments[:count], segments[count:]
+
+    def _read_kept(self, segments: Sequence[int]) -> Iterator[Ready]:
+        """The same for segments that are read together."""
+        with out_of_memory_after(self.forest[segments[0]].start):
+            before, start = self.slots.begin_kept(self._states_before(segments))
+        self._begun(segments)
+        reading, ends = self._read(segments, before), list[int]()
         del before
         for rows, hidden_RD, after in reading:
-            for row, index in enumerate(batch.segments[rows.start : rows.stop]):
-                if index in branches:
-                    kept[index] = after.select(_index([row], hidden_RD))
-            ready = _ready(segments[rows.start : rows.stop], hidden_RD, after)
-            del after
-            if ready.prompts:
-                yield ready
+            for row in rows:
+                own = after.part(row - rows.start, row - rows.start + 1)
+                slot = None if start is None else start + row
+                if slot is None:
+                    own = own.fork(1)
+                else:
+                    self.slots.storage.put(slot, own)
+                    own = self.slots.storage.rows(slot, slot + 1)
+                hidden_1D = hidden_RD[row - rows.start][None]
+                self.kept[segments[row]] = own, slot, hidden_1D
+                ends.append(segments[row])
+            del after, own
+        for index in ends:
+            yield from self._hand_over(index)
+
+    def _hand_over(self, index: int) -> Iterator[Ready]:
+        """Rows for all prompts that end with a segment, with which it may end itself."""
+        prompts = self.forest[index].prompts
+        state, _, hidden_1D = self.kept[index]
+        while prompts:
+            some, prompts = prompts[: self.slots.room], prompts[self.slots.room :]
+            if not some:
+                yield self._no_room()
+                continue
+            start = self.slots.used
+            with out_of_memory_after(self.forest[index].end):
+                copies = self.slots.begin([state] * len(some))
+                self.slots.storage.put(start, copies.after_prompt())
+                del copies
+            yield Ready(some, hidden_1D.expand(len(some), -1), start)
+        if index not in self.children:
+            self._release(index)
+
+    def _no_room(self) -> Ready:
+        return Ready((), self.decoder.embedding.weight.new_zeros(0), self.slots.used)
+
+    def _states_before(self, segments: Sequence[int]) -> list[DecoderState | None]:
+        """What the parent of every segment left behind; None where there is no parent."""
+        parents = [self.forest[index].parent for index in segments]
+        return [None if above is None else self.kept[above][0] for above in parents]
+
+    def _begun(self, segments: Sequence[int]) -> None:
+        """Forget the branches from which nothing more will go on."""
+        for index in segments:
+            above = self.forest[index].parent
+            if above is not None:
+                self.children[above] -= 1
+                if not self.children[above]:
+                    self._release(above)
+
+    def _release(self, index: int) -> None:
+        _, slot, hidden_1D = self.kept.pop(index)
+        if slot is not None:
+            self.slots.release(slot, spoiled=not bool(hidden_1D.isfinite().all()))
+
+    def _read(
+        self, segments: Sequence[int], before: DecoderState
+    ) -> Iterator[tuple[range, Tensor, DecoderState]]:
+        """See `read`."""
+        parts = [self.forest[index] for index in segments]
+        return read(
+            self.decoder,
+            [self.prompts[each.prompt][each.start : each.end] for each in parts],
+            before,
+            limits=self.limits,
+            start=parts[0].start,
+            interruption=self.interruption,
+        )
 
 
 def read(
@@ -101,8 +241,7 @@ def read(
                 continue
             ended = state
             if going_on:
-                ended = state.select(_index(range(going_on, live), hidden_RD))
-                state = state.select(_index(range(going_on), hidden_RD))
+                ended, state = state.part(going_on, live), state.part(0, going_on)
         yield range(going_on, live), hidden_RD[going_on:], ended
         live = going_on
 
@@ -120,29 +259,3 @@ def _read_piece(
     lengths_R = torch.tensor(lengths, device=device)
     equal = min(lengths) == max(lengths)
     return decoder.read(tokens_RT, state, None if equal else lengths_R)
-
-
-def _states_before(
-    decoder: Decoder, segments: Sequence[Segment], kept: Mapping[int | None, DecoderState]
-) -> DecoderState:
-    """One row for every segment: what its parent left behind."""
-    parents = [segment.parent for segment in segments]
-    if not any(parent is not None for parent in parents):
-        return decoder.init_state(len(segments))
-    nothing = decoder.init_state(1)
-    return type(nothing).stack([nothing if each is None else kept[each] for each in parents])
-
-
-def _ready(segments: Sequence[Segment], hidden_RD: Tensor, state: DecoderState) -> Ready:
-    """A row for every prompt that ends with one of the segments; equal prompts get copies."""
-    ends = [(row, prompt) for row, each in enumerate(segments) for prompt in each.prompts]
-    prompts = tuple(prompt for _, prompt in ends)
-    rows = [row for row, _ in ends]
-    if rows == list(range(len(segments))):
-        return Ready(prompts, hidden_RD, state.after_prompt())
-    index = _index(rows, hidden_RD)
-    return Ready(prompts, hidden_RD[index], state.select(index).after_prompt())
-
-
-def _index(rows: Sequence[int], like: Tensor) -> Tensor:
-    return torch.tensor(list(rows), dtype=torch.long, device=like.device)

@@ -1,6 +1,7 @@
 """Prompts to answers under memory limits, which are halved when a batch does not fit."""
 
 import gc
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -9,15 +10,19 @@ import torch
 from torch import Tensor
 
 from needlework.engine.choosing import Chooser, Greedy, Sampled
-from needlework.engine.decode import Finished, decode
+from needlework.engine.decode import Finished, decode, unseen_tokens
 from needlework.engine.interruption import Interruption
 from needlework.engine.memory import DoesNotFitError
 from needlework.engine.prefill import Ready, prefill, read
-from needlework.engine.schedule import ALONE, Limits
+from needlework.engine.schedule import ALONE, Limits, most_kept, schedule
+from needlework.engine.slots import Ends, Slots
 from needlework.engine.stopping import Answer, Decoding, Pieces, StopRule
 from needlework.errors import ForwardError
 from needlework.models.decoder import Decoder
+from needlework.models.state import DecoderState
 from needlework.tokenizers.prefixes import Segment, Tokens, plan_forest, plan_separately
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +35,9 @@ class Question:
     """Where its random stream is found, should the answer be drawn."""
 
 
-See = Callable[[Ready, Sequence[int], Limits], None]
-"""Takes note of prompts that are read, at these positions, under these limits."""
+See = Callable[[Tensor, Ends, Sequence[int], Limits], Sequence[int]]
+"""Takes note of what the head reads at the ends of prompts, and behind them; of the prompts at
+these positions, under these limits. Returns the rows behind which something was no number."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,7 @@ class Engine:
     share: bool = True
     """Read a prefix once for all prompts that begin with it."""
     see: See | None = None
-    """Sees every prompt before its answer is begun; may read on behind it, as states are values."""
+    """Sees every prompt before its answer is begun."""
 
     def forest(self, prompts: Sequence[Tokens], limits: Limits) -> tuple[Segment, ...]:
         """What is read once for several of these prompts, as long as the limits hold."""
@@ -73,8 +79,9 @@ class Engine:
                     del unfinished[finished.prompt]
                     yield finished
                 return
-            except DoesNotFitError:
+            except DoesNotFitError as error:
                 smaller = limits.halved
+                log.warning("%s", _goes_on(error, limits, smaller))
             except ForwardError:
                 break
             # Outside of the handler: the traceback held on to the tensors that were too many.
@@ -95,25 +102,48 @@ class Engine:
         forest = self.forest(prompts, limits)
         if not self.decoder.reads_in_pieces:
             limits = limits.in_one_call(max(map(len, prompts)))
-        ready = prefill(self.decoder, prompts, forest, limits=limits, interruption=interruption)
+        batches = schedule(forest, limits)
+        slots = Slots(
+            self.decoder,
+            answers=min(limits.rows, len(prompts)),
+            kept=min(limits.states, most_kept(forest, batches)),
+            total=limits.total,
+            prompt=max(map(len, prompts)),
+            answer=max(each.rule.most for each in asked) + unseen_tokens(self.decoder),
+        )
+        reading = prefill(
+            self.decoder,
+            prompts,
+            forest,
+            batches,
+            limits=limits,
+            slots=slots,
+            interruption=interruption,
+        )
         for finished in decode(
             self.decoder,
-            self._seen(ready, positions, limits),
+            self._seen(reading, slots, positions, limits),
             answers,
             self._chooser(asked, answers),
-            rows=limits.rows,
+            slots=slots,
             vocabulary=self.vocabulary,
             interruption=interruption,
         ):
             yield finished.at(positions[finished.prompt])
 
     def _seen(
-        self, ready: Iterator[Ready], positions: Sequence[int], limits: Limits
+        self, ready: Iterator[Ready], slots: Slots, positions: Sequence[int], limits: Limits
     ) -> Iterator[Ready]:
         """The same prompts, each group seen before it is handed over."""
         for group in ready:
-            if self.see is not None:
-                self.see(group, [positions[prompt] for prompt in group.prompts], limits)
+            if self.see is not None and group.prompts:
+                first, asked = group.start, [positions[prompt] for prompt in group.prompts]
+
+                def ends(start: int, stop: int, first: int = first) -> DecoderState:
+                    return slots.storage.rows(first + start, first + stop)
+
+                for row in self.see(group.hidden_RD, ends, asked, limits):
+                    slots.storage.wipe_behind(first + row)
             yield group
 
     def _one_by_one(
@@ -156,10 +186,22 @@ class Engine:
 def last_logits(decoder: Decoder, prompt: Tokens, written: Tokens) -> Tensor:
     """Logits of shape (V,) after one prompt and what was written, read by themselves."""
     limits = ALONE if decoder.reads_in_pieces else ALONE.in_one_call(len(prompt))
-    _, hidden_RD, state = next(read(decoder, [prompt], decoder.init_state(1), limits=limits))
+    slots = decoder.slots(1, len(prompt) + len(written), len(written))
+    state = slots.begin(0, [decoder.init_state(1)])
+    _, hidden_RD, state = next(read(decoder, [prompt], state, limits=limits))
     if len(written):
         _, hidden_RD, _ = next(read(decoder, [written], state.after_prompt(), limits=ALONE))
     return decoder.logits(hidden_RD[0])
+
+
+def _goes_on(error: DoesNotFitError, limits: Limits, smaller: Limits | None) -> str:
+    told = f"memory ran out after {error.tokens} tokens of a row, with {limits.total} slots"
+    if smaller is None:
+        return f"{told} and calls of {limits.tokens} tokens; prompts are answered one by one"
+    return (
+        f"{told} and calls of {limits.tokens} tokens; unfinished answers begin again with "
+        f"{smaller.total} and {smaller.tokens}"
+    )
 
 
 def _does_not_fit(question: Question, fits: int) -> str:

@@ -6,10 +6,8 @@ A pure function, tested without torch.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from needlework.cost.room import ALONE_TOKENS, GROUP, LEAST_TOKENS
 from needlework.tokenizers.prefixes import BRANCH_COST, Segment
-
-LEAST_TOKENS = 16
-"""A forward call is not cut smaller than this; what does not fit then does not fit at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +23,22 @@ class Limits:
     states: int
     """States kept for unfinished branches; the path to one more leaf may need a few beyond. With
     none, prompts share nothing."""
+    slots: int | None = None
+    """Rows of both kinds together, where memory does not hold so many of each; kept branches then
+    take the places of answers."""
+
+    @property
+    def total(self) -> int:
+        """Rows that are being written, or kept."""
+        return self.rows + self.states if self.slots is None else self.slots
 
     def rows_of(self, longest: int) -> int:
         """Sequences read together when the longest has this many tokens."""
         return max(1, min(self.rows, self.tokens // min(longest, self.chunk)))
+
+    def read_together(self, longest: int) -> int:
+        """Sequences of one call at most, however short they are: each has a state beside it."""
+        return max(self.rows // GROUP, self.rows_of(longest))
 
     def in_one_call(self, longest: int) -> "Limits":
         """The same, but no sequence of up to `longest` tokens is read in pieces."""
@@ -41,10 +51,12 @@ class Limits:
         if tokens < LEAST_TOKENS:
             return None
         rows, states = max(1, self.rows // 2), min(self.states, max(1, self.states // 2))
-        return Limits(tokens=tokens, chunk=min(self.chunk, tokens), rows=rows, states=states)
+        slots = None if self.slots is None else max(1, self.slots // 2)
+        chunk = min(self.chunk, tokens)
+        return Limits(tokens=tokens, chunk=chunk, rows=rows, states=states, slots=slots)
 
 
-ALONE = Limits(tokens=256, chunk=256, rows=1, states=1)
+ALONE = Limits(tokens=ALONE_TOKENS, chunk=ALONE_TOKENS, rows=1, states=1)
 """How a contested row is computed by itself: always in the same pieces."""
 
 
@@ -126,6 +138,18 @@ class _Schedule(Iterator[Batch]):
                 self.waiting[index] = len(self.children[index])
                 self._open(self.children[index])
         return Batch(tuple(rows), tuple(releases))
+
+
+def most_kept(forest: Sequence[Segment], batches: Sequence[Batch]) -> int:
+    """How many segments wait at a time for their continuations, or for rows of equal prompts."""
+    branches = {segment.parent for segment in forest}
+    kept = most = 0
+    for batch in batches:
+        many = [index for index in batch.segments if len(forest[index].prompts) > 1]
+        going_on = branches.intersection(batch.segments)
+        most = max(most, kept + len(going_on.union(many)))
+        kept += len(going_on) - len(batch.releases)
+    return most
 
 
 def pack(forest: Sequence[Segment], segments: Sequence[int], limits: Limits) -> list[list[int]]:

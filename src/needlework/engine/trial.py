@@ -11,11 +11,12 @@ from torch import Tensor
 
 from needlework.cost.devices import DEVICES, assumed
 from needlework.cost.formulas import costs
-from needlework.engine.decode import decode
+from needlework.cost.room import CALL_TOKENS, CHUNK, MOST_ROWS, MOST_STATES
+from needlework.engine.decode import decode, unseen_tokens
 from needlework.engine.interruption import Interruption
-from needlework.engine.memory import CALL_TOKENS, CHUNK, MOST_ROWS, MOST_STATES
 from needlework.engine.prefill import prefill
-from needlework.engine.schedule import Limits
+from needlework.engine.schedule import Limits, most_kept, schedule
+from needlework.engine.slots import Slots
 from needlework.errors import EngineError
 from needlework.models.config import Attention
 from needlework.models.decoder import Decoder
@@ -114,13 +115,25 @@ def read_trial(decoder: Decoder, trial: Trial) -> Tensor:
     answers = [_Dictated(length, trial.written + 1) for length in trial.prompts]
     dictation = _Dictation(trial, answers)
     interruption = Interruption()
+    batches = schedule(forest, limits)
     with torch.inference_mode():
+        slots = Slots(
+            decoder,
+            answers=len(prompts),
+            kept=most_kept(forest, batches),
+            total=limits.total,
+            prompt=max(trial.prompts),
+            answer=trial.written + unseen_tokens(decoder),
+        )
+        reading = prefill(
+            decoder, prompts, forest, batches, limits=limits, slots=slots, interruption=interruption
+        )
         for finished in decode(
             decoder,
-            prefill(decoder, prompts, forest, limits=limits, interruption=interruption),
+            reading,
             answers,
             dictation,
-            rows=len(prompts),
+            slots=slots,
             vocabulary=decoder.config.vocabulary,
             interruption=interruption,
         ):

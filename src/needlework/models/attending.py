@@ -18,8 +18,8 @@ from torch.nn import functional as F
 from torch.nn.attention.bias import causal_lower_right
 
 from needlework.models import cuda, kernels
+from needlework.models.key_values import KeyValueState
 from needlework.models.sharing import once
-from needlework.models.state import KeyValueState
 
 HALF = (torch.bfloat16, torch.float16)
 """Numbers of 16 bits, in which torch on a CPU has no fast product of a vector and a matrix."""
@@ -198,9 +198,7 @@ def _blocks(
 
 def _by_flash_attn(q_BHTP: Tensor, cache: KeyValueState, sight: Sight) -> Tensor:
     """Two calls say everything: rows that begin together, and rows of any length."""
-    keys, values = (
-        each[:, :, : sight.reach] for each in (cache.buffer.keys_BHSP, cache.buffer.values_BHSP)
-    )
+    keys, values = cache.columns(sight.reach)
     window = sight.window if sight.bounded else None
     if sight.aligned:
         return cuda.attention(q_BHTP, keys, values, window=window)
@@ -210,9 +208,7 @@ def _by_flash_attn(q_BHTP: Tensor, cache: KeyValueState, sight: Sight) -> Tensor
 
 def _by_torch_on_cuda(q_BHTP: Tensor, cache: KeyValueState, sight: Sight) -> Tensor:
     """torch's own kernels, of which the one for masks knows neither windows nor shared keys."""
-    keys, values = (
-        each[:, :, : sight.reach] for each in (cache.buffer.keys_BHSP, cache.buffer.values_BHSP)
-    )
+    keys, values = cache.columns(sight.reach)
     if sight.aligned and sight.tokens == 1:
         seen = slice(sight.first_column(0), sight.reach)
         return _grouped(q_BHTP, keys[:, :, seen], values[:, :, seen], None)

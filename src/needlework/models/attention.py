@@ -12,12 +12,14 @@ from torch import Tensor, nn
 from needlework.models import config
 from needlework.models.attending import Sight, attend, attend_masked
 from needlework.models.convolution import CausalConvolution, last_valid
+from needlework.models.key_values import KeyValueState, extent
 from needlework.models.mixer import Mixer
 from needlework.models.padding import last_token
 from needlework.models.pointwise import fuses
 from needlework.models.rotary import rotate, rotation
 from needlework.models.sharing import once
-from needlework.models.state import KeyValueState, RowState, extent
+from needlework.models.slots import KeyValueSlots, RowSlots
+from needlework.models.state import RowState
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,10 @@ class AttentionState:
         """The rows with these indices, in this order."""
         return type(self)(self.cache.select(rows), self.tail.select(rows))
 
+    def part(self, start: int, stop: int) -> Self:
+        """The rows from `start` up to `stop`, not copied."""
+        return type(self)(self.cache.part(start, stop), self.tail.part(start, stop))
+
     def after_prompt(self) -> Self:
         """The state from which mamba_ssm 2.0.0 to 2.3.2 starts to answer (hazard m2a-conv-state).
 
@@ -62,6 +68,45 @@ class AttentionState:
     def bytes(self) -> int:
         """Memory, in bytes."""
         return self.cache.bytes + self.tail.bytes
+
+
+class AttentionSlots:
+    """Slots of keys and values, and of what a convolution carries on."""
+
+    def __init__(self, cache: KeyValueSlots, tail: RowSlots[ConvolutionTail]) -> None:
+        self.cache = cache
+        self.tail = tail
+
+    def begin(self, start: int, states: Sequence[AttentionState]) -> AttentionState:
+        """See `LayerSlots`."""
+        cache = self.cache.begin(start, [state.cache for state in states])
+        return AttentionState(cache, self.tail.begin(start, [state.tail for state in states]))
+
+    def put(self, start: int, state: AttentionState) -> None:
+        """See `LayerSlots`."""
+        self.cache.put(start, state.cache)
+        self.tail.put(start, state.tail)
+
+    def rows(self, start: int, stop: int) -> AttentionState:
+        """See `LayerSlots`."""
+        return AttentionState(self.cache.rows(start, stop), self.tail.rows(start, stop))
+
+    def keep(self, state: AttentionState, order: Sequence[int]) -> None:
+        """See `LayerSlots`."""
+        self.cache.keep(state.cache, order)
+        self.tail.keep(state.tail, order)
+
+    def clear(self, slot: int) -> None:
+        """See `LayerSlots`."""
+        self.cache.clear(slot)
+
+    def wipe(self, start: int, stop: int) -> None:
+        """See `LayerSlots`."""
+        self.cache.wipe(start, stop)
+
+    def wipe_behind(self, slot: int) -> None:
+        """See `LayerSlots`."""
+        self.cache.wipe_behind(slot)
 
 
 class Attention(Mixer[AttentionState]):
@@ -87,6 +132,13 @@ class Attention(Mixer[AttentionState]):
         tail = self.convolution.init_tail(batch) if self.convolution else like.new_zeros(batch, 0)
         outputs = tail if self.spec.convolved_tail else like.new_zeros(batch, 0)
         return AttentionState(cache, ConvolutionTail(tail, outputs))
+
+    def slots(self, rows: int, columns: int, answer: int) -> AttentionSlots:
+        """Room for so many columns a row; behind a window for what it sees, and an answer."""
+        window, nothing = self.spec.window, self.init_state(1).cache
+        columns = columns if window is None else min(columns, window + answer)
+        cache = KeyValueSlots(nothing, rows, columns, window=window, alike=self.spec)
+        return AttentionSlots(cache, RowSlots(self.init_state(rows).tail))
 
     def forward(
         self, x_BTD: Tensor, state: AttentionState, lengths_B: Tensor | None = None
@@ -126,16 +178,10 @@ class Attention(Mixer[AttentionState]):
 
         tokens = qkv_BTC.shape[1]
         angles = self._angles(cache, tokens, torch.float32)
-        buffer = before.room_for(tokens)
-        q_BHTP = fused.rotate_append(
-            qkv_BTC,
-            angles,
-            before.length_B,
-            buffer.keys_BHSP,
-            buffer.values_BHSP,
-            heads=self.spec.heads,
-        )
-        return q_BHTP, before, before.written(buffer, tokens, lengths_B, alike=self.spec)
+        roomy = before.with_room(tokens)
+        room = roomy.columns(roomy.buffer.capacity)
+        q_BHTP = fused.rotate_append(qkv_BTC, angles, before.length_B, *room, heads=self.spec.heads)
+        return q_BHTP, before, roomy.written(tokens, lengths_B, alike=self.spec)
 
     def _reads_shifted(self, x_BTD: Tensor, state: AttentionState) -> bool:
         return self.spec.shifted_window and state.cache.longest == 0 and x_BTD.shape[1] > 1

@@ -23,6 +23,7 @@ from needlework.models.padding import last_token
 from needlework.models.rglru import RGLRU
 from needlework.models.rwkv6 import ChannelMix, TimeMix
 from needlework.models.sharing import one_call
+from needlework.models.slots import DecoderSlots
 from needlework.models.ssd import SSD
 from needlework.models.state import DecoderState, LayerState
 
@@ -98,6 +99,11 @@ class Decoder(nn.Module):
     def init_state(self, batch: int) -> DecoderState:
         """The state of `batch` sequences before any token."""
         return DecoderState(tuple(cast(Residual, layer).init_state(batch) for layer in self.layers))
+
+    def slots(self, rows: int, columns: int, answer: int) -> DecoderSlots:
+        """Storage for rows of `columns` tokens, of which up to `answer` are written one by one."""
+        mixers = (cast(Residual, layer).mixer for layer in self.layers)
+        return DecoderSlots([mixer.slots(rows, columns, answer) for mixer in mixers])
 
     def forward(
         self, tokens_BT: Tensor, state: DecoderState, lengths_B: Tensor | None = None

@@ -11,7 +11,6 @@ changes what is rounded, in half precision, it is settled for each prompt by its
 # Shapes: B batch, T tokens, V vocabulary.
 import copy
 import inspect
-import re
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
@@ -33,7 +32,9 @@ from needlework.models.checkpoints.accounting import listed
 from needlework.models.config import DecoderConfig
 from needlework.models.decoder import Decoder, one_by_one
 from needlework.models.hub_cuts import cuts_after, cuts_inside, lengths_around
-from needlework.models.hub_state import HubState, Row
+from needlework.models.hub_settings import positions_of, settings_of
+from needlework.models.hub_state import HubSlots, HubState, Row
+from needlework.models.slots import DecoderSlots
 from needlework.models.state import DecoderState
 
 if TYPE_CHECKING:
@@ -51,8 +52,6 @@ EXACT = {torch.float64: 1e-9, torch.float32: 1e-5}
 (`engine.choosing.CLOSE`), ten times what rounding does. In half precision every cut shows."""
 ROUNDED = 0.05
 """The same share in half precision, where a cache is continued by answers alone."""
-TABLES = re.compile(r"(^|[._])(wpe|pos\w*emb\w*|embed_pos\w*|position_embed\w*)$")
-"""What learned positions are called, as modules of transformers."""
 
 
 class HubModel(Decoder):
@@ -75,13 +74,13 @@ class HubModel(Decoder):
             padded_vocabulary=rows,
             width=width,
             layers=(),
-            positions=_positions(model),
+            positions=positions_of(model),
         )
         parameters = inspect.signature(model.forward).parameters
         self.last_only = "logits_to_keep" in parameters
         named = (name for name in CACHES if name in parameters)
         self.cache_name = next(named, CACHES[0])
-        self._fresh = [_settings(module) for module in model.modules()]
+        self._fresh = [settings_of(module) for module in model.modules()]
         self.one_pass = True
         """Whether logits inside of a sequence are those of a sequence that ends there."""
         self.cuts: Cuts = "nowhere"
@@ -172,6 +171,10 @@ class HubModel(Decoder):
     def init_state(self, batch: int) -> DecoderState:
         """The state of `batch` sequences before any token."""
         return cast(DecoderState, HubState((Row((), None),) * batch))
+
+    def slots(self, rows: int, columns: int, answer: int) -> DecoderSlots:  # noqa: ARG002
+        """Storage for so many rows, whose caches the library makes by itself."""
+        return cast(DecoderSlots, HubSlots(rows))
 
     def hidden(
         self, tokens_BT: Tensor, state: DecoderState, lengths_B: Tensor | None = None
@@ -272,28 +275,6 @@ class HubModel(Decoder):
         for module, (values, buffers) in zip(self.model.modules(), self._fresh, strict=True):
             module.__dict__.update(values)
             module._buffers.update(buffers)
-
-
-def _settings(module: nn.Module) -> tuple[dict[str, Any], dict[str, Tensor | None]]:
-    """What a module knows beside its weights: numbers of its own, and tables."""
-    numbers = {
-        name: value for name, value in vars(module).items() if isinstance(value, int | float)
-    }
-    return numbers, dict(module._buffers)
-
-
-def _positions(model: "PreTrainedModel") -> int | None:
-    """The longest sequence of a model that learned its positions one by one; None: no limit."""
-    settings = model.config.get_text_config()
-    told = getattr(settings, "max_position_embeddings", None) or getattr(
-        settings, "n_positions", None
-    )
-    tables = [
-        module.num_embeddings
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Embedding) and TABLES.search(name)
-    ]
-    return min([*tables, told] if told else tables) if tables else None
 
 
 def load_hub_model(

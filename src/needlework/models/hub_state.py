@@ -29,6 +29,10 @@ class HubState:
         """The rows with these indices, in this order."""
         return type(self)(tuple(self.rows[index] for index in rows.tolist()))
 
+    def part(self, start: int, stop: int) -> Self:
+        """The rows from `start` up to `stop`."""
+        return type(self)(self.rows[start:stop])
+
     def after_prompt(self) -> Self:
         """The state from which answers start."""
         return self
@@ -42,3 +46,38 @@ class HubState:
     def bytes(self) -> int:
         """Not known: the caches are the library's."""
         return 0
+
+
+class HubSlots:
+    """Rows of sequences that transformers reads; what its caches need, it takes by itself."""
+
+    def __init__(self, rows: int) -> None:
+        self._rows = [Row((), None)] * rows
+
+    def begin(self, start: int, states: Sequence[HubState]) -> HubState:
+        """See `DecoderSlots`."""
+        del start
+        return HubState.stack(states)
+
+    def put(self, start: int, state: HubState) -> None:
+        """See `DecoderSlots`."""
+        self._rows[start : start + len(state.rows)] = state.rows
+
+    def rows(self, start: int, stop: int) -> HubState:
+        """See `DecoderSlots`."""
+        return HubState(tuple(self._rows[start:stop]))
+
+    def keep(self, state: HubState, order: Sequence[int]) -> None:
+        """See `DecoderSlots`; the caches of all other rows are given back."""
+        kept = [state.rows[old] for old in order]
+        self._rows[: len(state.rows)] = [*kept, *[Row((), None)] * (len(state.rows) - len(kept))]
+
+    def clear(self, slot: int) -> None:
+        """See `DecoderSlots`."""
+        self._rows[slot] = Row((), None)
+
+    def wipe(self, start: int, stop: int) -> None:
+        """See `DecoderSlots`; nothing, as no two rows share a cache."""
+
+    def wipe_behind(self, slot: int) -> None:
+        """See `DecoderSlots`; nothing, as what is read on has a cache of its own."""

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from needlework.models.padding import last_token
-from needlework.models.state import LayerState
+from needlework.models.slots import LayerSlots, RowSlots
+from needlework.models.state import LayerState, RowState
 
 State = TypeVar("State", bound=LayerState)
 
@@ -29,6 +30,14 @@ class Mixer(nn.Module, ABC, Generic[State]):
     @abstractmethod
     def init_state(self, batch: int) -> State:
         """The state before any token."""
+
+    def slots(self, rows: int, columns: int, answer: int) -> LayerSlots[State]:
+        """Storage for so many rows of `columns` tokens, of which `answer` are written one by one.
+
+        Only what grows with the tokens needs to know of them.
+        """
+        del columns, answer
+        return cast(LayerSlots[State], RowSlots(cast(RowState, self.init_state(rows))))
 
     @abstractmethod
     def forward(

@@ -4,18 +4,19 @@ Not yet run on a GPU.
 """
 
 # Shapes: R rows, D width, V vocabulary rows of the head.
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import torch
 from torch import Tensor
 
 from needlework.cost.formulas import costs
-from needlework.engine.decode import decode
+from needlework.engine.decode import decode, unseen_tokens
 from needlework.engine.interruption import Interruption
 from needlework.engine.memory import DoesNotFitError, out_of_memory_after
 from needlework.engine.prefill import Ready
 from needlework.engine.schedule import Limits
+from needlework.engine.slots import Slots
 from needlework.engine.stopping import Answer, Pieces, StopRule
 from needlework.models.attention import AttentionState
 from needlework.models.decoder import Decoder
@@ -119,21 +120,23 @@ def _write(
     """Answers of `count` tokens in every row, greedily, all to the same prompt."""
     rule = StopRule(limit=count, outputs=(), metric="all", decided=False)
     answers = [Answer(rule, Pieces(Numbers()), context) for _ in range(rows)]
-    with out_of_memory_after(context):
-        # Put side by side as the engine does, with room to grow; nobody else holds on to it.
-        together = type(state).stack([state] * rows)
-    ready = Ready(tuple(range(rows)), hidden_1D.expand(rows, -1), together)
-    del together
+    tokens = count + unseen_tokens(decoder)
+    slots = Slots(decoder, answers=rows, kept=0, total=rows, prompt=context, answer=tokens)
+
+    def ready() -> Iterator[Ready]:
+        with out_of_memory_after(context):
+            slots.storage.put(0, slots.begin([state] * rows))
+        yield Ready(tuple(range(rows)), hidden_1D.expand(rows, -1), 0)
+
     writing = decode(
         decoder,
-        iter([ready]),
+        ready(),
         answers,
         _Likeliest(),
-        rows=rows,
+        slots=slots,
         vocabulary=decoder.config.vocabulary,
         interruption=Interruption(),
     )
-    del ready
     assert sum(1 for _ in writing) == rows
 
 
@@ -173,7 +176,7 @@ def _reads_on(decoder: Decoder, tokens: int, piece: int) -> bool:
     forget()
     try:
         with out_of_memory_after(tokens):
-            state = _filled(decoder, tokens)
+            state = _filled(decoder, tokens, piece)
             ids = torch.zeros(1, piece, dtype=torch.long, device=decoder.embedding.weight.device)
             decoder.read(ids, state)
     except DoesNotFitError:
@@ -181,15 +184,16 @@ def _reads_on(decoder: Decoder, tokens: int, piece: int) -> bool:
     return True
 
 
-def _filled(decoder: Decoder, tokens: int) -> DecoderState:
-    """A state of one row whose caches hold this many columns; a window keeps what it can see."""
+def _filled(decoder: Decoder, tokens: int, piece: int) -> DecoderState:
+    """A row in a slot of its own whose caches hold this many columns, with room for a piece.
+
+    A window keeps what it can see.
+    """
+    slots = decoder.slots(1, tokens + piece, 0)
     layers = []
-    for layer in decoder.init_state(1).layers:
+    for layer in slots.begin(0, [decoder.init_state(1)]).layers:
         if isinstance(layer, AttentionState):
-            cache = layer.cache
-            _, heads, _, width = cache.buffer.keys_BHSP.shape
-            zeros_BHSP = cache.buffer.keys_BHSP.new_zeros(1, heads, tokens, width)
-            cache = cache.append(zeros_BHSP, zeros_BHSP, None)
+            cache = layer.cache.with_room(tokens).written(tokens, None)
             layer = AttentionState(cache, layer.tail)
         layers.append(layer)
     return DecoderState(tuple(layers))

@@ -37,17 +37,18 @@ def findings(**models: ModelEntry) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", ["transformerpp", "llama", "mamba2attn"])
 def test_the_longest_context_is_where_memory_ends(name: str) -> None:
-    """A state of that length, read for real, takes what is left beside the weights and a mask."""
+    """A slot of that length, read for real, and once more by itself beside it where a choice is
+    contested, take what is left beside the weights and a mask; the rest is one short call."""
     spec, free = family(name).config, 2 * MIB
     tokens = longest_context(spec, torch.float64, free)
     assert tokens is not None
     decoder = family(name)
     prompt = torch.zeros(1, tokens, dtype=torch.long)
-    state = decoder.init_state(1)
+    state = decoder.slots(1, tokens, 0).begin(0, [decoder.init_state(1)])
     for piece in prompt.split(512, dim=1):
         _, state = decoder.read(piece, state)
-    used = weight_bytes(spec, torch.float64) + state.bytes + 5 * 256 * tokens
-    assert 0.8 * free < used <= free
+    used = weight_bytes(spec, torch.float64) + 2 * state.bytes + 5 * 256 * tokens
+    assert 0.6 * free < used <= free
 
 
 @pytest.mark.parametrize("name", ["mamba2", "rwkv6", "griffin"])

@@ -18,10 +18,12 @@ from needlework.engine.cell import Setting, predict_cell
 from needlework.engine.interruption import Interruption, StoppedError, on_sigterm
 from needlework.engine.journal import Journal
 from needlework.engine.memory import longest_that_fits
+from needlework.engine.schedule import Limits
 from needlework.engine.stopping import Decoding
 from needlework.errors import EngineError
 from needlework.files import write_records
 from needlework.models.decoder import Decoder
+from needlework.models.slots import DecoderSlots
 from needlework.records import Prediction
 from tests.engine_for_tests import (
     LIMIT,
@@ -256,6 +258,75 @@ def test_running_out_of_memory_while_writing_halves_the_batch_too(
             raise MemoryError
 
     assert run_cell(watched(before), CELL, tmp_path / "journal", limits=ROOMY) == reference
+
+
+def test_each_halving_is_told_in_one_line(
+    reference: list[Prediction], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A card with less memory than planned: half of the slots, and half of each call."""
+    decoder = watched(refusing(200, error=MemoryError()))
+    limits = Limits(tokens=512, chunk=256, rows=8, states=4)
+    assert run_cell(decoder, CELL, tmp_path / "journal", limits=limits) == reference
+    told = [record.getMessage() for record in caplog.records if "slots" in record.getMessage()]
+    assert told[0] == (
+        "memory ran out after 0 tokens of a row, with 12 slots and calls of 512 tokens; "
+        "unfinished answers begin again with 6 and 256"
+    )
+    assert len(told) == 2
+
+
+def test_slots_that_cannot_be_made_are_halved(
+    reference: list[Prediction], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest, made = Decoder.slots, []
+
+    def slots(self: Decoder, rows: int, columns: int, answer: int) -> DecoderSlots:
+        made.append(rows)
+        if rows > 3:
+            raise MemoryError
+        return honest(self, rows, columns, answer)
+
+    monkeypatch.setattr(Decoder, "slots", slots)
+    assert run_cell(family("mamba2"), CELL, tmp_path / "journal", limits=ROOMY) == reference
+    assert made[0] > 3 >= made[-1] > 1
+
+
+def test_a_slot_that_cannot_be_made_fails_the_row_with_what_would_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = {"task": dataset([sample(0, [5] * 100), sample(1, [6] * 40)])}
+    honest = Decoder.slots
+
+    def slots(self: Decoder, rows: int, columns: int, answer: int) -> DecoderSlots:
+        if rows * columns > 80:
+            raise MemoryError
+        return honest(self, rows, columns, answer)
+
+    monkeypatch.setattr(Decoder, "slots", slots)
+    long, short = run_cell(family("llama"), cell, tmp_path / "journal", limits=ROOMY)
+    assert short.stop_reason != "failed"
+    assert long.error == (
+        f"prompt and answer of {101 + LIMIT} tokens do not fit into memory, 50 do; "
+        "choose a shorter length or give more memory"
+    )
+
+
+def test_a_prompt_whose_numbers_are_none_spoils_no_other(tmp_path: Path) -> None:
+    """The short prompt comes into the slot of the one that failed, beside a longer one."""
+    decoder = family("llama", dtype=torch.float32)
+    decoder.embedding.weight[12] = torch.nan
+    asked = [sample(0, [5] * 50), sample(1, [12] * 40), sample(2, [6, 7, 8])]
+    cell = {"task": dataset(asked)}
+    two = Limits(tokens=256, chunk=64, rows=2, states=1)
+    found = run_cell(decoder, cell, tmp_path / "journal", limits=two)
+    alone = [
+        run_cell(decoder, {"task": dataset([each])}, tmp_path / str(each.index))[0]
+        for each in asked[::2]
+    ]
+    assert {each.generated_tokens for each in alone} == {LIMIT}, "both are written together"
+    assert found[1].error == "the model's logits are not finite numbers"
+    assert [each.pred for each in found[::2]] == [each.pred for each in alone]
+    assert [each.stop_reason for each in found[::2]] == [each.stop_reason for each in alone]
 
 
 def test_other_errors_are_not_taken_for_memory(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from needlework.engine.decode import UNSEEN, unseen_tokens
+from needlework.cost.room import UNSEEN
+from needlework.engine.decode import unseen_tokens
 from needlework.models import kernels
 from tests.models_for_tests import family
 

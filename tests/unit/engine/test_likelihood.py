@@ -12,6 +12,7 @@ from needlework.engine import likelihood
 from needlework.engine.cell import Dataset
 from needlework.engine.likelihood import STEPS, is_contested, nearest
 from needlework.engine.samples import read_distractors
+from needlework.engine.schedule import Limits
 from needlework.errors import EngineError, StudyError
 from needlework.files import write_records
 from needlework.models.decoder import Decoder
@@ -157,6 +158,23 @@ def test_logits_that_are_not_finite_fail_the_sample(
     (found,) = run_cell(family("llama"), cell, tmp_path / "journal")
     assert (found.stop_reason, found.likelihood) == ("failed", None)
     assert found.error == "the model's logits are not finite numbers"
+
+
+def test_a_text_whose_numbers_are_none_spoils_no_other(tmp_path: Path) -> None:
+    """What was read behind the first prompt lies where a shorter one stands beside a longer."""
+    decoder = family("llama")
+    with torch.no_grad():
+        decoder.embedding.weight[39] = float("nan")
+    samples = [sample(0, [*range(10, 30)], ("4",)), sample(1, [5, 9, 10], ("4",))]
+    others = {"more": dataset(samples, distractors={0: (), 1: ()})}
+    asked = [sample(0, [9, 8, 7, 6, 5], ("4",))]
+    spoiled = {"one": dataset(asked, limit=1, distractors={0: (9 * "39 ",)})}
+    two = Limits(tokens=64, chunk=64, rows=2, states=0)
+    expected = run_cell(decoder, others, tmp_path / "a", limits=two)
+    first, *found = run_cell(decoder, spoiled | others, tmp_path / "b", limits=two)
+    assert first.error == "the model's logits are not finite numbers"
+    assert found == expected
+    assert all(each.error is None for each in found)
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from needlework.cost.formulas import costs
+from needlework.cost.room import CALL_TOKENS, LEAST_TOKENS, MOST_ROWS, Cell, Room
 from needlework.engine.memory import (
-    CALL_TOKENS,
-    MOST_ROWS,
     DoesNotFitError,
     limits_for,
     longest_that_fits,
@@ -13,7 +13,6 @@ from needlework.engine.memory import (
     out_of_memory_after,
     row_bytes,
 )
-from needlework.engine.schedule import LEAST_TOKENS
 from needlework.errors import EngineError
 from needlework.models.decoder import Decoder
 from needlework.models.hazards import with_hazards
@@ -38,18 +37,29 @@ def test_a_recurrent_row_does_not_grow() -> None:
     assert row_bytes(decoder, 1) == row_bytes(decoder, 1_000_000)
 
 
-def test_little_memory_means_few_rows() -> None:
-    decoder = family("transformerpp")
-    row = row_bytes(decoder, 1000)
-    limits = limits_for(decoder, 1000, memory=4 * 5 * row)
-    assert (limits.rows, limits.states) == (5, 5)
+def cell_of(decoder: Decoder, longest: int) -> Cell:
+    return Cell(costs(decoder.config), 8, longest, 0, contested=True)
 
 
-def test_where_a_quarter_holds_no_row_prompts_are_read_one_by_one() -> None:
-    """Its whole fits, but not beside kept branches and other rows."""
+@pytest.mark.parametrize("slots", [2, 5, 40])
+@pytest.mark.parametrize("name", ["transformerpp", "mamba2"])
+def test_little_memory_means_few_rows(name: str, slots: int) -> None:
+    """Of it a slot for every row, and what the larger kind of forward call needs beside them."""
+    decoder = family(name)
+    room = Room(slots, slots, 0, CALL_TOKENS["cpu"])
+    memory = cell_of(decoder, 1000).peak_bytes(room, slots, "cpu")
+    limits = limits_for(decoder, 1000, memory=memory)
+    assert (limits.rows, limits.total) == (slots, slots)
+    assert limits.states == max(1, slots // 4)
+    less = limits_for(decoder, 1000, memory=memory - 1)
+    assert less.total < slots
+
+
+def test_where_one_row_fits_prompts_are_read_one_by_one() -> None:
+    """Then there is no slot for a kept branch, and calls are as short as they must be."""
     decoder = family("transformerpp", dtype=torch.bfloat16)
     limits = limits_for(decoder, 1000, memory=needed_bytes(decoder, 1000))
-    assert (limits.rows, limits.states) == (1, 0)
+    assert (limits.rows, limits.states, limits.total) == (1, 0, 1)
     assert limits.tokens >= LEAST_TOKENS
 
 

@@ -7,9 +7,9 @@ import torch
 
 from needlework.errors import EngineError
 from needlework.models.attention import AttentionState, ConvolutionTail
+from needlework.models.key_values import KeyValueState
 from needlework.models.random_weights import SLOW, random_decoder, random_layer
 from needlework.models.ssd import SSD
-from needlework.models.state import KeyValueState
 from needlework.proving import checking
 from needlework.proving.records import Check
 from needlework.proving.steps import TOY, layers

@@ -73,7 +73,7 @@ def test_the_longest_context_is_found_by_trying(monkeypatch: pytest.MonkeyPatch,
 
 def test_a_filled_cache_is_read_on_from(monkeypatch: pytest.MonkeyPatch) -> None:
     decoder = family("llama", dtype=torch.float32)
-    state = measuring._filled(decoder, 24)
+    state = measuring._filled(decoder, 24, 3)
     hidden_RD, state = decoder.read(torch.zeros(1, 3, dtype=torch.long), state)
     assert torch.isfinite(hidden_RD).all()
     assert state.bytes >= family("llama", dtype=torch.float32).init_state(1).bytes + 27
