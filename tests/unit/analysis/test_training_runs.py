@@ -2,9 +2,11 @@
 
 import pytest
 
+from needlework.analysis.comparisons import holm
 from needlework.analysis.training_runs import shared_reasons, training_runs
 from needlework.errors import StudyError
 from needlework.scores.paired import Paired
+from needlework.statistics.training_runs import difference_over_runs
 from needlework.study.plan import Plan
 from tests.study_for_tests import estimates, paired_of, right, small_plan
 from tests.unit.analysis.test_why import rows, why
@@ -67,6 +69,29 @@ def test_a_difference_that_one_lucky_run_makes_is_not_significant() -> None:
         ("nano-mamba2", "nano-rwkv6"): False,
         ("nano-llama", "nano-rwkv6"): False,
     }
+
+
+def test_all_pairs_and_lengths_are_corrected_together() -> None:
+    """Slowly: every pair at every length by itself, from its six runs; then all of them by Holm."""
+    plan, paired = several(RUNS)
+    found = training_runs(paired, plan.shown(), "ruler")
+    assert found is not None
+    runs = {name: [each for each in plan.shown() if each.name.startswith(name)] for name in RUNS}
+    tasks = plan.grid().suites["ruler"].names()
+    alone, told = [], []
+    for pair in found.pairs:
+        for length, difference in pair.differences.items():
+            first, second = (
+                [paired.mean(run, "ruler", tasks, length) for run in runs[recipe.name]]
+                for recipe in (pair.first, pair.second)
+            )
+            one = difference_over_runs(first, second)
+            assert difference.difference == pytest.approx(one.interval)
+            alone.append(one.p_value)
+            told.append(difference.corrected)
+    assert len(told) == 3 * 2
+    assert told == pytest.approx(holm(alone))
+    assert told != pytest.approx(alone)
 
 
 def test_a_study_of_one_run_each_ranks_nothing() -> None:
