@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from math import sqrt
+from math import inf, sqrt
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from needlework.statistics import clusters, resampling
 from needlework.statistics.contrasts import (
     Interval,
     Resampled,
+    above_chance,
     average,
     contrast,
     difference,
@@ -307,3 +308,39 @@ def test_what_is_full_keeps_a_width_and_no_more_than_there_is() -> None:
     assert one.low < 0.98
     gap = difference(one, other)
     assert gap.low < 0 < gap.high
+
+
+def test_a_share_of_what_is_often_nothing_has_no_upper_limit() -> None:
+    """One right answer in 40: a third of its resamples have none. The limit was once not a number.
+
+    Interpolation between two endless resamples gave it.
+    """
+    questions = Questions(seed=9)
+    whole = questions.mean("group", [1.0] + [0.0] * 39, address=("whole",))
+    part = questions.mean("group", [0.0, 1.0] + [0.0] * 38, address=("part",))
+    found = ratio(part, whole)
+    assert (found.value, found.low, found.high) == (1.0, 0.0, inf)
+
+
+@pytest.mark.parametrize("chance", [0.2, 0.5])
+def test_19_of_20_shares_above_chance_hold_the_truth(
+    chance: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that knows a part of all questions, and guesses the others."""
+    monkeypatch.setattr(resampling, "RESAMPLES", 500)
+    generator, knows, held = np.random.default_rng(11), 0.4, 0
+    for study in range(300):
+        first = (generator.random(60) < knows + (1 - knows) * chance).astype(float).tolist()
+        share = Questions(seed=study).mean("group", first, address=("one",))
+        found = above_chance(share, chance)
+        by_hand = [(draw - chance) / (1 - chance) for draw in share.draws]
+        assert found.low == pytest.approx(np.quantile(by_hand, 0.025))
+        held += found.low <= knows <= found.high
+    # Of 300 studies chance takes three standard errors off 95 %.
+    assert held / 300 >= 0.95 - 3 * sqrt(0.95 * 0.05 / 300)
+
+
+def test_what_guessing_always_finds_shows_nothing() -> None:
+    share = Questions(seed=1).mean("group", [1.0, 0.0], address=())
+    with pytest.raises(ValueError, match="must be below 1"):
+        above_chance(share, 1.0)

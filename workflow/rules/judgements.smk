@@ -59,7 +59,7 @@ rule claims:
         mem_mb=1000,
         runtime=10,
     params:
-        code=digest("needlework.paper.claims_page"),
+        code=digest("needlework.paper.claims_page", "needlework.paper.second_witness"),
         stem=lambda wildcards, output: Path(output[0]).with_suffix(""),
         templates=lambda wildcards, input: Path(input.template).parent,
     shell:

@@ -1,11 +1,12 @@
 """Which recipe reads better, over several training runs of each: only this ranks architectures."""
 
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import chain, combinations
 from typing import NamedTuple
 
 from needlework.analysis.comparisons import holm
 from needlework.analysis.findings import SIGNIFICANCE
+from needlework.analysis.why import Reason, Why
 from needlework.scores.paired import Paired
 from needlework.statistics.contrasts import Interval, Resampled
 from needlework.statistics.training_runs import FEWEST, difference_over_runs, mean_over_runs
@@ -69,7 +70,7 @@ def training_runs(
     Raises:
         NotComputedError: the study asks for a cell of them and does not have it.
     """
-    recipes = _recipes(models)
+    recipes = [runs for runs in runs_of(models) if len(runs) >= FEWEST]
     if not recipes:
         return None
     asked = paired.scores.suite(suite)
@@ -87,12 +88,37 @@ def training_runs(
     )
 
 
-def _recipes(models: Sequence[ShownModel]) -> list[list[ShownModel]]:
-    """The runs of every recipe that has several, the first one ahead; prompts are the same."""
+class SharedReasons(NamedTuple):
+    """What the training runs of a recipe fail by."""
+
+    model: ShownModel
+    runs: int
+    all: tuple[Reason, ...]
+    """Reasons that every run gives."""
+    some: tuple[Reason, ...]
+    """Reasons that some of them give."""
+
+
+def shared_reasons(found: Sequence[Why]) -> list[SharedReasons]:
+    """What recipes with several training runs fail by, of what each run does in one suite."""
+    by_name = {why.model.name: why for why in found}
+    told = []
+    for runs in runs_of([why.model for why in found]):
+        if len(runs) >= FEWEST:
+            given = [by_name[run.name].reasons for run in runs]
+            known = dict.fromkeys(chain.from_iterable(given))
+            shared = tuple(each for each in known if all(each in reasons for reasons in given))
+            some = tuple(each for each in known if each not in shared)
+            told.append(SharedReasons(runs[0], len(runs), shared, some))
+    return told
+
+
+def runs_of(models: Sequence[ShownModel]) -> list[list[ShownModel]]:
+    """The runs of every recipe, the first one ahead, and alone where there are no more."""
     by_recipe: dict[tuple[str, str], list[ShownModel]] = {}
     for model in models:
         by_recipe.setdefault((model.recipe, model.prompts), []).append(model)
-    return [runs for runs in by_recipe.values() if len(runs) >= FEWEST]
+    return list(by_recipe.values())
 
 
 def _recipe(

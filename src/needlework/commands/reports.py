@@ -129,11 +129,12 @@ def claims(
     """Put the paper's nine claims to the test; write OUTPUT.md and OUTPUT.csv.
 
     SOURCE is the score file of a study, or a folder of published tables. One line per claim is
-    printed.
+    printed. In a study of likelihoods they are put to the test by these, too.
     """
     from needlework.paper import claims as testing
     from needlework.paper.claims_page import write_claims
     from needlework.paper.evidence import read_evidence, read_models
+    from needlework.paper.second_witness import read_second_witness
     from needlework.parsing import parse, read
     from needlework.study.config import Study
     from needlework.study.grid import Grid
@@ -142,10 +143,12 @@ def claims(
 
     about = parse(Shown, read(shown), where=str(shown)) if shown else None
     asked = parse(Grid, read(grid), where=str(grid)) if grid else None
-    seed = parse(Study, read(config), where=str(config)).seed if config else None
+    of_study = parse(Study, read(config), where=str(config)) if config else None
+    seed = of_study.seed if of_study else None
     evidence = read_evidence(source, samples=samples, grid=asked, seed=seed)
     about_models = read_models(models, evidence)
-    results = testing.judge(evidence, about_models)
+    second = read_second_witness(source, study=of_study, grid=asked) if of_study and asked else None
+    results = testing.judge(evidence, about_models, second=second)
     for result in results:
         click.echo(f"{result.claim.id} {result.verdict or 'not measured'}: {result.claim.text}")
     inferred = samples if source.is_dir() else None

@@ -11,7 +11,7 @@ from needlework.files import write_csv, write_text
 from needlework.hazards.effects import INTERACTION, TOTAL, Breakdown, Cost, breakdowns
 from needlework.hazards.forest import HEADS, hazard_forest
 from needlework.report import charts
-from needlework.report.rendering import render
+from needlework.report.rendering import p_value, render
 from needlework.report.writing import Written, markdown
 from needlework.scores.cells import read_parquet
 from needlework.statistics.contrasts import Interval
@@ -175,6 +175,6 @@ def _lines(row: Breakdown) -> Iterator[dict[str, str | int | float | None]]:
             "high": round(cost.points.high, 6),
             "changed": cost.changed,
             "samples": cost.samples,
-            "p_value": "" if cost.p_value is None else f"{cost.p_value:.3g}",
-            "adjusted": "" if cost.adjusted is None else f"{cost.adjusted:.3g}",
+            "p_value": p_value(cost.p_value),
+            "adjusted": p_value(cost.adjusted),
         }

@@ -52,7 +52,7 @@ def _retained(witness: Witness, model: ShownModel) -> Interval:
     """The share of its RULER score that a model keeps at twice its training length.
 
     Raises:
-        RecordError: a score is missing, or the one at the training length is 0.
+        RecordError: a score is missing, or the one at the training length is 0, or may be less.
     """
     return _share(
         witness.ruler(model, 2 * model.trained_length), witness.ruler(model, model.trained_length)
@@ -62,6 +62,11 @@ def _retained(witness: Witness, model: ShownModel) -> Interval:
 def _share(part: Interval, whole: Interval) -> Interval:
     if whole.value == 0:
         raise RecordError("the score at the training length is 0, so no share of it can be kept")
+    if whole.low < 0:
+        raise RecordError(
+            "at the training length references may come first by chance alone, so no share of "
+            "what is beyond chance can be kept"
+        )
     return ratio(part, whole)
 
 

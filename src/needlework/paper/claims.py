@@ -1,7 +1,7 @@
 """The nine claims of arXiv:2407.08112, tested with its own numbers or those of any study."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from needlework.paper import claim_tests, length_tests
 from needlework.paper.claim_tests import ROLES, Roster
@@ -31,6 +31,8 @@ class Claim:
     tests: Callable[[Roster, Sequence[int]], Iterator[Test]]
     combine: Mapping[str, Combine] = field(default_factory=lambda: {"": every})
     """How the statistics of each part of the claim decide it; all parts must hold."""
+    unseen: str = ""
+    """Why likelihoods say nothing of it; empty where they do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,13 +45,28 @@ class Result:
     """Statistics that could not be computed, with the reason."""
     verdict: Verdict | None
     """None when nothing could be computed."""
+    second: "Result | None" = None
+    """What a second witness says by the same tests; None where there is none."""
 
 
-def judge(evidence: Evidence, models: Sequence[ShownModel]) -> list[Result]:
-    """Every claim put to the test, of the models that published tables could show."""
+def judge(
+    evidence: Evidence, models: Sequence[ShownModel], *, second: Evidence | None = None
+) -> list[Result]:
+    """Every claim put to the test, of the models that published tables could show.
+
+    A `second` witness is heard on each claim of which likelihoods say something.
+    """
     roster = {ROLES.get(name, name): model for model in models if (name := model.published_as)}
     lengths = evidence.lengths("ruler")
-    return [_result(claim, evidence, roster, lengths) for claim in CLAIMS]
+    found = [_result(claim, evidence, roster, lengths) for claim in CLAIMS]
+    if second is None:
+        return found
+    return [
+        each
+        if each.claim.unseen
+        else replace(each, second=_result(each.claim, second, roster, lengths))
+        for each in found
+    ]
 
 
 def _result(claim: Claim, evidence: Evidence, roster: Roster, lengths: Sequence[int]) -> Result:
@@ -155,5 +172,6 @@ CLAIMS = (
         "least-squares line (interval widened for choosing the length). Beside it: the same from "
         "the training length on.",
         tests=length_tests.straight_line,
+        unseen="a line of scores is no line of how often a reference comes first.",
     ),
 )

@@ -1,6 +1,7 @@
 """The nine claims with their verdicts as a page, and every statistic behind them as CSV.
 
-Claims and their verdicts come from `needlework.paper.claims`.
+Claims and their verdicts come from `needlework.paper.claims`. Where a second witness was heard, its
+verdict stands under the first, and a column of the CSV file says whose each statistic is.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -49,6 +50,8 @@ COLUMNS = (
     "defects",
     "cells",
 )
+WITNESSES = ("exact match", "likelihood")
+"""What the CSV file calls both witnesses."""
 
 
 def write_claims(
@@ -83,12 +86,23 @@ def write_claims(
         falls=_falls,
         defects=lambda statistic: ", ".join(_defects(statistic, defects)),
         has_defects=any(defects.values()),
+        has_second=any(result.second for result in results),
+        told=lambda result: words[result.verdict] if result.verdict else "not measured",
         sources=lambda result: _sources(result, explorer),
         tables=lambda claim: _tables(tables.get(claim.id, ()), files),
     )
     write_text(output.with_suffix(".md"), page)
     rows = _rows(results, words, defects)
-    write_csv(output.with_suffix(".csv"), rows, columns=COLUMNS)
+    if not any(result.second for result in results):
+        write_csv(output.with_suffix(".csv"), rows, columns=COLUMNS)
+        return
+    seconds = [result.second for result in results if result.second]
+    heard = zip(WITNESSES, (rows, _rows(seconds, words, defects)), strict=True)
+    write_csv(
+        output.with_suffix(".csv"),
+        ({"witness": name} | row for name, found in heard for row in found),
+        columns=("witness", *COLUMNS),
+    )
 
 
 class _Falls(NamedTuple):

@@ -13,6 +13,7 @@ from needlework.paper.claims_page import write_claims
 from needlework.paper.comparison_page import write_comparison
 from needlework.paper.evidence import read_evidence, read_models
 from needlework.paper.published import read_tables
+from needlework.paper.second_witness import read_second_witness
 from needlework.report.charts import SUFFIXES
 from needlework.study.definitions import TableDefinition
 from needlework.study.paper import SAMPLES
@@ -78,11 +79,12 @@ def _agreement(made: Again) -> None:
 
 
 def _claims(made: Again) -> None:
-    seed = made.study().seed
-    evidence = read_evidence(made.scores, samples=SAMPLES, grid=made.grid(), seed=seed)
+    study, grid = made.study(), made.grid()
+    evidence = read_evidence(made.scores, samples=SAMPLES, grid=grid, seed=study.seed)
+    second = read_second_witness(made.scores, study=study, grid=grid)
     models = read_models(made.path("models"), evidence)
     write_claims(
-        judge(evidence, models),
+        judge(evidence, models, second=second),
         made.again / "claims",
         models=models,
         tables=made.shown().claims,

@@ -12,7 +12,7 @@ from needlework.files import write_csv, write_text
 from needlework.parsing import parse, read
 from needlework.report.diagnoses import Listing
 from needlework.report.notes import labels_of
-from needlework.report.rendering import render
+from needlework.report.rendering import p_value, render
 from needlework.scores.cells import gathered
 from needlework.study.config import Study
 from needlework.study.controls import LABELS, ControlCell
@@ -175,8 +175,8 @@ def _row(line: Controlled, labels: Mapping[str, str]) -> dict[str, Any]:
         beyond = line.beyond
         row |= {
             **_numbers("beyond", beyond.points if beyond else None),
-            "p_value": f"{beyond.p_value:.3g}" if beyond else None,
-            "corrected": f"{beyond.corrected:.3g}" if beyond else None,
+            "p_value": p_value(beyond.p_value) if beyond else None,
+            "corrected": p_value(beyond.corrected) if beyond else None,
             "reads_beyond": beyond.verdict if beyond else None,
         }
     return row

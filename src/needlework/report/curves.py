@@ -9,17 +9,20 @@ import altair as alt
 
 from needlework.analysis.controls import Controlled, whole
 from needlework.analysis.effective_length import retention
+from needlework.analysis.training_runs import runs_of
 from needlework.report.charts import estimate_tips, looks, spoken
 from needlework.report.composition import (
     COLUMN,
     INK,
     TEXT,
+    Point,
     answers,
     framed,
     heading,
     length_axis,
     names_at_ends,
 )
+from needlework.report.runs import bands, of_recipes, over_runs, thin_lines
 from needlework.scores.estimates import Scores
 from needlework.statistics.means import Estimate
 from needlework.study.controls import LABELS
@@ -54,9 +57,8 @@ def length_curve(
     """
     marked = list(_marked(scores, models, figure, controls))
     lengths = sorted({cell.length for cell in needs(figure, scores.grid, models)})
-    rows = list(_points(scores, models, figure))
-    labels = [model.label for model in models]
-    look = looks(labels)
+    rows, runs = over_runs(models, lambda model: list(_points(scores, model, figure)), at="length")
+    look = looks([each[0].label for each in runs_of(models)])
     x = alt.X(
         "length:Q",
         title="context length (tokens)",
@@ -64,13 +66,14 @@ def length_curve(
         axis=length_axis(lengths),
     )
     every = alt.Chart().encode(x=x, color=look["color"])
-    base = every.transform_filter("!datum.control") if marked else every
+    base = of_recipes(every, marked=bool(marked), runs=bool(runs))
     mean = alt.Y(
         "mean:Q", title=f"{spoken(figure.suite)} score (%)", scale=alt.Scale(domain=[0, 100])
     )
     marks, told = _trained(models, lengths, base.encode(y=mean))
     chart = alt.layer(
         base.mark_area(opacity=BAND).encode(y="low:Q", y2="high:Q"),
+        *thin_lines(every, mean, look, runs),
         base.mark_line(strokeWidth=1.5).encode(y=mean, strokeDash=look["strokeDash"]),
         base.mark_point(filled=True, size=30, opacity=1).encode(
             y=mean, shape=look["shape"], tooltip=estimate_tips("label:N", "length:Q", "trained:Q")
@@ -78,11 +81,11 @@ def length_curve(
         *marks,
         *_marks(every, mean, marked),
         names_at_ends(rows, x=x, value="mean", color=look["color"], height=150, top=100),
-        data=alt.Data(values=[*rows, *marked]),
+        data=alt.Data(values=[*rows, *runs, *marked]),
     )
     shown = tasks(scores, figure)
     mean_of = f"Mean over {len(shown)} tasks; " if len(shown) > 1 else ""
-    notes = [f"{mean_of}{answers(rows, 'point')}", "Bands: 95 % intervals.", *told]
+    notes = [f"{mean_of}{answers(rows, 'point')}", bands(rows, runs), *told]
     notes += _told_of(marked)
     title = f"{spoken(figure.suite)} score of each model by context length"
     return framed(chart, width=TEXT, height=240).properties(title=heading(title, *notes))
@@ -160,16 +163,16 @@ def retention_curve(
     scores: Scores, models: Sequence[ShownModel], figure: FigureDefinition
 ) -> alt.TopLevelMixin:
     """Share of the score kept at multiples of the training length; one line per model."""
-    rows = list(_kept(scores, models, figure))
-    labels = [model.label for model in models]
-    look = looks(labels)
+    rows, runs = over_runs(models, lambda model: list(_kept(scores, model, figure)), at="times")
+    look = looks([each[0].label for each in runs_of(models)])
     x = alt.X(
         "times:Q",
         title="times the training length",
         scale=alt.Scale(type="log", base=2),
         axis=alt.Axis(values=sorted({row["times"] for row in rows}), labelExpr="datum.value + 'x'"),
     )
-    base = alt.Chart().encode(x=x, color=look["color"])
+    every = alt.Chart().encode(x=x, color=look["color"])
+    base = of_recipes(every, marked=False, runs=bool(runs))
     top = min(MOST_KEPT, max([1.0, *(float(row["high"]) for row in rows)]))
     share = alt.Scale(domain=[0, top], clamp=True, nice=False)
     kept = alt.Y("kept:Q", title="share kept", scale=share, axis=alt.Axis(format=".1f"))
@@ -182,17 +185,18 @@ def retention_curve(
     ]
     chart = alt.layer(
         base.mark_area(opacity=BAND).encode(y=alt.Y("low:Q", scale=share), y2="high:Q"),
+        *thin_lines(every, kept, look, runs),
         base.mark_line(strokeWidth=1.5).encode(y=kept, strokeDash=look["strokeDash"]),
         base.mark_point(filled=True, size=24, opacity=1).encode(
             y=kept, shape=look["shape"], tooltip=tips
         ),
         names_at_ends(rows, x=x, value="kept", color=look["color"], height=120, top=top),
-        data=alt.Data(values=rows),
+        data=alt.Data(values=[*rows, *runs]),
     )
     name = spoken(figure.suite)
     notes = f"Over the {name} score at the training length; {answers(rows, 'score')}"
     return framed(chart, width=COLUMN, height=210).properties(
-        title=heading(f"{name} score kept", notes, "Bands: 95 % intervals.", width=COLUMN)
+        title=heading(f"{name} score kept", notes, bands(rows, runs), width=COLUMN)
     )
 
 
@@ -207,16 +211,13 @@ def computed(scores: Scores, figure: FigureDefinition, model: ShownModel) -> lis
     return [n for n in row_lengths(figure, scores.suite(figure.suite), model) if n in there]
 
 
-def _points(
-    scores: Scores, models: Sequence[ShownModel], figure: FigureDefinition
-) -> Iterator[dict[str, str | float]]:
-    for model in models:
-        for length in computed(scores, figure, model):
-            found = scores.mean(model, figure.suite, tasks(scores, figure), length)
-            yield _point(found, model, length)
+def _points(scores: Scores, model: ShownModel, figure: FigureDefinition) -> Iterator[Point]:
+    for length in computed(scores, figure, model):
+        found = scores.mean(model, figure.suite, tasks(scores, figure), length)
+        yield _point(found, model, length)
 
 
-def _point(found: Estimate, model: ShownModel, length: int) -> dict[str, str | float]:
+def _point(found: Estimate, model: ShownModel, length: int) -> Point:
     """One model at one length, in percent."""
     return {
         "label": model.label,
@@ -230,24 +231,21 @@ def _point(found: Estimate, model: ShownModel, length: int) -> dict[str, str | f
     }
 
 
-def _kept(
-    scores: Scores, models: Sequence[ShownModel], figure: FigureDefinition
-) -> Iterator[dict[str, str | float]]:
-    for model in models:
-        by_length = {
-            length: scores.mean(model, figure.suite, tasks(scores, figure), length)
-            for length in computed(scores, figure, model)
-        }
-        for times in TIMES:
-            found = retention(by_length, trained=model.trained_length, times=times)
-            if found is not None:
-                kept, low, high = found if times > 1 else (1.0, 1.0, 1.0)
-                count = by_length[times * model.trained_length].count
-                yield {
-                    "label": model.label,
-                    "times": times,
-                    "kept": kept,
-                    "low": low,
-                    "high": min(high, 2.0),
-                    "count": count,
-                }
+def _kept(scores: Scores, model: ShownModel, figure: FigureDefinition) -> Iterator[Point]:
+    by_length = {
+        length: scores.mean(model, figure.suite, tasks(scores, figure), length)
+        for length in computed(scores, figure, model)
+    }
+    for times in TIMES:
+        found = retention(by_length, trained=model.trained_length, times=times)
+        if found is not None:
+            kept, low, high = found if times > 1 else (1.0, 1.0, 1.0)
+            count = by_length[times * model.trained_length].count
+            yield {
+                "label": model.label,
+                "times": times,
+                "kept": kept,
+                "low": low,
+                "high": min(high, 2.0),
+                "count": count,
+            }

@@ -11,6 +11,7 @@ import altair as alt
 import polars as pl
 
 from needlework.analysis.controls import Controlled
+from needlework.analysis.training_runs import runs_of
 from needlework.cost.measured import job_hours
 from needlework.cost.study import PlannedCell
 from needlework.errors import StudyError
@@ -97,4 +98,9 @@ def _origin(study: str, models: Sequence[ShownModel]) -> str:
     """Of which study a figure is, and what its models stand for."""
     if len(models) == 1:
         return f"Study {study}: one checkpoint, of one training run."
-    return f"Study {study}: {len(models)} checkpoints, one training run each."
+    runs = [len(each) for each in runs_of(models)]
+    if max(runs) == 1:
+        return f"Study {study}: {len(models)} checkpoints, one training run each."
+    few, many = min(runs), max(runs)
+    of_each = f"{many}" if few == many else f"{few} to {many}"
+    return f"Study {study}: {len(models)} checkpoints, {of_each} training runs of a recipe."

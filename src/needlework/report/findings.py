@@ -26,7 +26,7 @@ from needlework.analysis.training_runs import TrainingRuns, training_runs
 from needlework.files import write_csv, write_text
 from needlework.report.charts import spoken
 from needlework.report.how_far import of_tasks
-from needlework.report.rendering import render
+from needlework.report.rendering import p_value, render
 from needlework.scores.cells import read_estimates, read_parquet
 from needlework.scores.estimates import Scores
 from needlework.scores.paired import Paired
@@ -189,8 +189,8 @@ def _pair(pair: Pair) -> dict[str, Any]:
         **{name: round(value, 6) for name, value in found.difference._asdict().items()},
         "pairs": found.pairs,
         "discordant": found.discordant,
-        "p_value": f"{found.p_value:.3g}",
-        "corrected": f"{pair.corrected:.3g}",
+        "p_value": p_value(found.p_value),
+        "corrected": p_value(pair.corrected),
     }
 
 

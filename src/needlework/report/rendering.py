@@ -48,6 +48,7 @@ def _environment(folder: Path, is_tex: bool) -> jinja2.Environment:
     environment.filters |= {
         "breakable": breakable,
         "code": code,
+        "p_value": p_value,
         "percent": percent,
         "written": Written,
     }
@@ -61,6 +62,18 @@ def _escaping(escape: Callable[[str], Written]) -> Callable[[object], object]:
         return escape(value) if isinstance(value, str) and not isinstance(value, Written) else value
 
     return written
+
+
+FLOOR, BELOW = 1e-8, "< 1e-8"
+"""p-values up to this are printed as below it. No test gives one below 1e-12, and Holm's factors,
+which may be 10,000 here, make numbers of that limit that are no p-values."""
+
+
+def p_value(found: float | None, *, digits: int = 3) -> str:
+    """A p-value as it is printed; nothing where nothing was tested."""
+    if found is None:
+        return ""
+    return f"{found:.{digits}g}" if found > FLOOR else BELOW
 
 
 def percent(share: float) -> str:

@@ -12,6 +12,7 @@ import polars as pl
 from needlework.analysis.controls import Controlled
 from needlework.analysis.effective_length import OWN_SHARE
 from needlework.analysis.likelihoods import CEILING, FLOOR, hidden
+from needlework.analysis.training_runs import shared_reasons
 from needlework.analysis.why import Reason, reasons
 from needlework.errors import RecordError
 from needlework.files import write_text
@@ -118,6 +119,7 @@ def write_report(
         nats=limits,
         failing={spoken(suite): found for suite, found in failing.items() if found},
         named=NAMED,
+        shared={spoken(suite): shared_reasons(found) for suite, found in failing.items()},
         limits=_limits,
         points=_points,
         controlled=of_controls.told(controls, models),

@@ -13,7 +13,7 @@ from needlework.records import Verification
 from needlework.report import printing
 from needlework.report.layout import Entry, Row, Table, build
 from needlework.report.notes import Verified, missing_cells, notes, row_marks
-from needlework.report.rendering import render
+from needlework.report.rendering import p_value, render
 from needlework.report.standing import Samples, mark
 from needlework.scores.cells import estimated, gathered
 from needlework.scores.estimates import Scores
@@ -172,7 +172,7 @@ def _line(table: Table, row: Row, entry: Entry) -> dict[str, Any]:
         **(entry.estimate.model_dump() if entry.estimate else estimate),
         "trained": "yes" if entry.trained else "no",
         "bold": "yes" if entry.best else "no",
-        "p_value": "" if entry.p_value is None else f"{entry.p_value:.3g}",
+        "p_value": p_value(entry.p_value),
         "test": entry.test,
         "missing": " ".join(f"{cell.model}/{cell.suite}/{cell.length}" for cell in entry.missing),
     }

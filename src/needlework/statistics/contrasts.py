@@ -16,6 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+ENDLESS, NEAR_ENDLESS = 1e200, 1e100
+"""What stands for a resample without limit, and the number from which on a limit is none."""
+
 
 class Limits(Protocol):
     """A value between two limits."""
@@ -55,7 +58,10 @@ class Resampled(Interval):
         choices: int = 1,
     ) -> "Resampled":
         """A value with the percentile interval of its resamples, at 1 - 0.05 / `choices`."""
-        limits = np.quantile(draws, [0.025 / choices, 1 - 0.025 / choices])
+        # Between two endless draws there is no number to interpolate.
+        ends = np.clip(draws, -ENDLESS, ENDLESS)
+        limits = np.quantile(ends, [0.025 / choices, 1 - 0.025 / choices])
+        limits = np.where(np.abs(limits) < NEAR_ENDLESS, limits, np.copysign(inf, limits))
         low, high = np.clip(limits, *bounds).tolist()
         made = cls(value, min(value, low), max(value, high))
         made.draws, made.bounds = draws, bounds
@@ -108,8 +114,26 @@ def average(parts: Sequence[Interval]) -> Interval:
     return contrast([1 / len(parts)] * len(parts), parts)
 
 
+def above_chance(share: Resampled, chance: float) -> Resampled:
+    """How much of what guessing leaves open a share fills: 0 at chance, 1 for always.
+
+    (share - chance) / (1 - chance), the classical correction for guessing (Diamond and Evans 1973);
+    below 0 where something is so less often than by chance.
+
+    Raises:
+        ValueError: guessing leaves nothing open.
+    """
+    if not 0 <= chance < 1:
+        raise ValueError(f"a chance of {chance} leaves nothing to be shown; it must be below 1")
+    low, high = ((bound - chance) / (1 - chance) for bound in share.bounds)
+    value, draws = (share.value - chance) / (1 - chance), (share.draws - chance) / (1 - chance)
+    return Resampled.of(value, draws, (low, high))
+
+
 def ratio(part: Interval, whole: Interval) -> Interval:
-    """Part over whole, both at least 0; without an upper limit where `whole` may be 0.
+    """Part over whole; without an upper limit where `whole` may be 0.
+
+    Both are at least 0, where they were not resampled together.
 
     Raises:
         ValueError: `whole` is 0, so that the ratio has no value.
@@ -119,7 +143,8 @@ def ratio(part: Interval, whole: Interval) -> Interval:
     if isinstance(part, Resampled) and isinstance(whole, Resampled):
         draws = np.full(len(part.draws), inf)
         np.divide(part.draws, whole.draws, out=draws, where=whole.draws > 0)
-        return Resampled.of(part.value / whole.value, draws, (0.0, inf))
+        low = 0.0 if part.bounds[0] >= 0 else -inf
+        return Resampled.of(part.value / whole.value, draws, (low, inf))
     return Interval(
         part.value / whole.value,
         _ratio_limit(part.value, part.low, whole.value, whole.high, sign=-1),

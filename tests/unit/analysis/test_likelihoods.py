@@ -1,9 +1,13 @@
 """What likelihoods say beside scores, of made-up models that fail in one way alone."""
 
 from collections.abc import Callable
+from functools import partial
 
+import numpy as np
 import polars as pl
 import pytest
+from numpy.typing import NDArray
+from scipy import stats
 
 from needlework.analysis.likelihoods import hidden, likely, places
 from needlework.scores.diagnoses import LIKELY
@@ -147,3 +151,45 @@ def test_needles_that_are_shared_count_as_one_margin() -> None:
     (alone,) = likely(frame.filter(pl.col("task") == names[0]), GRID, by_task=False)
     assert found.samples == 60
     assert found.margin == pytest.approx(alone.margin)
+
+
+def test_the_change_of_a_margin_is_that_of_pairs() -> None:
+    """Slowly: Student's interval of changes, of samples that have a margin at both lengths."""
+    generator = np.random.default_rng(4)
+    margins = {length: generator.normal(8 - length / 128, 1, SAMPLES) for length in (128, 256, 512)}
+    is_failed = (pl.col("length") == 512) & (pl.col("index") < 3)
+    names = ("nats", "nats_tokens", "rank", "margin", "chance", "apart")
+    frame = rows(lambda _: 1.0, lambda length, index: float(margins[length][index])).with_columns(
+        *(pl.when(is_failed).then(None).otherwise(pl.col(name)).alias(name) for name in names)
+    )
+    (found,) = hidden(frame, GRID, MODELS, "ruler")
+    (falling,) = found.falling
+    changes = (margins[512] - margins[128])[3:]
+    limits = stats.ttest_1samp(changes, 0).confidence_interval(0.95)
+    assert falling.change.value == pytest.approx(changes.mean())
+    assert (falling.change.low, falling.change.high) == pytest.approx((limits.low, limits.high))
+
+
+def looked_up(margins_LI: NDArray[np.float64], length: int, index: int) -> float:
+    """A margin by length (L) and index (I)."""
+    return float(margins_LI[(128, 256, 512).index(length), index])
+
+
+def test_a_level_margin_and_a_guess_are_rarely_told() -> None:
+    """Each is told where a 95 % interval is on one side: by chance of one task in forty.
+
+    Of 150 studies chance adds three standard errors; Wilson's interval of a share is a little
+    narrower on that side than it says.
+    """
+    generator, falling, known, studies = np.random.default_rng(6), 0, 0, 150
+    for _ in range(studies):
+        margins = generator.normal(0.0, 2, (3, SAMPLES)) + generator.normal(3, 2, SAMPLES)
+        first = generator.random((3, SAMPLES)) < 0.25
+        signs = np.where(first, 1.0, -1.0)
+        level = rows(lambda _: 1.0, partial(looked_up, margins))
+        guess = rows(lambda _: 0.0, partial(looked_up, signs))
+        falling += bool(hidden(level, GRID, MODELS, "ruler")[0].falling)
+        known += bool(hidden(guess, GRID, MODELS, "ruler")[0].known)
+    most = 0.025 + 3 * np.sqrt(0.025 * 0.975 / studies)
+    assert falling / studies <= most
+    assert known / studies <= most + 0.01

@@ -2,11 +2,14 @@
 
 import pytest
 
-from needlework.analysis.training_runs import training_runs
+from needlework.analysis.comparisons import holm
+from needlework.analysis.training_runs import shared_reasons, training_runs
 from needlework.errors import StudyError
 from needlework.scores.paired import Paired
+from needlework.statistics.training_runs import difference_over_runs
 from needlework.study.plan import Plan
 from tests.study_for_tests import estimates, paired_of, right, small_plan
+from tests.unit.analysis.test_why import rows, why
 
 RUNS = {"nano-mamba2": (9, 9, 8), "nano-llama": (3, 4, 3), "nano-rwkv6": (9, 2, 5)}
 """How many of ten each run of a recipe answers: two that are alike, and one by luck."""
@@ -68,6 +71,29 @@ def test_a_difference_that_one_lucky_run_makes_is_not_significant() -> None:
     }
 
 
+def test_all_pairs_and_lengths_are_corrected_together() -> None:
+    """Slowly: every pair at every length by itself, from its six runs; then all of them by Holm."""
+    plan, paired = several(RUNS)
+    found = training_runs(paired, plan.shown(), "ruler")
+    assert found is not None
+    runs = {name: [each for each in plan.shown() if each.name.startswith(name)] for name in RUNS}
+    tasks = plan.grid().suites["ruler"].names()
+    alone, told = [], []
+    for pair in found.pairs:
+        for length, difference in pair.differences.items():
+            first, second = (
+                [paired.mean(run, "ruler", tasks, length) for run in runs[recipe.name]]
+                for recipe in (pair.first, pair.second)
+            )
+            one = difference_over_runs(first, second)
+            assert difference.difference == pytest.approx(one.interval)
+            alone.append(one.p_value)
+            told.append(difference.corrected)
+    assert len(told) == 3 * 2
+    assert told == pytest.approx(holm(alone))
+    assert told != pytest.approx(alone)
+
+
 def test_a_study_of_one_run_each_ranks_nothing() -> None:
     plan, paired = several({"nano-mamba2": (9,), "nano-llama": (3,)})
     assert training_runs(paired, plan.shown(), "ruler") is None
@@ -87,3 +113,18 @@ def test_a_run_names_the_entry_whose_training_it_repeats(recipe: str, words: str
     entries["nano-llama-seed1"]["another_run_of"] = recipe
     with pytest.raises(StudyError, match=f"nano-llama-seed1.another_run_of: .*{words}"):
         small_plan(entries={"models": entries})
+
+
+def test_what_every_run_fails_by_is_told_apart_from_what_some_do() -> None:
+    plan, _ = several({"nano-mamba2": (9, 9, 8), "nano-llama": (3,)})
+    fading = why(rows(lambda _, distance: distance <= 700 or distance % 2 == 0))
+    lost = why(rows(lambda length, _: length == 256, kind="no value"))
+    both = fading._replace(by_length=lost.by_length, values=lost.values)
+    assert (fading.reasons, both.reasons) == (("distance",), ("distance", "length"))
+    given = (fading, lost, both, fading)
+    found = shared_reasons(
+        [each._replace(model=model) for each, model in zip(given, plan.shown(), strict=True)]
+    )
+    (told,) = found
+    assert (told.model.name, told.runs) == ("nano-mamba2", 3)
+    assert (told.all, told.some) == (("distance",), ("length",))

@@ -35,8 +35,8 @@ def test_it_shows_cells_models_and_the_study(tmp_path: Path) -> None:
     document = tmp_path / "cost.json"
     shown = run(*PAPER, "--json", str(document)).splitlines()
     found = json.loads(document.read_text(encoding="utf-8"))
-    assert len(found["cells"]) == found["totals"]["cells"] == 72
-    assert sum(line.startswith("mamba2 ") for line in shown) == 9 + 1
+    assert len(found["cells"]) == found["totals"]["cells"] == 80
+    assert sum(line.startswith("mamba2 ") for line in shown) == 10 + 1
     (total,) = (line for line in shown if line.startswith("all models"))
     hours, _, at_peak = total.split()[-3:]
     assert hours == f"{found['totals']['hours']:.2f}"

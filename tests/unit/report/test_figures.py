@@ -10,18 +10,20 @@ import pytest
 from needlework.errors import StudyError
 from needlework.report.charts import SUFFIXES
 from needlework.report.composition import COLUMN, LARGE, PLAIN, SMALL, TEXT
-from needlework.report.curves import length_curve
+from needlework.report.curves import length_curve, retention_curve
 from needlework.report.figures import write_figure
 from needlework.report.needles import depth_heatmap
 from needlework.report.reasons import failure_bars
 from needlework.scores.cells import CellEstimate
 from needlework.scores.diagnoses import read_diagnoses
-from needlework.study.definitions import FigureDefinition
+from needlework.study.definitions import FigureDefinition, FigureKind
 from tests.study_for_tests import diagnosis_file, estimates, figure_of, right, scores_of, small_plan
+from tests.unit.analysis.test_training_runs import several
 from tests.unit.report.test_tables import scores_file
 
 PLAN = small_plan()
 SCORES = scores_of(PLAN, lambda model, task, length: right(7 if length == 128 else 4))
+MEASURED = ("nano-mamba2", "nano-llama", "nano-rwkv6")
 FIGURES = [figure for figure in PLAN.shows.figures if figure.kind != "cost"]
 
 
@@ -69,6 +71,37 @@ def test_the_curve_has_a_point_per_model_and_length_with_its_interval() -> None:
     assert len(rows) == 2 * 2
     assert all(row["low"] < row["mean"] < row["high"] for row in rows)
     assert {row["family"] for row in rows} == {"linear", "attention"}
+
+
+@pytest.mark.parametrize("kind", ["length_curve", "retention_curve"])
+def test_training_runs_of_a_recipe_are_one_line_with_its_runs_beside_it(kind: FigureKind) -> None:
+    plan, paired = several({"nano-mamba2": (9, 8, 4), "nano-llama": (3, 5, 4), "nano-rwkv6": (6,)})
+    figure, models = FigureDefinition(name="x", kind=kind, suite="ruler"), plan.shown()
+    draw_it = length_curve if kind == "length_curve" else retention_curve
+    chart = draw_it(paired.scores, models, figure).to_dict()
+    rows = chart["data"]["values"]
+    recipes, runs = ([row for row in rows if ("run" in row) == own] for own in (False, True))
+    names = {model.name: model.label for model in models}
+    assert {row["label"] for row in recipes} == {names[name] for name in MEASURED}
+    assert {row["run"] for row in runs} == {each.label for each in models} - {names["nano-rwkv6"]}
+    if kind == "length_curve":
+        mamba = next(row for row in recipes if row["label"] == names["nano-mamba2"])
+        assert (mamba["low"], mamba["high"]) == (pytest.approx(40), pytest.approx(90))
+        assert mamba["mean"] == pytest.approx(70)
+        assert mamba["runs"] == 3
+        assert "runs" not in next(row for row in recipes if row["label"] == names["nano-rwkv6"])
+    told = " ".join(chart["title"]["subtitle"])
+    assert "from its worst run to its best" in told
+
+
+def test_a_figure_says_how_many_runs_its_recipes_have(tmp_path: Path) -> None:
+    plan, _ = several({"nano-mamba2": (9, 8, 4), "nano-llama": (3, 5, 4)})
+    cells = scores_file(tmp_path, estimates(plan))
+    figure = next(each for each in plan.shows.figures if each.kind == "length_curve")
+    output = tmp_path / "curve"
+    write_figure(figure, [cells], output, study="s", grid=plan.grid(), models=plan.shown())
+    drawing = output.with_name("curve.svg").read_text(encoding="utf-8")
+    assert "Study s: 6 checkpoints, 3 training runs of a recipe." in drawing
 
 
 def test_a_figure_of_answers_without_their_diagnosis_is_refused(tmp_path: Path) -> None:

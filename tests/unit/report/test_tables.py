@@ -6,12 +6,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from needlework.analysis.comparisons import SMALLEST, holm
 from needlework.engine.decode import NOT_FINITE
 from needlework.errors import StudyError
 from needlework.records import Verification
 from needlework.report.layout import Source
 from needlework.report.notes import Verified, shown_reasons
-from needlework.report.rendering import render
+from needlework.report.rendering import BELOW, FLOOR, p_value, render
 from needlework.report.standing import Samples
 from needlework.report.tables import Measured, read_measured, write_models, write_table
 from needlework.report.writing import latex
@@ -352,3 +353,14 @@ def test_a_table_without_training_lengths_does_not_explain_them(tmp_path: Path) 
     stem = written(tmp_path, 2)
     assert "nderlined" not in stem.with_suffix(".md").read_text()
     assert "underlined" not in stem.with_suffix(".tex").read_text()
+
+
+@pytest.mark.parametrize("tests", [5, 120, 10_000])
+def test_a_corrected_limit_is_not_printed_as_a_p_value(tests: int) -> None:
+    """`5e-12` was once printed, the smallest p-value there is times Holm's five."""
+    corrected = holm([SMALLEST] * tests)
+    assert {p_value(each) for each in corrected} == {BELOW}
+    assert float(BELOW.removeprefix("< ")) == FLOOR
+    assert p_value(0.0123456) == "0.0123"
+    assert p_value(3e-8) == "3e-08"
+    assert p_value(None) == ""
