@@ -17,7 +17,7 @@ from torch import Tensor
 from needlework.engine.memory import out_of_memory_after
 from needlework.engine.prefill import read
 from needlework.engine.schedule import ALONE, Limits
-from needlework.engine.slots import Ends
+from needlework.engine.slots import EndStates
 from needlework.models import kernels
 from needlework.models.decoder import Decoder
 from needlework.models.state import DecoderState
@@ -68,7 +68,7 @@ class Likelihoods:
     """By prompt, the log-likelihood of every text in nats; None where logits are not finite."""
 
     def see(
-        self, hidden_RD: Tensor, ends: Ends, positions: Sequence[int], limits: Limits
+        self, hidden_RD: Tensor, ends: EndStates, positions: Sequence[int], limits: Limits
     ) -> list[int]:
         """Take note of the texts behind these prompts, which stand at `positions`.
 
@@ -95,7 +95,7 @@ class Likelihoods:
         return nats
 
     def _all(
-        self, hidden_RD: Tensor, ends: Ends, positions: Sequence[int], limits: Limits
+        self, hidden_RD: Tensor, ends: EndStates, positions: Sequence[int], limits: Limits
     ) -> list[list[_Nats]]:
         """Of every row the logarithms of its texts' probabilities."""
         firsts = [(row, text[0]) for row, each in enumerate(positions) for text in self.texts[each]]
@@ -112,7 +112,7 @@ class Likelihoods:
         return found
 
     def _rest(
-        self, ends: Ends, texts: Mapping[int, Sequence[int]], limits: Limits
+        self, ends: EndStates, texts: Mapping[int, Sequence[int]], limits: Limits
     ) -> Iterator[tuple[int, _Nats]]:
         """By row, what the tokens after the first add to the logarithm of its text."""
         together = max(1, limits.tokens // max(map(len, texts.values()), default=1))

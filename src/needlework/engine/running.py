@@ -15,7 +15,7 @@ from needlework.engine.interruption import Interruption
 from needlework.engine.memory import DoesNotFitError
 from needlework.engine.prefill import Ready, prefill, read
 from needlework.engine.schedule import ALONE, Limits, most_kept, schedule
-from needlework.engine.slots import Ends, Slots
+from needlework.engine.slots import EndStates, Slots
 from needlework.engine.stopping import Answer, Decoding, Pieces, StopRule
 from needlework.errors import ForwardError
 from needlework.models.decoder import Decoder
@@ -35,7 +35,7 @@ class Question:
     """Where its random stream is found, should the answer be drawn."""
 
 
-See = Callable[[Tensor, Ends, Sequence[int], Limits], Sequence[int]]
+See = Callable[[Tensor, EndStates, Sequence[int], Limits], Sequence[int]]
 """Takes note of what the head reads at the ends of prompts, and behind them; of the prompts at
 these positions, under these limits. Returns the rows behind which something was no number."""
 

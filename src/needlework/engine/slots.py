@@ -12,7 +12,7 @@ from needlework.models.decoder import Decoder
 from needlework.models.slots import DecoderSlots
 from needlework.models.state import DecoderState
 
-Ends = Callable[[int, int], DecoderState]
+EndStates = Callable[[int, int], DecoderState]
 """The states at the ends of some prompts, from one row up to another, to be read on from.
 
 What is read on lies where the answer will, and is overwritten by it, so that each call ends the
