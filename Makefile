@@ -84,6 +84,15 @@ architectures: $(READY)  ## a kind of layer that the paper did not have; renews 
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh envs/snakemake.sh --configfile config/architectures.yaml
 	$(call renew,architectures,explorer.html)
 
+.PHONY: seeds depths
+seeds: $(READY)  ## three training runs of each small model: what is luck? renews reports/seeds
+	PATH="$(CURDIR)/$(BIN):$$PATH" sh envs/snakemake.sh --configfile config/seeds.yaml
+	$(call renew,seeds,explorer.html)
+
+depths: $(READY)  ## needles at fixed depths to eight times the training length; renews reports/depths
+	PATH="$(CURDIR)/$(BIN):$$PATH" sh envs/snakemake.sh --configfile config/depths.yaml
+	$(call renew,depths,explorer.html)
+
 DOCS := .venv-docs
 .PHONY: docs
 docs: $(DOCS)/ready  ## the documentation as one site; a broken link is an error

@@ -18,6 +18,7 @@ MATERIAL = (
     "reports/captions",
     "reports/templates",
     "resources/nano",
+    "resources/nano-seeds",
     "resources/project",
     "resources/published",
     "resources/registry.yaml",

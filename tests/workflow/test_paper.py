@@ -89,7 +89,7 @@ def test_the_whole_paper_can_be_planned(
     """What the mirror has not is still to be fetched: the two files of questions."""
     folder, _ = fetched
     jobs = planned(folder, "--profile", "slurm")
-    assert (jobs["predict"], jobs["verify_model"], jobs["external"]) == (8 * (5 + 4), 8, 2)
+    assert (jobs["predict"], jobs["verify_model"], jobs["external"]) == (8 * (5 + 5), 8, 2)
 
 
 @pytest.mark.slurm

@@ -34,7 +34,7 @@ LENGTHS = {
     "examples/stories": {},
 }
 """Of the studies in `config/`, the lengths that take a test less than a minute."""
-ELSEWHERE = {"config", "served", "architectures", "paper-corrected", "paper-hazards"}
+ELSEWHERE = {"config", "served", "architectures", "seeds", "paper-corrected", "paper-hazards"}
 """The default study is the one of other tests, one behind servers needs those, and the paper's
 others have the pages of `paper` and `hazards`."""
 
