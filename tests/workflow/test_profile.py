@@ -52,7 +52,7 @@ def test_both_ways_to_name_it_plan_the_same(clone: Path) -> None:
 
 
 def test_it_takes_the_study_of_the_paper(clone: Path) -> None:
-    assert planned(clone, "--profile", "slurm")["predict"] == 8 * (5 + 4)
+    assert planned(clone, "--profile", "slurm")["predict"] == 8 * (5 + 5)
 
 
 def test_a_mistake_in_the_cluster_file_ends_the_run_with_one_line(clone: Path) -> None:
