@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.models.recurrent_gemma.modeling_recurrent_gemma import RecurrentGemmaRglru
 
-from needlework.models import load
+from needlework.models import load, rotary
 from needlework.models.decoder import Decoder
 
 # The same sums in another order.
@@ -122,6 +122,9 @@ def only_float64() -> Iterator[None]:
         patch.setattr(torch.Tensor, "float", torch.Tensor.double)
         # The dtype of this scan is a default argument, fixed when transformers was imported.
         patch.setattr(RecurrentGemmaRglru._rnn_scan, "__defaults__", (torch.float64,))
+        # Frequencies are made once; those with the digits of float32 are no use here.
+        made = rotary._frequencies.__wrapped__
+        patch.setattr(rotary, "_frequencies", made)
         yield
 
 

@@ -134,11 +134,11 @@ def test_a_recurrent_model_answers_at_any_length_in_the_same_memory(
 
 @pytest.mark.slow
 def test_a_cell_that_cannot_fit_is_refused_with_the_length_that_does(tmp_path: Path) -> None:
-    """Llama at 128K in 500 MB: one line, before anything is computed."""
+    """Llama at 128K in 300 MB: one line, before anything is computed."""
     make(tmp_path, LENGTHS[-1])
-    code, _, said = predict(tmp_path, "nano-llama", LENGTHS[-1], "--memory", 500)
-    fits = longest_that_fits(load(ROOT / "resources/nano/llama"), 500 << 20)
+    code, _, said = predict(tmp_path, "nano-llama", LENGTHS[-1], "--memory", 300)
+    fits = longest_that_fits(load(ROOT / "resources/nano/llama"), 300 << 20)
     assert (code, said.count("\n")) == (2, 1)
     assert said.startswith("needlework: ")
-    assert f"500.0 MB are given; up to {fits} fit: choose a shorter length" in said
+    assert f"300.0 MB are given; up to {fits} fit: choose a shorter length" in said
     assert LENGTHS[1] < fits < LENGTHS[-1]
