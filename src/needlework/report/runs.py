@@ -9,7 +9,7 @@ from needlework.analysis.training_runs import runs_of
 from needlework.report.composition import Point
 from needlework.study.shown import ShownModel
 
-RUNS = "where a recipe was trained several times, from its worst run to its best"
+RUNS = "where a recipe was trained several times, from the worst run to the best"
 """What a band is there; each run is a thin line."""
 
 

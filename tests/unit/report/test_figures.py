@@ -91,7 +91,7 @@ def test_training_runs_of_a_recipe_are_one_line_with_its_runs_beside_it(kind: Fi
         assert mamba["runs"] == 3
         assert "runs" not in next(row for row in recipes if row["label"] == names["nano-rwkv6"])
     told = " ".join(chart["title"]["subtitle"])
-    assert "from its worst run to its best" in told
+    assert "from the worst run to the best" in told
 
 
 def test_a_figure_says_how_many_runs_its_recipes_have(tmp_path: Path) -> None:
