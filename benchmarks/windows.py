@@ -5,13 +5,14 @@ length, and asked for single needles in prompts of that length. A killed run goe
 checkpoint.
 """
 
+import logging
 from pathlib import Path
+from unittest import mock
 
 import click
 
 from needlework import installed, models
 from needlework.models.config import Attention
-from needlework.nano import architectures
 from needlework.nano.architectures import LAYERS, TRAINED_LENGTH
 from needlework.study.catalogue import read_tasks
 from needlework.training.curriculum import Curriculum
@@ -27,6 +28,7 @@ SINGLE = ("niah_single_1", "niah_single_2", "niah_single_3")
 @click.option("--samples", type=click.IntRange(min=1), default=200, show_default=True)
 def main(folder: Path, windows: tuple[int, ...], seed: int, samples: int) -> None:
     """Train the windows that FOLDER lacks; print the shares of single needles that are found."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     tasks = read_tasks(installed.find("config/tasks.yaml")).nano.chosen(
         "ruler", None, where="ruler"
     )
@@ -49,13 +51,12 @@ def _trained(folder: Path, window: int, curriculum: Curriculum, seed: int) -> Pa
         return installed.find("resources/nano/griffin")
     checkpoint = folder / f"griffin-window{window}"
     if not (checkpoint / "card.md").exists():
-        shipped = LAYERS["griffin"]
-        architectures.LAYERS["griffin"] = tuple(
+        layers = tuple(
             layer.model_copy(update={"window": window}) if isinstance(layer, Attention) else layer
-            for layer in shipped
+            for layer in LAYERS["griffin"]
         )
-        train("griffin", curriculum, Recipe(seed=seed), checkpoint)
-        architectures.LAYERS["griffin"] = shipped
+        with mock.patch.dict(LAYERS, griffin=layers):
+            train("griffin", curriculum, Recipe(seed=seed), checkpoint)
     return checkpoint
 
 

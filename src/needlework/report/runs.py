@@ -9,8 +9,8 @@ from needlework.analysis.training_runs import runs_of
 from needlework.report.composition import Point
 from needlework.study.shown import ShownModel
 
-RUNS = "where a recipe was trained several times, from the worst run to the best"
-"""What a band is there; each run is a thin line."""
+RUNS = "from the worst run to the best"
+"""What a band is of a recipe that was trained several times; each run is a thin line."""
 
 
 def over_runs(
@@ -78,5 +78,6 @@ def bands(rows: Sequence[Point], runs: Sequence[Point]) -> str:
     """What bands show, in a sentence."""
     if not runs:
         return "Bands: 95 % intervals."
-    single = any("runs" not in row for row in rows)
-    return f"Bands: 95 % intervals; {RUNS}." if single else f"Bands: {RUNS.partition(', ')[2]}."
+    if all("runs" in row for row in rows):
+        return f"Bands: {RUNS}."
+    return f"Bands: 95 % intervals; where a recipe was trained several times, {RUNS}."
