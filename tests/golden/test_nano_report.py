@@ -106,6 +106,13 @@ def test_the_readme_counts_the_findings_of_the_committed_audit() -> None:
     assert int(told) == pl.read_csv(REPORT / "audit.csv").height
 
 
+def test_no_committed_page_shows_the_signs_that_should_have_set_it_in_bold() -> None:
+    """Stars that a template wrote were once escaped as if a value held them."""
+    pages = sorted((ROOT / "reports").glob("*/*.md"))
+    assert any("**-" in path.read_text(encoding="utf-8") for path in pages)
+    assert not [path for path in pages if "\\*\\*" in path.read_text(encoding="utf-8")]
+
+
 DRAWINGS = sorted((ROOT / "reports").glob("*/figures/*.svg"))
 
 
