@@ -4,6 +4,7 @@ The environment sees the packages of this one, as `pip install` would have broug
 """
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -91,6 +92,20 @@ def test_it_is_small_and_has_no_path_twice(wheel: Path) -> None:
     assert "needlework/project/workflow/Snakefile" in names
     assert "needlework/project/resources/nano/llama/model.safetensors" in names
     assert not [name for name in names if "__pycache__" in name or name.endswith(".lock")]
+
+
+def test_every_study_in_it_finds_the_small_models_there(wheel: Path) -> None:
+    packed = zipfile.ZipFile(wheel)
+    names = packed.namelist()
+    studies = [name for name in names if re.search(r"project/config/[\w-]+\.yaml$", name)]
+    named = {
+        weights
+        for study in studies
+        for weights in re.findall(r"checkpoint: (resources/nano\S+)", packed.read(study).decode())
+    }
+    assert "resources/nano/llama" in named
+    missing = [one for one in named if f"needlework/project/{one}/model.safetensors" not in names]
+    assert not missing
 
 
 def test_commands_find_what_they_need_in_an_empty_folder(python: Path, empty: Path) -> None:
