@@ -1,6 +1,7 @@
 """Would we notice? Controls that are none, and the tests that catch them."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from needlework.analysis import controls as analysis
 from needlework.statistics.resampling import Questions
 from needlework.study import controls as of_study
+from needlework.study import datasets
 from needlework.tasks import controls, frequent_words, generators
 from tests.unit.analysis import test_controls as of_analysis
 from tests.unit.study import test_controls as of_plan
@@ -68,6 +70,34 @@ def test_a_list_in_which_words_stand_out_is_caught(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(frequent_words, "_level", lambda counts: counts)
     with pytest.raises(AssertionError):
         of_tasks.test_without_needle_no_word_of_a_list_stands_out("fwe")
+
+
+@pytest.mark.parametrize("control", ["no-haystack", "no-needle"])
+def test_distractors_that_are_drawn_anew_are_caught(
+    control: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the needles of the control itself: others, or none."""
+    monkeypatch.setattr(datasets, "_own_values", lambda *_: None)
+    with pytest.raises(AssertionError):
+        of_tasks.test_a_control_is_compared_with_the_same_values(
+            "niah_multikey_3", control, tmp_path
+        )
+
+
+def test_distractors_that_are_cut_off_are_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = controls._cut
+
+    def bare(*arguments: Any) -> Any:
+        kept, told = honest(*arguments)
+        return kept, told.model_copy(update={"distractors": None})
+
+    monkeypatch.setattr(controls, "_cut", bare)
+    with pytest.raises(AssertionError):
+        of_tasks.test_a_control_is_compared_with_the_same_values(
+            "niah_multikey_1", "truncated", tmp_path
+        )
 
 
 def test_a_truncated_cell_within_the_training_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
