@@ -1,6 +1,7 @@
-"""The table `controls`, and what pages say of controls.
+"""The tables of controls, and what pages say of controls.
 
-Markdown has groups of tasks, LaTeX the means over all of them, CSV every number.
+Of scores, Markdown has groups of tasks, LaTeX the means over all of them, CSV every number; margins
+are those of `control_margins`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 from needlework.analysis.controls import Beside, Beyond, Controlled, Measured, controlled, whole
 from needlework.files import write_csv, write_text
 from needlework.parsing import parse, read
+from needlework.report import control_margins
 from needlework.report.diagnoses import Listing
 from needlework.report.notes import labels_of
 from needlework.report.rendering import p_value, render
@@ -93,27 +95,41 @@ def write_controls(
     models: Sequence[ShownModel],
     templates: Path,
 ) -> None:
-    """Write the table `controls` as `output` with the suffixes .md, .tex and .csv.
+    """Write the table `controls`, or `control_margins`, as `output` with .md, .tex and .csv.
 
     Raises:
         StudyError: nothing is said of a model that the grid has.
     """
     labels = labels_of(models, grid)
     asked = list(dict.fromkeys(each.control for line in found for each in line.controls))
-    notes = [BRACKETS, *(WORDS[control] for control in asked)]
-    notes += [BEYOND] if "truncated" in asked else []
-    for suffix in (".md", ".tex"):
+    if definition.value == "control_margins":
+        shown, lines = control_margins.listed(found, labels)
+        listings = dict.fromkeys((".md", ".tex"), Listing(control_margins.columns(asked), shown))
+        title, note = control_margins.TITLE, control_margins.NOTE
+    else:
+        lines = [_row(each, labels) for each in found]
+        listings = {
+            suffix: _listing(found, asked, labels, has_groups=suffix == ".md")
+            for suffix in (".md", ".tex")
+        }
+        title, note = TITLE, _note(asked)
+    for suffix, listing in listings.items():
         page = render(
             templates / f"listing{suffix}.j2",
             name=definition.name,
             label=definition.label,
-            title=definition.title or TITLE,
+            title=definition.title or title,
             heads=HEADS,
-            listing=_listing(found, asked, labels, has_groups=suffix == ".md"),
-            note=" ".join(notes),
+            listing=listing,
+            note=note,
         )
         write_text(output.with_name(output.name + suffix), page)
-    write_csv(output.with_name(output.name + ".csv"), (_row(each, labels) for each in found))
+    write_csv(output.with_name(output.name + ".csv"), lines)
+
+
+def _note(asked: Sequence[Control]) -> str:
+    notes = [BRACKETS, *(WORDS[control] for control in asked)]
+    return " ".join([*notes, BEYOND] if "truncated" in asked else notes)
 
 
 def _listing(

@@ -118,7 +118,7 @@ def write(dataset: Dataset, output: Path, tokenizer: Tokenizer, *, watch: Watch)
 
 
 def _compared(dataset: Dataset, rows: Rows, tokenizer: Tokenizer) -> Rows:
-    """The samples with the wrong values that references are compared with, where they are asked for.
+    """The samples with the wrong values that references are compared with, if they are asked for.
 
     A control has those of the sample that it belongs to, so that their margins can be compared.
     """

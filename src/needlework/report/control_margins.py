@@ -1,0 +1,118 @@
+"""The table `control_margins`: how much likelier than wrong values references are, beside controls.
+
+Markdown and LaTeX show the tasks that have wrong values together, CSV every task and every number.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from needlework.analysis.control_margins import PAIRED, Beside, Margins, Nats, Place, Told
+from needlework.analysis.controls import Controlled
+from needlework.report.margins import as_columns, limits
+from needlework.report.rendering import p_value
+from needlework.statistics.contrasts import Interval
+from needlework.study.controls import LABELS
+from needlework.tasks.controls import Control
+
+TITLE = "Margins of references over wrong values beside those of controls, in nats"
+NOTE = (
+    "Of the tasks that have wrong values. Margin: by how many nats the reference is likelier than "
+    "the likeliest wrong value; below 0 a wrong value is likelier. Controls are compared with the "
+    "same wrong values, sample by sample (without haystack with those of the longest length), "
+    "which are in the prompt where they are other needles' values. Last columns: the margin minus "
+    "that of the truncated copy, and minus that without the needle that is asked for, over the "
+    "samples that have both. Above 0 the haystack beyond the copy, or the needle, makes the "
+    "reference likelier; that it is found, the score says. Brackets hold 95 % intervals; samples "
+    "that share a needle count as one cluster. Each task, with intervals, tests (Student's, "
+    "corrected together by Holm's method), nats per token and ranks, is in the CSV file."
+)
+
+
+def by_place(found: Sequence[Controlled]) -> dict[Place, tuple[Margins, ...]]:
+    """The margins of every model, suite and length that has some."""
+    return {(each.model, each.suite, each.length): each.margins for each in found if each.margins}
+
+
+def columns(asked: Sequence[Control]) -> tuple[str, ...]:
+    """What stands above the numbers of the table."""
+    paired = (control for control in asked if control in PAIRED)
+    return (
+        "Score (%)",
+        "Margin",
+        *(LABELS[control].capitalize() for control in asked),
+        *(f"Margin - {LABELS[control]}" for control in paired),
+    )
+
+
+def listed(
+    found: Sequence[Controlled], labels: Mapping[str, str]
+) -> tuple[tuple[tuple[str, ...], ...], list[dict[str, Any]]]:
+    """The rows of a page, and those of a CSV file, which has every task."""
+    rows, lines = [], []
+    for (model, suite, length), told in by_place(found).items():
+        for line in told:
+            lines.append(_line(line, suite, model, labels[model], length))
+            if line.task is None:
+                rows.append((suite, labels[model], str(length), *_shown(line)))
+    return tuple(rows), lines
+
+
+def _shown(line: Margins) -> list[str]:
+    """The cells of a row; the margin of a control stands there without its interval."""
+    paired = [each for each in line.controls if each.control in PAIRED]
+    return [
+        f"{100 * line.score:.0f}",
+        limits(_interval(line.own.margin)),
+        *(_alone(each) for each in line.controls),
+        *map(_more, paired),
+    ]
+
+
+def _alone(beside: Beside) -> str:
+    margin = beside.told.margin if beside.told and beside.state == "measured" else None
+    return beside.state if margin is None else f"{margin.value:.2f}"
+
+
+def _more(beside: Beside) -> str:
+    if beside.more is not None:
+        return limits(beside.more.nats.interval)
+    return "no pairs" if beside.state == "measured" else beside.state
+
+
+def _line(line: Margins, suite: str, model: str, label: str, length: int) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "suite": suite,
+        "task": line.task or "all",
+        "model": model,
+        "label": label,
+        "length": length,
+        "score": round(line.score, 6),
+        "chance": None if line.chance is None else round(line.chance, 6),
+        **_numbers("", line.own),
+    }
+    for each in line.controls:
+        name = each.control.replace("-", "_")
+        row |= {name: each.state, **_numbers(f"{name}_", each.told)}
+        if each.control in PAIRED:
+            more = each.more
+            row |= {
+                **as_columns(f"more_than_{name}", _interval(more.nats if more else None)),
+                f"{name}_pairs": more.pairs if more else None,
+                f"{name}_p_value": p_value(more.p_value) if more else None,
+                f"{name}_corrected": p_value(more.corrected) if more else None,
+            }
+    return row
+
+
+def _numbers(before: str, told: Told | None) -> dict[str, float | None]:
+    first = None if told is None or told.first is None else round(told.first, 6)
+    return {
+        f"{before}samples": told.samples if told else None,
+        **as_columns(f"{before}nats_per_token", _interval(told.nats_per_token if told else None)),
+        **as_columns(f"{before}margin", _interval(told.margin if told else None)),
+        f"{before}first": first,
+    }
+
+
+def _interval(found: Nats | None) -> Interval | None:
+    return None if found is None else found.interval
