@@ -18,13 +18,15 @@ TITLE = "Margins of references over wrong values beside those of controls, in na
 NOTE = (
     "Of the tasks that have wrong values. Margin: by how many nats the reference is likelier than "
     "the likeliest wrong value; below 0 a wrong value is likelier. Controls are compared with the "
-    "same wrong values, sample by sample (without haystack with those of the longest length), "
-    "which are in the prompt where they are other needles' values. Last columns: the margin minus "
-    "that of the truncated copy, and minus that without the needle that is asked for, over the "
-    "samples that have both. Above 0 the haystack beyond the copy, or the needle, makes the "
-    "reference likelier; that it is found, the score says. Brackets hold 95 % intervals; samples "
+    "same wrong values, sample by sample; without haystack, with those of the longest length. Last "
+    "columns: the margin minus that of the control, over the samples that have both. Above 0 what "
+    "the control lacks, the text before its end or the needle that is asked for, makes the "
+    "reference likelier. Where wrong values are those of other needles, they stay in the prompt "
+    "without the needle: there the difference says that the needle was read, and not that it was "
+    "told from the others, which the margin itself says. Brackets hold 95 % intervals; samples "
     "that share a needle count as one cluster. Each task, with intervals, tests (Student's, "
-    "corrected together by Holm's method), nats per token and ranks, is in the CSV file."
+    "corrected together by Holm's method), nats per token and how often the reference is first, "
+    "is in the CSV file."
 )
 
 
