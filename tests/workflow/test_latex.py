@@ -6,13 +6,18 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import polars as pl
 import pytest
 
+from needlework.report.controls import write_controls
 from needlework.report.tables import write_table
 from needlework.scores.cells import CellEstimate
 from needlework.statistics.means import Estimate
+from needlework.study.definitions import TableDefinition
 from needlework.study.paper import MODELS
 from tests.study_for_tests import estimates, right, score_tables, small_plan
+from tests.unit.analysis.test_control_margins import ROWS, asked
+from tests.unit.analysis.test_controls import compared
 from tests.unit.report.test_tables import TEMPLATES, measured, models_table, proof
 
 SUITES = {
@@ -57,7 +62,26 @@ def tables(folder: Path) -> list[str]:
             name = f"{table.name}{suffix}"
             write_table(table, folder / name, found, templates=TEMPLATES, intervals=intervals)
             names.append(name)
-    return names
+    return [*names, *control_tables(folder)]
+
+
+def control_tables(folder: Path) -> list[str]:
+    """What is told beside controls of a name and of numbers as long as they get."""
+    study = asked()
+    models = [each.model_copy(update={"label": "Transformer++"}) for each in study.shown()]
+    is_itself = ~pl.col("model").str.contains("+", literal=True)
+    margin = pl.when(is_itself).then(pl.col("margin") - 50).otherwise("margin")
+    found = compared(study, ROWS.with_columns(margin.alias("margin")))
+    table = TableDefinition(name="control_margins", value="control_margins")
+    write_controls(
+        table,
+        folder / table.name,
+        found,
+        grid=study.grid(),
+        models=models,
+        templates=TEMPLATES,
+    )
+    return [table.name]
 
 
 @pytest.fixture(scope="module")

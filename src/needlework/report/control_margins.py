@@ -3,12 +3,13 @@
 Markdown and LaTeX show the tasks that have wrong values together, CSV every task and every number.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from needlework.analysis.control_margins import PAIRED, Beside, Margins, Nats, Place, Told
 from needlework.analysis.controls import Controlled
-from needlework.report.margins import as_columns, limits
+from needlework.report.diagnoses import Listing
+from needlework.report.margins import as_columns
 from needlework.report.rendering import p_value
 from needlework.statistics.contrasts import Interval
 from needlework.study.controls import LABELS
@@ -35,50 +36,57 @@ def by_place(found: Sequence[Controlled]) -> dict[Place, tuple[Margins, ...]]:
     return {(each.model, each.suite, each.length): each.margins for each in found if each.margins}
 
 
-def columns(asked: Sequence[Control]) -> tuple[str, ...]:
-    """What stands above the numbers of the table."""
-    paired = (control for control in asked if control in PAIRED)
-    return (
-        "Score (%)",
-        "Margin",
-        *(LABELS[control].capitalize() for control in asked),
-        *(f"Margin - {LABELS[control]}" for control in paired),
-    )
+def listing(
+    found: Sequence[Controlled],
+    asked: Sequence[Control],
+    labels: Mapping[str, str],
+    *,
+    has_controls: bool,
+) -> Listing:
+    """The rows of a page, over all tasks that have wrong values; with the margin of each control,
+    which has its interval in the CSV file, or with differences alone, for narrow pages."""
+    alone = [LABELS[control].capitalize() for control in asked if has_controls]
+    paired = [f"Margin - {LABELS[control]}" for control in asked if control in PAIRED]
+    rows = []
+    for (model, suite, length), line in _lines(found):
+        if line.task is None:
+            told = [f"{100 * line.score:.0f}", _limits(line.own.margin)]
+            told += [_alone(each) for each in line.controls if has_controls]
+            told += [_more(each) for each in line.controls if each.control in PAIRED]
+            rows.append((suite, labels[model], str(length), *told))
+    return Listing(("Score (%)", "Margin", *alone, *paired), tuple(rows))
 
 
-def listed(
-    found: Sequence[Controlled], labels: Mapping[str, str]
-) -> tuple[tuple[tuple[str, ...], ...], list[dict[str, Any]]]:
-    """The rows of a page, and those of a CSV file, which has every task."""
-    rows, lines = [], []
-    for (model, suite, length), told in by_place(found).items():
-        for line in told:
-            lines.append(_line(line, suite, model, labels[model], length))
-            if line.task is None:
-                rows.append((suite, labels[model], str(length), *_shown(line)))
-    return tuple(rows), lines
-
-
-def _shown(line: Margins) -> list[str]:
-    """The cells of a row; the margin of a control stands there without its interval."""
-    paired = [each for each in line.controls if each.control in PAIRED]
+def numbers(found: Sequence[Controlled], labels: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The lines of the CSV file: every number, of all tasks together and of each."""
     return [
-        f"{100 * line.score:.0f}",
-        limits(_interval(line.own.margin)),
-        *(_alone(each) for each in line.controls),
-        *map(_more, paired),
+        _line(line, suite, model, labels[model], length)
+        for (model, suite, length), line in _lines(found)
     ]
+
+
+def _lines(found: Sequence[Controlled]) -> Iterator[tuple[Place, Margins]]:
+    return ((place, line) for place, told in by_place(found).items() for line in told)
 
 
 def _alone(beside: Beside) -> str:
     margin = beside.told.margin if beside.told and beside.state == "measured" else None
-    return beside.state if margin is None else f"{margin.value:.2f}"
+    return beside.state if margin is None else f"{margin.value:.1f}"
+
+
+def _limits(found: Nats | None) -> str:
+    """A number of nats with its interval, with one decimal: a table has many of them."""
+    if found is None:
+        return ""
+    if found.low is None or found.high is None:
+        return f"{found.value:.1f}"
+    return f"{found.value:.1f} [{found.low:.1f}, {found.high:.1f}]"
 
 
 def _more(beside: Beside) -> str:
     if beside.more is not None:
-        return limits(beside.more.nats.interval)
-    return "no pairs" if beside.state == "measured" else beside.state
+        return _limits(beside.more.nats)
+    return "no pairs" if beside.state == "measured" else ""
 
 
 def _line(line: Margins, suite: str, model: str, label: str, length: int) -> dict[str, Any]:

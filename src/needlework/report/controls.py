@@ -102,28 +102,23 @@ def write_controls(
     """
     labels = labels_of(models, grid)
     asked = list(dict.fromkeys(each.control for line in found for each in line.controls))
-    if definition.value == "control_margins":
-        shown, lines = control_margins.listed(found, labels)
-        listings = dict.fromkeys((".md", ".tex"), Listing(control_margins.columns(asked), shown))
-        title, note = control_margins.TITLE, control_margins.NOTE
-    else:
-        lines = [_row(each, labels) for each in found]
-        listings = {
-            suffix: _listing(found, asked, labels, has_groups=suffix == ".md")
-            for suffix in (".md", ".tex")
-        }
-        title, note = TITLE, _note(asked)
-    for suffix, listing in listings.items():
+    are_margins = definition.value == "control_margins"
+    for suffix in (".md", ".tex"):
+        is_wide = suffix == ".md"
         page = render(
             templates / f"listing{suffix}.j2",
             name=definition.name,
             label=definition.label,
-            title=definition.title or title,
+            title=definition.title or (control_margins.TITLE if are_margins else TITLE),
             heads=HEADS,
-            listing=listing,
-            note=note,
+            listing=control_margins.listing(found, asked, labels, has_controls=is_wide)
+            if are_margins
+            else _listing(found, asked, labels, has_groups=is_wide),
+            note=control_margins.NOTE if are_margins else _note(asked),
         )
         write_text(output.with_name(output.name + suffix), page)
+    rows = [_row(each, labels) for each in found]
+    lines = control_margins.numbers(found, labels) if are_margins else rows
     write_csv(output.with_name(output.name + ".csv"), lines)
 
 
