@@ -6,17 +6,17 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import polars as pl
 import pytest
 
 from needlework.report.controls import write_controls
 from needlework.report.tables import write_table
 from needlework.scores.cells import CellEstimate
 from needlework.statistics.means import Estimate
-from needlework.study.definitions import TableDefinition
+from needlework.study.definitions import TableDefinition, TableValue
 from needlework.study.paper import MODELS
+from needlework.tasks.controls import CONTROLS
 from tests.study_for_tests import estimates, right, score_tables, small_plan
-from tests.unit.analysis.test_control_margins import ROWS, asked
+from tests.unit.analysis.test_control_margins import COMPARED, drawn, rows
 from tests.unit.analysis.test_controls import compared
 from tests.unit.report.test_tables import TEMPLATES, measured, models_table, proof
 
@@ -66,22 +66,24 @@ def tables(folder: Path) -> list[str]:
 
 
 def control_tables(folder: Path) -> list[str]:
-    """What is told beside controls of a name and of numbers as long as they get."""
-    study = asked()
-    models = [each.model_copy(update={"label": "Transformer++"}) for each in study.shown()]
-    is_itself = ~pl.col("model").str.contains("+", literal=True)
-    margin = pl.when(is_itself).then(pl.col("margin") - 50).otherwise("margin")
-    found = compared(study, ROWS.with_columns(margin.alias("margin")))
-    table = TableDefinition(name="control_margins", value="control_margins")
-    write_controls(
-        table,
-        folder / table.name,
-        found,
-        grid=study.grid(),
-        models=models,
-        templates=TEMPLATES,
+    """What is told beside controls, of a name and of numbers that are as long as they get."""
+    suites = {"depths": {"tasks": COMPARED, "lengths": [256, 1024]}}
+    study = small_plan(
+        controls=list(CONTROLS), likelihood=True, suites=suites, models=["nano-llama"]
     )
-    return [table.name]
+    models = [each.model_copy(update={"label": "Transformer++"}) for each in study.shown()]
+    found = compared(study, rows(study, lambda *place: 3 * drawn(*place) - 50, score=1.0))
+    values: tuple[TableValue, ...] = ("controls", "control_margins")
+    for value in values:
+        write_controls(
+            TableDefinition(name=value, value=value),
+            folder / value,
+            found,
+            grid=study.grid(),
+            models=models,
+            templates=TEMPLATES,
+        )
+    return [*values]
 
 
 @pytest.fixture(scope="module")
