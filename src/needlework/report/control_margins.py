@@ -71,7 +71,7 @@ def _lines(found: Sequence[Controlled]) -> Iterator[tuple[Place, Margins]]:
 
 def _alone(beside: Beside) -> str:
     margin = beside.told.margin if beside.told and beside.state == "measured" else None
-    return beside.state if margin is None else f"{margin.value:.1f}"
+    return beside.state if margin is None else f"{margin.value:z.1f}"
 
 
 def _limits(found: Nats | None) -> str:
@@ -79,8 +79,8 @@ def _limits(found: Nats | None) -> str:
     if found is None:
         return ""
     if found.low is None or found.high is None:
-        return f"{found.value:.1f}"
-    return f"{found.value:.1f} [{found.low:.1f}, {found.high:.1f}]"
+        return f"{found.value:z.1f}"
+    return f"{found.value:z.1f} [{found.low:z.1f}, {found.high:z.1f}]"
 
 
 def _more(beside: Beside) -> str:
