@@ -99,12 +99,8 @@ class Decoder(nn.Module):
     def writes_beside_prefix(self) -> bool:
         """Whether rows may look at what all of them begin with where it lies, by our own kernel."""
         weight = self.embedding.weight
-        grows = any(
-            isinstance(layer, config.Attention) and layer.window is None
-            for layer in self.config.layers
-        )
         kernel = kernels.chosen("pointwise", weight.device, weight.dtype)
-        return grows and self.reads_in_pieces and kernel != kernels.TORCH
+        return self.config.grows and self.reads_in_pieces and kernel != kernels.TORCH
 
     def prepare(self, prompts: Sequence[npt.NDArray[np.int32]], written: int) -> None:
         """Settle how prompts like these may be read, with answers of up to `written` tokens.
