@@ -27,6 +27,8 @@ LEAST_QUERIES, MOST_QUERIES = 16, 64
 """Queries that a program looks at together; a product of matrices has sixteen rows at least."""
 PROGRAMS = 512
 """Programs that keep a GPU busy: several for each of the 108 multiprocessors of an A100."""
+STAGES = 2
+"""Steps whose keys are in shared memory: two, so that several programs have room in an A100's."""
 NOTHING = tl.constexpr(-1.0e30)
 """Below every score: the largest of none."""
 
@@ -159,12 +161,13 @@ def attend_beside(
     prefix_kernel[(blocks, groups, shared)](
         q_BH1P, prefix.keys_1HSP, prefix.values_1HSP, *found, q_BH1P.stride(0), q_BH1P.stride(1),
         prefix.keys_1HSP.stride(1), prefix.keys_1HSP.stride(2), rows, heads, each, prefix.length,
-        of_shared, width, scale, shared + own, together, size, KEYS,
+        of_shared, width, scale, shared + own, together, size, KEYS, num_stages=STAGES,
     )  # fmt: skip
     own_kernel[(rows, groups, own)](
         q_BH1P, keys_BGSP, values_BGSP, length_B, *found, q_BH1P.stride(0), q_BH1P.stride(1),
         keys_BGSP.stride(0), keys_BGSP.stride(1), keys_BGSP.stride(2), heads, each, of_own, width,
         scale, shared, shared + own, max(LEAST_QUERIES, triton.next_power_of_2(each)), size, KEYS,
+        num_stages=STAGES,
     )  # fmt: skip
     out = torch.empty(rows, heads, 1, width, dtype=q_BH1P.dtype, device=q_BH1P.device)
     merge_kernel[(rows * heads,)](
