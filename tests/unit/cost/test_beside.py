@@ -48,7 +48,7 @@ def test_expected_prefixes_come_close_to_those_of_prompts(checkpoint: str, lengt
         found.append(sum(len(each.prompts) * each.end for each in groups) / count)
     expected = expected_group(decoder, Work(count, length, length / 2, 128, length), 2)
     assert abs(expected.prefix - np.mean(found)) < length / 10
-    assert 1 < expected.prompts < count
+    assert 1 < expected.prompts < count or not expected.prefix
 
 
 def test_needles_at_one_depth_lie_behind_all_that_they_share() -> None:
