@@ -100,6 +100,11 @@ class KeyValueState:
         """Where its rows lie in the buffer."""
         return slice(self.first, self.first + len(self.length_B))
 
+    @property
+    def begun(self) -> int:
+        """Tokens before every row's own columns."""
+        return 0 if self.prefix is None else self.prefix.length
+
     def columns(self, count: int) -> tuple[Tensor, Tensor]:
         """Keys and values of its rows: the first `count` columns, used or not, not copied."""
         rows, buffer = self.rows, self.buffer
@@ -248,7 +253,7 @@ class KeyValueState:
         """The same without a prefix: a copy of it before the first `count` columns of each row."""
         assert self.prefix is not None
         keys_BHSP, values_BHSP = self.columns(count)
-        rows, begun = len(self.length_B), self.prefix.length
+        rows, begun = len(self.length_B), self.begun
         buffer = KeyValueBuffer(
             torch.cat([self.prefix.keys_1HSP.expand(rows, -1, -1, -1), keys_BHSP], dim=2),
             torch.cat([self.prefix.values_1HSP.expand(rows, -1, -1, -1), values_BHSP], dim=2),

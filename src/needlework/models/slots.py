@@ -225,10 +225,8 @@ class KeyValueSlots:
         """See `LayerSlots`."""
         length_B, position_B = ends[self.alike]
         assert len(length_B) == rows
-        columns = min(columns, self.buffer.capacity)
-        return FixedKeyValueState(
-            self.buffer, 0, length_B, position_B, columns, False, 0, self.prefix
-        )
+        told = length_B, position_B, min(columns, self.buffer.capacity), False
+        return FixedKeyValueState(self.buffer, 0, *told, 0, self.prefix)
 
     def advance(self, rows: int, written: Sequence[int], tokens: int) -> None:
         """See `LayerSlots`."""
@@ -255,9 +253,8 @@ class KeyValueSlots:
     def _told(self, state: KeyValueState) -> tuple[list[int], list[int]]:
         """Columns in use and tokens read, per row; only what is unequal has to be asked for."""
         if state.uniform and (self.window is None or not state.longest):
-            begun = 0 if state.prefix is None else state.prefix.length
-            rows = len(state.length_B)
-            return [state.longest] * rows, [begun + state.longest] * rows
+            read, rows = state.begun + state.longest, len(state.length_B)
+            return [state.longest] * rows, [read] * rows
         return asked(state.length_B), asked(state.position_B)
 
     def _copy(self, start: int, source: tuple[Tensor, ...], lengths: Sequence[int]) -> list[int]:
@@ -300,10 +297,7 @@ class DecoderSlots:
             return DecoderState(tuple(slots.rows(start, stop) for slots in self.layers))
 
     def keep(self, state: DecoderState, order: Sequence[int]) -> None:
-        """Let slot i hold row `order[i]` of a state whose rows lie in the first slots.
-
-        A row stays where it is, or comes from behind the rows that are kept.
-        """
+        """See `LayerSlots`: let slot i hold row `order[i]` of a state of the first slots."""
         with one_call():
             for slots, each in zip(self.layers, state.layers, strict=True):
                 slots.keep(each, order)
