@@ -322,11 +322,7 @@ class DecoderSlots:
         return {kind: each for slots in self.layers for kind, each in slots.counts(rows).items()}
 
     def fixed(self, rows: int, columns: int, ends: Ends) -> DecoderState:
-        """What the first slots hold whenever a step is taken that was recorded before.
-
-        Of keys, `columns` are looked at, those included that the step writes. What comes of it is
-        `put` back; how many tokens were read, `advance` is told.
-        """
+        """See `LayerSlots`; what comes of it is `put` back, how many were read `advance` is told."""
         return DecoderState(tuple(slots.fixed(rows, columns, ends) for slots in self.layers))
 
     def advance(self, rows: int, written: Sequence[int], tokens: int) -> None:
