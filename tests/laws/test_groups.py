@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from needlework.cost.formulas import Decoder as Costs
 from needlework.engine import choosing, running
 from needlework.engine.groups import Group, plan_groups
 from needlework.engine.schedule import Limits
@@ -38,7 +39,7 @@ def grouped(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Group]]:
     layers = (SPECS["window"], SPECS["mlp"], SPECS["attention"], SPECS["ssd"])
     monkeypatch.setitem(FAMILIES, "windows", (layers, config.Norm()))
     monkeypatch.setattr(Decoder, "writes_beside_prefix", True)
-    monkeypatch.setattr(running, "least_saved", lambda decoder, width: SAVED)
+    monkeypatch.setattr(Costs, "least_saved", lambda self, width: SAVED)
     monkeypatch.setattr(running, "plan_groups", planned)
     yield found
     assert [each for each in found if each.parent is not None], "no prefix goes on from another"

@@ -19,22 +19,6 @@ class Beside(NamedTuple):
     prompts: int
 
 
-def least_saved(decoder: Decoder, width: int) -> float:
-    """Tokens of keys that a group must spare its rows, all together, to be worth its while.
-
-    At the end of a group places stay empty, and the weights are read for fewer rows: at most once
-    more for each token of an answer. So that is what its prefix has to outweigh. Infinite where
-    nothing grows with the tokens.
-    """
-    keys = width * key_elements(decoder)
-    return decoder.step_bytes(width) / keys if keys else math.inf
-
-
-def key_elements(decoder: Decoder) -> int:
-    """Numbers that the layers keep of every token, windows aside."""
-    return sum(layer.key_elements for layer in decoder.layers if layer.window is None)
-
-
 def expected_group(decoder: Decoder, work: Work, width: int) -> Beside:
     """The groups of a task's prompts, all taken to be like their mean.
 
@@ -42,7 +26,7 @@ def expected_group(decoder: Decoder, work: Work, width: int) -> Beside:
     the first of them leave s m (m - 1) / 2 tokens to be read by one row alone; the next group
     begins when that outweighs what a group costs.
     """
-    least, shared, prompts = least_saved(decoder, width), work.shared_tokens, work.samples
+    least, shared, prompts = decoder.least_saved(width), work.shared_tokens, work.samples
     alone = Beside(0, prompts)
     if prompts * shared < least:
         return alone

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Literal, NamedTuple
 
 from needlework.cost.architectures import Weights, architecture
-from needlework.cost.beside import expected_group, key_elements
+from needlework.cost.beside import expected_group
 from needlework.cost.devices import START_SECONDS, Device, Rates, assumed, home
 from needlework.cost.formulas import Decoder, costs
 from needlework.cost.room import GROUP, SHARE_OF_FREE, Cell, Room, room_for
@@ -225,7 +225,7 @@ def _writing(decoder: Decoder, batches: list[Batch], width: int, rates: Rates) -
         in_use = max(1.0, rows)
         tokens = round(work.prompt_tokens + work.answer_tokens / 2)
         steps = work.written / in_use
-        shared = width * prefix * key_elements(decoder)
+        shared = width * prefix * decoder.growing_elements
         states = 2 * decoder.fixed_bytes(width) + decoder.key_bytes(tokens, width) - shared
         moved = decoder.step_bytes(width) + shared + in_use * states
         moving = moved / rates.bandwidth

@@ -98,8 +98,8 @@ class Cell(NamedTuple):
         pairs = tokens * decoder.most_keys(self.longest)
         pairs = pairs if decoder.spec.one_shot else min(pairs, MASKED_PAIRS)
         states = 2 * (rows * decoder.fixed_bytes(width) + windows * width)
-        copies = rows * self.longest * max(each.key_elements for each in decoder.layers)
-        joined = copies * width if self.prefix else 0
+        widest = max((each.key_elements for each in decoder.layers), default=0)
+        joined = rows * self.longest * widest * width if self.prefix else 0
         return tokens * decoder.call_bytes(width) + states + joined + MASK_BYTES * pairs
 
     def writing_bytes(self, rows: int, kind: str) -> int:

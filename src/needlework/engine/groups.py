@@ -48,7 +48,7 @@ def plan_groups(prompts: Sequence[Tokens], least_saved: float) -> tuple[Group, .
     """All prompts in groups, each prefix after the one that it is read on from, depth first.
 
     A prefix is worth it where it spares its rows `least_saved` tokens of keys or more, all rows
-    together, compared with the prefix that is read on from (`cost.beside.least_saved`). Where
+    together, compared with the prefix that is read on from (`cost.formulas`). Where
     prompts have nothing in common, they are one group without a prefix.
     """
     forest = plan_forest(prompts, branch_cost=least_saved)

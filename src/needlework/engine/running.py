@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from needlework.cost.beside import least_saved
 from needlework.cost.formulas import costs
 from needlework.engine.choosing import Chooser, Greedy, Sampled
 from needlework.engine.decode import Finished, decode, unseen_tokens
@@ -125,7 +124,7 @@ class Engine:
         if self.memory is None or not (self.share and self.decoder.writes_beside_prefix):
             return (Group(tuple(range(len(prompts)))),)
         width = self.decoder.embedding.weight.element_size()
-        return plan_groups(prompts, least_saved(costs(self.decoder.config), width))
+        return plan_groups(prompts, costs(self.decoder.config).least_saved(width))
 
     def _beside(self, behind: Behind, asked: Sequence[Question]) -> Limits | None:
         """The limits for rows beside a prefix; None where there is none."""

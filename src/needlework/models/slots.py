@@ -322,7 +322,7 @@ class DecoderSlots:
         return {kind: each for slots in self.layers for kind, each in slots.counts(rows).items()}
 
     def fixed(self, rows: int, columns: int, ends: Ends) -> DecoderState:
-        """See `LayerSlots`; what comes of it is `put` back, how many were read `advance` is told."""
+        """See `LayerSlots`; what comes of it is `put` back, and `advance` is told how far."""
         return DecoderState(tuple(slots.fixed(rows, columns, ends) for slots in self.layers))
 
     def advance(self, rows: int, written: Sequence[int], tokens: int) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from needlework.cost import room
-from needlework.cost.beside import expected_group, least_saved
+from needlework.cost.beside import expected_group
 from needlework.cost.formulas import Decoder as Costs
 from needlework.cost.formulas import costs
 from needlework.cost.published import published
@@ -41,7 +41,7 @@ def needles(count: int, length: int, *, start: int, stop: int, seed: int = 0) ->
 def test_expected_prefixes_come_close_to_those_of_prompts(checkpoint: str, length: int) -> None:
     """Needles anywhere, 250 of them: within a tenth of all tokens, over three haystacks."""
     decoder, count = costs_of(checkpoint), 250
-    least = least_saved(decoder, 2)
+    least = decoder.least_saved(2)
     found = []
     for seed in range(3):
         groups = plan_groups(needles(count, length, start=0, stop=length, seed=seed), least)
@@ -56,13 +56,13 @@ def test_needles_at_one_depth_lie_behind_all_that_they_share() -> None:
     found = expected_group(decoder, Work(250, 8192, 4096, 128), 2)
     assert found == (4096, 250)
     prompts = needles(250, 8192, start=4096, stop=4097)
-    (group,) = plan_groups(prompts, least_saved(decoder, 2))
+    (group,) = plan_groups(prompts, decoder.least_saved(2))
     assert (group.end, len(group.prompts)) == found
 
 
 def test_a_prefix_that_outweighs_no_weights_is_not_kept() -> None:
     decoder = costs_of(PLUSPLUS)
-    least = least_saved(decoder, 2)
+    least = decoder.least_saved(2)
     assert least == pytest.approx(decoder.step_bytes(2) / decoder.key_bytes(1, 2))
     few = math.ceil(least / 4096) - 1
     assert expected_group(decoder, Work(few, 8192, 4096, 128), 2) == (0, few)
@@ -72,7 +72,7 @@ def test_a_prefix_that_outweighs_no_weights_is_not_kept() -> None:
 @pytest.mark.parametrize("checkpoint", [MAMBA, GEMMA])
 def test_what_does_not_grow_is_never_a_prefix(checkpoint: str) -> None:
     decoder = costs_of(checkpoint)
-    assert least_saved(decoder, 2) == math.inf
+    assert decoder.least_saved(2) == math.inf
     assert expected_group(decoder, Work(10_000, 8192, 4096, 128), 2) == (0, 10_000)
 
 
