@@ -92,9 +92,9 @@ def load(
     with torch.no_grad():
         # A second copy of a tied weight is compared with the first, so it comes last.
         for aliases in (False, True):
-            for name, tensor in reading.tensors(files):
-                if not carries_nothing(name) and places[name].alias == aliases:
-                    place_tensor(name, tensor, places[name], parameters)
+            wanted = {name for name, place in places.items() if place.alias == aliases}
+            for name, tensor in reading.tensors(files, wanted):
+                place_tensor(name, tensor, places[name], parameters)
     return decoder.eval().requires_grad_(False)
 
 
