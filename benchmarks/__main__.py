@@ -178,7 +178,7 @@ def data(output: Path, tokenizer: str, resources: Path, golden: Path | None, sam
     "--length", "lengths", type=click.IntRange(min=1), multiple=True, default=[1024, 16_384]
 )
 @click.option("--samples", type=click.IntRange(min=1), default=250, show_default=True)
-@click.option("--memory", type=click.IntRange(min=1), default=8000, show_default=True)
+@click.option("--memory", type=click.IntRange(min=1), default=2500, show_default=True)
 def start(
     output: Path,
     tokenizer: Path,

@@ -119,7 +119,7 @@ def main(output: Path, words: list[str]) -> None:
         module, name = place.split(".")
         function = getattr(modules[module], name)
         setattr(modules[module], name, watch.timed(step, function))
-    setattr(Decoder, "slots", watch.timed(STORAGE, Decoder.slots))
+    Decoder.slots = watch.timed(STORAGE, Decoder.slots)
     for name in ("read", "forward"):
         setattr(Decoder, name, watch.stop)
     sys.argv = ["needlework", *words]

@@ -20,7 +20,6 @@ from torch import Tensor
 from benchmarks.measure import asked_cell
 from benchmarks.starting import Start
 from needlework import tokenizers
-from needlework.cost.published import published
 from needlework.errors import EngineError
 from needlework.external.snapshots import MANIFEST, Manifest, Snapshot, Stored
 from needlework.files import write_records, write_text
@@ -74,7 +73,7 @@ class Asked:
 
 
 def measure(asked: Asked, folder: Path) -> Iterator[Measured]:
-    """Every checkpoint at every length, cold and warm, by its hub id; once as a folder.
+    """Every checkpoint at every length, by its hub id; at the first also cold, and as a folder.
 
     Raises:
         EngineError: a start failed; the last line that it said.
@@ -83,10 +82,11 @@ def measure(asked: Asked, folder: Path) -> Iterator[Measured]:
         _write_datasets(asked, length, folder)
     for checkpoint in CHECKPOINTS:
         files = _write_checkpoint(checkpoint, folder)
+        first = asked.lengths[0]
+        yield _measured(asked, checkpoint, first, folder, forgotten=files)
         for length in asked.lengths:
-            for cold in (True, False):
-                yield _measured(asked, checkpoint, length, folder, forgotten=files if cold else ())
-        yield _measured(asked, checkpoint, asked.lengths[0], folder, own=files[0].parent)
+            yield _measured(asked, checkpoint, length, folder)
+        yield _measured(asked, checkpoint, first, folder, own=files[0].parent)
         for file in files:
             file.unlink()
 

@@ -16,6 +16,7 @@ from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers
 from needlework import tokenizers
 from needlework.tasks.released.counting import Counter, Rope
 from needlework.tokenizers import Tokenizer
+from needlework.tokenizers.repeated import Repeated
 from needlework.tokenizers.world import WorldTokenizer
 from tests.released_for_tests import Material
 
@@ -235,6 +236,31 @@ def test_counts_add_up(name: str, shared: Path) -> None:
         check_sums(tokenizer, essay[start : start + 500])
 
 
+def check_repeated(tokenizer: Tokenizer, texts: st.SearchStrategy[str]) -> None:
+    """Whatever has been read before, the tokens of a prompt are those of the whole text."""
+    repeated = Repeated(tokenizer)
+
+    @settings(max_examples=EXAMPLES, deadline=None, database=None)
+    @given(st.lists(texts, max_size=4))
+    def check(texts: list[str]) -> None:
+        expected = [[*tokenizer.begin, *ids] for ids in tokenizer.encode_batch(texts)]
+        assert [found.tolist() for found in repeated.encode(texts)] == expected
+
+    check()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_put_together_is_what_is_read_whole(name: str, shared: Path) -> None:
+    tokenizer = of(name, shared)
+    check_repeated(tokenizer, st.one_of(TEXT, PROSE))
+    essay = Material(shared).essay
+    texts = [*HARD, *(essay[start : start + 4000] for start in range(0, 60_000, 1500))]
+    repeated = Repeated(tokenizer)
+    for _ in range(2):
+        found = [tokens.tolist() for tokens in repeated.encode(texts)]
+        assert found == [[*tokenizer.begin, *tokenizer.encode(text)] for text in texts]
+
+
 def trained(kind: str) -> library.Tokenizer:
     """A small tokenizer of one of the layouts that may be cut, trained on made-up text."""
     draws = random.Random(1)
@@ -281,6 +307,7 @@ def test_every_layout_that_may_be_cut_adds_up(kind: str, tmp_path: Path) -> None
         check_sums(tokenizer, text)
 
     check()
+    check_repeated(tokenizer, st.one_of(st.text(string.printable, max_size=40), PROSE))
     for text in ("<s> it's <tag>  abc", "ab <s>  cd\n <s> e   f", "a <tag> b<tag> c"):
         check_sums(tokenizer, text)
 

@@ -47,14 +47,25 @@ class Repeated:
         return [np.frombuffer(each, dtype=_ID) for each in found]
 
     def _sentences_of(self, text: str) -> list[str]:
-        """The text in parts that end with a full stop, or the whole of it."""
+        """The text in parts, which end with a full stop where there may be a cut behind it."""
         if not self._cuts or _STOP in self._ends:
             return [text]
-        first, *rest = text.split(f"{_STOP} ")
-        if not all(map(self._may_start, rest)):
-            return [text]
+        parts = text.split(f"{_STOP} ")
+        if not all(map(self._may_start, parts[1:])):
+            parts = self._joined(parts)
+        first, *rest = parts
         *inner, last = [first, *(f"{self._blank}{each}" for each in rest)]
         return [*(f"{each}{_STOP}" for each in inner), last]
+
+    def _joined(self, parts: Sequence[str]) -> list[str]:
+        """The parts between which there may be cuts, the others put together again."""
+        joined: list[list[str]] = []
+        for part in parts:
+            if joined and not self._may_start(part):
+                joined[-1].append(part)
+            else:
+                joined.append([part])
+        return [f"{_STOP} ".join(each) for each in joined]
 
     def _may_start(self, part: str) -> bool:
         """Whether there may be a cut before the blank that this stands behind."""
@@ -65,9 +76,7 @@ class Repeated:
 
     def _read(self, sentences: Mapping[str, None]) -> None:
         """Learn the tokens of every sentence that is not known."""
-        new = {
-            each: self._words_of(each) for each in sentences if each not in self._sentences
-        }
+        new = {each: self._words_of(each) for each in sentences if each not in self._sentences}
         words = dict.fromkeys(word for own in new.values() for word in own)
         unknown = [word for word in words if word not in self._words]
         if unknown:
