@@ -53,7 +53,7 @@ class Start(Closed):
     read_bytes: int
     """What came from the disk, and not from memory."""
     loaded: tuple[str, ...]
-    """Libraries that were imported, by their first name."""
+    """Modules that were imported."""
 
 
 class Stopwatch:
@@ -93,7 +93,7 @@ class Stopwatch:
         start = Start(
             steps=tuple(Step(name=name, cpu=c, wall=w) for name, (c, w) in self._spent.items()),
             read_bytes=psutil.Process().io_counters().read_bytes,
-            loaded=tuple(sorted({name.partition(".")[0] for name in sys.modules})),
+            loaded=tuple(sorted(sys.modules)),
         )
         self._output.write_text(start.model_dump_json(), encoding="utf-8")
         os._exit(0)
@@ -119,9 +119,10 @@ def main(output: Path, words: list[str]) -> None:
         module, name = place.split(".")
         function = getattr(modules[module], name)
         setattr(modules[module], name, watch.timed(step, function))
-    Decoder.slots = watch.timed(STORAGE, Decoder.slots)
-    for name in ("read", "forward"):
-        setattr(Decoder, name, watch.stop)
+    stands_in: dict[str, Callable[..., Any]] = dict.fromkeys(("read", "forward"), watch.stop)
+    stands_in["slots"] = watch.timed(STORAGE, Decoder.slots)
+    for name, method in stands_in.items():
+        setattr(Decoder, name, method)
     sys.argv = ["needlework", *words]
     cli.main()
 

@@ -73,20 +73,23 @@ class Asked:
 
 
 def measure(asked: Asked, folder: Path) -> Iterator[Measured]:
-    """Every checkpoint at every length, by its hub id; at the first also cold, and as a folder.
+    """Every checkpoint by its hub id, cold and warm, and as a folder, at the first length.
+
+    At the other lengths only the first of them: what they add is the same for all.
 
     Raises:
         EngineError: a start failed; the last line that it said.
     """
     for length in asked.lengths:
         _write_datasets(asked, length, folder)
+    first, *longer = asked.lengths
     for checkpoint in CHECKPOINTS:
         files = _write_checkpoint(checkpoint, folder)
-        first = asked.lengths[0]
         yield _measured(asked, checkpoint, first, folder, forgotten=files)
-        for length in asked.lengths:
-            yield _measured(asked, checkpoint, length, folder)
+        yield _measured(asked, checkpoint, first, folder)
         yield _measured(asked, checkpoint, first, folder, own=files[0].parent)
+        while longer:
+            yield _measured(asked, checkpoint, longer.pop(0), folder)
         for file in files:
             file.unlink()
 
@@ -206,7 +209,8 @@ def _write_archive(tensors: dict[str, Tensor], place: Path) -> list[Path]:
 
 
 def _write_shards(tensors: dict[str, Tensor], place: Path) -> list[Path]:
-    names, files, where = list(tensors), [], {}
+    names, files = list(tensors), []
+    where: dict[str, str] = {}
     for number in range(SHARDS):
         own = names[number * len(names) // SHARDS : (number + 1) * len(names) // SHARDS]
         file = place / f"model-{number + 1:05}-of-{SHARDS:05}.safetensors"

@@ -18,6 +18,8 @@ from needlework.tasks.released.counting import Counter, Rope
 from needlework.tokenizers import Tokenizer
 from needlework.tokenizers.repeated import Repeated
 from needlework.tokenizers.world import WorldTokenizer
+from tests import gguf_for_tests
+from tests.gguf_for_tests import tokenizer_settings
 from tests.released_for_tests import Material
 
 NAMES = ("gpt-neox-20b", "llama-2", "rwkv-world")
@@ -310,6 +312,15 @@ def test_every_layout_that_may_be_cut_adds_up(kind: str, tmp_path: Path) -> None
     check_repeated(tokenizer, st.one_of(st.text(string.printable, max_size=40), PROSE))
     for text in ("<s> it's <tag>  abc", "ab <s>  cd\n <s> e   f", "a <tag> b<tag> c"):
         check_sums(tokenizer, text)
+        (found,) = Repeated(tokenizer).encode([text])
+        assert found.tolist() == [*tokenizer.begin, *tokenizer.encode(text)]
+
+
+@pytest.mark.parametrize("pre", ["smollm", "gpt-2", "llama-bpe"])
+def test_texts_in_which_digits_stand_alone_are_put_together_too(pre: str, tmp_path: Path) -> None:
+    """And those of which nothing is known, whole."""
+    path = gguf_for_tests.write(tmp_path / "tiny.gguf", tokenizer=tokenizer_settings(pre))
+    check_repeated(tokenizers.load(str(path)), st.one_of(TEXT, PROSE))
 
 
 PLACED = (

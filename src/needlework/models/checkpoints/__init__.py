@@ -15,7 +15,7 @@ from needlework.defects import LayerHazard
 from needlework.door import read_settings, shown
 from needlework.errors import CheckpointError
 from needlework.gguf_header import is_gguf, read_header
-from needlework.models.allocation import allocate
+from needlework.models.allocation import allocate, without_memory
 from needlework.models.checkpoints import (
     gguf,
     llama,
@@ -113,8 +113,7 @@ def described(
     told = reading.shapes(reading.shards(source))
     shapes = {name: shape for name, shape in told.items() if not carries_nothing(name)}
     spec, places = _recognise(source, shapes)
-    with torch.device("meta"):
-        decoder = Decoder(with_hazards(spec, hazards))
+    decoder = without_memory(with_hazards(spec, hazards))
     unfilled(places, decoder)
     places = settled(places, shapes)
     account(places, shapes, decoder, where=str(source))
