@@ -7,16 +7,18 @@ cores are slower than those of most clusters.
 from needlework.cost.devices import Device
 
 PROCESS_SECONDS = 3.0
-"""Measured: Python, imports, a tokenizer, and whatever else is the same for every cell."""
-TOKENS_A_SECOND = 1.5e6
-"""Measured: prompt tokens that become an input for the model, from the text of a dataset to the
-plan of shared prefixes, on one core."""
+"""Measured: Python, imports from a disk of the machine, a tokenizer, and whatever else is the same
+for every cell; 2.4 s of CPU."""
+TOKENS_A_SECOND = 3e6
+"""Measured: prompt tokens that become input for a model, from the text of a dataset to the plan of
+shared prefixes, on one core; the eleven tasks of RULER that need no questions of others."""
 FILE_BYTES_A_SECOND = 1e9
-"""Assumed: what a cluster's file system gives one process, nine tenths of an Ethernet of 10 Gbit/s;
-from memory weights were placed faster than that here. Every job is taken to read them anew."""
+"""Assumed: what a cluster's file system gives one process, eight tenths of an Ethernet of
+10 Gbit/s. From memory weights were placed at 1.5 GB/s on a CPU; every job is taken to read them
+anew."""
 GPU_SECONDS = 15.0
-"""Assumed: to make a CUDA context, load libraries and import packages of kernels, for first
-launches, and to load Triton's kernels from the folder that all jobs share (`engine.compiled`). The
+"""Assumed: to make a CUDA context, load its libraries, import packages of kernels, launch for the
+first time, and load Triton's kernels from the folder that all jobs share (`engine.compiled`). The
 job that compiles them takes minutes more: it is the verification of a model, and no cell."""
 
 
