@@ -1,14 +1,19 @@
 """Would we notice? Controls that are none, and the tests that catch them."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
+from needlework.analysis import control_margins
 from needlework.analysis import controls as analysis
 from needlework.statistics.resampling import Questions
 from needlework.study import controls as of_study
+from needlework.study import datasets
 from needlework.tasks import controls, frequent_words, generators
+from tests.unit.analysis import test_control_margins as of_margins
 from tests.unit.analysis import test_controls as of_analysis
 from tests.unit.study import test_controls as of_plan
 from tests.unit.tasks import test_controls as of_tasks
@@ -70,6 +75,34 @@ def test_a_list_in_which_words_stand_out_is_caught(monkeypatch: pytest.MonkeyPat
         of_tasks.test_without_needle_no_word_of_a_list_stands_out("fwe")
 
 
+@pytest.mark.parametrize("control", ["no-haystack", "no-needle"])
+def test_distractors_that_are_drawn_anew_are_caught(
+    control: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the needles of the control itself: others, or none."""
+    monkeypatch.setattr(datasets, "_own_values", lambda *_: None)
+    with pytest.raises(AssertionError):
+        of_tasks.test_a_control_is_compared_with_the_same_values(
+            "niah_multikey_3", control, tmp_path
+        )
+
+
+def test_distractors_that_are_cut_off_are_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = controls._cut
+
+    def bare(*arguments: Any) -> Any:
+        kept, told = honest(*arguments)
+        return kept, told.model_copy(update={"distractors": None})
+
+    monkeypatch.setattr(controls, "_cut", bare)
+    with pytest.raises(AssertionError):
+        of_tasks.test_a_control_is_compared_with_the_same_values(
+            "niah_multikey_1", "truncated", tmp_path
+        )
+
+
 def test_a_truncated_cell_within_the_training_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would be computed twice."""
     honest = of_study._of_suite
@@ -86,6 +119,37 @@ def test_tests_that_are_not_corrected_are_caught(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(analysis, "holm", list)
     with pytest.raises(AssertionError):
         of_analysis.test_tests_are_exact_and_corrected_together()
+
+
+def test_margins_that_are_not_corrected_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control_margins, "holm", list)
+    with pytest.raises(AssertionError):
+        of_margins.test_p_values_are_corrected_together()
+
+
+def test_margins_of_two_samples_that_make_no_pair_are_caught(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The control's margins in another order: as good a mean, and wrong about how sure it is."""
+    honest = control_margins._Study.__init__
+
+    def mixed(self: Any, rows: pl.DataFrame, *rest: Any) -> None:
+        is_control = pl.col("model").str.contains("+", literal=True)
+        turned = pl.col("margin").shift(1).over("model", "suite", "length", "task")
+        turned = pl.when(is_control & turned.is_not_null()).then(turned).otherwise("margin")
+        honest(self, rows.with_columns(margin=turned), *rest)
+
+    monkeypatch.setattr(control_margins._Study, "__init__", mixed)
+    with pytest.raises(AssertionError):
+        of_margins.test_a_difference_is_that_of_pairs("no-needle", of_margins.COMPARED[0])
+    with pytest.raises(AssertionError):
+        of_margins.test_pairs_narrow_the_interval()
+
+
+def test_margins_that_are_always_certain_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control_margins, "clustered_test", lambda *_: 0.0)
+    with pytest.raises(AssertionError):
+        of_margins.test_a_trace_is_told_where_answers_are_all_wrong()
 
 
 def test_a_no_from_too_few_samples_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

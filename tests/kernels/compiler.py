@@ -16,9 +16,10 @@ import torch
 from triton.backends.compiler import GPUTarget
 from triton.runtime import autotuner, driver, jit
 
-from needlework.models import cuda, fused, fused_recurrent
+from needlework.models import cuda, fused, fused_attention, fused_recurrent
 from needlework.models.config import RGLRU, SSD, MixerConfig, TimeMix
 from needlework.models.fused import KINDS
+from needlework.models.key_values import Prefix
 from tests.kernels_for_tests import (
     SCANS,
     Arguments,
@@ -128,6 +129,11 @@ def between_products(width: int, tokens: int, dtype: torch.dtype) -> None:
     for given in (None, (angles, angles)):
         qkv, start = drawn(1, tokens, (heads + 2) * head), torch.zeros(1, dtype=torch.long)
         fused.rotate_append(qkv, given, start, keys, keys.clone(), heads=heads)
+    for groups in (heads, 1):
+        kept = drawn(1, groups, 3 * tokens, head)
+        q, prefix = drawn(1, heads, 1, head), Prefix(kept, kept)
+        lengths = torch.ones(1, dtype=torch.long)
+        fused_attention.attend_beside(q, prefix, kept, kept.clone(), lengths)
     for taps, bias in ((4, weight), (2, None)):
         tail, filters = drawn(1, taps - 1, width), drawn(width, taps)
         fused.convolve_token(x[:, :1], tail, filters, bias, silu=bias is not None)

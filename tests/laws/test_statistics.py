@@ -176,6 +176,7 @@ def test_the_interval_of_numbers_in_clusters_follows_the_definition(
     assert found.value == pytest.approx(mean)
     if groups == 1:
         assert (found.low, found.high) == (-np.inf, np.inf)
+        assert clusters.clustered_test(values, shared) == 1
         return
     spread = 0.0
     for each in set(shared):
@@ -184,6 +185,11 @@ def test_the_interval_of_numbers_in_clusters_follows_the_definition(
     error = sqrt(spread / (groups - 1) * groups) / len(values)
     reach = student.ppf(0.975, groups - 1) * error
     assert (found.low, found.high) == pytest.approx((mean - reach, mean + reach), abs=1e-9)
+    p_value = clusters.clustered_test(values, shared)
+    if mean and error:
+        assert p_value == pytest.approx(2 * student.sf(abs(mean) / error, groups - 1))
+    else:
+        assert p_value == (0.0 if mean else 1.0)
     if shared == list(range(len(shared))):
         assert error == pytest.approx(np.std(values, ddof=1) / sqrt(len(values)))
 

@@ -38,6 +38,17 @@ def test_their_table_is_a_target(project: Path) -> None:
     assert "explorer" not in jobs
 
 
+def test_their_margins_are_a_target_where_likelihoods_are_asked_for(project: Path) -> None:
+    path = project / "config/config.yaml"
+    plain = path.read_text(encoding="utf-8")
+    path.write_text(plain + "likelihood: true\n", encoding="utf-8")
+    jobs = planned(project, "control_margins")
+    path.write_text(plain, encoding="utf-8")
+    assert jobs["predict"] == 6
+    assert jobs["control_table"] == 1
+    assert "explorer" not in jobs
+
+
 def test_a_control_is_asked_its_own_tasks_alone(project: Path) -> None:
     place = "nano-llama+no-haystack/mine/512"
     target = f"results/nano/predictions/{place}.jsonl"

@@ -8,11 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from needlework.report.controls import write_controls
 from needlework.report.tables import write_table
 from needlework.scores.cells import CellEstimate
 from needlework.statistics.means import Estimate
+from needlework.study.definitions import TableDefinition, TableValue
 from needlework.study.paper import MODELS
+from needlework.tasks.controls import CONTROLS
 from tests.study_for_tests import estimates, right, score_tables, small_plan
+from tests.unit.analysis.test_control_margins import COMPARED, drawn, rows
+from tests.unit.analysis.test_controls import compared
 from tests.unit.report.test_tables import TEMPLATES, measured, models_table, proof
 
 SUITES = {
@@ -57,7 +62,28 @@ def tables(folder: Path) -> list[str]:
             name = f"{table.name}{suffix}"
             write_table(table, folder / name, found, templates=TEMPLATES, intervals=intervals)
             names.append(name)
-    return names
+    return [*names, *control_tables(folder)]
+
+
+def control_tables(folder: Path) -> list[str]:
+    """What is told beside controls, of a name and of numbers that are as long as they get."""
+    suites = {"depths": {"tasks": COMPARED, "lengths": [256, 1024]}}
+    study = small_plan(
+        controls=list(CONTROLS), likelihood=True, suites=suites, models=["nano-llama"]
+    )
+    models = [each.model_copy(update={"label": "Transformer++"}) for each in study.shown()]
+    found = compared(study, rows(study, lambda *place: 3 * drawn(*place) - 50, score=1.0))
+    values: tuple[TableValue, ...] = ("controls", "control_margins")
+    for value in values:
+        write_controls(
+            TableDefinition(name=value, value=value),
+            folder / value,
+            found,
+            grid=study.grid(),
+            models=models,
+            templates=TEMPLATES,
+        )
+    return [*values]
 
 
 @pytest.fixture(scope="module")

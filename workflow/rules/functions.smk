@@ -119,7 +119,7 @@ def figure_diagnosis(file):
     return lambda wildcards: [file] if kinds[wildcards.figure] in DIAGNOSED else []
 
 
-CONTROL_TABLES = SHOWN.named("controls")
+CONTROL_TABLES = SHOWN.named("controls", "control_margins")
 TABLES = SCORE_TABLES + MODEL_TABLES + WHY_TABLES + CONTROL_TABLES
 # What the study's controls score, for what shows it: nothing where it asks for none.
 CONTROLLED = [f"{RESULTS}/controls.json"] if PLAN.study.controls else []

@@ -12,6 +12,7 @@ import polars as pl
 from pydantic import Field, PositiveInt
 
 from needlework.analysis.comparisons import holm, sign_flip_test
+from needlework.analysis.control_margins import Margins, State, margins
 from needlework.analysis.findings import SIGNIFICANCE, groups_of, paired_means
 from needlework.parsing import Closed, Line
 from needlework.scores.cells import estimated
@@ -45,7 +46,7 @@ class Beside(Closed):
     """A control, or what there is in place of its score."""
 
     control: Control
-    state: Literal["measured", "same prompts", "none", "not computed"]
+    state: State
     """None: some of the tasks have no such control, and there is no mean over the others."""
     score: Measured | None = None
 
@@ -74,6 +75,9 @@ class Controlled(Closed):
     """In the order in which the study asks for them."""
     beyond: Beyond | None = None
     """Where the truncated copy read something else, and was computed."""
+    margins: tuple[Margins, ...] = Field((), exclude_if=lambda value: not value)
+    """Of the mean over all tasks, in a study of likelihoods: over all tasks that have wrong values,
+    then of each task."""
 
     def beside(self, control: Control) -> Beside | None:
         """What is known of a control; None where the study does not ask for it."""
@@ -105,6 +109,8 @@ def controlled(
     `rows` are the scores of the grid and of the control `cells`. Intervals are those of a bootstrap
     of questions.
 
+    Where the rows hold likelihoods, lines over all tasks have margins.
+
     Raises:
         RecordError: the scores are of another study.
     """
@@ -120,7 +126,15 @@ def controlled(
         for length in paired.scores.computed(model, suite)
         for group, tasks in groups(about.names()).items()
     ]
-    return _judged(found, asked)
+    likelihoods = margins(rows, grid=grid, asked=asked, cells=cells)
+    return [
+        each.model_copy(
+            update={"margins": likelihoods.get((each.model, each.suite, each.length), ())}
+        )
+        if each.group == ALL
+        else each
+        for each in _judged(found, asked)
+    ]
 
 
 def groups(tasks: Sequence[Name]) -> dict[str, list[Name]]:

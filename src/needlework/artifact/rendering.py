@@ -44,6 +44,7 @@ NEEDED: Mapping[TableValue, str] = {
     "distance": " study/diagnosis.parquet",
     "controls": " study/controls.json",
     "likelihood": " study/diagnosis.parquet",
+    "control_margins": " study/controls.json",
 }
 """What a table of each value is made from."""
 
@@ -151,7 +152,7 @@ class Again:
                 models=self.models(),
                 templates=templates,
             )
-        elif definition.value == "controls":
+        elif MADE_BY[definition.value] == "controls":
             write_controls(
                 definition,
                 output,

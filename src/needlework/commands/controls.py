@@ -51,7 +51,7 @@ def compare_controls(
 def controls(
     definition: Path, output: Path, compared: Path, grid: Path, models: Path, templates: Path
 ) -> None:
-    """Write the table of scores beside those of controls, as OUTPUT.md, OUTPUT.tex and OUTPUT.csv.
+    """Write the table of scores, or margins, beside those of controls: OUTPUT.md, .tex and .csv.
 
     DEFINITION says what it is called (plan/tables/NAME.json), COMPARED is what `needlework
     compare-controls` wrote.

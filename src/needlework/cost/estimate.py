@@ -8,6 +8,7 @@ from functools import cache
 from typing import Literal, NamedTuple
 
 from needlework.cost.architectures import Weights, architecture
+from needlework.cost.beside import expected_group
 from needlework.cost.devices import Device, Rates, assumed, home
 from needlework.cost.formulas import Decoder, costs
 from needlework.cost.room import GROUP, SHARE_OF_FREE, Cell, Room, room_for
@@ -155,10 +156,15 @@ def of_work(
     rows = min(room.rows, samples)
     kept = room.states if any(each.shared for each in work) else 0
     slots = min(room.slots, rows + kept)
+    on_gpu = device.kind == "cuda"
+    batches = [
+        (on_gpu and _beside(decoder, each, cell, weights, device))
+        or Batch(each, min(rows, slots - kept) * OCCUPANCY)
+        for each in work
+    ]
     read = sum(_read_flops(decoder, each) for each in work)
     written = sum(_written_flops(decoder, each) for each in work)
     memory = weights + cell.peak_bytes(room, slots, device.kind)
-    on_gpu = device.kind == "cuda"
     process = PROCESS[device.kind]
     asked = sum(each.asked for each in work)
     return Estimate(
@@ -169,7 +175,7 @@ def of_work(
         flops=read + written,
         rows=rows,
         reading=read / rates.flops,
-        writing=_writing(decoder, work, min(rows, slots - kept), width, rates),
+        writing=_writing(decoder, batches, width, rates),
         starting=starting_seconds(device, weights=weights, prompt_tokens=asked),
         memory=memory + (CONTEXT if on_gpu else process),
         # Weights pass through the page cache on their way to a GPU.
@@ -189,15 +195,42 @@ def _written_flops(decoder: Decoder, work: Work) -> float:
     return work.written * decoder.write_flops(middle)
 
 
-def _writing(decoder: Decoder, work: list[Work], rows: int, width: int, rates: Rates) -> Writing:
+class Batch(NamedTuple):
+    """How the answers of a task are written."""
+
+    work: Work
+    rows: float
+    """In use on average."""
+    prefix: int = 0
+    """Tokens whose keys all rows look at where they lie."""
+
+
+def _beside(decoder: Decoder, work: Work, cell: Cell, weights: int, device: Device) -> Batch | None:
+    """The batches of prompts that are answered beside a prefix; None where it is not worth it.
+
+    All answers of a group are as long, so that its last places stay empty together.
+    """
+    prefix, prompts = expected_group(decoder, work, cell.width)
+    if not prefix:
+        return None
+    longest = math.ceil(work.prompt_tokens) + work.answer_tokens
+    own = cell._replace(longest=longest, answer=work.answer_tokens, prefix=prefix)
+    room = _room(own, weights, device)
+    rows = min(room.rows, prompts)
+    return Batch(work, prompts / math.ceil(prompts / rows), prefix)
+
+
+def _writing(decoder: Decoder, batches: list[Batch], width: int, rates: Rates) -> Writing:
     """Steps of a batch: every weight is read once a step, every state in use read and written."""
-    in_use = max(1.0, OCCUPANCY * rows)
     compute = bandwidth = launches = 0.0
-    for each in work:
-        tokens = round(each.prompt_tokens + each.answer_tokens / 2)
-        steps = each.written / in_use
-        states = 2 * decoder.fixed_bytes(width) + decoder.key_bytes(tokens, width)
-        moving = (decoder.step_bytes(width) + in_use * states) / rates.bandwidth
+    for work, rows, prefix in batches:
+        in_use = max(1.0, rows)
+        tokens = round(work.prompt_tokens + work.answer_tokens / 2)
+        steps = work.written / in_use
+        shared = width * prefix * decoder.growing_elements
+        states = 2 * decoder.fixed_bytes(width) + decoder.key_bytes(tokens, width) - shared
+        moved = decoder.step_bytes(width) + shared + in_use * states
+        moving = moved / rates.bandwidth
         computing = in_use * decoder.write_flops(tokens) / rates.flops
         launches += steps * rates.step
         if computing > moving:

@@ -10,7 +10,7 @@ import numpy as np
 
 from needlework import tokenizers
 from needlework.cost.architectures import Weights, architecture
-from needlework.cost.work import Work
+from needlework.cost.work import Work, parts_at_one_place
 from needlework.files import read_records
 from needlework.records import Sample
 from needlework.study.config import SuiteName
@@ -55,7 +55,8 @@ def _count(plan: Plan, cell: Cell, paths: Mapping[str, Path], *, whole: bool) ->
         read = sum(computed[start : start + samples])
         start += samples
         shared = (asked - read) / max(1, samples - 1)
-        work.append(Work(samples, asked / samples, shared, spec.tokens_to_generate))
+        spread = 0.0 if parts_at_one_place(spec) else 2 * shared
+        work.append(Work(samples, asked / samples, shared, spec.tokens_to_generate, spread))
     return work
 
 

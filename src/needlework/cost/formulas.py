@@ -4,6 +4,7 @@ Adds up what the record of each layer says of itself (`models.layer_cost`); devi
 seconds come later.
 """
 
+import math
 from functools import cache
 from typing import NamedTuple
 
@@ -82,6 +83,21 @@ class Decoder(NamedTuple):
             layer.key_elements * (tokens if layer.window is None else min(tokens, 2 * layer.window))
             for layer in self.layers
         )
+
+    @property
+    def growing_elements(self) -> int:
+        """Numbers that the layers keep of every token, windows aside."""
+        return sum(layer.key_elements for layer in self.layers if layer.window is None)
+
+    def least_saved(self, width: int) -> float:
+        """Tokens of keys that prompts beside a prefix must be spared, all together, to be a group.
+
+        At the end of a group places stay empty, and the weights are read for fewer rows: at most
+        once more for each token of an answer. So that is what its prefix has to outweigh. Infinite
+        where nothing grows with the tokens.
+        """
+        keys = width * self.growing_elements
+        return self.step_bytes(width) / keys if keys else math.inf
 
     def most_keys(self, tokens: int) -> int:
         """Keys that some layer keeps of a row; 0 without attention."""

@@ -147,6 +147,11 @@ def assumptions(
             f"us each, and {UNSEEN} steps take the host {BLOCK * 1e6:g} us; launched one by one, "
             f"each would take {LAUNCHED * 1e6:g} us"
         )
+    if on_gpu:
+        said.append(
+            "assumed: where many prompts begin alike, keys of that are in memory once, and read "
+            "once a step for all rows by a kernel of our own, which needs triton"
+        )
     said.append(assumed_of_starts(on_gpu=on_gpu))
     said.append("assumed: every answer is as long as its task allows, so writing is an upper bound")
     how = (

@@ -63,11 +63,18 @@ class Cell(NamedTuple):
     width: int
     """Bytes of a weight."""
     longest: int
-    """Tokens of the longest prompt and the longest answer together."""
+    """Tokens of the longest prompt and the longest answer together, those of a prefix included."""
     answer: int
     """Of those, how many are written."""
     contested: bool
     """Whether a row is computed once more, beside all others, where rounding could decide."""
+    prefix: int = 0
+    """Tokens before all rows, in memory once."""
+
+    @property
+    def prefix_bytes(self) -> int:
+        """What these take."""
+        return self.decoder.row_bytes(self.prefix, self.width) if self.prefix else 0
 
     @property
     def slot_bytes(self) -> int:
@@ -80,7 +87,7 @@ class Cell(NamedTuple):
         """A forward call of so many tokens of prompts in so many rows.
 
         States that do not grow are there twice, before and after the call; so are the keys behind a
-        window, which are read beside the slots.
+        window, which are read beside the slots. A layer looks at a copy of the prefix for each row.
         """
         decoder, width = self.decoder, self.width
         windows = sum(
@@ -91,7 +98,9 @@ class Cell(NamedTuple):
         pairs = tokens * decoder.most_keys(self.longest)
         pairs = pairs if decoder.spec.one_shot else min(pairs, MASKED_PAIRS)
         states = 2 * (rows * decoder.fixed_bytes(width) + windows * width)
-        return tokens * decoder.call_bytes(width) + states + MASK_BYTES * pairs
+        widest = max((each.key_elements for each in decoder.layers), default=0)
+        joined = rows * self.longest * widest * width if self.prefix else 0
+        return tokens * decoder.call_bytes(width) + states + joined + MASK_BYTES * pairs
 
     def writing_bytes(self, rows: int, kind: str) -> int:
         """A forward call of a token in every row, to its logits.
@@ -136,11 +145,11 @@ class Cell(NamedTuple):
         written = min(slots, room.rows)
         writing = self.writing_bytes(written, kind) + self.alone_bytes
         recorded = self.recorded_bytes(written, kind)
-        return slots * self.slot_bytes + max(reading, writing) + recorded
+        return self.prefix_bytes + slots * self.slot_bytes + max(reading, writing) + recorded
 
     def _columns(self, window: int | None) -> int:
         columns, answer = self.longest + UNSEEN, self.answer + UNSEEN
-        return columns if window is None else min(columns, window + answer)
+        return columns - self.prefix if window is None else min(columns, window + answer)
 
 
 def call_rows(rows: int, tokens: int, longest: int, kind: str) -> int:

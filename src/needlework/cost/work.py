@@ -32,6 +32,8 @@ class Work(NamedTuple):
     """Of one prompt, that all but one sample find already read."""
     answer_tokens: int
     """Of one answer, at most."""
+    spread: float = 0.0
+    """Tokens over which the places are spread evenly where prompts part; 0 where all do at one."""
 
     @property
     def asked(self) -> int:
@@ -54,7 +56,13 @@ def expected(tasks: Iterable[Spec], *, samples: int, length: int, sharing: bool)
     for spec in tasks:
         prompt = max(1, length - spec.tokens_to_generate)
         common = max(0, prompt - QUESTION_TOKENS) * shared_share(spec) if sharing else 0
-        yield Work(samples, prompt, common, spec.tokens_to_generate)
+        spread = 0.0 if parts_at_one_place(spec) else 2 * common
+        yield Work(samples, prompt, common, spec.tokens_to_generate, spread)
+
+
+def parts_at_one_place(spec: Spec) -> bool:
+    """Whether all samples of a task differ from one place on."""
+    return isinstance(spec, NiahSpec) and spec.depth is not None
 
 
 def shared_share(spec: Spec) -> float:

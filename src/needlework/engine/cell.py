@@ -16,7 +16,7 @@ from needlework.engine.decode import NOT_FINITE
 from needlework.engine.interruption import Interruption, StoppedError
 from needlework.engine.journal import Entry, Journal, read_entries
 from needlework.engine.likelihood import Likelihoods
-from needlework.engine.memory import limits_for
+from needlework.engine.memory import free_bytes, limits_for
 from needlework.engine.progress import Progress, shown
 from needlework.engine.refusing import check_vocabulary, impossible
 from needlework.engine.running import Engine, Question
@@ -97,10 +97,10 @@ def predict_cell(
     whole = _rows(decoder, tokenizer, datasets, revision, decoding)
     rows = [row for row in whole if not setting.shard or setting.shard.holds(row.sample.index)]
     pieces = Pieces(tokenizer)
-    vocabulary = (
-        decoder.config.padded_vocabulary if decoding.padded_rows else decoder.config.vocabulary
-    )
-    engine = Engine(decoder, pieces, decoding, vocabulary, share=setting.share)
+    spec, device = decoder.config, decoder.embedding.weight.device
+    vocabulary = spec.padded_vocabulary if decoding.padded_rows else spec.vocabulary
+    memory = setting.memory or (None if setting.limits else free_bytes(device))
+    engine = Engine(decoder, pieces, decoding, vocabulary, share=setting.share, memory=memory)
     with Journal(journal) as lines:
         own = lines.entries(vocabulary=vocabulary)
         entries = {**_taken_over(setting.siblings, vocabulary), **own}

@@ -75,6 +75,7 @@ ON_CUDA = frozenset(
     {
         "needlework.models.cuda",
         "needlework.models.fused",
+        "needlework.models.fused_attention",
         "needlework.models.fused_recurrent",
     }
 )

@@ -80,8 +80,23 @@ def limits_for(
     device = decoder.embedding.weight.device
     # Nobody who gave no number asked for restraint: then all that is free counts.
     refuse_too_long(decoder, longest, memory or all_free_bytes(device))
-    budget = memory or free_bytes(device)
-    room = room_for(_cell(decoder, slot or longest, answer), budget, device.type)
+    cell = _cell(decoder, slot or longest, answer)
+    return _limits(cell, memory or free_bytes(device), device)
+
+
+def limits_beside(
+    decoder: Decoder, prefix: int, longest: int, *, answer: int, memory: int
+) -> Limits:
+    """The same for rows of which the first `prefix` tokens are in memory once.
+
+    The longest has room for `longest` tokens, those included.
+    """
+    cell = _cell(decoder, longest, answer)._replace(prefix=prefix)
+    return _limits(cell, memory, decoder.embedding.weight.device)
+
+
+def _limits(cell: Cell, budget: int, device: torch.device) -> Limits:
+    room = room_for(cell, budget, device.type)
     enough = room.slots >= room.rows + room.states
     return Limits(
         tokens=room.tokens,

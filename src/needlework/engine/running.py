@@ -3,16 +3,18 @@
 import gc
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from needlework.cost.formulas import costs
 from needlework.engine.choosing import Chooser, Greedy, Sampled
 from needlework.engine.decode import Finished, decode, unseen_tokens
+from needlework.engine.groups import NOTHING_READ, Behind, Group, plan_groups, read_prefixes
 from needlework.engine.interruption import Interruption
-from needlework.engine.memory import DoesNotFitError
+from needlework.engine.memory import DoesNotFitError, limits_beside
 from needlework.engine.prefill import Ready, prefill, read
 from needlework.engine.schedule import ALONE, Limits, most_kept, schedule
 from needlework.engine.slots import EndStates, Slots
@@ -53,6 +55,9 @@ class Engine:
     """Read a prefix once for all prompts that begin with it."""
     see: See | None = None
     """Sees every prompt before its answer is begun."""
+    memory: int | None = None
+    """Bytes beside the weights, by which rows beside a prefix get limits of their own. None: no
+    prompt is answered beside one."""
 
     def forest(self, prompts: Sequence[Tokens], limits: Limits) -> tuple[Segment, ...]:
         """What is read once for several of these prompts, as long as the limits hold."""
@@ -72,15 +77,19 @@ class Engine:
         """
         unfinished = dict.fromkeys(range(len(questions)))
         smaller: Limits | None = limits
+        engine = self
         while unfinished and smaller is not None:
             limits = smaller
             try:
-                for finished in self._attempt(questions, list(unfinished), limits, interruption):
+                for finished in engine._in_groups(
+                    questions, list(unfinished), limits, interruption
+                ):
                     del unfinished[finished.prompt]
                     yield finished
                 return
             except DoesNotFitError as error:
                 smaller = limits.halved
+                engine = replace(engine, memory=engine.memory and engine.memory // 2)
                 log.warning("%s", _goes_on(error, limits, smaller))
             except ForwardError:
                 break
@@ -88,16 +97,56 @@ class Engine:
             _free()
         yield from self._one_by_one(questions, list(unfinished), limits, interruption)
 
-    def _attempt(
+    def _in_groups(
         self,
         questions: Sequence[Question],
         positions: Sequence[int],
         limits: Limits,
         interruption: Interruption,
     ) -> Iterator[Finished]:
-        """Answer the questions at these positions, all under the same limits."""
+        """Answer the questions at these positions, group by group, each beside its prefix."""
+        prompts = [questions[position].tokens for position in positions]
+        groups = self.groups(prompts)
+        reading = read_prefixes(
+            self.decoder, prompts, groups, limits=limits, interruption=interruption
+        )
+        for group, behind in reading:
+            own = [positions[prompt] for prompt in group.prompts]
+            beside = self._beside(behind, [questions[each] for each in own]) or limits
+            yield from self._attempt(questions, own, beside, interruption, behind)
+            if behind.state is not None:
+                # The next group has slots of other shapes, and does not fit beside these.
+                del behind
+                _free()
+
+    def groups(self, prompts: Sequence[Tokens]) -> Sequence[Group]:
+        """Which prompts are answered together, and how much of them is in memory once."""
+        if self.memory is None or not (self.share and self.decoder.writes_beside_prefix):
+            return (Group(tuple(range(len(prompts)))),)
+        width = self.decoder.embedding.weight.element_size()
+        return plan_groups(prompts, costs(self.decoder.config).least_saved(width))
+
+    def _beside(self, behind: Behind, asked: Sequence[Question]) -> Limits | None:
+        """The limits for rows beside a prefix; None where there is none."""
+        if behind.state is None or self.memory is None:
+            return None
+        answer = max(each.rule.most for each in asked)
+        longest = max(len(each.tokens) for each in asked) + answer
+        return limits_beside(
+            self.decoder, behind.tokens, longest, answer=answer, memory=self.memory
+        )
+
+    def _attempt(
+        self,
+        questions: Sequence[Question],
+        positions: Sequence[int],
+        limits: Limits,
+        interruption: Interruption,
+        behind: Behind = NOTHING_READ,
+    ) -> Iterator[Finished]:
+        """Answer the questions at these positions, all under the same limits and one prefix."""
         asked = [questions[position] for position in positions]
-        prompts = [question.tokens for question in asked]
+        prompts = [question.tokens[behind.tokens :] for question in asked]
         answers = [Answer(each.rule, self.pieces, len(each.tokens)) for each in asked]
         forest = self.forest(prompts, limits)
         if not self.decoder.reads_in_pieces:
@@ -110,6 +159,7 @@ class Engine:
             total=limits.total,
             prompt=max(map(len, prompts)),
             answer=max(each.rule.most for each in asked) + unseen_tokens(self.decoder),
+            before=behind.state,
         )
         reading = prefill(
             self.decoder,

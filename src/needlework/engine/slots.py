@@ -24,14 +24,25 @@ class Slots:
     """Storage for `answers` rows, and beyond them for `kept` branches while there are `total`."""
 
     def __init__(
-        self, decoder: Decoder, *, answers: int, kept: int, total: int, prompt: int, answer: int
+        self,
+        decoder: Decoder,
+        *,
+        answers: int,
+        kept: int,
+        total: int,
+        prompt: int,
+        answer: int,
+        before: DecoderState | None = None,
     ) -> None:
         """Room for a prompt and an answer of so many tokens in every row.
+
+        Behind `before`, a single row from which all go on, they are what comes after that.
 
         Raises:
             DoesNotFitError: there is not so much memory.
         """
         self.decoder = decoder
+        self.before = before
         self.total = max(1, min(answers + kept, total))
         self.answers = min(answers, self.total)
         self.answer = answer
@@ -68,7 +79,7 @@ class Slots:
         """
         start, self.used = self.used, self.used + len(before)
         assert self.used <= min([self.total, *self._kept])
-        return self.storage.begin(start, _states(self.decoder, before))
+        return self.storage.begin(start, self._states(before))
 
     def begin_kept(self, before: Sequence[DecoderState | None]) -> tuple[DecoderState, int | None]:
         """Rows at the end that go on so, and the first of them.
@@ -76,7 +87,7 @@ class Slots:
         Where too few of them are free next to each other (`room_kept`), they are no slots: then the
         rows lie wherever there is memory, which was not planned for.
         """
-        states = _states(self.decoder, before)
+        states = self._states(before)
         start = self._free_end(len(before))
         if start is None:
             return type(states[0]).stack(states), None
@@ -95,6 +106,13 @@ class Slots:
         self.storage.keep(state, order)
         self.used = len(order)
 
+    def _states(self, before: Sequence[DecoderState | None]) -> list[DecoderState]:
+        """A state of one row for each; one for all where nothing has been read before any."""
+        if self.before is None and not any(state is not None for state in before):
+            return [self.decoder.init_state(len(before))]
+        nothing = self.decoder.init_state(1) if self.before is None else self.before
+        return [nothing if state is None else state for state in before]
+
     def _free_end(self, count: int) -> int | None:
         """The last place for so many rows that no branch has, and no answer will ever need."""
         lowest = max(self._lowest_kept, self.used)
@@ -102,14 +120,6 @@ class Slots:
             if self._kept.isdisjoint(range(start, start + count)):
                 return start
         return None
-
-
-def _states(decoder: Decoder, before: Sequence[DecoderState | None]) -> list[DecoderState]:
-    """A state of one row for each; one for all where there is nothing before any."""
-    if not any(state is not None for state in before):
-        return [decoder.init_state(len(before))]
-    nothing = decoder.init_state(1)
-    return [nothing if state is None else state for state in before]
 
 
 def _made(decoder: Decoder, rows: int, prompt: int, answer: int) -> DecoderSlots:

@@ -9,7 +9,7 @@ What is for CUDA is not yet run on a GPU.
 # Shapes: B batch, H heads, G key/value heads, T tokens, S cached columns, P channels per head,
 # R queries of a group.
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from needlework.models import cuda, kernels
 from needlework.models.key_values import KeyValueState
+from needlework.models.pointwise import fuses
 from needlework.models.sharing import once
 
 HALF = (torch.bfloat16, torch.float16)
@@ -81,6 +82,17 @@ class Sight:
             window=window,
         )
 
+    def behind(self, tokens: int) -> Self:
+        """The same where so many columns stand before all of these, which every query sees."""
+        assert self.window is None, "what a window has passed is not kept as a prefix"
+        return replace(
+            self,
+            start_B=self.start_B + tokens,
+            end_B=self.end_B + tokens,
+            columns=self.columns + tokens,
+            reach=self.reach + tokens,
+        )
+
     @property
     def bounded(self) -> bool:
         """Whether some query may have columns before its window."""
@@ -116,7 +128,19 @@ class Sight:
 
 
 def attend(q_BHTP: Tensor, cache: KeyValueState, sight: Sight) -> Tensor:
-    """What queries find among the keys and values of a cache to which theirs were appended."""
+    """What queries find among the keys and values of a cache to which theirs were appended.
+
+    Many queries a row, which have more to compute than to read, look at a copy of the prefix.
+    """
+    prefix = cache.prefix
+    if prefix is not None and sight.tokens == 1 and fuses(q_BHTP):
+        from needlework.models import fused_attention
+
+        own = cache.columns(sight.reach)
+        past_B = once(("past", sight.start_B), lambda: sight.start_B + 1)
+        return fused_attention.attend_beside(q_BHTP, prefix, *own, past_B)
+    if prefix is not None:
+        cache, sight = cache.joined(sight.reach), sight.behind(prefix.length)
     device, dtype = q_BHTP.device, q_BHTP.dtype
     if not kernels.accelerated(device):
         return _by_torch(q_BHTP, cache, sight)

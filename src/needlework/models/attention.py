@@ -153,6 +153,12 @@ class Attention(Mixer[AttentionState]):
         cache = KeyValueSlots(nothing, rows, columns, window=window, alike=self.spec)
         return AttentionSlots(cache, RowSlots(self.init_state(rows).tail))
 
+    def as_prefix(self, state: AttentionState) -> AttentionState:
+        """Keys and values stay where they are; a window's are few, and copied."""
+        if self.spec.window is not None:
+            return state
+        return replace(state, cache=state.cache.as_prefix())
+
     def forward(
         self, x_BTD: Tensor, state: AttentionState, lengths_B: Tensor | None = None
     ) -> tuple[Tensor, AttentionState]:

@@ -332,6 +332,11 @@ class DecoderConfig(Closed):
         return any(isinstance(layer, Attention) and layer.shifted_window for layer in self.layers)
 
     @property
+    def grows(self) -> bool:
+        """Whether some layer remembers every token, and not only those of a window."""
+        return any(isinstance(each, Attention) and each.window is None for each in self.layers)
+
+    @property
     def last_memory(self) -> int:
         """The last layer that looks at earlier tokens: above it a prompt is one token."""
         return max(index for index, each in enumerate(self.layers) if not isinstance(each, MLP))

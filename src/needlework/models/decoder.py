@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from needlework.models import config
+from needlework.models import config, kernels
 from needlework.models.attention import Attention
 from needlework.models.config import DecoderConfig
 from needlework.models.gated_delta import GatedDelta
@@ -95,6 +95,13 @@ class Decoder(nn.Module):
         """Whether a step works in the memory of slots alone, so that it can be recorded."""
         return True
 
+    @property
+    def writes_beside_prefix(self) -> bool:
+        """Whether rows may look at what all of them begin with where it lies, by our own kernel."""
+        weight = self.embedding.weight
+        kernel = kernels.chosen("pointwise", weight.device, weight.dtype)
+        return self.config.grows and self.reads_in_pieces and kernel != kernels.TORCH
+
     def prepare(self, prompts: Sequence[npt.NDArray[np.int32]], written: int) -> None:
         """Settle how prompts like these may be read, with answers of up to `written` tokens.
 
@@ -104,6 +111,12 @@ class Decoder(nn.Module):
     def init_state(self, batch: int) -> DecoderState:
         """The state of `batch` sequences before any token."""
         return DecoderState(tuple(cast(Residual, layer).init_state(batch) for layer in self.layers))
+
+    def as_prefix(self, state: DecoderState) -> DecoderState:
+        """A row that goes on from this one, which stays where it is while others begin with it."""
+        mixers = (cast(Residual, layer).mixer for layer in self.layers)
+        pairs = zip(mixers, state.layers, strict=True)
+        return DecoderState(tuple(mixer.as_prefix(each) for mixer, each in pairs))
 
     def slots(self, rows: int, columns: int, answer: int) -> DecoderSlots:
         """Storage for rows of `columns` tokens, of which up to `answer` are written one by one."""

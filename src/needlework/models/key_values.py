@@ -46,8 +46,23 @@ class KeyValueBuffer:
 
 
 @dataclass(frozen=True)
+class Prefix:
+    """Keys and values of tokens that all rows of some states have read first, in memory once."""
+
+    keys_1HSP: Tensor
+    values_1HSP: Tensor
+
+    @property
+    def length(self) -> int:
+        """Tokens that were read."""
+        return self.keys_1HSP.shape[2]
+
+
+@dataclass(frozen=True)
 class KeyValueState:
     """Keys and values of the tokens so far; row b uses the first `length_B[b]` columns.
+
+    Behind a prefix, these are the columns of what each row has read since.
 
     Appending writes behind the columns in use, so older states stay valid. When another state has
     already written there, or room runs out, the rows are copied first: states behave as values
@@ -70,6 +85,8 @@ class KeyValueState:
     """
     first: int = 0
     """The row of the buffer that is this state's first; the others follow."""
+    prefix: Prefix | None = None
+    """What stands before every row's own columns."""
 
     @classmethod
     def empty(cls, batch: int, heads: int, width: int, like: Tensor) -> Self:
@@ -82,6 +99,11 @@ class KeyValueState:
     def rows(self) -> slice:
         """Where its rows lie in the buffer."""
         return slice(self.first, self.first + len(self.length_B))
+
+    @property
+    def begun(self) -> int:
+        """Tokens before every row's own columns."""
+        return 0 if self.prefix is None else self.prefix.length
 
     def columns(self, count: int) -> tuple[Tensor, Tensor]:
         """Keys and values of its rows: the first `count` columns, used or not, not copied."""
@@ -148,7 +170,7 @@ class KeyValueState:
             return length_B, position_B, *extent(length_B, position_B)
 
         ends = advanced() if alike is None else once(("columns", alike, lengths_B), advanced)
-        return type(self)(self.buffer, version, *ends, self.first)
+        return type(self)(self.buffer, version, *ends, self.first, self.prefix)
 
     def fork(self, copies: int) -> Self:
         """Each row `copies` times, copies of a row next to each other."""
@@ -163,7 +185,7 @@ class KeyValueState:
         if not self.uniform:
             longest, uniform = extent(length_B, position_B)
         buffer = KeyValueBuffer(*(each.index_select(0, rows) for each in self.columns(longest)))
-        return type(self)(buffer, 0, length_B, position_B, longest, uniform)
+        return type(self)(buffer, 0, length_B, position_B, longest, uniform, 0, self.prefix)
 
     def part(self, start: int, stop: int) -> Self:
         """The rows from `start` up to `stop`, not copied."""
@@ -175,7 +197,7 @@ class KeyValueState:
             return length_B, position_B, *extent(length_B, position_B)
 
         ends = once(("part", self.length_B, self.position_B, start, stop), told)
-        return type(self)(self.buffer, self.version, *ends, self.first + start)
+        return type(self)(self.buffer, self.version, *ends, self.first + start, self.prefix)
 
     @classmethod
     def stack(cls, states: Sequence[Self]) -> Self:
@@ -198,8 +220,9 @@ class KeyValueState:
         length_B = torch.cat([state.length_B for state in states])
         position_B = torch.cat([state.position_B for state in states])
         _, uniform = extent(length_B, position_B)
+        (prefix,) = {id(state.prefix): state.prefix for state in states}.values()
         buffer = KeyValueBuffer(keys_BHSP, values_BHSP)
-        return cls(buffer, 0, length_B, position_B, longest, uniform)
+        return cls(buffer, 0, length_B, position_B, longest, uniform, 0, prefix)
 
     def with_room(self, new: int) -> Self:
         """The same with room for `new` columns that no other state has written to."""
@@ -213,7 +236,30 @@ class KeyValueState:
         _fill(keys_BHSP, self.keys_BHSP)
         _fill(values_BHSP, self.values_BHSP)
         own = KeyValueBuffer(keys_BHSP, values_BHSP)
-        return type(self)(own, 0, self.length_B, self.position_B, self.longest, self.uniform)
+        ends = self.length_B, self.position_B, self.longest, self.uniform
+        return type(self)(own, 0, *ends, 0, self.prefix)
+
+    def as_prefix(self) -> Self:
+        """One row that goes on from this one, and leaves its keys and values where they are."""
+        assert len(self.length_B) == 1, "only a single row is the prefix of others"
+        assert self.prefix is None, "a prefix is whole"
+        keys_1HSP, values_1HSP = self.columns(self.longest)
+        prefix = Prefix(keys_1HSP, values_1HSP)
+        nothing = KeyValueBuffer(keys_1HSP[:, :, :0], values_1HSP[:, :, :0])
+        zero_B = torch.zeros_like(self.length_B)
+        return type(self)(nothing, 0, zero_B, self.position_B, 0, True, 0, prefix)
+
+    def joined(self, count: int) -> Self:
+        """The same without a prefix: a copy of it before the first `count` columns of each row."""
+        assert self.prefix is not None
+        keys_BHSP, values_BHSP = self.columns(count)
+        rows, begun = len(self.length_B), self.begun
+        buffer = KeyValueBuffer(
+            torch.cat([self.prefix.keys_1HSP.expand(rows, -1, -1, -1), keys_BHSP], dim=2),
+            torch.cat([self.prefix.values_1HSP.expand(rows, -1, -1, -1), values_BHSP], dim=2),
+        )
+        ends = self.length_B + begun, self.position_B, self.longest + begun, self.uniform
+        return type(self)(buffer, 0, *ends)
 
     def drop_invisible(self, window: int | None) -> Self:
         """Forget columns no future query can see, once they outnumber the visible ones."""

@@ -39,6 +39,13 @@ class Mixer(nn.Module, ABC, Generic[State]):
         del columns, answer
         return cast(LayerSlots[State], RowSlots(cast(RowState, self.init_state(rows))))
 
+    def as_prefix(self, state: State) -> State:
+        """A row that goes on from this one, which stays where it is while others begin with it.
+
+        Only what grows with the tokens would be more to copy than to look at.
+        """
+        return state
+
     @abstractmethod
     def forward(
         self, x_BTD: Tensor, state: State, lengths_B: Tensor | None = None

@@ -13,7 +13,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from needlework.models.key_values import FixedKeyValueState, KeyValueBuffer, KeyValueState
+from needlework.models.key_values import FixedKeyValueState, KeyValueBuffer, KeyValueState, Prefix
 from needlework.models.sharing import once, one_call
 from needlework.models.state import DecoderState, LayerState, RowState
 
@@ -148,6 +148,8 @@ class KeyValueSlots:
         self.window = window
         self.alike = alike
         """What layers have in common whose rows hold as many columns."""
+        self.prefix: Prefix | None = None
+        """What stands before the columns of every slot: all begin from states with the same."""
         self.lengths = [0] * rows
         self.positions = [0] * rows
 
@@ -184,7 +186,8 @@ class KeyValueSlots:
 
         ends = once(("slots", self.alike, start, stop), told)
         longest = max(lengths, default=0)
-        return KeyValueState(self.buffer, self.buffer.writes, *ends, longest, uniform, start)
+        known = self.buffer.writes
+        return KeyValueState(self.buffer, known, *ends, longest, uniform, start, self.prefix)
 
     def keep(self, state: KeyValueState, order: Sequence[int]) -> None:
         """See `LayerSlots`."""
@@ -222,8 +225,8 @@ class KeyValueSlots:
         """See `LayerSlots`."""
         length_B, position_B = ends[self.alike]
         assert len(length_B) == rows
-        columns = min(columns, self.buffer.capacity)
-        return FixedKeyValueState(self.buffer, 0, length_B, position_B, columns, False)
+        told = length_B, position_B, min(columns, self.buffer.capacity), False
+        return FixedKeyValueState(self.buffer, 0, *told, 0, self.prefix)
 
     def advance(self, rows: int, written: Sequence[int], tokens: int) -> None:
         """See `LayerSlots`."""
@@ -235,6 +238,8 @@ class KeyValueSlots:
     def _fill(self, start: int, state: KeyValueState, copies: int) -> int:
         """Let slots from `start` on hold each row so many times; the first slot behind them."""
         assert copies == 1 or len(state.length_B) == 1, "only single rows are copied"
+        assert self.prefix is None or self.prefix is state.prefix, "slots stand beside one prefix"
+        self.prefix = state.prefix
         source = state.columns(state.longest)
         lengths, positions = (copies * each for each in self._told(state))
         if copies > 1:
@@ -248,8 +253,8 @@ class KeyValueSlots:
     def _told(self, state: KeyValueState) -> tuple[list[int], list[int]]:
         """Columns in use and tokens read, per row; only what is unequal has to be asked for."""
         if state.uniform and (self.window is None or not state.longest):
-            alike = [state.longest] * len(state.length_B)
-            return alike, list(alike)
+            read, rows = state.begun + state.longest, len(state.length_B)
+            return [state.longest] * rows, [read] * rows
         return asked(state.length_B), asked(state.position_B)
 
     def _copy(self, start: int, source: tuple[Tensor, ...], lengths: Sequence[int]) -> list[int]:
@@ -292,10 +297,7 @@ class DecoderSlots:
             return DecoderState(tuple(slots.rows(start, stop) for slots in self.layers))
 
     def keep(self, state: DecoderState, order: Sequence[int]) -> None:
-        """Let slot i hold row `order[i]` of a state whose rows lie in the first slots.
-
-        A row stays where it is, or comes from behind the rows that are kept.
-        """
+        """See `LayerSlots`: let slot i hold row `order[i]` of a state of the first slots."""
         with one_call():
             for slots, each in zip(self.layers, state.layers, strict=True):
                 slots.keep(each, order)
@@ -320,11 +322,7 @@ class DecoderSlots:
         return {kind: each for slots in self.layers for kind, each in slots.counts(rows).items()}
 
     def fixed(self, rows: int, columns: int, ends: Ends) -> DecoderState:
-        """What the first slots hold whenever a step is taken that was recorded before.
-
-        Of keys, `columns` are looked at, those included that the step writes. What comes of it is
-        `put` back; how many tokens were read, `advance` is told.
-        """
+        """See `LayerSlots`; what comes of it is `put` back, and `advance` is told how far."""
         return DecoderState(tuple(slots.fixed(rows, columns, ends) for slots in self.layers))
 
     def advance(self, rows: int, written: Sequence[int], tokens: int) -> None:

@@ -1,9 +1,10 @@
-"""What was found, as one page of Markdown, and each step as one line of progress."""
+"""What was found, as one page of Markdown."""
 
 from collections.abc import Callable, Iterator, Sequence
 
 from needlework.proving.records import (
     BatchAnswers,
+    BesidePrefix,
     Built,
     Checks,
     Facts,
@@ -12,95 +13,24 @@ from needlework.proving.records import (
     PromptSpeed,
     Proof,
     Replayed,
-    Result,
     Speed,
     StepRecord,
 )
 from needlework.proving.steps import short
+from needlework.proving.summaries import (
+    GIB,
+    built_told,
+    facts_told,
+    longest_told,
+    peaks_told,
+    rows_told,
+    share_told,
+)
 
-GIB = 1 << 30
 TOY = (
     "**No GPU: toy sizes on the CPU; nothing here speaks of a GPU.** The decoders are those of the "
     "nano models, with random weights."
 )
-
-
-def summary(record: StepRecord) -> str:
-    """What a finished step found, in half a line."""
-    result = record.result
-    if result is None:
-        return record.error or "nothing"
-    return _SUMMARIES[type(result)](result)
-
-
-def _facts(facts: Facts) -> str:
-    parts = [facts.name]
-    if facts.capability:
-        parts.append(f"compute capability {facts.capability}, driver {facts.driver or 'unknown'}")
-    parts += [f"{facts.memory / GIB:.0f} GiB", f"Python {facts.python}", f"torch {facts.torch}"]
-    parts += [f"CUDA {facts.cuda}"] if facts.cuda else []
-    return ", ".join([*parts, f"triton {facts.triton}" if facts.triton else "no triton"])
-
-
-def _checks(found: Checks) -> str:
-    wrong = sum(not check.passed for check in found.checks)
-    worst = found.worst
-    said = f"{len(found.checks) - wrong} of {len(found.checks)} calls agree"
-    return (
-        f"{said}, the farthest by {worst.difference:.2g} of the largest number "
-        f"({worst.dtype}, {worst.tokens} tokens; allowed {worst.allowed:.2g})"
-    )
-
-
-def _peaks(found: Peaks) -> str:
-    return f"{_rate(found.flops)}FLOP/s in {found.dtype}, {_rate(found.bandwidth)}B/s copied"
-
-
-def _speed(found: Speed) -> str:
-    parts = []
-    if found.reading:
-        last = found.reading[-1]
-        parts.append(f"reads {last.tokens_per_second:,.0f} tokens/s at {last.length:,}")
-    for each in found.writing:
-        wrote = each.tokens_per_second
-        told = "does not fit" if wrote is None else f"{wrote:,.0f} tokens/s"
-        parts.append(f"writes with {_rows(each.rows)}: {told}")
-    return ", ".join([*parts, f"longest context {_longest(found)}"])
-
-
-def _long_read(found: LongRead) -> str:
-    peak = found.peak_bytes
-    beside = "" if peak is None else f", {peak / GIB:.1f} GiB at the peak"
-    return f"{found.tokens:,} tokens in {found.seconds:.1f} s{beside}"
-
-
-def _batches(found: BatchAnswers) -> str:
-    shares = [f"{_share(found, rows)} with {_rows(rows)}" for rows in found.differing]
-    return f"answers that differ from those of one row: {', '.join(shares)}"
-
-
-def _replayed(found: Replayed) -> str:
-    launched, replayed = 1000 * found.launched_seconds, 1000 * found.replayed_seconds
-    if not found.recorded:
-        return f"nothing is recorded here: {launched:.2g} ms a step with {_rows(found.rows)}"
-    said = f"{found.differing} of {found.tokens} tokens differ, logits by {found.difference:.2g}"
-    return f"{said}; {launched:.2g} ms a step launched, {replayed:.2g} replayed"
-
-
-def _built(found: Built) -> str:
-    return f"compiled for {found.architecture}, {found.bytes / (1 << 20):.1f} MiB"
-
-
-_SUMMARIES: dict[type[Result], Callable[..., str]] = {
-    Facts: _facts,
-    Checks: _checks,
-    Peaks: _peaks,
-    Speed: _speed,
-    LongRead: _long_read,
-    BatchAnswers: _batches,
-    Replayed: _replayed,
-    Built: _built,
-}
 
 
 def markdown(proof: Proof) -> str:
@@ -117,13 +47,13 @@ def _machine(proof: Proof) -> Iterator[str]:
     for facts in proof.results:
         if isinstance(facts, Facts):
             packages = [f"{name} {state}" for name, state in facts.packages.items()]
-            yield f"Machine: {_facts(facts)}. Packages: {', '.join(packages)}."
+            yield f"Machine: {facts_told(facts)}. Packages: {', '.join(packages)}."
     for built in proof.results:
         if isinstance(built, Built):
-            yield f"causal-conv1d was {_built(built)}, forward pass alone."
+            yield f"causal-conv1d was {built_told(built)}, forward pass alone."
     for peaks in proof.results:
         if isinstance(peaks, Peaks):
-            yield f"Peaks: {_peaks(peaks)}."
+            yield f"Peaks: {peaks_told(peaks)}."
 
 
 def _checked(proof: Proof) -> Iterator[str]:
@@ -187,9 +117,9 @@ def _speeds(proof: Proof) -> Iterator[str]:
         "tokens each; then the longest context of one row, tried."
     )
     yield _table(
-        "|".join(["model", "dtype", *map(_rows, rows), "longest context"]),
+        "|".join(["model", "dtype", *map(rows_told, rows), "longest context"]),
         [
-            [_names(found), found.dtype, *_by_rows(found, rows), _longest(found)]
+            [_names(found), found.dtype, *_by_rows(found, rows), longest_told(found)]
             for found in proof.speeds
         ],
         right=2,
@@ -238,6 +168,30 @@ def _replays(proof: Proof) -> Iterator[str]:
         yield _table("model|rows|tokens differ|logits differ|launched|replayed", rows, right=1)
 
 
+def _prefixes(proof: Proof) -> Iterator[str]:
+    rows = [
+        [
+            short(each.checkpoint),
+            f"{each.rows}",
+            f"{each.prefix:,}",
+            f"{each.difference:.1e}",
+            f"{each.tolerance:g}",
+            f"{1000 * each.copied_seconds:.2f}",
+            f"{1000 * each.beside_seconds:.2f}",
+        ]
+        for each in proof.results
+        if isinstance(each, BesidePrefix) and each.in_place
+    ]
+    if rows:
+        yield (
+            "## Rows beside a prefix\n\nRows that begin alike, with all keys of their own and "
+            "beside one copy of what they have in common: tokens of that, the largest difference "
+            "of logits over the largest logit, how large it may be, and milliseconds of a step."
+        )
+        titles = "model|rows|prefix|logits differ|at most|keys of their own|beside a prefix"
+        yield _table(titles, rows, right=1)
+
+
 def _batch_table(proof: Proof) -> Iterator[str]:
     found = [each for each in proof.results if isinstance(each, BatchAnswers)]
     if found:
@@ -247,9 +201,9 @@ def _batch_table(proof: Proof) -> Iterator[str]:
             f"in {first.dtype}, that are not those of one row at a time. Weights are random, and "
             "their likeliest tokens closer to each other than those of trained ones."
         )
-        titles = "|".join(["model", *map(_rows, first.differing)])
+        titles = "|".join(["model", *map(rows_told, first.differing)])
         rows = [
-            [short(each.checkpoint), *(_share(each, rows) for rows in each.differing)]
+            [short(each.checkpoint), *(share_told(each, rows) for rows in each.differing)]
             for each in found
         ]
         yield _table(titles, rows, right=1)
@@ -276,6 +230,7 @@ _SECTIONS: Sequence[Callable[[Proof], Iterator[str]]] = (
     _checked,
     _speeds,
     _replays,
+    _prefixes,
     _batch_table,
     _long_table,
 )
@@ -288,7 +243,7 @@ def _outcomes(steps: Sequence[StepRecord]) -> Iterator[str]:
         step.title
         for step in steps
         if (isinstance(step.result, Checks) and not step.result.worst.passed)
-        or (isinstance(step.result, Replayed) and not step.result.passed)
+        or (isinstance(step.result, Replayed | BesidePrefix) and not step.result.passed)
     ]
     yield "## What is missing"
     lines = [f"- {step.title}: {step.status}: {step.error}" for step in left]
@@ -298,25 +253,6 @@ def _outcomes(steps: Sequence[StepRecord]) -> Iterator[str]:
 
 def _names(found: Speed) -> str:
     return ", ".join(map(short, found.checkpoints))
-
-
-def _longest(found: Speed) -> str:
-    if found.longest is None:
-        return "any length"
-    return f"{'at least ' if found.at_least else ''}{found.longest:,}"
-
-
-def _rows(count: int) -> str:
-    return f"{count} row{'' if count == 1 else 's'}"
-
-
-def _share(found: BatchAnswers, rows: int) -> str:
-    return f"{found.differing[rows] / found.prompts:.0%}"
-
-
-def _rate(number: float) -> str:
-    """A number with the letter of its thousands."""
-    return f"{number / 1e12:.1f} T" if number >= 1e12 else f"{number / 1e9:.1f} G"
 
 
 def _table(titles: str, rows: Sequence[Sequence[str]], *, right: int) -> str:

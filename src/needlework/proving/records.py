@@ -197,8 +197,32 @@ class Replayed(Closed):
         return self.differing == 0 and self.difference == 0.0
 
 
+class BesidePrefix(Closed):
+    """Rows that are written beside one prefix, and the same rows with all keys of their own."""
+
+    kind: Literal["beside"] = "beside"
+    checkpoint: str
+    dtype: str
+    rows: int
+    prefix: int
+    """Tokens that all rows begin with."""
+    in_place: bool
+    """Whether our own kernel looks at the prefix where it lies; else each step copies it."""
+    difference: float
+    """Of logits, the largest over the largest logit."""
+    tolerance: float
+    copied_seconds: float
+    """Of a step of rows with all keys of their own."""
+    beside_seconds: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether both ways agree as far as rounding lets them."""
+        return self.difference <= self.tolerance
+
+
 Result = Annotated[
-    Facts | Built | Checks | Peaks | Speed | LongRead | BatchAnswers | Replayed,
+    Facts | Built | Checks | Peaks | Speed | LongRead | BatchAnswers | Replayed | BesidePrefix,
     Field(discriminator="kind"),
 ]
 

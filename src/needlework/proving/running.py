@@ -17,7 +17,7 @@ from typing import IO
 
 from needlework.errors import EngineError
 from needlework.files import write_text
-from needlework.proving.page import markdown, summary
+from needlework.proving.page import markdown
 from needlework.proving.records import Facts, Proof, StepRecord, read_step, write_step
 from needlework.proving.steps import (
     FACTS,
@@ -29,6 +29,7 @@ from needlework.proving.steps import (
     Step,
     steps,
 )
+from needlework.proving.summaries import summary
 
 NO_GPU = "no GPU: toy sizes on the CPU; nothing here speaks of a GPU"
 PATIENCE = 5.0

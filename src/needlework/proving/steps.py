@@ -16,7 +16,7 @@ from needlework.nano.architectures import LAYERS, nano_config
 
 Device = Literal["cpu", "cuda"]
 StepKind = Literal[
-    "facts", "build", "kernels", "peaks", "speed", "long", "batches", "read", "replayed"
+    "facts", "build", "kernels", "peaks", "speed", "long", "batches", "read", "replayed", "beside"
 ]
 
 NANO = "resources/nano"
@@ -141,6 +141,9 @@ def _after(scale: Scale) -> Iterator[Step]:
         yield _step("speed", checkpoint, f"speed, {short(checkpoint)}", 40)
     for checkpoint in shapes:
         yield _step("replayed", checkpoint, f"recorded steps, {short(checkpoint)}", 20)
+    for checkpoint in shapes:
+        if scale.models[checkpoint].grows:
+            yield _step("beside", checkpoint, f"rows beside a prefix, {short(checkpoint)}", 20)
     for layer in kinds:
         yield _step("long", layer, f"long, {layer}", 15)
     for checkpoint in shapes:

@@ -15,7 +15,7 @@ from types import TracebackType
 import torch
 
 from needlework.engine.processor import prepare_processor
-from needlework.proving import answering, building, checking, measuring, replaying
+from needlework.proving import answering, beside, building, checking, measuring, replaying
 from needlework.proving.facts import find_facts
 from needlework.proving.records import Result, StepRecord, write_step
 from needlework.proving.steps import FACTS, LAST_WORDS, SCALES, Device, Scale, Step, StepKind, steps
@@ -62,6 +62,7 @@ def _do(step: Step, scale: Scale, folder: Path, source: Path | None) -> Result:
         "batches": answering.compare_batches,
         "read": answering.read_long,
         "replayed": replaying.compare_replays,
+        "beside": beside.compare_beside,
     }
     return found[step.kind](scale, step.subject)
 

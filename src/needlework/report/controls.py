@@ -1,6 +1,7 @@
-"""The table `controls`, and what pages say of controls.
+"""The tables of controls, and what pages say of controls.
 
-Markdown has groups of tasks, LaTeX the means over all of them, CSV every number.
+Of scores, Markdown has groups of tasks, LaTeX the means over all of them, CSV every number; margins
+are those of `control_margins`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 from needlework.analysis.controls import Beside, Beyond, Controlled, Measured, controlled, whole
 from needlework.files import write_csv, write_text
 from needlework.parsing import parse, read
+from needlework.report import control_margins
 from needlework.report.diagnoses import Listing
 from needlework.report.notes import labels_of
 from needlework.report.rendering import p_value, render
@@ -93,27 +95,36 @@ def write_controls(
     models: Sequence[ShownModel],
     templates: Path,
 ) -> None:
-    """Write the table `controls` as `output` with the suffixes .md, .tex and .csv.
+    """Write the table `controls`, or `control_margins`, as `output` with .md, .tex and .csv.
 
     Raises:
         StudyError: nothing is said of a model that the grid has.
     """
     labels = labels_of(models, grid)
     asked = list(dict.fromkeys(each.control for line in found for each in line.controls))
-    notes = [BRACKETS, *(WORDS[control] for control in asked)]
-    notes += [BEYOND] if "truncated" in asked else []
+    are_margins = definition.value == "control_margins"
     for suffix in (".md", ".tex"):
+        is_wide = suffix == ".md"
         page = render(
             templates / f"listing{suffix}.j2",
             name=definition.name,
             label=definition.label,
-            title=definition.title or TITLE,
+            title=definition.title or (control_margins.TITLE if are_margins else TITLE),
             heads=HEADS,
-            listing=_listing(found, asked, labels, has_groups=suffix == ".md"),
-            note=" ".join(notes),
+            listing=control_margins.listing(found, asked, labels, has_controls=is_wide)
+            if are_margins
+            else _listing(found, asked, labels, has_groups=is_wide),
+            note=control_margins.NOTE if are_margins else _note(asked),
         )
         write_text(output.with_name(output.name + suffix), page)
-    write_csv(output.with_name(output.name + ".csv"), (_row(each, labels) for each in found))
+    rows = [_row(each, labels) for each in found]
+    lines = control_margins.numbers(found, labels) if are_margins else rows
+    write_csv(output.with_name(output.name + ".csv"), lines)
+
+
+def _note(asked: Sequence[Control]) -> str:
+    notes = [BRACKETS, *(WORDS[control] for control in asked)]
+    return " ".join([*notes, BEYOND] if "truncated" in asked else notes)
 
 
 def _listing(

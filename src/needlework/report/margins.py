@@ -83,15 +83,15 @@ def _line(each: Likely, labels: Mapping[str, str]) -> dict[str, Any]:
         "length": each.length,
         "samples": each.samples,
         "score": round(each.score.mean, 6),
-        **_named("nats_per_token", each.nats_per_token),
-        **_named("margin", each.margin),
+        **as_columns("nats_per_token", each.nats_per_token),
+        **as_columns("margin", each.margin),
         **{f"first_{name}": round(value, 6) for name, value in first.items()},
         "chance": None if each.chance is None else round(each.chance, 6),
         "apart": each.apart,
     }
 
 
-def _named(name: str, found: Interval | None) -> dict[str, float | None]:
+def as_columns(name: str, found: Interval | None) -> dict[str, float | None]:
     """A number and its limits as columns of a CSV file; empty where they are not known."""
     ends = (None, None, None) if found is None else found
     return {

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from needlework.analysis.control_margins import traces
 from needlework.analysis.controls import Controlled
 from needlework.analysis.effective_length import OWN_SHARE
 from needlework.analysis.likelihoods import CEILING, FLOOR, hidden
@@ -18,6 +19,7 @@ from needlework.errors import RecordError
 from needlework.files import write_text
 from needlework.report import controls as of_controls
 from needlework.report.charts import spoken
+from needlework.report.control_margins import by_place
 from needlework.report.how_far import how_far, of_tasks, percent
 from needlework.report.margins import limits
 from needlework.report.rendering import render
@@ -96,6 +98,7 @@ def write_report(
     """
     rows = read_diagnoses(diagnosis, grid)
     failing = {suite: reasons(rows, grid, models, suite) for suite in grid.suites}
+    beside = by_place(controls)
     answers = read_parquet(scores)
     means = Scores(estimated(answers), grid)
     reach = {suite: list(how_far(means, models, suite)) for suite in of_tasks(grid)}
@@ -116,6 +119,7 @@ def write_report(
             for suite in grid.suites
             if "nats" in rows.columns and (found := hidden(rows, grid, models, suite))
         },
+        traces={spoken(suite): traces(beside, models, suite) for suite in grid.suites},
         nats=limits,
         failing={spoken(suite): found for suite, found in failing.items() if found},
         named=NAMED,

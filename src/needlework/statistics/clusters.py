@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Sequence
 from math import inf, sqrt
 
-from scipy.special import stdtrit
+from scipy.special import stdtr, stdtrit
 
 from needlework.statistics.contrasts import Interval
 from needlework.statistics.means import Estimate, wilson_of
@@ -43,6 +43,28 @@ def clustered_mean(values: Sequence[float], clusters: Sequence[Hashable]) -> Int
     Raises:
         ValueError: there is no number, or not one cluster for each.
     """
+    mean, error, groups = _clustered_error(values, clusters)
+    reach = float(stdtrit(groups - 1, 0.975)) * error if groups > 1 else inf
+    return Interval(mean, mean - reach, mean + reach)
+
+
+def clustered_test(values: Sequence[float], clusters: Sequence[Hashable]) -> float:
+    """The two-sided p-value of Student's test that the mean is 0, which agrees with the interval of
+    `clustered_mean`; 1 where all values are 0, or in one cluster.
+
+    Raises:
+        ValueError: there is no number, or not one cluster for each.
+    """
+    mean, error, groups = _clustered_error(values, clusters)
+    if mean == 0 or error == inf:
+        return 1.0
+    return 2 * float(stdtr(groups - 1, -abs(mean) / error)) if error > 0 else 0.0
+
+
+def _clustered_error(
+    values: Sequence[float], clusters: Sequence[Hashable]
+) -> tuple[float, float, int]:
+    """The mean, its standard error between clusters, endless of one, and the number of clusters."""
     if not values:
         raise ValueError("an empty group has no mean")
     totals: dict[Hashable, list[float]] = {}
@@ -50,8 +72,6 @@ def clustered_mean(values: Sequence[float], clusters: Sequence[Hashable]) -> Int
         totals.setdefault(cluster, []).append(value)
     mean, groups = sum(values) / len(values), len(totals)
     if groups == 1:
-        return Interval(mean, -inf, inf)
+        return mean, inf, groups
     spread = sum((sum(each) - mean * len(each)) ** 2 for each in totals.values())
-    error = sqrt(spread * groups / (groups - 1)) / len(values)
-    reach = float(stdtrit(groups - 1, 0.975)) * error
-    return Interval(mean, mean - reach, mean + reach)
+    return mean, sqrt(spread * groups / (groups - 1)) / len(values), groups

@@ -200,11 +200,6 @@ class Study(Closed):
             raise ValueError(f"models {list(self.models)} must not repeat")
         if len(set(self.hazards)) < len(self.hazards):
             raise ValueError(f"hazards {list(self.hazards)} must not repeat")
-        if self.likelihood and self.controls:
-            raise ValueError(
-                "likelihoods are told of models as they are, and controls are runs beside them; "
-                "study one of them at a time"
-            )
         if self.hazards and self.tables is not None:
             raise ValueError(
                 "a study of hazards shows what each of them costs; remove tables, or hazards"

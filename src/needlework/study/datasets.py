@@ -104,7 +104,7 @@ def write(dataset: Dataset, output: Path, tokenizer: Tokenizer, *, watch: Watch)
     Raises:
         NeedleworkError: the dataset cannot be made as asked for.
     """
-    rows = _controlled(dataset, tokenizer)
+    rows = _compared(dataset, _controlled(dataset, tokenizer), tokenizer)
     with (
         files.atomic(output) as sample_path,
         files.atomic(details_path(output)) as detail_path,
@@ -113,10 +113,33 @@ def write(dataset: Dataset, output: Path, tokenizer: Tokenizer, *, watch: Watch)
     ):
         for sample, detail in watch(rows):
             samples.write(files.json_line(sample.model_dump(mode="json")))
-            others = distractors_of(dataset, sample, detail) if dataset.distractors else None
-            detail = detail.model_copy(update={"distractors": others})
             placed = place(detail, sample.input, tokenizer.starts(sample.input))
             details.write(files.json_line(placed.model_dump(mode="json")))
+
+
+def _compared(dataset: Dataset, rows: Rows, tokenizer: Tokenizer) -> Rows:
+    """The samples with the wrong values that references are compared with, if they are asked for.
+
+    A control has those of the sample that it belongs to, so that their margins can be compared.
+    """
+    own = _own_values(dataset, tokenizer)
+    for sample, detail in rows:
+        known = detail if own is None else next(own)[1]
+        others = distractors_of(dataset, sample, known) if dataset.distractors else None
+        yield sample, detail.model_copy(update={"distractors": others})
+
+
+def _own_values(dataset: Dataset, tokenizer: Tokenizer) -> Rows | None:
+    """The samples that those of a control belong to, where their wrong values differ; else None.
+
+    Hay of needles has more of them where the one that is asked for is taken out, and none where all
+    hay is. Other hay has no values, and the end of a prompt is cut from one that has them all.
+    """
+    spec = dataset.spec
+    is_hay_of_needles = isinstance(spec, NiahSpec) and spec.haystack == "needle"
+    if dataset.distractors and is_hay_of_needles and dataset.control not in (None, "truncated"):
+        return _rows(replace(dataset, control=None), tokenizer)
+    return None
 
 
 def distractors_of(dataset: Dataset, sample: Sample, detail: SampleDetail) -> tuple[str, ...]:

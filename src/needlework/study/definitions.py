@@ -47,7 +47,9 @@ DIAGNOSED: tuple[FigureKind, ...] = (
     "margin_distance",
 )
 """Figures of what answers are, where their needles lie, and how likely they were."""
-TableValue = Literal["score", "models", "failures", "distance", "controls", "likelihood"]
+TableValue = Literal[
+    "score", "models", "failures", "distance", "controls", "likelihood", "control_margins"
+]
 MADE_BY: Mapping[TableValue, str] = {
     "score": "table",
     "models": "models",
@@ -55,6 +57,7 @@ MADE_BY: Mapping[TableValue, str] = {
     "distance": "explain",
     "controls": "controls",
     "likelihood": "explain",
+    "control_margins": "controls",
 }
 """The command that makes the tables of each value."""
 TemplateOptions = dict[
@@ -103,7 +106,8 @@ class TableDefinition(Selection):
         description="Mean scores; what there is to say of each model and its weights (`models`); "
         "what wrong answers are (`failures`); scores by the distance of the needle from the "
         "question (`distance`); scores beside those of the study's controls (`controls`); how "
-        "likely references are, in a study with `likelihood`.",
+        "likely references are, in a study with `likelihood`, and beside controls "
+        "(`control_margins`).",
     )
     rows: tuple[Literal["model", "length"], ...] = Field(
         ("model",), description="[model], or [model, length] where columns hold no length."

@@ -24,7 +24,7 @@ from needlework.study import (
 from needlework.study.catalogue import MaterialTasks, read_models, read_tasks
 from needlework.study.cells import Cells
 from needlework.study.config import ModelEntry, Study
-from needlework.study.definitions import Name
+from needlework.study.definitions import MADE_BY, Name
 from needlework.study.entries import TokenizerEntry, Wrapper
 from needlework.study.grid import Cell
 from needlework.study.options import options
@@ -89,7 +89,7 @@ class Plan(Cells):
             return {cell: set(self.tasks_of(cell)) for cell in self.cells()}
         tables = [each for each in self.shows.tables if each.name in names]
         figures = [each for each in self.shows.figures if each.name in names]
-        if any(each.value == "controls" for each in tables):
+        if any(MADE_BY[each.value] == "controls" for each in tables):
             return self.needs()
         return selection.needed([*tables, *figures], self.grid(), self.shown())
 

@@ -50,6 +50,10 @@ LIKELIHOOD: Literal["likelihood"] = "likelihood"
 """The table of likelihoods, by name and value."""
 
 
+CONTROL_MARGINS: Literal["control_margins"] = "control_margins"
+"""The table of margins beside those of controls, by name and value."""
+
+
 class Shown(Closed):
     """Everything that a study shows."""
 
@@ -104,8 +108,11 @@ def present(
     if study.controls and "controls" not in listed:
         shown.append(Preset(tables=(TableDefinition(name="controls", value="controls"),)))
     shown += [_of_likelihood(grid, study.tables)] if study.likelihood else []
+    if study.controls and _has_margins(grid) and CONTROL_MARGINS not in listed:
+        beside = TableDefinition(name=CONTROL_MARGINS, value=CONTROL_MARGINS)
+        shown.append(Preset(tables=(beside,)))
     tables = tuple(table for each in shown for table in each.tables)
-    _check_likelihood(study, tables)
+    _check_likelihood(study, grid, tables)
     _check_asked(tables, grid, models, has_controls=bool(study.controls))
     compared = [each for each in paper.tables if each.value == "score" and published]
     comparisons = {
@@ -180,6 +187,11 @@ def title(definition: TableDefinition, grid: Grid) -> str:
     return f"{definition.suite}: " + (f"by {by}" if by else f"mean over {len(names)} tasks")
 
 
+def _has_margins(grid: Grid) -> bool:
+    """Whether some references are compared with wrong values."""
+    return any(task.distractors for suite in grid.suites.values() for task in suite.tasks)
+
+
 class _ByRow(TypedDict):
     suite: Name
     rows: tuple[Literal["model", "length"], ...]
@@ -219,13 +231,18 @@ def _derived_figures(name: Name, suite: AskedSuite) -> Iterator[FigureDefinition
     yield FigureDefinition(name=_joined(stem, "cost"), kind="cost", suite=name)
 
 
-def _check_likelihood(study: Study, tables: Sequence[TableDefinition]) -> None:
+def _check_likelihood(study: Study, grid: Grid, tables: Sequence[TableDefinition]) -> None:
     """Likelihoods are shown only where they are asked for."""
     for table in tables:
         if table.value == LIKELIHOOD and not study.likelihood:
             raise StudyError(
                 f"study config: tables: {table.name} shows likelihoods, which nobody computes; set "
                 "likelihood: true, or remove the table"
+            )
+        if table.value == CONTROL_MARGINS and not (study.controls and _has_margins(grid)):
+            raise StudyError(
+                f"study config: tables: {table.name} shows margins beside those of controls; set "
+                "likelihood: true, list controls and ask for needles, or remove the table"
             )
 
 

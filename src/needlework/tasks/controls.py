@@ -30,7 +30,7 @@ def truncated(
 
     What the prompt format puts `before` the request stays, and of the request the last tokens. The
     text is cut where one of its tokens begins, and read anew. A prompt that is no longer stays as
-    it is. Needles that are cut, or cut off, are none any more.
+    it is. Needles that are cut, or cut off, are none any more; their values stay distractors.
 
     Raises:
         BudgetError: no token of the request would be left.
@@ -72,5 +72,6 @@ def _cut(
             needles=tuple(Span(start=span.start - shift, end=span.end - shift) for span in spans),
             answers=tuple(detail.answers[number] for number in whole),
             question_start=max(detail.question_start - shift, len(before)),
+            distractors=detail.distractors,
         ),
     )

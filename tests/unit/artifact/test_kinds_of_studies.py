@@ -98,6 +98,14 @@ def test_the_artifact_of_a_study_with_controls_passes(tmp_path: Path) -> None:
     assert {"controls.json", "tables/controls.md", "tables/controls.csv"} <= made
 
 
+def test_the_artifact_of_controls_and_likelihoods_passes(tmp_path: Path) -> None:
+    archive = bundled(planned("examples/retrieval", controls=CONTROLS, likelihood=True), tmp_path)
+    found = review(archive, templates=TEMPLATES, preset=OUTPUTS)
+    assert [(line.check, line.problems) for line in found.lines if not line.passed] == []
+    made = {name for _, names in found.commands for name in names.split(", ")}
+    assert {"tables/control_margins.md", "tables/control_margins.csv"} <= made
+
+
 def test_a_control_that_was_changed_is_found(tmp_path: Path) -> None:
     """Its answer, its score, the comparison and the table are compared, each by itself."""
     archive = bundled(planned("examples/retrieval", controls=CONTROLS), tmp_path)

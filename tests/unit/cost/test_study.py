@@ -84,7 +84,7 @@ def test_hours_are_read_written_and_started() -> None:
 
 def test_a_cell_says_what_bounds_it_and_how_near_it_is_taken_to_come() -> None:
     found = {(cell.model, cell.suite, cell.length): cell for cell in planned(paper())}
-    long, many = found["mamba2", "ruler", 16_384], found["transformerpp", "depth", 8192]
+    long, many = found["mamba2", "ruler", 16_384], found["transformerpp", "depth", 1024]
     assert (long.bound, long.bound_share) == ("compute", 0.5)
     assert (many.bound, many.bound_share) == ("bandwidth", pytest.approx(2 / 3))
     rates = {"mamba2": Rates(0.6 * 312e12, 0.5 * 2.039e12)}

@@ -253,6 +253,7 @@ KEPT: dict[str, Change] = {
     "code of the reader of another tokenizer": code("tokenizers.world"),
     "code for CUDA kernels, where torch computes": code("models.cuda"),
     "kernels of our own, where torch computes": code("models.fused"),
+    "kernels of our own beside a prefix, where torch computes": code("models.fused_attention"),
     "kernels of our own around recurrences, where torch computes": code("models.fused_recurrent"),
     "code of progress, memory and messages": code("engine.memory"),
     "code of likelihoods, where none is asked for": code("engine.likelihood"),
@@ -460,6 +461,7 @@ def test_a_mixer_asks_for_the_kernels_that_are_said_to_be_its_own(
 ENGINE = {
     "engine.choosing",
     "engine.decode",
+    "engine.groups",
     "engine.prefill",
     "engine.recording",
     "tokenizers.prefixes",

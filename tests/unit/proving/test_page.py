@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from needlework.proving.page import markdown, summary
+from needlework.proving.page import markdown
 from needlework.proving.records import (
     AnswerSpeed,
     BatchAnswers,
@@ -22,6 +22,7 @@ from needlework.proving.records import (
     Speed,
     StepRecord,
 )
+from needlework.proving.summaries import summary
 
 GIB = 1 << 30
 FACTS = Facts(

@@ -13,6 +13,7 @@ from needlework.report.figures import write_figure
 from needlework.report.margins import margin_curve, margin_distance
 from needlework.report.summary import write_report
 from needlework.scores.diagnoses import LIKELY, read_likelihoods
+from needlework.study.plan import Plan
 from tests.study_for_tests import diagnosis_file, estimates, figure_of, right, small_plan
 from tests.unit.report.test_tables import scores_file
 
@@ -28,9 +29,9 @@ NUMBERS = {
 }
 
 
-def likelihoods(folder: Path, *, samples: int = 10) -> Path:
+def likelihoods(folder: Path, *, samples: int = 10, plan: Plan = PLAN) -> Path:
     """Diagnoses of needles with margins that fall by length; other tasks have no distractor."""
-    path = diagnosis_file(folder, estimates(PLAN, lambda *_: right(samples, of=samples)))
+    path = diagnosis_file(folder, estimates(plan, lambda *_: right(samples, of=samples)))
     is_needle = pl.col("task").str.starts_with("niah")
     compared = ("rank", "margin", "chance")
     columns = [

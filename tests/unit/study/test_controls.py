@@ -59,6 +59,32 @@ def test_controls_stand_in_no_table_of_the_study() -> None:
     assert set(with_controls.shows.pages) - set(without.shows.pages) == {"controls"}
 
 
+def test_a_study_of_likelihoods_shows_their_margins_too() -> None:
+    """One table more than without likelihoods and one than without controls, in all of its parts;
+    the runs of controls tell likelihoods as models do, over distractors of their own datasets."""
+    both, controls, likelihoods = (
+        controlled(likelihood=True),
+        controlled(),
+        controlled(likelihood=True, controls=[]),
+    )
+    assert both.grid() == likelihoods.grid()
+    names = [{table.name for table in each.shows.tables} for each in (both, controls, likelihoods)]
+    assert names[0] - names[1] == {"likelihood", "control_margins"}
+    assert names[0] - names[2] == {"controls", "control_margins"}
+    assert both.parts().keys() - controls.parts().keys() == {
+        *("tables/likelihood", "tables/control_margins"),
+        *(f"figures/{suite}_margin_{kind}" for suite in SUITES for kind in ("curve", "distance")),
+    }
+    assert all("--likelihood" in both.predict_options(run) for run in both.models)
+    assert all(
+        both.dataset_asked(both.prompts(run), "niah_single_1")["distractors"] for run in both.models
+    )
+    assert both.needs(["control_margins"]).keys() == set(both.cells())
+    vt = {"chains": {"tasks": ["vt"], "lengths": [256, 512]}}
+    silent = controlled(likelihood=True, suites=vt).shows.tables
+    assert "control_margins" not in {table.name for table in silent}
+
+
 def test_a_study_without_controls_says_nothing_of_them() -> None:
     assert "controls" not in small_plan().study.model_dump_json()
     run = small_plan().prompts("nano-llama")
@@ -145,8 +171,17 @@ def test_the_table_needs_every_cell() -> None:
             "controls and hazards both make variants of every model",
         ),
         (
-            {"likelihood": True},
-            "likelihoods are told of models as they are, .* study one of them at a time",
+            {"tables": [{"name": "mine", "value": "control_margins"}]},
+            "tables: mine shows margins beside those of controls; set likelihood: true, list",
+        ),
+        (
+            {
+                "likelihood": True,
+                "controls": ["truncated"],
+                "suites": {"chains": {"tasks": ["vt"], "lengths": [256, 512]}},
+                "tables": [{"name": "mine", "value": "control_margins"}],
+            },
+            "tables: mine shows margins .* and ask for needles, or remove the table",
         ),
         (
             {"protocol": "released", "material": "english", "models": ["mamba2"]},

@@ -27,7 +27,7 @@ from tests.tasks_for_tests import (
     rows,
     without_needles,
 )
-from tests.unit.tasks.test_datasets import arguments, run
+from tests.unit.tasks.test_datasets import arguments, run, wrong_values
 
 LISTS = {"cwe", "fwe"}
 WITH_HAY = [task for task in RULER if task not in LISTS]
@@ -235,6 +235,42 @@ def test_the_command_writes_a_control_with_its_details(
         for span, tokens in zip(detail.needles, detail.needle_tokens, strict=True):
             said = sample.input[span.start : span.end].split()
             assert words[tokens.start : tokens.end] == said
+
+
+OPTIONS: dict[Control, dict[str, str]] = {
+    "truncated": {"control": "truncated", "trained-length": "256"},
+    "no-haystack": {"control": "no-haystack"},
+    "no-needle": {"control": "no-needle"},
+}
+
+
+@pytest.mark.parametrize("control", OPTIONS)
+@pytest.mark.parametrize("task", WITH_HAY)
+def test_a_control_is_compared_with_the_same_values(
+    task: str, control: Control, tmp_path: Path
+) -> None:
+    """Margins over other values would be no pair: also where the control lacks their needles.
+
+    At this length 31 needles of niah_multikey_3 are hay, and 32 without the one asked for: numbers
+    of as many bits would be drawn alike by chance.
+    """
+    whole = wrong_values(tmp_path / "whole", task, length="380")
+    found = wrong_values(tmp_path / control, task, length="380", **OPTIONS[control])
+    assert [wrong for _, wrong in found] == [wrong for _, wrong in whole]
+    assert [sample.outputs for sample, _ in found] == [sample.outputs for sample, _ in whole]
+    assert [sample.input for sample, _ in found] != [sample.input for sample, _ in whole]
+
+
+@pytest.mark.parametrize("control", OPTIONS)
+def test_distractors_change_no_sample_of_a_control(control: Control, tmp_path: Path) -> None:
+    task, options = "niah_multikey_2", {"length": "512", "samples": "6", **OPTIONS[control]}
+    run(tmp_path / f"silent/{task}.jsonl", task=task, **options)
+    wrong_values(tmp_path / "asked", task, length="512", **OPTIONS[control])
+    asked, silent = (tmp_path / name / f"{task}.jsonl" for name in ("asked", "silent"))
+    assert asked.read_bytes() == silent.read_bytes()
+    told = read_records(asked.with_suffix(".details.jsonl"), PlacedDetail)
+    plain = [each.model_copy(update={"distractors": None}) for each in told]
+    assert plain == read_records(silent.with_suffix(".details.jsonl"), PlacedDetail)
 
 
 @pytest.mark.parametrize(
