@@ -5,7 +5,7 @@ are not the same. Where a tokenizer tells how a text may be cut without changing
 (`Tokenizer.cuts`), each sentence is put together once, of words that are tokenized once.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -15,7 +15,9 @@ from needlework.tokenizers.cuts import PLAIN, PLAIN_WORD
 from needlework.tokenizers.prefixes import Tokens
 
 MOST = 1 << 18
-"""Sentences, and words, that are remembered from one call to the next: some tens of megabytes."""
+"""Sentences, and words, that are remembered from one batch to the next: tens of megabytes."""
+BATCH = 1 << 24
+"""Characters that are taken apart at a time, into ten times as much memory."""
 SHORTEST, LONGEST = 16, 4096
 """Characters of sentences that are worth remembering: shorter ones are no less work than words, and
 longer ones are not written twice."""
@@ -43,6 +45,9 @@ class Repeated:
 
         Raises as `Tokenizer.encode_batch` does.
         """
+        return [found for some in _batches(texts) for found in self._encode(some)]
+
+    def _encode(self, texts: Sequence[str]) -> list[Tokens]:
         for known in (self._sentences, self._words, self._inner):
             if len(known) > MOST:
                 known.clear()
@@ -121,6 +126,18 @@ class Repeated:
             self._words[word] = np.array(ids, dtype=_ID).tobytes()
         for word, parts in small.items():
             self._words[word] = b"".join(map(self._words.__getitem__, parts))
+
+
+def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """The texts in their order, as many together as have so many characters, or one."""
+    start = size = 0
+    for place, text in enumerate(texts):
+        size += len(text)
+        if size > BATCH and place > start:
+            yield texts[start:place]
+            start, size = place, len(text)
+    if start < len(texts):
+        yield texts[start:]
 
 
 def _joined(parts: Sequence[str], between: str, cut: Callable[[str, str], bool]) -> list[str]:

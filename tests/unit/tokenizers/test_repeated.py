@@ -74,6 +74,16 @@ def test_memory_that_has_grown_too_large_is_begun_anew(monkeypatch: pytest.Monke
     assert len(tokenizer.asked) == 2 * len(set(tokenizer.asked))
 
 
+@pytest.mark.parametrize("size", [1, len(HAY), 2 * len(HAY), 1000])
+def test_batches_change_nothing_but_memory(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("needlework.tokenizers.repeated.BATCH", size)
+    texts = [HAY, "", f"{HAY} {HAY}", "A number.", HAY]
+    tokenizer = Counting(Cuts("leads"))
+    found = Repeated(tokenizer).encode(texts)
+    assert [each.tolist() for each in found] == [[7, *text.encode()] for text in texts]
+    assert len(tokenizer.asked) == len(set(tokenizer.asked))
+
+
 def test_no_cut_lies_in_a_token_that_only_a_sidecar_knows(tmp_path: Path) -> None:
     """Cuts are of `tokenizer.json`, and tokens of the files beside it may hold blanks."""
     source = Path("resources/nano/tokenizer/tokenizer.json").read_text(encoding="utf-8")
