@@ -170,6 +170,42 @@ def data(output: Path, tokenizer: str, resources: Path, golden: Path | None, sam
     bench.write(measured, long, output, golden=golden)
 
 
+@main.command("start")
+@click.argument("output", type=FILE)
+@click.option("--tokenizer", type=EXISTING, required=True, help="A tokenizer.json.")
+@click.option("--resources", type=FOLDER, default="resources/external", show_default=True)
+@click.option(
+    "--length", "lengths", type=click.IntRange(min=1), multiple=True, default=[1024, 16_384]
+)
+@click.option("--samples", type=click.IntRange(min=1), default=250, show_default=True)
+@click.option("--memory", type=click.IntRange(min=1), default=2500, show_default=True)
+def start(
+    output: Path,
+    tokenizer: Path,
+    resources: Path,
+    lengths: tuple[int, ...],
+    samples: int,
+    memory: int,
+) -> None:
+    """Let cells start with two checkpoints of 2.7B random weights, up to their first forward call.
+
+    Writes OUTPUT (Markdown): seconds of each step. Files of 6 GB lie beside it meanwhile, and some
+    that are kept; --memory is megabytes beside the weights.
+    """
+    from benchmarks import starts as bench
+    from needlework.files import write_text
+
+    asked = bench.Asked(
+        tokenizer=tokenizer,
+        resources=resources,
+        lengths=lengths,
+        samples=samples,
+        memory=memory,
+    )
+    write_text(output, bench.table(list(bench.measure(asked, output.parent / output.stem))))
+    click.echo(output.read_text(encoding="utf-8"))
+
+
 @main.command("laptop")
 @click.argument("output", type=FILE)
 @click.option(

@@ -152,7 +152,7 @@ def _replacements() -> Iterator[tuple[Any, str, Callable[..., Any]]]:
     from triton.runtime import autotuner, interpreter
 
     yield kernels, "accelerated", lambda _: True
-    yield attending, "causal_lower_right", lambda *_: None
+    yield attending, "_to_the_end", lambda *_: None
     yield torch.cuda, "device", lambda _: contextlib.nullcontext()
     yield interpreter.GridExecutor, "__call__", _launch
     yield autotuner.Autotuner, "run", _run_first

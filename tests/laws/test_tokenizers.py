@@ -16,7 +16,10 @@ from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers
 from needlework import tokenizers
 from needlework.tasks.released.counting import Counter, Rope
 from needlework.tokenizers import Tokenizer
+from needlework.tokenizers.repeated import Repeated
 from needlework.tokenizers.world import WorldTokenizer
+from tests import gguf_for_tests
+from tests.gguf_for_tests import tokenizer_settings
 from tests.released_for_tests import Material
 
 NAMES = ("gpt-neox-20b", "llama-2", "rwkv-world")
@@ -235,6 +238,31 @@ def test_counts_add_up(name: str, shared: Path) -> None:
         check_sums(tokenizer, essay[start : start + 500])
 
 
+def check_repeated(tokenizer: Tokenizer, texts: st.SearchStrategy[str]) -> None:
+    """Whatever has been read before, the tokens of a prompt are those of the whole text."""
+    repeated = Repeated(tokenizer)
+
+    @settings(max_examples=EXAMPLES, deadline=None, database=None)
+    @given(st.lists(texts, max_size=4))
+    def check(texts: list[str]) -> None:
+        expected = [[*tokenizer.begin, *ids] for ids in tokenizer.encode_batch(texts)]
+        assert [found.tolist() for found in repeated.encode(texts)] == expected
+
+    check()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_put_together_is_what_is_read_whole(name: str, shared: Path) -> None:
+    tokenizer = of(name, shared)
+    check_repeated(tokenizer, st.one_of(TEXT, PROSE))
+    essay = Material(shared).essay
+    texts = [*HARD, *(essay[start : start + 4000] for start in range(0, 60_000, 1500))]
+    repeated = Repeated(tokenizer)
+    for _ in range(2):
+        found = [tokens.tolist() for tokens in repeated.encode(texts)]
+        assert found == [[*tokenizer.begin, *tokenizer.encode(text)] for text in texts]
+
+
 def trained(kind: str) -> library.Tokenizer:
     """A small tokenizer of one of the layouts that may be cut, trained on made-up text."""
     draws = random.Random(1)
@@ -281,8 +309,18 @@ def test_every_layout_that_may_be_cut_adds_up(kind: str, tmp_path: Path) -> None
         check_sums(tokenizer, text)
 
     check()
+    check_repeated(tokenizer, st.one_of(st.text(string.printable, max_size=40), PROSE))
     for text in ("<s> it's <tag>  abc", "ab <s>  cd\n <s> e   f", "a <tag> b<tag> c"):
         check_sums(tokenizer, text)
+        (found,) = Repeated(tokenizer).encode([text])
+        assert found.tolist() == [*tokenizer.begin, *tokenizer.encode(text)]
+
+
+@pytest.mark.parametrize("pre", ["smollm", "gpt-2", "llama-bpe"])
+def test_texts_in_which_digits_stand_alone_are_put_together_too(pre: str, tmp_path: Path) -> None:
+    """And those of which nothing is known, whole."""
+    path = gguf_for_tests.write(tmp_path / "tiny.gguf", tokenizer=tokenizer_settings(pre))
+    check_repeated(tokenizers.load(str(path)), st.one_of(TEXT, PROSE))
 
 
 PLACED = (

@@ -77,8 +77,6 @@ READING: Mapping[str, float] = {"rwkv6": 0.35, "recurrent_gemma": 0.35}
 READING_OTHERWISE = 0.5
 WRITING = 1 / 1.5
 """Assumed share of a GPU's bandwidth that writing an answer reaches."""
-START_SECONDS = {"cuda": 90.0, "cpu": 3.0}
-"""To import, load weights and tokenize; assumed on a GPU, measured for nano models on the CPU."""
 
 
 class Rates(NamedTuple):

@@ -9,9 +9,10 @@ from typing import Literal, NamedTuple
 
 from needlework.cost.architectures import Weights, architecture
 from needlework.cost.beside import expected_group
-from needlework.cost.devices import START_SECONDS, Device, Rates, assumed, home
+from needlework.cost.devices import Device, Rates, assumed, home
 from needlework.cost.formulas import Decoder, costs
 from needlework.cost.room import GROUP, SHARE_OF_FREE, Cell, Room, room_for
+from needlework.cost.starting import starting_seconds
 from needlework.cost.work import Work, expected
 from needlework.tasks.specs import Spec
 
@@ -165,16 +166,17 @@ def of_work(
     written = sum(_written_flops(decoder, each) for each in work)
     memory = weights + cell.peak_bytes(room, slots, device.kind)
     process = PROCESS[device.kind]
+    asked = sum(each.asked for each in work)
     return Estimate(
         prompts=samples,
-        prompt_tokens=sum(each.asked for each in work),
+        prompt_tokens=asked,
         shared_tokens=sum(each.shared for each in work),
         answer_tokens=sum(each.written for each in work),
         flops=read + written,
         rows=rows,
         reading=read / rates.flops,
         writing=_writing(decoder, batches, width, rates),
-        starting=START_SECONDS[device.kind],
+        starting=starting_seconds(device, weights=weights, prompt_tokens=asked),
         memory=memory + (CONTEXT if on_gpu else process),
         # Weights pass through the page cache on their way to a GPU.
         host_memory=process + (weights if on_gpu else memory),

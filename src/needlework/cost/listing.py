@@ -7,7 +7,6 @@ from needlework.cost.devices import (
     DEVICES,
     READING,
     READING_OTHERWISE,
-    START_SECONDS,
     WRITING,
     DeviceName,
 )
@@ -15,6 +14,7 @@ from needlework.cost.estimate import LEAST_MINUTES, ROOM, SAFETY
 from needlework.cost.launches import BLOCK, LAUNCHED, REPLAYED
 from needlework.cost.measured import Measured
 from needlework.cost.room import UNSEEN
+from needlework.cost.starting import assumed_of_starts
 from needlework.cost.study import PlannedCell
 
 COLUMNS = (
@@ -140,8 +140,7 @@ def assumptions(
         slow = ", ".join(f"{share:.0%} for {family}" for family, share in READING.items())
         said.append(
             f"assumed: prompts are read at {READING_OTHERWISE:.0%} of the peak ({slow}), answers "
-            f"written at {WRITING:.0%} of the bandwidth, {START_SECONDS['cuda']:.0f} s to start a "
-            "cell; nothing here was calibrated on a GPU"
+            f"written at {WRITING:.0%} of the bandwidth; nothing here was calibrated on a GPU"
         )
         said.append(
             f"assumed: a step replays its launches, as many as were counted, at {REPLAYED * 1e6:g} "
@@ -153,6 +152,7 @@ def assumptions(
             "assumed: where many prompts begin alike, keys of that are in memory once, and read "
             "once a step for all rows by a kernel of our own, which needs triton"
         )
+    said.append(assumed_of_starts(on_gpu=on_gpu))
     said.append("assumed: every answer is as long as its task allows, so writing is an upper bound")
     how = (
         "counted in the datasets" if counted == cells else f"counted in {counted} of {cells} cells"

@@ -56,7 +56,7 @@ class PlannedCell(Closed):
     reading_hours: Hours
     writing_hours: Hours
     starting_hours: Hours
-    """To import, load the weights and tokenize."""
+    """To import, tokenize and load the weights, and for what a GPU needs at first."""
     bound: Bound
     """What most of the hours are spent on."""
     bound_share: float | None = Field(ge=0, allow_inf_nan=False)

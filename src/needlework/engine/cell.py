@@ -36,6 +36,7 @@ from needlework.tokenizers.prefixes import (
     plan_forest,
     plan_separately,
 )
+from needlework.tokenizers.repeated import Repeated
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,10 +147,11 @@ def _rows(
     decoding: Decoding,
 ) -> list[_Row]:
     """Every sample of the cell with its tokens, its key and its share of the work."""
+    repeated = Repeated(tokenizer)
     asked = [
         (task, dataset, sample, tokens)
         for task, dataset in datasets.items()
-        for sample, tokens in _tokenized(dataset, tokenizer)
+        for sample, tokens in _tokenized(dataset, repeated)
     ]
     prompts = [tokens for *_, tokens in asked]
     texts = [texts_of(sample, data.distractors, tokenizer) for _, data, sample, _ in asked]
@@ -201,14 +203,11 @@ def _question(
     return Question(tokens, rule, (task, sample.index) if decoding.kind == "sample" else ())
 
 
-def _tokenized(dataset: Dataset, tokenizer: Tokenizer) -> list[tuple[Sample, Tokens]]:
+def _tokenized(dataset: Dataset, tokenizer: Repeated) -> list[tuple[Sample, Tokens]]:
     """The samples in the order of their index, as the model reads them."""
     samples = sorted(dataset.samples, key=lambda sample: sample.index)
-    encoded = tokenizer.encode_batch([sample.input for sample in samples])
-    return [
-        (sample, np.array([*tokenizer.begin, *tokens], dtype=np.int32))
-        for sample, tokens in zip(samples, encoded, strict=True)
-    ]
+    encoded = tokenizer.encode([sample.input for sample in samples])
+    return list(zip(samples, encoded, strict=True))
 
 
 def _charged(prompts: Sequence[Tokens], errors: Sequence[str | None], *, share: bool) -> list[int]:

@@ -198,7 +198,8 @@ def _prepare(machine: Machine) -> str:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     device = machine.device or ("cuda" if torch.cuda.is_available() else "cpu")
     prepare_processor(machine.threads)
-    torch.use_deterministic_algorithms(device == "cpu")
+    # `use_deterministic_algorithms` does the same, and imports torch's compiler to tell it.
+    torch.set_deterministic_debug_mode("error" if device == "cpu" else "default")
     return device
 
 

@@ -1,12 +1,15 @@
-"""Memory for a decoder that was made without any."""
+"""A decoder without memory, and memory for it."""
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
+from needlework.models.config import DecoderConfig
 from needlework.models.decoder import Decoder
 from needlework.models.mixer import Mixer
 
@@ -31,6 +34,35 @@ def own_parameters(module: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Param
     for holder in module.modules():
         for name, parameter in list(holder.named_parameters(recurse=False)):
             yield holder, name, parameter
+
+
+_DRAWS = (Tensor.normal_, Tensor.uniform_, nn.init.normal_, nn.init.uniform_)
+
+
+class _Undrawn(TorchFunctionMode):
+    """Within, no number is drawn at random.
+
+    On the device `meta` torch would import its compiler to draw none, a second for every job.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401 - of any function of torch
+        """What the function gives; of those that draw, the tensor as it is."""
+        given = kwargs or {}
+        if func in _DRAWS:
+            return args[0] if args else given["tensor"]
+        return func(*args, **given)
+
+
+def without_memory(spec: DecoderConfig) -> Decoder:
+    """A decoder on the device `meta`: all of its shapes, and no values."""
+    with _Undrawn(), torch.device("meta"):
+        return Decoder(spec)
 
 
 def allocate(decoder: Decoder, device: str, dtype: torch.dtype) -> None:

@@ -15,7 +15,6 @@ from typing import Self
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.nn.attention.bias import causal_lower_right
 
 from needlework.models import cuda, kernels
 from needlework.models.key_values import KeyValueState
@@ -237,7 +236,7 @@ def _by_torch_on_cuda(q_BHTP: Tensor, cache: KeyValueState, sight: Sight) -> Ten
         seen = slice(sight.first_column(0), sight.reach)
         return _grouped(q_BHTP, keys[:, :, seen], values[:, :, seen], None)
     if sight.aligned and not sight.bounded:
-        return _grouped(q_BHTP, keys, values, causal_lower_right(sight.tokens, sight.reach))
+        return _grouped(q_BHTP, keys, values, _to_the_end(sight.tokens, sight.reach))
     parts = []
     most = WINDOWED_QUERIES if sight.aligned else None
     copies = 1 if q_BHTP.shape[1] == keys.shape[1] else keys.shape[1]
@@ -250,6 +249,18 @@ def _by_torch_on_cuda(q_BHTP: Tensor, cache: KeyValueState, sight: Sight) -> Ten
         some = q_BHTP[:, :, queries.start : queries.stop]
         parts.append(_grouped(some, keys[:, :, seen], values[:, :, seen], mask))
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
+
+
+def _to_the_end(queries: int, columns: int) -> Tensor:
+    """torch's own word for queries that stand at the last columns and see all up to theirs.
+
+    What it is written in imports torch's compiler, and that takes two seconds, which nobody needs
+    who does not say it.
+    """
+    from torch.nn.attention.bias import causal_lower_right
+
+    bias: Tensor = causal_lower_right(queries, columns)
+    return bias
 
 
 def _grouped(q_BHTP: Tensor, k_BGSP: Tensor, v_BGSP: Tensor, mask: Tensor | None) -> Tensor:

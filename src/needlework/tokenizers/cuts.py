@@ -9,7 +9,7 @@ others. A cut lies before a run of blanks that follows a word and precedes one:
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -38,9 +38,11 @@ class Cuts:
     """Whether a plain text is the sum of its words."""
 
 
-def of_layout(layout: dict[str, Any]) -> Cuts | None:
-    """What can be proved about a `tokenizer.json`."""
-    if not all(map(_is_local, layout.get("added_tokens", ()))) or layout["model"].get("dropout"):
+def of_layout(layout: dict[str, Any], added: Iterable[str] = ()) -> Cuts | None:
+    """What can be proved about a `tokenizer.json`; `added` are tokens that only sidecars know."""
+    told = [*layout.get("added_tokens", ()), *({"content": each} for each in added)]
+    layout = layout | {"added_tokens": told}
+    if not all(map(_is_local, told)) or layout["model"].get("dropout"):
         return None
     steps = {step["type"]: step for step in _steps(layout.get("normalizer"))}
     splitter = layout.get("pre_tokenizer") or {}

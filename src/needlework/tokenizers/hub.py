@@ -53,7 +53,7 @@ class HubTokenizer:
         digest = hashlib.sha256((source + "".join(told["added"])).encode()).hexdigest()
         self.identity = f"{name}@{digest[:12]}"
         self.vocabulary = told["vocabulary"]
-        self.cuts = cuts.of_layout(layout)
+        self.cuts = cuts.of_layout(layout, told["added"])
         self.blank = None if self.cuts is None or self.cuts.barred else self.cuts.blank
         self._words = _closed_vocabulary(layout)
         self.begin = tuple(self._begin(sidecars, layout))

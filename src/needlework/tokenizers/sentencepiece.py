@@ -45,6 +45,8 @@ class SentencePieceTokenizer:
         named = known_ids(sidecars, "eos_token", self._id)
         self.end = frozenset([*told["end"], *named])
         self.blank: Blank | None = told["blank"]
+        if any(" " in text for text in self._added):
+            self.blank = None  # Such a token is refused in a prompt, across a cut as well.
         self.cuts = None if self.blank is None else Cuts(self.blank)
 
     def _begin(self, sidecars: Sidecars, own: list[int]) -> list[int]:

@@ -15,6 +15,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor
 
 from needlework.cli import main
+from needlework.engine import predict as rule
 from needlework.files import read_records, write_records
 from needlework.models import checkpoints
 from needlework.records import END, NO_END, Prediction, Sample
@@ -110,6 +111,18 @@ def test_predictions_say_what_made_them(folder: Path) -> None:
     assert len(others["revision"]) == 64
     assert others["device"] == "cpu"
     assert others["libraries"] == f"torch {torch.__version__}"
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_sums_have_one_order_on_a_cpu(device: str) -> None:
+    """On a GPU some kernels have none, and would be refused."""
+    before, threads = torch.get_deterministic_debug_mode(), torch.get_num_threads()
+    try:
+        rule._prepare(rule.Machine(device=device, threads=1, memory=None))
+        assert torch.are_deterministic_algorithms_enabled() == (device == "cpu")
+    finally:
+        torch.set_deterministic_debug_mode(before)
+        torch.set_num_threads(threads)
 
 
 def always(token: int, folder: Path) -> None:

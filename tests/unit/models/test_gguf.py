@@ -3,8 +3,10 @@
 import math
 import struct
 from pathlib import Path
+from typing import Any
 
 import gguf
+import numpy as np
 import pytest
 import torch
 import transformers
@@ -13,6 +15,7 @@ from gguf import GGUFReader
 from needlework.errors import CheckpointError
 from needlework.gguf_header import read_header
 from needlework.models import load
+from needlework.models.checkpoints import gguf_tensors
 from needlework.models.decoder import Decoder
 from needlework.models.hub_model import load_hub_model
 from tests import gguf_for_tests as files
@@ -70,6 +73,23 @@ def test_a_head_of_its_own_and_biases_are_read(family: str, tmp_path: Path) -> N
     decoder = load(path)
     assert not decoder.config.tied
     assert_close(logits(decoder), theirs(path))
+
+
+def test_rounded_weights_become_numbers_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file is gone through once more for copies of tied weights, and has none."""
+    path = files.write(tmp_path / "tiny.gguf", rounding="Q8_0")
+    sizes = []
+
+    def counted(values: np.ndarray, *given: Any, where: str) -> torch.Tensor:
+        sizes.append(values.size)
+        return honest(values, *given, where=where)
+
+    honest = gguf_tensors.dequantised
+    monkeypatch.setattr(gguf_tensors, "dequantised", counted)
+    load(path)
+    assert sorted(sizes) == sorted(weight.size for weight in read_header(path).weights)
 
 
 def test_transformers_may_compute_it(tmp_path: Path) -> None:

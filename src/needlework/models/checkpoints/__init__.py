@@ -15,7 +15,7 @@ from needlework.defects import LayerHazard
 from needlework.door import read_settings, shown
 from needlework.errors import CheckpointError
 from needlework.gguf_header import is_gguf, read_header
-from needlework.models.allocation import allocate
+from needlework.models.allocation import allocate, without_memory
 from needlework.models.checkpoints import (
     gguf,
     llama,
@@ -92,9 +92,9 @@ def load(
     with torch.no_grad():
         # A second copy of a tied weight is compared with the first, so it comes last.
         for aliases in (False, True):
-            for name, tensor in reading.tensors(files):
-                if not carries_nothing(name) and places[name].alias == aliases:
-                    place_tensor(name, tensor, places[name], parameters)
+            wanted = {name for name, place in places.items() if place.alias == aliases}
+            for name, tensor in reading.tensors(files, wanted):
+                place_tensor(name, tensor, places[name], parameters)
     return decoder.eval().requires_grad_(False)
 
 
@@ -113,8 +113,7 @@ def described(
     told = reading.shapes(reading.shards(source))
     shapes = {name: shape for name, shape in told.items() if not carries_nothing(name)}
     spec, places = _recognise(source, shapes)
-    with torch.device("meta"):
-        decoder = Decoder(with_hazards(spec, hazards))
+    decoder = without_memory(with_hazards(spec, hazards))
     unfilled(places, decoder)
     places = settled(places, shapes)
     account(places, shapes, decoder, where=str(source))

@@ -1,6 +1,6 @@
 """The weights of a GGUF file as a stream of named tensors, rounded values made numbers again."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,8 +15,10 @@ FREQUENCIES = "rope_freqs.weight"
 """No weight but a setting of the rotary embedding: what each of its frequencies is divided by."""
 
 
-def stream(path: Path, *, meta: bool) -> Iterator[tuple[str, Tensor]]:
-    """Every weight in float32, one after the other; with `meta` without its values.
+def stream(
+    path: Path, names: Collection[str] | None = None, *, meta: bool
+) -> Iterator[tuple[str, Tensor]]:
+    """The weights of these names, or all, in float32; with `meta` without their values.
 
     Raises:
         CheckpointError: the file cannot be read, or the gguf library cannot make numbers of it.
@@ -24,7 +26,7 @@ def stream(path: Path, *, meta: bool) -> Iterator[tuple[str, Tensor]]:
     header = read_header(path)
     values = None if meta else np.memmap(path, mode="r", dtype=np.uint8)
     for weight in header.weights:
-        if weight.name == FREQUENCIES:
+        if weight.name == FREQUENCIES or (names is not None and weight.name not in names):
             continue
         if values is None:
             yield weight.name, torch.empty(weight.shape, device="meta")

@@ -3,7 +3,7 @@
 Nothing is ever unpickled but tensors (`weights_only`), and archives are mapped, not loaded.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 from zipfile import is_zipfile
@@ -69,10 +69,10 @@ def shapes(files: list[Path]) -> dict[str, tuple[int, ...]]:
     }
 
 
-def tensors(files: list[Path]) -> Iterator[tuple[str, Tensor]]:
-    """Every tensor, one after the other."""
-    for file in files:
-        yield from _mapped(file, meta=False)
+def tensors(files: list[Path], names: Collection[str]) -> Iterator[tuple[str, Tensor]]:
+    """The tensors of these names, one after the other; no others are read."""
+    for file in files if names else ():
+        yield from _mapped(file, names, meta=False)
 
 
 @opens(
@@ -83,13 +83,16 @@ def tensors(files: list[Path]) -> Iterator[tuple[str, Tensor]]:
     error=CheckpointError,
     way_out="it may be truncated: delete it and fetch it again",
 )
-def _mapped(file: Path, *, meta: bool) -> Iterator[tuple[str, Tensor]]:
+def _mapped(
+    file: Path, names: Collection[str] | None = None, *, meta: bool
+) -> Iterator[tuple[str, Tensor]]:
+    """The tensors of a file that have one of these names, or all."""
     if _is_safetensors(file):
-        yield from _safetensors(file, meta=meta)
+        yield from _safetensors(file, names, meta=meta)
     elif is_gguf(file):
-        yield from gguf_tensors.stream(file, meta=meta)
+        yield from gguf_tensors.stream(file, names, meta=meta)
     else:
-        yield from _archive(file, meta=meta)
+        yield from _archive(file, names, meta=meta)
 
 
 def _is_safetensors(file: Path) -> bool:
@@ -99,7 +102,9 @@ def _is_safetensors(file: Path) -> bool:
     return file.suffix == ".safetensors" or start[8:] == b"{"
 
 
-def _archive(file: Path, *, meta: bool) -> Iterator[tuple[str, Tensor]]:
+def _archive(
+    file: Path, names: Collection[str] | None, *, meta: bool
+) -> Iterator[tuple[str, Tensor]]:
     """The tensors of a file by `torch.save`; those of old versions of torch cannot be mapped."""
     mapped = not meta and is_zipfile(file)
     device = "meta" if meta else "cpu"
@@ -112,7 +117,8 @@ def _archive(file: Path, *, meta: bool) -> Iterator[tuple[str, Tensor]]:
     for name, tensor in archive.items():
         if isinstance(tensor, Tensor):
             found = True
-            yield str(name), tensor
+            if names is None or str(name) in names:
+                yield str(name), tensor
         elif not isinstance(tensor, _OTHERS):
             raise CheckpointError(
                 f"{file} holds {type(tensor).__name__} under {_short(name)}, where tensors should "
@@ -126,9 +132,13 @@ def _short(name: Any) -> str:  # noqa: ANN401 - what a stranger wrote
     return repr(name)[:60]
 
 
-def _safetensors(file: Path, *, meta: bool) -> Iterator[tuple[str, Tensor]]:
+def _safetensors(
+    file: Path, names: Collection[str] | None, *, meta: bool
+) -> Iterator[tuple[str, Tensor]]:
     with safe_open(file, framework="pt") as archive:
         for name in archive.keys():  # noqa: SIM118 - not a mapping
+            if names is not None and name not in names:
+                continue
             if meta:
                 yield name, torch.empty(archive.get_slice(name).get_shape(), device="meta")
             else:
