@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from needlework.engine import decode, recording
+from needlework.engine import decode, recording, running
 from needlework.engine.recording import Run
 
 FROM_HOST = torch.ops.aten.lift_fresh.default
@@ -86,4 +86,5 @@ def record_with(
 ) -> None:
     """Let steps be recorded on this machine, so many to a block."""
     monkeypatch.setattr(recording, "recorder_for", lambda decoder: recorder)
-    monkeypatch.setattr(decode, "unseen_tokens", lambda decoder: unseen)
+    for module in (decode, running):
+        monkeypatch.setattr(module, "unseen_tokens", lambda decoder: unseen)

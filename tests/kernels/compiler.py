@@ -16,7 +16,7 @@ import torch
 from triton.backends.compiler import GPUTarget
 from triton.runtime import autotuner, driver, jit
 
-from needlework.models import cuda, fused, fused_attention, fused_recurrent
+from needlework.models import attending, cuda, fused, fused_attention, fused_recurrent
 from needlework.models.config import RGLRU, SSD, MixerConfig, TimeMix
 from needlework.models.fused import KINDS
 from needlework.models.key_values import Prefix
@@ -129,14 +129,20 @@ def between_products(width: int, tokens: int, dtype: torch.dtype) -> None:
     for given in (None, (angles, angles)):
         qkv, start = drawn(1, tokens, (heads + 2) * head), torch.zeros(1, dtype=torch.long)
         fused.rotate_append(qkv, given, start, keys, keys.clone(), heads=heads)
-    for groups in (heads, 1):
-        kept = drawn(1, groups, 3 * tokens, head)
-        q, prefix = drawn(1, heads, 1, head), Prefix(kept, kept)
-        lengths = torch.ones(1, dtype=torch.long)
-        fused_attention.attend_beside(q, prefix, kept, kept.clone(), lengths)
     for taps, bias in ((4, weight), (2, None)):
         tail, filters = drawn(1, taps - 1, width), drawn(width, taps)
         fused.convolve_token(x[:, :1], tail, filters, bias, silu=bias is not None)
+
+
+def beside_a_prefix(dtype: torch.dtype) -> None:
+    """Heads of every width that is published, few rows and many, short keys and long."""
+    draws = Draws.seeded(0)
+    for head, (rows, keys) in itertools.product((32, 80, 128, 256), ((1, 5000), (80, 70))):
+        for heads, groups in ((4, 4), (4, 1)):
+            kept = draws.normal(1, groups, keys, head).to(dtype)
+            own = draws.normal(rows, groups, keys, head).to(dtype)
+            q, lengths = draws.normal(rows, heads, 1, head).to(dtype), torch.ones(rows).long()
+            fused_attention.attend_beside(q, Prefix(kept, kept), own, own.clone(), lengths)
 
 
 def around_recurrences(width: int, tokens: int, dtype: torch.dtype) -> None:
@@ -172,6 +178,8 @@ def main() -> None:
     for width, tokens, dtype in itertools.product(WIDTHS.values(), TOKENS, DTYPES):
         between_products(width, tokens, dtype)
         around_recurrences(width, tokens, dtype)
+    for dtype in attending.BESIDE:
+        beside_a_prefix(dtype)
     json.dump(compiled, sys.stdout, indent=1, sort_keys=True)
 
 

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from needlework.models import attending
 from needlework.models.key_values import Prefix
 from needlework.proving.beside import compare_beside
 from needlework.proving.checking import share
@@ -76,8 +77,13 @@ def test_parts_hold_every_key_once(keys: int, programs: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["llama", "transformerpp", "mamba2attn"])
-def test_steps_of_a_decoder_beside_a_prefix(name: str) -> None:
-    """Rows of unequal length, in slots: the logits of rows with all keys of their own."""
+def test_steps_of_a_decoder_beside_a_prefix(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of unequal length, in slots: the logits of rows with all keys of their own.
+
+    In float32, which says more than the numbers of 16 bits that are computed so on a GPU.
+    """
+    assert torch.float32 not in attending.BESIDE
+    monkeypatch.setattr(attending, "BESIDE", (torch.float32,))
     scale = TOY._replace(models={name: small(name)}, rows=(1, 3), context=40)
     found = compare_beside(scale, name)
     assert found.in_place

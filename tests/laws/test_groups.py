@@ -22,7 +22,8 @@ from tests.models_for_tests import FAMILIES, SPECS, family
 from tests.recording_for_tests import Tapes, record_with
 
 LIMITS = {"roomy": ROOMY, "tiny": TINY, "few slots": FEW_SLOTS, "one row": ONE_BY_ONE}
-KINDS = ("llama", "transformerpp", "mamba2attn", "windows")
+KINDS = ("llama", "transformerpp", "mamba2attn", "windows", "wide windows")
+"""The last has windows that reach from the end of a prompt into the prefix."""
 SAVED = 30
 
 
@@ -37,7 +38,9 @@ def grouped(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Group]]:
         return groups
 
     layers = (SPECS["window"], SPECS["mlp"], SPECS["attention"], SPECS["ssd"])
+    wide = (SPECS["window"].model_copy(update={"window": 30}), *layers[1:])
     monkeypatch.setitem(FAMILIES, "windows", (layers, config.Norm()))
+    monkeypatch.setitem(FAMILIES, "wide windows", (wide, config.Norm()))
     monkeypatch.setattr(Decoder, "writes_beside_prefix", True)
     monkeypatch.setattr(Costs, "least_saved", lambda self, width: SAVED)
     monkeypatch.setattr(running, "plan_groups", planned)
@@ -66,7 +69,7 @@ def test_rows_beside_a_prefix_answer_as_a_plain_loop_does(
 
 
 @pytest.mark.parametrize("limits", [TINY, FEW_SLOTS], ids=["tiny", "few slots"])
-@pytest.mark.parametrize("name", ["llama", "mamba2attn", "windows"])
+@pytest.mark.parametrize("name", ["llama", "mamba2attn", "wide windows"])
 def test_so_do_steps_that_are_replayed(
     name: str,
     limits: Limits,
@@ -104,17 +107,28 @@ def test_memory_that_runs_out_beside_a_prefix_loses_nothing(
     decoder, cell = family("llama", dtype=torch.float64), cell_with_depths(samples=4)
     honest, made = Decoder.slots, []
 
-    def failing(self: Decoder, rows: int, columns: int, answer: int) -> DecoderSlots:
+    def failing(self: Decoder, rows: int, *sizes: int) -> DecoderSlots:
         made.append(rows)
         if rows > 1 and len(made) == 4:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return honest(self, rows, columns, answer)
+        return honest(self, rows, *sizes)
 
     monkeypatch.setattr(Decoder, "slots", failing)
     predictions = run_cell(decoder, cell, tmp_path / "journal")
     assert answers(predictions) == expected(decoder, cell)
     assert made[3] > 1
-    assert len({each.prompts for each in grouped}) > len(grouped) / 2, "and is begun again"
+    assert len(made) == 5, "after that every row has all of its keys"
+
+
+def test_where_hardly_a_row_fits_no_prefix_is_beside_it(
+    grouped: list[Group], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoder, cell = family("llama", dtype=torch.float64), cell_with_depths(samples=4)
+    expected = run_cell(decoder, cell, tmp_path / "a")
+    assert grouped
+    monkeypatch.setattr(running, "plan_groups", None)
+    monkeypatch.setattr("needlework.engine.cell.limits_for", lambda *given, **named: ONE_BY_ONE)
+    assert run_cell(decoder, cell, tmp_path / "b") == expected
 
 
 def prompts_of(seed: int, count: int) -> list[np.ndarray]:
@@ -149,7 +163,7 @@ def test_groups_hold_every_prompt_once_and_begin_with_their_prefix(seed: int, le
             start = above.end
         assert group.start == start
         if group.end:
-            assert len(group.prompts) * (group.end - group.start) >= least
+            assert (len(group.prompts) - 1) * (group.end - group.start) >= least
 
 
 def test_needles_at_one_depth_are_a_group_and_nothing_in_common_is_none() -> None:

@@ -28,11 +28,11 @@ def expected_group(decoder: Decoder, work: Work, width: int) -> Beside:
     """
     least, shared, prompts = decoder.least_saved(width), work.shared_tokens, work.samples
     alone = Beside(0, prompts)
-    if prompts * shared < least:
+    if (prompts - 1) * shared < least:
         return alone
     if not work.spread:
         return Beside(int(shared), prompts)
     apart = work.spread / prompts
     together = min(prompts, math.ceil(math.sqrt(2 * least / apart)))
     prefix = int(shared - apart * together / 2)
-    return Beside(prefix, together) if prefix * together >= least else alone
+    return Beside(prefix, together) if prefix * (together - 1) >= least else alone

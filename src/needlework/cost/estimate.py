@@ -11,7 +11,15 @@ from needlework.cost.architectures import Weights, architecture
 from needlework.cost.beside import expected_group
 from needlework.cost.devices import Device, Rates, assumed, home
 from needlework.cost.formulas import Decoder, costs
-from needlework.cost.room import GROUP, SHARE_OF_FREE, Cell, Room, room_for
+from needlework.cost.room import (
+    GROUP,
+    LEAST_BESIDE,
+    SHARE_OF_FREE,
+    Cell,
+    Prefix,
+    Room,
+    room_for,
+)
 from needlework.cost.starting import starting_seconds
 from needlework.cost.work import Work, expected
 from needlework.tasks.specs import Spec
@@ -157,8 +165,10 @@ def of_work(
     kept = room.states if any(each.shared for each in work) else 0
     slots = min(room.slots, rows + kept)
     on_gpu = device.kind == "cuda"
+    stored = max(expected_group(decoder, each, width).prefix for each in work)
+    beside = on_gpu and width < WEIGHT_BYTES["float32"] and room.slots >= LEAST_BESIDE
     batches = [
-        (on_gpu and _beside(decoder, each, cell, weights, device))
+        (beside and _beside(decoder, each, cell, weights, device, stored))
         or Batch(each, min(rows, slots - kept) * OCCUPANCY)
         for each in work
     ]
@@ -205,7 +215,9 @@ class Batch(NamedTuple):
     """Tokens whose keys all rows look at where they lie."""
 
 
-def _beside(decoder: Decoder, work: Work, cell: Cell, weights: int, device: Device) -> Batch | None:
+def _beside(
+    decoder: Decoder, work: Work, cell: Cell, weights: int, device: Device, stored: int
+) -> Batch | None:
     """The batches of prompts that are answered beside a prefix; None where it is not worth it.
 
     All answers of a group are as long, so that its last places stay empty together.
@@ -214,7 +226,8 @@ def _beside(decoder: Decoder, work: Work, cell: Cell, weights: int, device: Devi
     if not prefix:
         return None
     longest = math.ceil(work.prompt_tokens) + work.answer_tokens
-    own = cell._replace(longest=longest, answer=work.answer_tokens, prefix=prefix)
+    lies = Prefix(prefix, stored)
+    own = cell._replace(longest=longest, answer=work.answer_tokens, prefix=lies)
     room = _room(own, weights, device)
     rows = min(room.rows, prompts)
     return Batch(work, prompts / math.ceil(prompts / rows), prefix)

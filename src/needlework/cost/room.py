@@ -21,6 +21,10 @@ MOST_ROWS: dict[str, int] = {"cpu": 64, "cuda": 256}
 MOST_STATES = 64
 GROUP = 4
 """Of the rows written together, one in this many is read at a time, and branches kept."""
+COPIES = 4
+"""Tokens that may be copied for each token of a call, where rows stand beside a prefix."""
+LEAST_BESIDE = 4
+"""Rows that fit with all of their keys, below which none is answered beside a prefix."""
 SHARE_OF_FREE: dict[str, float] = {"cpu": 0.5, "cuda": 0.8}
 """Of the memory that is free at the start, what may be used by default.
 
@@ -41,6 +45,14 @@ MASKED_PAIRS = 1 << 24
 """Queries times keys of one mask at most, `models.attending`; queries beyond come in blocks."""
 LOGIT_BYTES = 8
 """Of each row of the head: as it is computed, and in float32 for the choice."""
+
+
+class Prefix(NamedTuple):
+    """Tokens before all rows of a batch, in memory once."""
+
+    tokens: int
+    stored: int
+    """Of the longest prefix that is read in the same place."""
 
 
 class Room(NamedTuple):
@@ -68,13 +80,13 @@ class Cell(NamedTuple):
     """Of those, how many are written."""
     contested: bool
     """Whether a row is computed once more, beside all others, where rounding could decide."""
-    prefix: int = 0
-    """Tokens before all rows, in memory once."""
+    prefix: Prefix = Prefix(0, 0)
 
     @property
     def prefix_bytes(self) -> int:
-        """What these take."""
-        return self.decoder.row_bytes(self.prefix, self.width) if self.prefix else 0
+        """What the row takes in which prefixes are read."""
+        stored = self.prefix.stored
+        return self.decoder.row_bytes(stored, self.width) if stored else 0
 
     @property
     def slot_bytes(self) -> int:
@@ -99,7 +111,7 @@ class Cell(NamedTuple):
         pairs = pairs if decoder.spec.one_shot else min(pairs, MASKED_PAIRS)
         states = 2 * (rows * decoder.fixed_bytes(width) + windows * width)
         widest = max((each.key_elements for each in decoder.layers), default=0)
-        joined = rows * self.longest * widest * width if self.prefix else 0
+        joined = rows * self.longest * widest * width if self.prefix.tokens else 0
         return tokens * decoder.call_bytes(width) + states + joined + MASK_BYTES * pairs
 
     def writing_bytes(self, rows: int, kind: str) -> int:
@@ -127,7 +139,8 @@ class Cell(NamedTuple):
         if not self.contested:
             return 0
         tokens = self.longest if self.decoder.spec.one_shot else min(ALONE_TOKENS, self.longest)
-        return self.slot_bytes + self.reading_bytes(tokens, 1)
+        whole = self._replace(prefix=Prefix(0, 0))
+        return whole.slot_bytes + whole.reading_bytes(tokens, 1)
 
     @property
     def least_bytes(self) -> int:
@@ -139,7 +152,11 @@ class Cell(NamedTuple):
 
     def peak_bytes(self, room: Room, slots: int, kind: str) -> int:
         """All slots that are made, with the larger of the two kinds of calls."""
-        rows = min(slots, call_rows(room.rows, room.tokens, self.longest, kind))
+        prefix = self.prefix.tokens
+        own = self.longest - prefix - (self.answer if prefix else 0)
+        rows = min(slots, call_rows(room.rows, room.tokens, own, kind))
+        if prefix:
+            rows = min(rows, copied_rows(room.tokens, prefix))
         tokens = min(room.tokens, rows * self.longest)
         reading = self.reading_bytes(tokens, rows)
         written = min(slots, room.rows)
@@ -149,7 +166,9 @@ class Cell(NamedTuple):
 
     def _columns(self, window: int | None) -> int:
         columns, answer = self.longest + UNSEEN, self.answer + UNSEEN
-        return columns - self.prefix if window is None else min(columns, window + answer)
+        if window is not None:
+            return min(columns, window + answer)
+        return columns - self.prefix.tokens
 
 
 def call_rows(rows: int, tokens: int, longest: int, kind: str) -> int:
@@ -158,6 +177,11 @@ def call_rows(rows: int, tokens: int, longest: int, kind: str) -> int:
     A branch's continuations may be short, so it is as many as the engine ever reads at once.
     """
     return max(1, rows // GROUP, min(rows, tokens // max(1, min(longest, CHUNK[kind]))))
+
+
+def copied_rows(tokens: int, prefix: int) -> int:
+    """Rows of a call of so many tokens that may have a copy of a prefix each."""
+    return max(1, COPIES * tokens // prefix)
 
 
 def room_for(cell: Cell, budget: int, kind: str) -> Room:

@@ -7,12 +7,12 @@ what makes writing fast, and rows that have them in common leave room for more r
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from needlework.engine.interruption import Interruption
 from needlework.engine.memory import out_of_memory_after
 from needlework.engine.prefill import read
 from needlework.engine.schedule import Limits
+from needlework.engine.slots import NOTHING_READ, Behind
 from needlework.models.decoder import Decoder
 from needlework.models.slots import DecoderSlots
 from needlework.models.state import DecoderState
@@ -32,23 +32,11 @@ class Group:
     """The group from whose prefix this one's is read on."""
 
 
-class Behind(NamedTuple):
-    """What rows go on from."""
-
-    tokens: int
-    """How many have been read."""
-    state: DecoderState | None
-    """Of a single row; None where nothing has been read."""
-
-
-NOTHING_READ = Behind(0, None)
-
-
 def plan_groups(prompts: Sequence[Tokens], least_saved: float) -> tuple[Group, ...]:
     """All prompts in groups, each prefix after the one that it is read on from, depth first.
 
-    A prefix is worth it where it spares its rows `least_saved` tokens of keys or more, all rows
-    together, compared with the prefix that is read on from (`cost.formulas`). Where
+    A prefix is worth it where all rows but one are spared `least_saved` tokens of keys together,
+    compared with the prefix that is read on from (`cost.formulas`). Where
     prompts have nothing in common, they are one group without a prefix.
     """
     forest = plan_forest(prompts, branch_cost=least_saved)
@@ -59,7 +47,7 @@ def plan_groups(prompts: Sequence[Tokens], least_saved: float) -> tuple[Group, .
     for index in reversed(range(len(forest))):
         above = forest[index].parent
         own = members.pop(index, [])
-        if own and len(own) * forest[index].length >= least_saved:
+        if (len(own) - 1) * forest[index].length >= least_saved:
             kept.add(index)
             members[index] = own
         else:
@@ -118,7 +106,11 @@ def read_prefixes(
             continue
         if storage is None:
             storage = _storage(decoder, max(each.end for each in groups))
-        before = ends.get(group.parent) or storage.begin(0, [decoder.init_state(1)])
+        if group.parent is None:
+            before = storage.begin(0, [decoder.init_state(1)])
+        else:
+            # What stands behind it is of groups that are done.
+            before = decoder.resumed(ends[group.parent])
         reading = read(
             decoder,
             [prompts[group.prompts[0]][group.start : group.end]],

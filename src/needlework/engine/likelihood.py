@@ -116,6 +116,7 @@ class Likelihoods:
     ) -> Iterator[tuple[int, _Nats]]:
         """By row, what the tokens after the first add to the logarithm of its text."""
         together = max(1, limits.tokens // max(map(len, texts.values()), default=1))
+        together = min(together, limits.copies) if limits.prefix else together
         for rows in _neighbours(list(texts), together):
             part = [texts[row] for row in rows]
             hidden_RTD = self._following(ends(rows.start, rows.stop), part)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import torch
 
 from needlework.cost.formulas import costs
-from needlework.cost.room import CHUNK, SHARE_OF_FREE, Cell, room_for
+from needlework.cost.room import CHUNK, SHARE_OF_FREE, Cell, Prefix, room_for
 from needlework.engine.choosing import CLOSE
 from needlework.engine.schedule import Limits
 from needlework.errors import EngineError
@@ -85,11 +85,11 @@ def limits_for(
 
 
 def limits_beside(
-    decoder: Decoder, prefix: int, longest: int, *, answer: int, memory: int
+    decoder: Decoder, prefix: Prefix, longest: int, *, answer: int, memory: int
 ) -> Limits:
-    """The same for rows of which the first `prefix` tokens are in memory once.
+    """The same for rows beside a prefix.
 
-    The longest has room for `longest` tokens, those included.
+    The longest has room for `longest` tokens, those of the prefix included.
     """
     cell = _cell(decoder, longest, answer)._replace(prefix=prefix)
     return _limits(cell, memory, decoder.embedding.weight.device)
@@ -104,6 +104,7 @@ def _limits(cell: Cell, budget: int, device: torch.device) -> Limits:
         rows=room.rows,
         states=room.states if room.slots > 1 else 0,
         slots=None if enough else room.slots,
+        prefix=cell.prefix.tokens,
     )
 
 

@@ -10,14 +10,15 @@ import torch
 from torch import Tensor
 
 from needlework.cost.formulas import costs
+from needlework.cost.room import LEAST_BESIDE, Prefix
 from needlework.engine.choosing import Chooser, Greedy, Sampled
 from needlework.engine.decode import Finished, decode, unseen_tokens
-from needlework.engine.groups import NOTHING_READ, Behind, Group, plan_groups, read_prefixes
+from needlework.engine.groups import Group, plan_groups, read_prefixes
 from needlework.engine.interruption import Interruption
 from needlework.engine.memory import DoesNotFitError, limits_beside
 from needlework.engine.prefill import Ready, prefill, read
 from needlework.engine.schedule import ALONE, Limits, most_kept, schedule
-from needlework.engine.slots import EndStates, Slots
+from needlework.engine.slots import NOTHING_READ, Behind, EndStates, Slots
 from needlework.engine.stopping import Answer, Decoding, Pieces, StopRule
 from needlework.errors import ForwardError
 from needlework.models.decoder import Decoder
@@ -71,9 +72,10 @@ class Engine:
     ) -> Iterator[Finished]:
         """Answer every question; answers come as they are finished, named by their position.
 
-        When memory runs out the limits are halved and unfinished answers begin again. What does not
-        fit under the smallest limits is asked alone, and fails with the length that would fit; so
-        does what a foreign model fails on, with the reason. An interruption ends it early.
+        When memory runs out the limits are halved and unfinished answers begin again, every row
+        with all of its keys. What does not fit under the smallest limits is asked alone, and fails
+        with the length that would fit; so does what a foreign model fails on, with the reason. An
+        interruption ends it early.
         """
         unfinished = dict.fromkeys(range(len(questions)))
         smaller: Limits | None = limits
@@ -89,7 +91,7 @@ class Engine:
                 return
             except DoesNotFitError as error:
                 smaller = limits.halved
-                engine = replace(engine, memory=engine.memory and engine.memory // 2)
+                engine = replace(self, memory=None)
                 log.warning("%s", _goes_on(error, limits, smaller))
             except ForwardError:
                 break
@@ -106,35 +108,39 @@ class Engine:
     ) -> Iterator[Finished]:
         """Answer the questions at these positions, group by group, each beside its prefix."""
         prompts = [questions[position].tokens for position in positions]
-        groups = self.groups(prompts)
+        groups = self.groups(prompts, limits)
         reading = read_prefixes(
             self.decoder, prompts, groups, limits=limits, interruption=interruption
         )
         for group, behind in reading:
             own = [positions[prompt] for prompt in group.prompts]
-            beside = self._beside(behind, [questions[each] for each in own]) or limits
+            beside = limits
+            if self.memory is not None and behind.state is not None:
+                asked = [questions[position] for position in own]
+                answer = max(each.rule.most for each in asked)
+                beside = limits_beside(
+                    self.decoder,
+                    Prefix(group.end, max(each.end for each in groups)),
+                    max(len(each.tokens) for each in asked) + answer,
+                    answer=answer,
+                    memory=self.memory,
+                )
             yield from self._attempt(questions, own, beside, interruption, behind)
-            if behind.state is not None:
+            if len(groups) > 1:
                 # The next group has slots of other shapes, and does not fit beside these.
                 del behind
                 _free()
 
-    def groups(self, prompts: Sequence[Tokens]) -> Sequence[Group]:
-        """Which prompts are answered together, and how much of them is in memory once."""
-        if self.memory is None or not (self.share and self.decoder.writes_beside_prefix):
+    def groups(self, prompts: Sequence[Tokens], limits: Limits) -> Sequence[Group]:
+        """Which prompts are answered together, and how much of them is in memory once.
+
+        Where hardly a row fits there is no place for a prefix beside it.
+        """
+        beside = self.memory is not None and self.share and self.decoder.writes_beside_prefix
+        if not beside or limits.total < LEAST_BESIDE:
             return (Group(tuple(range(len(prompts)))),)
         width = self.decoder.embedding.weight.element_size()
         return plan_groups(prompts, costs(self.decoder.config).least_saved(width))
-
-    def _beside(self, behind: Behind, asked: Sequence[Question]) -> Limits | None:
-        """The limits for rows beside a prefix; None where there is none."""
-        if behind.state is None or self.memory is None:
-            return None
-        answer = max(each.rule.most for each in asked)
-        longest = max(len(each.tokens) for each in asked) + answer
-        return limits_beside(
-            self.decoder, behind.tokens, longest, answer=answer, memory=self.memory
-        )
 
     def _attempt(
         self,
@@ -159,7 +165,7 @@ class Engine:
             total=limits.total,
             prompt=max(map(len, prompts)),
             answer=max(each.rule.most for each in asked) + unseen_tokens(self.decoder),
-            before=behind.state,
+            behind=behind,
         )
         reading = prefill(
             self.decoder,

@@ -6,7 +6,7 @@ A pure function, tested without torch.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from needlework.cost.room import ALONE_TOKENS, GROUP, LEAST_TOKENS
+from needlework.cost.room import ALONE_TOKENS, GROUP, LEAST_TOKENS, copied_rows
 from needlework.tokenizers.prefixes import BRANCH_COST, Segment
 
 
@@ -27,6 +27,9 @@ class Limits:
     """Rows of both kinds together, where memory does not hold so many of each; kept branches then
     take the places of answers."""
 
+    prefix: int = 0
+    """Tokens before all rows, of which each of them has a copy in a call that reads several."""
+
     @property
     def total(self) -> int:
         """Rows that are being written, or kept."""
@@ -38,7 +41,12 @@ class Limits:
 
     def read_together(self, longest: int) -> int:
         """Sequences of one call at most, however short they are: each has a state beside it."""
-        return max(self.rows // GROUP, self.rows_of(longest))
+        return min(self.copies, max(self.rows // GROUP, self.rows_of(longest)))
+
+    @property
+    def copies(self) -> int:
+        """Sequences of one call that may have a copy of the prefix each."""
+        return copied_rows(self.tokens, self.prefix) if self.prefix else self.rows
 
     def in_one_call(self, longest: int) -> "Limits":
         """The same, but no sequence of up to `longest` tokens is read in pieces."""
@@ -53,7 +61,7 @@ class Limits:
         rows, states = max(1, self.rows // 2), min(self.states, max(1, self.states // 2))
         slots = None if self.slots is None else max(1, self.slots // 2)
         chunk = min(self.chunk, tokens)
-        return Limits(tokens=tokens, chunk=chunk, rows=rows, states=states, slots=slots)
+        return replace(self, tokens=tokens, chunk=chunk, rows=rows, states=states, slots=slots)
 
 
 ALONE = Limits(tokens=ALONE_TOKENS, chunk=ALONE_TOKENS, rows=1, states=1)

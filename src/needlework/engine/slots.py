@@ -6,6 +6,7 @@ always lie side by side; when answers finish, the last rows move into the places
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import NamedTuple
 
 from needlework.engine.memory import DoesNotFitError, out_of_memory_after
 from needlework.models.decoder import Decoder
@@ -20,6 +21,18 @@ states of those before.
 """
 
 
+class Behind(NamedTuple):
+    """What all rows go on from."""
+
+    tokens: int
+    """How many have been read."""
+    state: DecoderState | None
+    """Of a single row; None where nothing has been read."""
+
+
+NOTHING_READ = Behind(0, None)
+
+
 class Slots:
     """Storage for `answers` rows, and beyond them for `kept` branches while there are `total`."""
 
@@ -32,17 +45,17 @@ class Slots:
         total: int,
         prompt: int,
         answer: int,
-        before: DecoderState | None = None,
+        behind: Behind | None = None,
     ) -> None:
         """Room for a prompt and an answer of so many tokens in every row.
 
-        Behind `before`, a single row from which all go on, they are what comes after that.
+        Where rows go on from a prefix, they are what comes behind it.
 
         Raises:
             DoesNotFitError: there is not so much memory.
         """
         self.decoder = decoder
-        self.before = before
+        self.behind = behind or NOTHING_READ
         self.total = max(1, min(answers + kept, total))
         self.answers = min(answers, self.total)
         self.answer = answer
@@ -51,7 +64,7 @@ class Slots:
         """Rows at the front that hold answers, or prompts about to be answered."""
         self._kept: set[int] = set()
         self._lowest_kept = self.total - min(kept, self.total // 2)
-        self.storage = _made(decoder, self.total, prompt, answer)
+        self.storage = _made(decoder, self.total, prompt, answer, self.behind.tokens)
 
     @property
     def places(self) -> int:
@@ -108,9 +121,10 @@ class Slots:
 
     def _states(self, before: Sequence[DecoderState | None]) -> list[DecoderState]:
         """A state of one row for each; one for all where nothing has been read before any."""
-        if self.before is None and not any(state is not None for state in before):
+        first = self.behind.state
+        if first is None and not any(state is not None for state in before):
             return [self.decoder.init_state(len(before))]
-        nothing = self.decoder.init_state(1) if self.before is None else self.before
+        nothing = self.decoder.init_state(1) if first is None else first
         return [nothing if state is None else state for state in before]
 
     def _free_end(self, count: int) -> int | None:
@@ -122,11 +136,11 @@ class Slots:
         return None
 
 
-def _made(decoder: Decoder, rows: int, prompt: int, answer: int) -> DecoderSlots:
+def _made(decoder: Decoder, rows: int, prompt: int, answer: int, begun: int) -> DecoderSlots:
     """The storage; where there is no memory for one row, says how many tokens there is room for."""
     try:
         with out_of_memory_after(0):
-            return decoder.slots(rows, prompt + answer, answer)
+            return decoder.slots(rows, prompt + answer, answer, begun)
     except DoesNotFitError:
         if rows > 1:
             raise
@@ -134,6 +148,6 @@ def _made(decoder: Decoder, rows: int, prompt: int, answer: int) -> DecoderSlots
     while fits:
         fits //= 2
         with suppress(DoesNotFitError), out_of_memory_after(0):
-            decoder.slots(1, fits + answer, answer)
+            decoder.slots(1, fits + answer, answer, begun)
             break
     raise DoesNotFitError(fits)

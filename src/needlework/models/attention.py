@@ -146,12 +146,19 @@ class Attention(Mixer[AttentionState]):
         outputs = tail if self.spec.convolved_tail else like.new_zeros(batch, 0)
         return AttentionState(cache, ConvolutionTail(tail, outputs))
 
-    def slots(self, rows: int, columns: int, answer: int) -> AttentionSlots:
+    def slots(self, rows: int, columns: int, answer: int, begun: int = 0) -> AttentionSlots:
         """Room for so many columns a row; behind a window for what it sees, and an answer."""
         window, nothing = self.spec.window, self.init_state(1).cache
-        columns = columns if window is None else min(columns, window + answer)
+        columns = columns if window is None else min(begun + columns, window + answer)
         cache = KeyValueSlots(nothing, rows, columns, window=window, alike=self.spec)
         return AttentionSlots(cache, RowSlots(self.init_state(rows).tail))
+
+    def resumed(self, state: AttentionState) -> AttentionState:
+        """Columns behind those in use are written again; a window's are copied when they are."""
+        if self.spec.window is not None:
+            return state
+        cache = state.cache
+        return replace(state, cache=replace(cache, version=cache.buffer.writes))
 
     def as_prefix(self, state: AttentionState) -> AttentionState:
         """Keys and values stay where they are; a window's are few, and copied."""

@@ -12,7 +12,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from needlework.models import config, kernels
+from needlework.models import config
+from needlework.models.attending import looks_beside
 from needlework.models.attention import Attention
 from needlework.models.config import DecoderConfig
 from needlework.models.gated_delta import GatedDelta
@@ -99,8 +100,8 @@ class Decoder(nn.Module):
     def writes_beside_prefix(self) -> bool:
         """Whether rows may look at what all of them begin with where it lies, by our own kernel."""
         weight = self.embedding.weight
-        kernel = kernels.chosen("pointwise", weight.device, weight.dtype)
-        return self.config.grows and self.reads_in_pieces and kernel != kernels.TORCH
+        looks = looks_beside(weight.device, weight.dtype)
+        return self.config.grows and self.reads_in_pieces and looks
 
     def prepare(self, prompts: Sequence[npt.NDArray[np.int32]], written: int) -> None:
         """Settle how prompts like these may be read, with answers of up to `written` tokens.
@@ -112,16 +113,25 @@ class Decoder(nn.Module):
         """The state of `batch` sequences before any token."""
         return DecoderState(tuple(cast(Residual, layer).init_state(batch) for layer in self.layers))
 
+    def resumed(self, state: DecoderState) -> DecoderState:
+        """The same state, behind which whatever has gone on from it is given up."""
+        mixers = (cast(Residual, layer).mixer for layer in self.layers)
+        pairs = zip(mixers, state.layers, strict=True)
+        return DecoderState(tuple(mixer.resumed(each) for mixer, each in pairs))
+
     def as_prefix(self, state: DecoderState) -> DecoderState:
         """A row that goes on from this one, which stays where it is while others begin with it."""
         mixers = (cast(Residual, layer).mixer for layer in self.layers)
         pairs = zip(mixers, state.layers, strict=True)
         return DecoderState(tuple(mixer.as_prefix(each) for mixer, each in pairs))
 
-    def slots(self, rows: int, columns: int, answer: int) -> DecoderSlots:
-        """Storage for rows of `columns` tokens, of which up to `answer` are written one by one."""
+    def slots(self, rows: int, columns: int, answer: int, begun: int = 0) -> DecoderSlots:
+        """Storage for rows of `columns` tokens, of which up to `answer` are written one by one.
+
+        They go on from `begun` tokens that all of them have read.
+        """
         mixers = (cast(Residual, layer).mixer for layer in self.layers)
-        return DecoderSlots([mixer.slots(rows, columns, answer) for mixer in mixers])
+        return DecoderSlots([mixer.slots(rows, columns, answer, begun) for mixer in mixers])
 
     def forward(
         self, tokens_BT: Tensor, state: DecoderState, lengths_B: Tensor | None = None

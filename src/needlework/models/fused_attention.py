@@ -25,6 +25,8 @@ KEYS = 64
 """Keys that a program looks at together."""
 LEAST_QUERIES, MOST_QUERIES = 16, 64
 """Queries that a program looks at together; a product of matrices has sixteen rows at least."""
+MOST_PARTS = 32
+"""Of the keys on either side, which the last kernel puts together at once."""
 PROGRAMS = 512
 """Programs that keep a GPU busy: several for each of the 108 multiprocessors of an A100."""
 STAGES = 2
@@ -69,7 +71,7 @@ def attend_part(
     return largest, total, found
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows", "length", "parts"])
 def prefix_kernel(
     q, keys, values, largest, sums, found, q_row, q_head, key_head, key_step, rows, heads, each,
     length, count, width, scale, parts, ROWS: tl.constexpr, SIZE: tl.constexpr, STEP: tl.constexpr,
@@ -94,7 +96,7 @@ def prefix_kernel(
     tl.store(found + target[:, None] * width + channel[None], y, mask=of_query)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["first", "parts"])
 def own_kernel(
     q, keys, values, lengths, largest, sums, found, q_row, q_head, key_row, key_head, key_step,
     heads, each, count, width, scale, first, parts,
@@ -120,7 +122,7 @@ def own_kernel(
     tl.store(found + target[:, None] * width + channel[None], y, mask=of_query)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["parts"])
 def merge_kernel(largest, sums, found, out, parts, width, SIZE: tl.constexpr, PARTS: tl.constexpr):
     """The parts of one query, each weighted by how its largest score compares with that of all."""
     query = tl.program_id(0).to(tl.int64)
@@ -182,7 +184,7 @@ def cut(keys: int, programs: int) -> tuple[int, int]:
     `programs` run at a time for every part.
     """
     steps = triton.cdiv(keys, KEYS)
-    parts = max(1, min(steps, PROGRAMS // programs))
+    parts = max(1, min(steps, PROGRAMS // programs, MOST_PARTS))
     of_each = triton.cdiv(steps, parts)
     return triton.cdiv(steps, of_each), of_each * KEYS
 

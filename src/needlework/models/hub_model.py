@@ -177,7 +177,7 @@ class HubModel(Decoder):
         """The state of `batch` sequences before any token."""
         return cast(DecoderState, HubState((Row((), None),) * batch))
 
-    def slots(self, rows: int, columns: int, answer: int) -> DecoderSlots:  # noqa: ARG002
+    def slots(self, rows: int, columns: int, answer: int, begun: int = 0) -> DecoderSlots:  # noqa: ARG002
         """Storage for so many rows, whose caches the library makes by itself."""
         return cast(DecoderSlots, HubSlots(rows))
 

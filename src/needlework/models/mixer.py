@@ -31,13 +31,17 @@ class Mixer(nn.Module, ABC, Generic[State]):
     def init_state(self, batch: int) -> State:
         """The state before any token."""
 
-    def slots(self, rows: int, columns: int, answer: int) -> LayerSlots[State]:
+    def slots(self, rows: int, columns: int, answer: int, begun: int = 0) -> LayerSlots[State]:
         """Storage for so many rows of `columns` tokens, of which `answer` are written one by one.
 
-        Only what grows with the tokens needs to know of them.
+        They go on from `begun` tokens. Only what grows with the tokens needs to know of them.
         """
-        del columns, answer
+        del columns, answer, begun
         return cast(LayerSlots[State], RowSlots(cast(RowState, self.init_state(rows))))
+
+    def resumed(self, state: State) -> State:
+        """The same state, behind which whatever has gone on from it is given up."""
+        return state
 
     def as_prefix(self, state: State) -> State:
         """A row that goes on from this one, which stays where it is while others begin with it.

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from needlework.cost.room import UNSEEN
-from needlework.engine.groups import Behind, Group, read_prefixes
+from needlework.engine.groups import Group, read_prefixes
 from needlework.engine.interruption import Interruption
 from needlework.engine.prefill import read
 from needlework.engine.recording import Steps, Writer, recorder_for
 from needlework.engine.schedule import Limits
-from needlework.engine.slots import Slots
+from needlework.engine.slots import NOTHING_READ, Behind, Slots
 from needlework.models.decoder import Decoder
 from needlework.models.random_weights import random_decoder
 from needlework.proving.checking import share
@@ -48,7 +48,7 @@ def compare_beside(scale: Scale, checkpoint: str) -> BesidePrefix:
     ((_, behind),) = read_prefixes(
         decoder, prompts, [group], limits=limits, interruption=Interruption()
     )
-    copied_seconds, logits = _written(decoder, scale, prompts, Behind(0, None))
+    copied_seconds, logits = _written(decoder, scale, prompts, NOTHING_READ)
     beside_seconds, again = _written(decoder, scale, prompts, behind)
     pairs = zip(logits, again, strict=True)
     return BesidePrefix(
@@ -77,7 +77,7 @@ def _written(
         total=rows,
         prompt=scale.context - behind.tokens,
         answer=BLOCKS * UNSEEN,
-        before=behind.state,
+        behind=behind,
     )
     limits = Limits(tokens=scale.call, chunk=scale.call, rows=1, states=1)
     for row, prompt in enumerate(prompts):

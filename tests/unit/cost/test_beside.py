@@ -13,6 +13,7 @@ from needlework.cost.formulas import costs
 from needlework.cost.published import published
 from needlework.cost.work import Work
 from needlework.engine.groups import plan_groups
+from needlework.engine.schedule import Limits
 from needlework.models.decoder import Decoder
 
 PLUSPLUS, MAMBA = "state-spaces/transformerpp-2.7b", "state-spaces/mamba2-2.7b"
@@ -64,7 +65,7 @@ def test_a_prefix_that_outweighs_no_weights_is_not_kept() -> None:
     decoder = costs_of(PLUSPLUS)
     least = decoder.least_saved(2)
     assert least == pytest.approx(decoder.step_bytes(2) / decoder.key_bytes(1, 2))
-    few = math.ceil(least / 4096) - 1
+    few = math.ceil(least / 4096)
     assert expected_group(decoder, Work(few, 8192, 4096, 128), 2) == (0, few)
     assert expected_group(decoder, Work(few + 1, 8192, 4096, 128), 2) == (4096, few + 1)
 
@@ -83,11 +84,32 @@ def test_slots_beside_a_prefix_take_what_the_memory_rule_counts(checkpoint: str)
     assert spec is not None
     with torch.device("meta"):
         decoder = Decoder(spec).to(torch.bfloat16)
-    cell = room.Cell(costs(spec), 2, 8192 + 128, 128, contested=False, prefix=4096)
+    prefix = room.Prefix(4096, stored=6000)
+    cell = room.Cell(costs(spec), 2, 8192 + 128, 128, contested=False, prefix=prefix)
     slots = decoder.slots(7, 4096 + 128 + room.UNSEEN, 128 + room.UNSEEN)
     assert slots.rows(0, 7).bytes == 7 * cell.slot_bytes
-    assert decoder.slots(1, 4096, 0).rows(0, 1).bytes == cell.prefix_bytes
-    alone = cell._replace(prefix=0)
+    assert decoder.slots(1, 6000, 0).rows(0, 1).bytes == cell.prefix_bytes
+    alone = cell._replace(prefix=room.Prefix(0, 0))
     kept = room.room_for(alone, 64 << 30, "cuda"), room.room_for(cell, 64 << 30, "cuda")
     assert kept[0].rows < kept[1].rows < 2 * kept[0].rows
     assert cell.peak_bytes(kept[1], kept[1].slots, "cuda") <= 64 << 30
+
+
+def test_a_contested_row_is_computed_with_all_of_its_keys() -> None:
+    cell = room.Cell(costs_of(PLUSPLUS), 4, 8192, 128, contested=True)
+    assert cell._replace(prefix=room.Prefix(8000, 8000)).alone_bytes == cell.alone_bytes
+
+
+@pytest.mark.parametrize("own", [20, 4096])
+def test_copies_of_a_prefix_are_counted_for_as_many_rows_as_are_read(own: int) -> None:
+    """Short ends of prompts could be read by hundreds in a call, each with a copy of the prefix."""
+    decoder, prefix = costs_of(PLUSPLUS), 12_000
+    given = room.Prefix(prefix, prefix)
+    cell = room.Cell(decoder, 2, prefix + own + 128, 128, contested=False, prefix=given)
+    found = room.room_for(cell, 64 << 30, "cuda")
+    limits = Limits(found.tokens, room.CHUNK["cuda"], found.rows, found.states, prefix=prefix)
+    rows = limits.read_together(own)
+    assert rows == min(room.COPIES * found.tokens // prefix, limits.rows_of(own))
+    copied = rows * (prefix + own + 128) * decoder.layers[0].key_elements * 2
+    slots = found.slots * cell.slot_bytes + cell.prefix_bytes
+    assert slots + copied < cell.peak_bytes(found, found.slots, "cuda") <= 64 << 30
