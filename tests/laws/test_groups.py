@@ -1,5 +1,6 @@
 """Laws of prompts in groups: rows beside one prefix answer as rows with all keys of their own."""
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,13 +10,25 @@ import torch
 
 from needlework.cost.formulas import Decoder as Costs
 from needlework.engine import choosing, running
+from needlework.engine.cell import Dataset
 from needlework.engine.groups import Group, plan_groups
 from needlework.engine.schedule import Limits
 from needlework.models import config
 from needlework.models.decoder import Decoder
+from needlework.models.key_values import KeyValueState
 from needlework.models.slots import DecoderSlots
 from needlework.tokenizers.prefixes import plan_forest
-from tests.engine_for_tests import FEW_SLOTS, ONE_BY_ONE, ROOMY, TINY, compared_cell, run_cell
+from tests.engine_for_tests import (
+    FEW_SLOTS,
+    ONE_BY_ONE,
+    ROOMY,
+    TINY,
+    VOCABULARY,
+    compared_cell,
+    dataset,
+    run_cell,
+    sample,
+)
 from tests.engine_for_tests import shared_cell as cell_with_depths
 from tests.laws.test_engine import answers, expected
 from tests.models_for_tests import FAMILIES, SPECS, family
@@ -129,6 +142,37 @@ def test_where_hardly_a_row_fits_no_prefix_is_beside_it(
     monkeypatch.setattr(running, "plan_groups", None)
     monkeypatch.setattr("needlework.engine.cell.limits_for", lambda *given, **named: ONE_BY_ONE)
     assert run_cell(decoder, cell, tmp_path / "b") == expected
+
+
+def branching_cell() -> dict[str, Dataset]:
+    """Two books with one beginning: questions about that, and about how each of them goes on."""
+    draws = random.Random(1)
+    beginning, *books = ([draws.randrange(3, VOCABULARY) for _ in range(40)] for _ in range(3))
+    texts = [beginning, beginning + books[0], beginning + books[1]]
+    asked = [[*text, 7, 3 + number, 20 + 3 * number] for text in texts for number in range(4)]
+    return {"asked": dataset([sample(index, tokens) for index, tokens in enumerate(asked)])}
+
+
+@pytest.mark.parametrize("name", ["llama", "mamba2attn", "wide windows"])
+def test_prefixes_that_go_on_from_one_are_read_in_one_place(
+    name: str, grouped: list[Group], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoder, cell, places = family(name, dtype=torch.float64), branching_cell(), set()
+    honest = KeyValueState.as_prefix
+
+    def noting(self: KeyValueState) -> KeyValueState:
+        places.add((self.buffer.keys_BHSP.data_ptr(), self.first))
+        return honest(self)
+
+    monkeypatch.setattr(KeyValueState, "as_prefix", noting)
+    predictions = run_cell(decoder, cell, tmp_path / "journal")
+    assert answers(predictions) == expected(decoder, cell)
+    assert [each.parent for each in grouped] == [None, 0, 0]
+    layers = sum(
+        isinstance(layer, config.Attention) and layer.window is None
+        for layer in decoder.config.layers
+    )
+    assert len(places) == layers
 
 
 def prompts_of(seed: int, count: int) -> list[np.ndarray]:
