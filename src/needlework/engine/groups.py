@@ -36,8 +36,8 @@ def plan_groups(prompts: Sequence[Tokens], least_saved: float) -> tuple[Group, .
     """All prompts in groups, each prefix after the one that it is read on from, depth first.
 
     A prefix is worth it where all rows but one are spared `least_saved` tokens of keys together,
-    compared with the prefix that is read on from (`cost.formulas`). Where
-    prompts have nothing in common, they are one group without a prefix.
+    compared with the prefix that is read on from (`cost.formulas`). Prompts with nothing in common
+    are one group without a prefix.
     """
     forest = plan_forest(prompts, branch_cost=least_saved)
     members: dict[int | None, list[int]] = {None: []}
