@@ -121,20 +121,20 @@ def margins(
 
 
 class Trace(NamedTuple):
-    """What needles leave behind where a model answers all wrong."""
+    """What needles leave behind where a model answers hardly any right."""
 
     model: ShownModel
     wrong: int
-    """Tasks that are all wrong at some length."""
+    """Tasks that are at most 5 % right at some length."""
     left: tuple[tuple[Name, int, Nats], ...]
     """Of those the tasks in which the needle makes the reference likelier for certain; the longest
-    length that is all wrong, and by how many nats."""
+    such length, and by how many nats."""
 
 
 def traces(
     found: Mapping[Place, Sequence[Margins]], models: Sequence[ShownModel], suite: Name
 ) -> list[Trace]:
-    """What needles leave behind in a suite; models with no task that is all wrong are left out."""
+    """What needles leave behind in a suite; models with no such task are left out."""
     told = []
     for model in models:
         wrong: dict[Name, tuple[int, More]] = {}

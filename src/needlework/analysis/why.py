@@ -65,8 +65,9 @@ class Why(NamedTuple):
     """What the length costs needles that are no farther back than at the training length."""
     by_distance: Interval
     """What the distance costs at this length."""
-    window: int | None
-    """Tokens within which needles are found, and none beyond; None where there is no such edge."""
+    window: tuple[int, int] | None
+    """Tokens up to which needles are found, and from which on none are; None without such an edge.
+    Between the two lies none that was asked for."""
     wrong: int
     values: Estimate | None
     """The share of the wrong answers that hold a value; None of too few."""
@@ -153,13 +154,14 @@ def _why(rows: pl.DataFrame, grid: Grid, model: ShownModel) -> Why | None:
     )
 
 
-def _window(found: Sequence[Range]) -> int | None:
-    """The end of the last range whose needles are found, where none beyond it are."""
+def _window(found: Sequence[Range]) -> tuple[int, int] | None:
+    """The end of the last range whose needles are found, and where the next begins, if none of
+    those farther back are."""
     told = [each for each in found if each.score.count >= FEWEST]
     inside = [each for each in told if each.score.mean >= KEPT]
     outside = told[len(inside) :]
     is_edge = told[: len(inside)] == inside and all(each.score.mean <= LOST for each in outside)
-    return inside[-1].high if inside and outside and is_edge else None
+    return (inside[-1].high, outside[0].low) if inside and outside and is_edge else None
 
 
 def grouped(

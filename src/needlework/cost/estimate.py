@@ -220,7 +220,7 @@ def _beside(
 ) -> Batch | None:
     """The batches of prompts that are answered beside a prefix; None where it is not worth it.
 
-    All answers of a group are as long, so that its last places stay empty together.
+    All answers of a group are equally long, so that places stay empty only at its end.
     """
     prefix, prompts = expected_group(decoder, work, cell.width)
     if not prefix:

@@ -149,8 +149,8 @@ def assumptions(
         )
     if on_gpu:
         said.append(
-            "assumed: where many prompts begin alike, keys of that are in memory once, and read "
-            "once a step for all rows by a kernel of our own, which needs triton"
+            "assumed: where many prompts begin alike, the keys of that are in memory once, and "
+            "read once a step for all rows by a kernel of our own, which needs triton"
         )
     said.append(assumed_of_starts(on_gpu=on_gpu))
     said.append("assumed: every answer is as long as its task allows, so writing is an upper bound")

@@ -1,7 +1,6 @@
 """What a job takes before its first forward call: seconds that were measured, and assumed ones.
 
-What was measured is of `python -m benchmarks start` on the machine of reports/benchmarks.md, whose
-cores are slower than those of most clusters.
+What was measured is of `python -m benchmarks start` on the machine of reports/benchmarks.md.
 """
 
 from needlework.cost.devices import Device
@@ -18,8 +17,9 @@ FILE_BYTES_A_SECOND = 1e9
 anew."""
 GPU_SECONDS = 15.0
 """Assumed: to make a CUDA context, load its libraries, import packages of kernels, launch for the
-first time, and load Triton's kernels from the folder that all jobs share (`engine.compiled`). The
-job that compiles them takes minutes more: it is the verification of a model, and no cell."""
+first time, and load Triton's kernels from the folder that all jobs share (`engine.compiled`). Who
+compiles them takes longer: mostly the verification of a model; kernels beside a prefix are compiled
+by the first cell that needs them."""
 
 
 def starting_seconds(device: Device, *, weights: int, prompt_tokens: float) -> float:

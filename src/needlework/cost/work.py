@@ -33,7 +33,7 @@ class Work(NamedTuple):
     answer_tokens: int
     """Of one answer, at most."""
     spread: float = 0.0
-    """Tokens over which the places are spread evenly where prompts part; 0 where all do at one."""
+    """Tokens over which the places where prompts part are spread evenly; 0 for one place."""
 
     @property
     def asked(self) -> int:

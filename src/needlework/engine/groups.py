@@ -25,7 +25,7 @@ class Group:
 
     prompts: tuple[int, ...]
     start: int = 0
-    """Tokens of the prefix that those of other groups begin with as well, and end there."""
+    """Where this group's own part of the prefix begins: the end of its parent's prefix, or 0."""
     end: int = 0
     """Tokens of the prefix; 0 where there is none."""
     parent: int | None = None

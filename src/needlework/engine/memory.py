@@ -87,10 +87,7 @@ def limits_for(
 def limits_beside(
     decoder: Decoder, prefix: Prefix, longest: int, *, answer: int, memory: int
 ) -> Limits:
-    """The same for rows beside a prefix.
-
-    The longest has room for `longest` tokens, those of the prefix included.
-    """
+    """The limits for rows beside a prefix, with room for `longest` tokens, its own included."""
     cell = _cell(decoder, longest, answer)._replace(prefix=prefix)
     return _limits(cell, memory, decoder.embedding.weight.device)
 

@@ -49,7 +49,7 @@ class Slots:
     ) -> None:
         """Room for a prompt and an answer of so many tokens in every row.
 
-        Where rows go on from a prefix, they are what comes behind it.
+        Where rows go on from a prefix, only tokens behind it are counted.
 
         Raises:
             DoesNotFitError: there is not so much memory.

@@ -263,8 +263,8 @@ def _by_torch_on_cuda(q_BHTP: Tensor, cache: KeyValueState, sight: Sight) -> Ten
 def _to_the_end(queries: int, columns: int) -> Tensor:
     """torch's own word for queries that stand at the last columns and see all up to theirs.
 
-    What it is written in imports torch's compiler, and that takes two seconds, which nobody needs
-    who does not say it.
+    What it is written in imports torch's compiler, which takes a second, and only prompts that are
+    read on CUDA need it.
     """
     from torch.nn.attention.bias import causal_lower_right
 

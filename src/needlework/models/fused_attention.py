@@ -157,8 +157,7 @@ def attend_beside(
     blocks = triton.cdiv(rows * each, together)
     shared, of_shared = cut(prefix.length, blocks * groups)
     own, of_own = cut(columns, rows * groups)
-    largest_BHN, sums_BHN, values_BHNP = _parts(q_BH1P, shared + own)
-    found = largest_BHN, sums_BHN, values_BHNP
+    found = _parts(q_BH1P, shared + own)
     scale = width**-0.5
     prefix_kernel[(blocks, groups, shared)](
         q_BH1P, prefix.keys_1HSP, prefix.values_1HSP, *found, q_BH1P.stride(0), q_BH1P.stride(1),

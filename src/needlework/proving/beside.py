@@ -67,7 +67,7 @@ def compare_beside(scale: Scale, checkpoint: str) -> BesidePrefix:
 def _written(
     decoder: Decoder, scale: Scale, prompts: Sequence[Tokens], behind: Behind
 ) -> tuple[float, list[Tensor]]:
-    """The seconds of a step, and the logits of some, all of which read tokens that are given."""
+    """Seconds of a step, and the logits of every step; each step reads given tokens."""
     forget()
     rows, seen = len(prompts), Seen()
     slots = Slots(

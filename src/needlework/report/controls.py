@@ -117,8 +117,10 @@ def write_controls(
             note=control_margins.NOTE if are_margins else _note(asked),
         )
         write_text(output.with_name(output.name + suffix), page)
-    rows = [_row(each, labels) for each in found]
-    lines = control_margins.numbers(found, labels) if are_margins else rows
+    if are_margins:
+        lines = control_margins.numbers(found, labels)
+    else:
+        lines = [_row(each, labels) for each in found]
     write_csv(output.with_name(output.name + ".csv"), lines)
 
 

@@ -55,6 +55,7 @@ def write_findings(
     rows = read_parquet(scores)
     compared, tasks = pairs(rows, models, grid), _tasks_of_a_mean(grid)
     paired = Paired(rows, Scores(read_estimates(cells), grid), seed=study.seed)
+    parts = [_cell(each) for each in partial_credit(rows, seed=study.seed)]
     page = render(
         templates / "findings.md.j2",
         study=study,
@@ -77,11 +78,11 @@ def write_findings(
         significance=100 * SIGNIFICANCE,
         tokens=_tokens,
         shown=_shown,
+        partly=parts,
         name=output.name,
     )
     write_text(output.with_suffix(".md"), page)
     write_csv(output.with_suffix(".pairs.csv"), map(_pair, compared))
-    parts = map(_cell, partial_credit(rows, seed=study.seed))
     write_csv(output.with_suffix(".bootstrap.csv"), parts)
 
 

@@ -65,8 +65,8 @@ def _escaping(escape: Callable[[str], Written]) -> Callable[[object], object]:
 
 
 FLOOR, BELOW = 1e-8, "< 1e-8"
-"""p-values up to this are printed as below it. No test gives one below 1e-12, and Holm's factors,
-which may be 10,000 here, make numbers of that limit that are no p-values."""
+"""p-values up to this are printed as below it. No permutation test gives one below 1e-12, and
+Holm's factors, which may be 10,000 here, make numbers of that limit that are no p-values."""
 
 
 def p_value(found: float | None, *, digits: int = 3) -> str:

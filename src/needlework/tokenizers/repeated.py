@@ -15,12 +15,12 @@ from needlework.tokenizers.cuts import PLAIN, PLAIN_WORD
 from needlework.tokenizers.prefixes import Tokens
 
 MOST = 1 << 18
-"""Sentences, and words, that are remembered from one batch to the next: tens of megabytes."""
+"""Sentences, and words, that are remembered from one batch to the next."""
 BATCH = 1 << 24
 """Characters that are taken apart at a time, into ten times as much memory."""
 SHORTEST, LONGEST = 16, 4096
 """Characters of sentences that are worth remembering: shorter ones are no less work than words, and
-longer ones are not written twice."""
+longer ones hardly ever repeat."""
 _STOP = "."
 _ID = np.int32
 

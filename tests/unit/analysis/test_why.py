@@ -47,8 +47,16 @@ def why(frame: pl.DataFrame) -> Why:
 def test_a_model_that_reads_its_window_alone_has_a_window() -> None:
     found = why(rows(lambda _, distance: distance <= 256))
     assert found.reasons == ("window",)
-    assert found.window == 256
+    assert found.window == (256, 257)
     assert found.by_distance.high < -0.7
+
+
+def test_where_no_needle_lies_a_window_has_no_edge() -> None:
+    """Found up to 64 tokens back, and from 257 on not: of what lies between nothing is known."""
+    asked = rows(lambda _, distance: distance <= 256)
+    near, far = pl.col("distance") <= 64, pl.col("distance") > 256
+    found = why(asked.filter(near | far))
+    assert found.window == (64, 257)
 
 
 def test_a_model_that_fades_forgets_with_distance() -> None:

@@ -78,7 +78,7 @@ def test_a_head_of_its_own_and_biases_are_read(family: str, tmp_path: Path) -> N
 def test_rounded_weights_become_numbers_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file is gone through once more for copies of tied weights, and has none."""
+    """No second pass is made for copies of tied weights, of which a GGUF file has none."""
     path = files.write(tmp_path / "tiny.gguf", rounding="Q8_0")
     sizes = []
 

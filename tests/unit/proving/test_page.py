@@ -8,6 +8,7 @@ from needlework.proving.page import markdown
 from needlework.proving.records import (
     AnswerSpeed,
     BatchAnswers,
+    BesidePrefix,
     Built,
     Check,
     Checks,
@@ -96,6 +97,17 @@ RESULTS: dict[str, Result] = {
         launched_seconds=0.009,
         replayed_seconds=0.004,
     ),
+    "beside-a": BesidePrefix(
+        checkpoint="a/b",
+        dtype="bfloat16",
+        rows=32,
+        prefix=512,
+        in_place=True,
+        difference=0.2,
+        tolerance=0.1,
+        copied_seconds=0.012,
+        beside_seconds=0.006,
+    ),
     "read-a": LongRead(checkpoint="a/b", tokens=131_072, seconds=4.25, peak_bytes=20 * GIB),
 }
 
@@ -123,6 +135,8 @@ def test_the_page_holds_everything() -> None:
         "- long-a: does not agree",
         "| b | 32 | 3 of 768 | 1.0e-03 | 9.00 | 4.00 |",
         "- replayed-a: does not agree",
+        "| b | 32 | 512 | 2.0e-01 | 0.1 | 12.00 | 6.00 |",
+        "- beside-a: does not agree",
     ):
         assert expected in page
     assert "toy" not in page
@@ -148,6 +162,18 @@ def test_the_worst_check_of_a_step_is_told() -> None:
     said = summary(done("kernels-a", RESULTS["kernels-a"]))
     assert said.startswith("2 of 2 calls agree, the farthest by 0.002 of the largest number")
     assert summary(done("long-a", RESULTS["long-a"])).startswith("0 of 1 calls agree")
+
+
+def test_rows_beside_a_prefix_are_told_with_both_times() -> None:
+    found = RESULTS["beside-a"]
+    assert isinstance(found, BesidePrefix)
+    said = summary(done("beside-a", found))
+    assert said.endswith("12 ms a step with keys of their own, 6 beside a prefix")
+    agreed = found.model_copy(update={"difference": 0.05})
+    page = markdown(Proof(toy=False, steps=(done("facts", FACTS), done("beside-a", agreed))))
+    assert page.endswith("Nothing: every step was done, and every check agrees.\n")
+    copied = found.model_copy(update={"in_place": False})
+    assert summary(done("beside-a", copied)).endswith("a prefix is copied here")
 
 
 def test_without_gaps_the_page_says_so() -> None:
