@@ -16,7 +16,7 @@ import torch
 from triton.backends.compiler import GPUTarget
 from triton.runtime import autotuner, driver, jit
 
-from needlework.models import attending, cuda, fused, fused_attention, fused_recurrent
+from needlework.models import cuda, fused, fused_attention, fused_recurrent, kernels
 from needlework.models.config import RGLRU, SSD, MixerConfig, TimeMix
 from needlework.models.fused import KINDS
 from needlework.models.key_values import Prefix
@@ -178,7 +178,7 @@ def main() -> None:
     for width, tokens, dtype in itertools.product(WIDTHS.values(), TOKENS, DTYPES):
         between_products(width, tokens, dtype)
         around_recurrences(width, tokens, dtype)
-    for dtype in attending.BESIDE:
+    for dtype in kernels.BESIDE:
         beside_a_prefix(dtype)
     json.dump(compiled, sys.stdout, indent=1, sort_keys=True)
 

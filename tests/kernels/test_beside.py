@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from needlework.models import attending
+from needlework.models import kernels
 from needlework.models.key_values import Prefix
 from needlework.proving.beside import compare_beside
 from needlework.proving.checking import share
@@ -82,8 +82,8 @@ def test_steps_of_a_decoder_beside_a_prefix(name: str, monkeypatch: pytest.Monke
 
     In float32, which says more than the numbers of 16 bits that are computed so on a GPU.
     """
-    assert torch.float32 not in attending.BESIDE
-    monkeypatch.setattr(attending, "BESIDE", (torch.float32,))
+    assert torch.float32 not in kernels.BESIDE
+    monkeypatch.setattr(kernels, "BESIDE", (torch.float32,))
     scale = TOY._replace(models={name: small(name)}, rows=(1, 3), context=40)
     found = compare_beside(scale, name)
     assert found.in_place

@@ -22,8 +22,6 @@ from needlework.models.sharing import once
 
 HALF = (torch.bfloat16, torch.float16)
 """Numbers of 16 bits, in which torch on a CPU has no fast product of a vector and a matrix."""
-BESIDE: tuple[torch.dtype, ...] = HALF
-"""Numbers for which our own kernel looks at a prefix where it lies."""
 MASKED_PAIRS = 1 << 24
 """Queries times keys, over all rows, that one mask may have."""
 WINDOWED_QUERIES = 512
@@ -133,8 +131,8 @@ def attend(q_BHTP: Tensor, cache: KeyValueState, sight: Sight) -> Tensor:
 
     Many queries a row, which have more to compute than to read, look at a copy of the prefix.
     """
-    prefix = cache.prefix
-    if prefix is not None and sight.tokens == 1 and looks_beside(q_BHTP.device, q_BHTP.dtype):
+    prefix, device, dtype = cache.prefix, q_BHTP.device, q_BHTP.dtype
+    if prefix is not None and sight.tokens == 1 and kernels.looks_beside(device, dtype):
         from needlework.models import fused_attention
 
         own = cache.columns(sight.reach)
@@ -142,21 +140,12 @@ def attend(q_BHTP: Tensor, cache: KeyValueState, sight: Sight) -> Tensor:
         return fused_attention.attend_beside(q_BHTP, prefix, *own, past_B)
     if prefix is not None:
         cache, sight = cache.joined(sight.reach), sight.behind(prefix.length)
-    device, dtype = q_BHTP.device, q_BHTP.dtype
     if not kernels.accelerated(device):
         return _by_torch(q_BHTP, cache, sight)
     taken = cuda.attends(q_BHTP.shape[-1], dtype)
     if taken and kernels.chosen("attention", device, dtype) != kernels.TORCH:
         return _by_flash_attn(q_BHTP, cache, sight)
     return _by_torch_on_cuda(q_BHTP, cache, sight)
-
-
-def looks_beside(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether our own kernel looks at a prefix where it lies; it is built for numbers of 16 bits.
-
-    Of 32 bits, what a program has to hold does not fit into its registers.
-    """
-    return dtype in BESIDE and kernels.chosen("pointwise", device, dtype) != kernels.TORCH
 
 
 def attend_masked(q_BHTP: Tensor, k_BGSP: Tensor, v_BGSP: Tensor, mask: Tensor) -> Tensor:

@@ -12,8 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from needlework.models import config
-from needlework.models.attending import looks_beside
+from needlework.models import config, kernels
 from needlework.models.attention import Attention
 from needlework.models.config import DecoderConfig
 from needlework.models.gated_delta import GatedDelta
@@ -100,7 +99,7 @@ class Decoder(nn.Module):
     def writes_beside_prefix(self) -> bool:
         """Whether rows may look at what all of them begin with where it lies, by our own kernel."""
         weight = self.embedding.weight
-        looks = looks_beside(weight.device, weight.dtype)
+        looks = kernels.looks_beside(weight.device, weight.dtype)
         return self.config.grows and self.reads_in_pieces and looks
 
     def prepare(self, prompts: Sequence[npt.NDArray[np.int32]], written: int) -> None:

@@ -69,6 +69,9 @@ IN_TRITON = ("triton", "mamba_ssm", "fla")
 LEAST_CAPABILITY = (8, 0)
 """Compute capability from which Triton supports a GPU: that of an A100."""
 
+BESIDE: tuple[torch.dtype, ...] = (torch.bfloat16, torch.float16)
+"""Numbers for which our own kernel looks at a prefix where it lies."""
+
 _only_torch: ContextVar[bool] = ContextVar("only_torch", default=False)
 
 
@@ -97,6 +100,14 @@ def chosen(operation: Operation, device: torch.device, dtype: torch.dtype) -> st
     kernel = KERNELS[operation]
     usable = installed(kernel.module) and too_old(device) is None
     return kernel.package if usable else TORCH
+
+
+def looks_beside(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether our own kernel looks at a prefix where it lies; it is built for numbers of 16 bits.
+
+    Of 32 bits, what a program has to hold does not fit into its registers.
+    """
+    return dtype in BESIDE and chosen("pointwise", device, dtype) != TORCH
 
 
 def choices(device: torch.device, dtype: torch.dtype) -> dict[Operation, str]:

@@ -280,11 +280,11 @@ def test_slots_that_cannot_be_made_are_halved(
 ) -> None:
     honest, made = Decoder.slots, []
 
-    def slots(self: Decoder, rows: int, columns: int, answer: int) -> DecoderSlots:
+    def slots(self: Decoder, rows: int, *sizes: int) -> DecoderSlots:
         made.append(rows)
         if rows > 3:
             raise MemoryError
-        return honest(self, rows, columns, answer)
+        return honest(self, rows, *sizes)
 
     monkeypatch.setattr(Decoder, "slots", slots)
     assert run_cell(family("mamba2"), CELL, tmp_path / "journal", limits=ROOMY) == reference
@@ -297,10 +297,10 @@ def test_a_slot_that_cannot_be_made_fails_the_row_with_what_would_fit(
     cell = {"task": dataset([sample(0, [5] * 100), sample(1, [6] * 40)])}
     honest = Decoder.slots
 
-    def slots(self: Decoder, rows: int, columns: int, answer: int) -> DecoderSlots:
+    def slots(self: Decoder, rows: int, columns: int, *sizes: int) -> DecoderSlots:
         if rows * columns > 80:
             raise MemoryError
-        return honest(self, rows, columns, answer)
+        return honest(self, rows, columns, *sizes)
 
     monkeypatch.setattr(Decoder, "slots", slots)
     long, short = run_cell(family("llama"), cell, tmp_path / "journal", limits=ROOMY)

@@ -12,7 +12,7 @@ from needlework.tokenizers import Cuts
 from needlework.tokenizers.repeated import Repeated
 from tests.tasks_for_tests import nano_tokenizer
 
-HAY = "The grass is green. The sky is blue. The sun is yellow."
+HAY = "The moss is soft. The well is deep. The lamp is warm."
 
 
 class Counting:
