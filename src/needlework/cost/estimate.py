@@ -4,6 +4,7 @@ Every answer is taken to be as long as its task allows, an upper bound.
 """
 
 import math
+from collections.abc import Iterator
 from functools import cache
 from typing import Literal, NamedTuple
 
@@ -165,13 +166,9 @@ def of_work(
     kept = room.states if any(each.shared for each in work) else 0
     slots = min(room.slots, rows + kept)
     on_gpu = device.kind == "cuda"
-    stored = max(expected_group(decoder, each, width).prefix for each in work)
-    beside = on_gpu and width < WEIGHT_BYTES["float32"] and room.slots >= LEAST_BESIDE
-    batches = [
-        (beside and _beside(decoder, each, cell, weights, device, stored))
-        or Batch(each, min(rows, slots - kept) * OCCUPANCY)
-        for each in work
-    ]
+    batches = [Batch(each, min(rows, slots - kept) * OCCUPANCY) for each in work]
+    if on_gpu and width < WEIGHT_BYTES["float32"] and room.slots >= LEAST_BESIDE:
+        batches = list(_beside(batches, cell, weights, device))
     read = sum(_read_flops(decoder, each) for each in work)
     written = sum(_written_flops(decoder, each) for each in work)
     memory = weights + cell.peak_bytes(room, slots, device.kind)
@@ -215,22 +212,22 @@ class Batch(NamedTuple):
     """Tokens whose keys all rows look at where they lie."""
 
 
-def _beside(
-    decoder: Decoder, work: Work, cell: Cell, weights: int, device: Device, stored: int
-) -> Batch | None:
-    """The batches of prompts that are answered beside a prefix; None where it is not worth it.
+def _beside(batches: list[Batch], cell: Cell, weights: int, device: Device) -> Iterator[Batch]:
+    """The same where a prefix is worth it: prompts that are answered beside one.
 
     All answers of a group are equally long, so that places stay empty only at its end.
     """
-    prefix, prompts = expected_group(decoder, work, cell.width)
-    if not prefix:
-        return None
-    longest = math.ceil(work.prompt_tokens) + work.answer_tokens
-    lies = Prefix(prefix, stored)
-    own = cell._replace(longest=longest, answer=work.answer_tokens, prefix=lies)
-    room = _room(own, weights, device)
-    rows = min(room.rows, prompts)
-    return Batch(work, prompts / math.ceil(prompts / rows), prefix)
+    groups = [expected_group(cell.decoder, each.work, cell.width) for each in batches]
+    stored = max(each.prefix for each in groups)
+    for batch, (prefix, prompts) in zip(batches, groups, strict=True):
+        if not prefix:
+            yield batch
+            continue
+        work, lies = batch.work, Prefix(prefix, stored)
+        longest = math.ceil(work.prompt_tokens) + work.answer_tokens
+        own = cell._replace(longest=longest, answer=work.answer_tokens, prefix=lies)
+        rows = min(_room(own, weights, device).rows, prompts)
+        yield Batch(work, prompts / math.ceil(prompts / rows), prefix)
 
 
 def _writing(decoder: Decoder, batches: list[Batch], width: int, rates: Rates) -> Writing:
@@ -260,6 +257,7 @@ def _cell(decoder: Decoder, work: list[Work], dtype: str) -> Cell:
     return Cell(decoder, WEIGHT_BYTES[dtype], longest, answer, dtype == "float32")
 
 
+@cache
 def _room(cell: Cell, weights: int, device: Device) -> Room:
     """What fits under the engine's rule for memory."""
     free = max(0, device.memory - weights - CONTEXT) * SHARE_OF_FREE[device.kind]

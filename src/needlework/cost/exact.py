@@ -6,8 +6,6 @@ No torch.
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
 from needlework import tokenizers
 from needlework.cost.architectures import Weights, architecture
 from needlework.cost.work import Work, parts_at_one_place
@@ -17,6 +15,7 @@ from needlework.study.config import SuiteName
 from needlework.study.grid import Cell
 from needlework.study.plan import Plan
 from needlework.tokenizers.prefixes import Tokens, computed_tokens, plan_forest, plan_separately
+from needlework.tokenizers.repeated import Repeated
 
 
 def count(plan: Plan, results: Path) -> dict[Cell, list[Work]]:
@@ -62,5 +61,4 @@ def _count(plan: Plan, cell: Cell, paths: Mapping[str, Path], *, whole: bool) ->
 
 def _tokenized(path: Path, tokenizer: tokenizers.Tokenizer) -> list[Tokens]:
     """The prompts as a model reads them."""
-    encoded = tokenizer.encode_batch([sample.input for sample in read_records(path, Sample)])
-    return [np.array([*tokenizer.begin, *tokens], dtype=np.int32) for tokens in encoded]
+    return Repeated(tokenizer).encode([sample.input for sample in read_records(path, Sample)])

@@ -190,13 +190,6 @@ def cut(keys: int, programs: int) -> tuple[int, int]:
 
 def _parts(q_BH1P: Tensor, parts: int) -> Parts:
     rows, heads, _, width = q_BH1P.shape
-    return Parts(
-        *(
-            torch.empty(shape, dtype=torch.float32, device=q_BH1P.device)
-            for shape in (
-                (rows, heads, parts),
-                (rows, heads, parts),
-                (rows, heads, parts, width),
-            )
-        )
-    )
+    numbers = q_BH1P.new_empty(2, rows, heads, parts, dtype=torch.float32)
+    values = q_BH1P.new_empty(rows, heads, parts, width, dtype=torch.float32)
+    return Parts(numbers[0], numbers[1], values)
