@@ -11,19 +11,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from needlework.cost.room import UNSEEN
 from needlework.engine.groups import Group, read_prefixes
 from needlework.engine.interruption import Interruption
-from needlework.engine.prefill import read
 from needlework.engine.recording import Steps, Writer, recorder_for
 from needlework.engine.schedule import Limits
-from needlework.engine.slots import NOTHING_READ, Behind, Slots
+from needlework.engine.slots import NOTHING_READ, Behind
 from needlework.models.decoder import Decoder
 from needlework.models.random_weights import random_decoder
 from needlework.proving.checking import share
 from needlework.proving.clocks import draws, forget, wait
 from needlework.proving.records import BesidePrefix
-from needlework.proving.replaying import BLOCKS, TIMED, Launched, Seen
+from needlework.proving.replaying import BLOCKS, TIMED, Launched, Seen, filled
 from needlework.proving.steps import Scale
 from needlework.tokenizers.prefixes import Tokens
 from needlework.tolerances import TOLERANCES
@@ -70,20 +68,7 @@ def _written(
     """Seconds of a step, and the logits of every step; each step reads given tokens."""
     forget()
     rows, seen = len(prompts), Seen()
-    slots = Slots(
-        decoder,
-        answers=rows,
-        kept=0,
-        total=rows,
-        prompt=scale.context - behind.tokens,
-        answer=BLOCKS * UNSEEN,
-        behind=behind,
-    )
-    limits = Limits(tokens=scale.call, chunk=scale.call, rows=1, states=1)
-    for row, prompt in enumerate(prompts):
-        before = slots.begin([None])
-        ((_, _, after),) = read(decoder, [prompt[behind.tokens :]], before, limits=limits)
-        slots.storage.put(row, after.after_prompt())
+    slots = filled(decoder, scale, prompts, behind)
     writer = Writer(decoder, seen, slots, decoder.config.vocabulary, 1)
     steps = Steps(writer, recorder_for(decoder) or Launched())
     seconds = 0.0

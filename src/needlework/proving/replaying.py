@@ -15,7 +15,7 @@ from needlework.cost.room import UNSEEN
 from needlework.engine.prefill import read
 from needlework.engine.recording import Recorder, Run, Steps, Writer, recorder_for
 from needlework.engine.schedule import Limits
-from needlework.engine.slots import Slots
+from needlework.engine.slots import NOTHING_READ, Behind, Slots
 from needlework.models.decoder import Decoder
 from needlework.models.random_weights import random_decoder
 from needlework.proving.checking import share
@@ -23,6 +23,7 @@ from needlework.proving.clocks import draws, forget, wait
 from needlework.proving.measuring import Likeliest
 from needlework.proving.records import Replayed
 from needlework.proving.steps import Scale
+from needlework.tokenizers.prefixes import Tokens
 
 BLOCKS = 6
 """Of steps: the first is launched, the second recorded, the others are timed."""
@@ -118,12 +119,30 @@ def _begun(
     unseen: int,
 ) -> tuple[Steps, list[int]]:
     """Steps after one prompt in every row, none as long as another, and what they read first."""
-    answer = BLOCKS * UNSEEN
-    slots = Slots(decoder, answers=rows, kept=0, total=rows, prompt=scale.context, answer=answer)
-    limits = Limits(tokens=scale.call, chunk=scale.call, rows=1, states=1)
-    for row, prompt in enumerate(draws(decoder, rows, scale.context)):
-        short = prompt[: max(1, len(prompt) - row)]
-        ((_, _, after),) = read(decoder, [short], slots.begin([None]), limits=limits)
-        slots.storage.put(row, after.after_prompt())
+    drawn = enumerate(draws(decoder, rows, scale.context))
+    prompts = [prompt[: max(1, len(prompt) - row)] for row, prompt in drawn]
+    slots = filled(decoder, scale, prompts)
     writer = Writer(decoder, choose, slots, decoder.config.vocabulary, unseen)
     return Steps(writer, recorder), [0] * rows
+
+
+def filled(
+    decoder: Decoder, scale: Scale, prompts: Sequence[Tokens], behind: Behind = NOTHING_READ
+) -> Slots:
+    """Slots with a prompt in each, read one by one, with room for all steps that are taken."""
+    rows = len(prompts)
+    slots = Slots(
+        decoder,
+        answers=rows,
+        kept=0,
+        total=rows,
+        prompt=scale.context - behind.tokens,
+        answer=BLOCKS * UNSEEN,
+        behind=behind,
+    )
+    limits = Limits(tokens=scale.call, chunk=scale.call, rows=1, states=1)
+    for row, prompt in enumerate(prompts):
+        before, rest = slots.begin([None]), prompt[behind.tokens :]
+        ((_, _, after),) = read(decoder, [rest], before, limits=limits)
+        slots.storage.put(row, after.after_prompt())
+    return slots
